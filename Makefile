@@ -1,0 +1,49 @@
+# From a bare machine to a table: `make table1`. To the test suite: `make test`.
+
+PYTHON ?= python3
+VENV ?= .venv
+CORES ?= 8
+# One lock for every machine: the default build of torch runs on GPU and CPU alike. To save some
+# gigabytes on a machine without GPU, name PyTorch's index of CPU builds: make TORCH_INDEX=URL table1
+TORCH_INDEX ?=
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help env table1 blind test test-fast lint clean
+
+help:
+	@echo "make table1     environment, then the demo study's Table 1 (offline, minutes on two cores)"
+	@echo "make test       environment, then all tests (make test-fast: without whole-pipeline tests)"
+	@echo "make blind      Table 1 on the real Charades-STA annotations, without video"
+	@echo "make env        only the environment, in $(VENV)"
+	@echo "make lint       ruff, snakefmt and snakemake --lint"
+
+env: $(READY)
+
+$(READY): envs/requirements.lock envs/create.sh pyproject.toml
+	PYTHON="$(PYTHON)" TORCH_INDEX="$(TORCH_INDEX)" sh envs/create.sh "$(VENV)"
+	@touch $@
+
+table1: $(READY)
+	$(BIN)/snakemake --cores $(CORES) results/table1.tex
+	@$(BIN)/tsgbench pdf results/table1.tex
+	@cat results/table1.md
+
+blind: $(READY)
+	$(BIN)/snakemake --cores 2 --configfile config/blind.yaml results/table1.tex
+	@cat results/table1.md
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+test-fast: $(READY)
+	$(BIN)/python -m pytest -m "not slow"
+
+lint: $(READY)
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/snakemake --lint
+
+clean:
+	rm -rf data results scratch logs .snakemake mlflow.db* mlartifacts

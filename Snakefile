@@ -1,0 +1,58 @@
+# tsgbench: from raw video to LaTeX tables.
+#
+#   snakemake --cores 8 results/table1.tex                                    the demo study
+#   snakemake --cores 8 --configfile config/blind.yaml results/table1.tex     another study
+#   snakemake -n                                                              what would run
+#
+# The rules ask one plan (src/tsgbench/study.py) what is made from what; they hold no logic.
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+if "study" not in config:
+
+    configfile: "config/demo.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/download.smk"
+include: "workflow/rules/features.smk"
+include: "workflow/rules/text.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        PHASE_TARGETS["report"],
+        tables_as_pdf(),
+
+
+# One target a phase: the grain at which DVC versions the pipeline (dvc.yaml)
+rule phase_data:
+    input:
+        PHASE_TARGETS["data"],
+
+
+rule phase_features:
+    input:
+        PHASE_TARGETS["features"],
+
+
+rule phase_text:
+    input:
+        PHASE_TARGETS["text"],
+
+
+rule phase_cells:
+    input:
+        PHASE_TARGETS["cells"],
+
+
+rule phase_report:
+    input:
+        PHASE_TARGETS["report"],

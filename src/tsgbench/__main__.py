@@ -1,0 +1,7 @@
+"""`python -m tsgbench` is `tsgbench`."""
+
+import sys
+
+from tsgbench.cli import main
+
+sys.exit(main())

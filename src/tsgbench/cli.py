@@ -1,0 +1,150 @@
+"""The command line: one verb per phase of the pipeline, and a few that show what there is.
+
+The workflow's rules run these verbs; so can a person, with the same effect:
+
+    tsgbench train seqpan/shapes/full/seed0
+"""
+
+import argparse
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+
+from tsgbench import __version__
+from tsgbench.config import Catalogue, load_study
+from tsgbench.errors import UserError
+
+PHASES = {
+    "download": "fetch one source from the mirror or upstream, and verify it",
+    "render": "render the videos and sentences of a synthetic data set",
+    "annotations": "read public annotation files into one table of queries",
+    "extract": "decode videos and extract clip features",
+    "reduce": "centre, standardise and project clip features (PCA)",
+    "blank": "write the time axis of a data set that is studied without video",
+    "vectors": "learn word vectors from a data set's own sentences",
+    "vocabulary": "collect a data set's words with their vectors",
+    "train": "train one cell and predict its test split",
+    "evaluate": "score one cell's predictions",
+    "track": "make MLflow agree with the cells on disk",
+    "table": "write one table as LaTeX, CSV and Markdown",
+    "summary": "write the metrics and curves that DVC shows",
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one verb; returns the exit status: 0, or 1 after a message for the user."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
+    )
+    try:
+        return options.verb(options) or 0
+    except UserError as error:
+        print(f"tsgbench: error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("tsgbench: interrupted; run the same command to go on", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="tsgbench",
+        description="Reproduce temporal sentence grounding papers from raw video to LaTeX table.",
+        epilog="Most people run the whole pipeline: snakemake --cores 8 results/table1.tex",
+    )
+    parser.add_argument("--version", action="version", version=f"tsgbench {__version__}")
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
+    for phase, about in PHASES.items():
+        verb = verbs.add_parser(phase, help=about, description=about[0].upper() + about[1:] + ".")
+        verb.add_argument(
+            "key", nargs="?", default="", help="which one, for example seqpan/shapes/full/seed0"
+        )
+        _add_study(verb)
+        verb.add_argument("--identity", help="refuse to run unless the plan still says this")
+        verb.add_argument("--threads", type=int, default=1, help="CPU threads to use (default 1)")
+        verb.set_defaults(verb=_run_phase, phase=phase)
+    plan = verbs.add_parser(
+        "plan", help="list every job of a study and whether its result is current"
+    )
+    _add_study(plan)
+    plan.add_argument("--json", action="store_true", help="machine-readable")
+    plan.set_defaults(verb=_show_plan)
+    models = verbs.add_parser("models", help="list the models and their ablations")
+    models.add_argument("--json", action="store_true", help="machine-readable")
+    models.set_defaults(verb=_show_models)
+    pdf = verbs.add_parser("pdf", help="compile a table to a PDF page, if LaTeX is installed")
+    pdf.add_argument("tex", type=Path, help="for example results/table1.tex")
+    pdf.set_defaults(verb=_compile_pdf)
+    return parser
+
+
+def _add_study(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument(
+        "--study", metavar="FILE", help="the study's config (default: config/demo.yaml)"
+    )
+
+
+def _run_phase(options: argparse.Namespace) -> None:
+    # Before NumPy and torch are imported: their thread pools follow Snakemake's `threads`
+    for library in ("OMP", "OPENBLAS", "MKL"):
+        os.environ[f"{library}_NUM_THREADS"] = str(max(1, options.threads))
+    # Waiting threads sleep instead of spinning: more jobs than cores is common on small machines
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    from tsgbench.jobs import run_job
+    from tsgbench.study import Study
+
+    config, source = load_study(options.study)
+    study = Study(config, source=source)
+    job = study.find_key(options.phase, options.key)
+    run_job(study, job, expected=options.identity, threads=options.threads)
+
+
+def _show_plan(options: argparse.Namespace) -> None:
+    from tsgbench.study import Study
+
+    config, source = load_study(options.study)
+    study = Study(config, source=source)
+    rows = []
+    for record, job in study.jobs.items():
+        state = "missing"
+        if Path(record).exists():
+            state = "current" if study.is_current(record) else "stale"
+        rows.append(
+            {
+                "phase": job.phase,
+                "key": job.key,
+                "identity": study.identity(record),
+                "state": state,
+                "record": record,
+            }
+        )
+    if options.json:
+        print(json.dumps(rows, indent=2))
+        return
+    for row in rows:
+        print(f"{row['state']:8}{row['phase']:12}{row['identity']}  {row['record']}")
+    print(f"{len(rows)} jobs of study {study.name!r}")
+
+
+def _show_models(options: argparse.Namespace) -> None:
+    models = Catalogue.load().models
+    if options.json:
+        print(json.dumps({name: entry["ablations"] for name, entry in models.items()}, indent=2))
+        return
+    for name, entry in models.items():
+        print(f"{name}: {entry['title']}")
+        for ablation, difference in entry["ablations"].items():
+            serves = f"  [{difference['serves']}]" if "serves" in difference else ""
+            print(f"    {ablation:24}{difference.get('about', '')}{serves}")
+
+
+def _compile_pdf(options: argparse.Namespace) -> int:
+    from tsgbench.reporting import compile_pdf
+
+    pdf = options.tex.with_suffix(".pdf")
+    is_made, message = compile_pdf(options.tex, pdf)
+    print(message if message else f"wrote {pdf}")
+    return 0

@@ -1,0 +1,195 @@
+"""Config files: what is known (models, data sets, features, sources) and the check of a study.
+
+A wrong key is refused here, before the first job, in one sentence that names the file and the key.
+"""
+
+import difflib
+import json
+import os
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import yaml
+from jsonschema import Draft202012Validator
+
+from tsgbench.errors import UserError
+
+MIRROR_VARIABLE = "TSGBENCH_MIRROR"
+STUDY_VARIABLE = "TSGBENCH_STUDY"
+DEFAULT_STUDY = "config/demo.yaml"
+
+
+def merge(base: dict, difference: dict) -> dict:
+    """`base` with the values of `difference`; nested mappings merge, everything else replaces."""
+    merged = dict(base)
+    for key, value in difference.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = merge(merged[key], value) if both else value
+    return merged
+
+
+def read_yaml(path: str | Path) -> dict:
+    """Read a YAML mapping; `UserError` names the file and the line at fault."""
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        raise UserError(
+            f"{path}{where}: not valid YAML ({getattr(error, 'problem', error)})"
+        ) from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: should hold a mapping of names to values")
+    return content
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Everything a study can name, by name, as read from `config/` and `published/`."""
+
+    models: dict[str, dict]
+    datasets: dict[str, dict]
+    features: dict[str, dict]
+    sources: dict[str, dict]
+    published: dict[str, dict]
+
+    @classmethod
+    @cache
+    def load(cls, root: Path = Path()) -> "Catalogue":
+        """Read and validate all catalogue files below `root`."""
+        config = root / "config"
+        models = {}
+        for path in sorted((config / "models").glob("*.yaml")):
+            models[path.stem] = _validated(path, "model", config)
+        return cls(
+            models=models,
+            datasets=_validated(config / "datasets.yaml", "datasets", config),
+            features=_validated(config / "features.yaml", "features", config),
+            sources=_validated(config / "sources.yaml", "sources", config),
+            published={
+                path.stem: read_yaml(path) for path in sorted((root / "published").glob("*.yaml"))
+            },
+        )
+
+
+def load_study(path: str | Path | None = None) -> tuple[dict, str]:
+    """The study's config and where it came from: a file, or the running workflow's environment.
+
+    Without `path`: the resolved config that Snakemake hands its jobs in `TSGBENCH_STUDY`, else the
+    demo study.
+    """
+    if path is None and STUDY_VARIABLE in os.environ:
+        return json.loads(os.environ[STUDY_VARIABLE]), "the workflow's config"
+    path = path or DEFAULT_STUDY
+    return read_yaml(path), str(path)
+
+
+def mirror_of(config: dict) -> str | None:
+    """Folder or base URL that downloads try first: the environment's, else the study's."""
+    return os.environ.get(MIRROR_VARIABLE) or config.get("mirror")
+
+
+def check_study(config: dict, catalogue: Catalogue, source: str) -> None:
+    """Refuse a study that the schema or the catalogue does not allow."""
+    _check(config, read_schema("study"), source)
+    for dataset, chosen in config["datasets"].items():
+        where = f"{source}: datasets.{dataset}"
+        _known(dataset, catalogue.datasets, f"{source}: datasets", "data set")
+        _known(chosen["features"], catalogue.features, f"{where}.features", "feature recipe")
+        checkpoint = catalogue.features[chosen["features"]].get("checkpoint")
+        if checkpoint:
+            file = f"config/features.yaml: {chosen['features']}.checkpoint"
+            _known(checkpoint, catalogue.sources, file, "source")
+        if chosen["vectors"] != "learned":
+            _known(chosen["vectors"], catalogue.sources, f"{where}.vectors", "source")
+        render = catalogue.datasets[dataset].get("render")
+        for key in chosen.get("render", {}):
+            _known(key, render or {}, f"{where}.render", "setting")
+    for place, system in enumerate(config["systems"]):
+        where = f"{source}: systems[{place}]"
+        _known(system["model"], catalogue.models, f"{where}.model", "model")
+        for ablation in system.get("ablations", []):
+            known = catalogue.models[system["model"]]["ablations"]
+            _known(ablation, known, f"{where}.ablations", f"ablation of {system['model']}")
+        for dataset in system.get("datasets", []):
+            _known(dataset, config["datasets"], f"{where}.datasets", "data set of this study")
+    for model, override in config.get("overrides", {}).items():
+        _known(model, catalogue.models, f"{source}: overrides", "model")
+        _check_override(override, catalogue.models[model], f"{source}: overrides.{model}")
+    _check_pixels(config, catalogue, source)
+
+
+def _check_override(override: dict, model: dict, where: str) -> None:
+    for section, values in override.items():
+        if section == "preset":
+            _known(values, model.get("presets", {}), f"{where}.preset", "preset")
+            continue
+        for key in values:
+            known = model["settings"].get(section, {})
+            _known(key, known, f"{where}.{section}", "setting")
+
+
+def _check_pixels(config: dict, catalogue: Catalogue, source: str) -> None:
+    """Without video features only systems that never look at the video mean anything."""
+    for place, system in enumerate(config["systems"]):
+        model = catalogue.models[system["model"]]
+        for dataset in system.get("datasets", config["datasets"]):
+            if not config["datasets"][dataset]["features"].startswith("blank_"):
+                continue
+            for ablation in system.get("ablations", ["full"]):
+                inputs = {
+                    **model["settings"]["inputs"],
+                    **model["ablations"][ablation].get("inputs", {}),
+                }
+                if inputs.get("video", "real") != "zero":
+                    raise UserError(
+                        f"{source}: systems[{place}]: {system['model']}/{ablation} looks at the "
+                        f"video, but data set {dataset} has no video features here; use the "
+                        "ablation 'blind' or give the data set a feature recipe"
+                    )
+
+
+def _known(name: str, known: dict | list, where: str, kind: str) -> None:
+    if name not in known:
+        close = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.5)
+        hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(known))}"
+        raise UserError(f"{where}: {name!r} is not a known {kind}; {hint}")
+
+
+def read_schema(name: str, config: Path = Path("config")) -> dict:
+    """A JSON schema from `config/schemas`."""
+    return json.loads((config / "schemas" / f"{name}.schema.json").read_text(encoding="utf-8"))
+
+
+def _validated(path: Path, schema: str, config: Path) -> dict:
+    content = read_yaml(path)
+    _check(content, read_schema(schema, config), str(path))
+    return content
+
+
+def _check(content: dict, schema: dict, source: str) -> None:
+    """Raise a `UserError` for the deepest, and so most telling, violation of the schema."""
+    errors = sorted(
+        Draft202012Validator(schema).iter_errors(content),
+        key=lambda error: (-len(error.absolute_path), str(error.absolute_path)),
+    )
+    if not errors:
+        return
+    error = errors[0]
+    where = "".join(
+        f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path
+    ).lstrip(".")
+    key = f"{source}: {where}" if where else source
+    if error.validator == "additionalProperties":
+        allowed = error.schema.get("properties", {})
+        unknown = sorted(set(error.instance) - set(allowed))[0]
+        close = difflib.get_close_matches(unknown, allowed, n=1, cutoff=0.5)
+        hint = f"did you mean {close[0]!r}?" if close else f"allowed: {', '.join(sorted(allowed))}"
+        raise UserError(f"{key}: unknown key {unknown!r}; {hint}")
+    if error.validator == "required":
+        missing = next(name for name in error.validator_value if name not in error.instance)
+        raise UserError(f"{key}: key {missing!r} is missing")
+    raise UserError(f"{key}: {error.message}")

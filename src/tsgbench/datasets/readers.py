@@ -1,0 +1,262 @@
+"""From a public annotation format to clean queries: the registry of readers and the row policies.
+
+A reader parses files and judges nothing: it returns every row as it stands, and one stated policy
+then repairs, drops or refuses the bad ones, and counts each. A new format is one module in this
+folder with one registered function.
+"""
+
+import difflib
+import hashlib
+import importlib
+import inspect
+import math
+import pkgutil
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+import tsgbench.datasets as package
+from tsgbench.datasets.table import Queries
+from tsgbench.errors import UserError
+
+QUERY_ID = re.compile(r"[A-Za-z0-9_.-]+")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One annotated sentence as its file states it, not yet judged.
+
+    where: file and line (or JSON place), for messages and the report. duration_s: None where the
+    source knows no duration. annotators: every annotator's (start_s, end_s), if several.
+    """
+
+    where: str
+    query_id: str
+    video_id: str
+    sentence: str
+    start_s: float
+    end_s: float
+    duration_s: float | None
+    annotators: list[tuple[float, float]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What happens to a row that the table of queries cannot hold as it stands.
+
+    clip: a moment that reaches outside its video is cut to it (and dropped if nothing is left);
+    otherwise such a row is dropped. refuse: the first bad row is a `UserError`.
+    An exact repetition (same video, moment and sentence) is kept where `keep_duplicates`.
+    """
+
+    meaning: str
+    clip: bool = True
+    refuse: bool = False
+    keep_duplicates: bool = False
+
+
+POLICIES = {
+    "clip": Policy(
+        "Moments are cut to [0, duration]; rows with start >= end, with nothing left inside the"
+        " video, without a duration or without a sentence, and exact repetitions are dropped."
+    ),
+    "clip_keep_duplicates": Policy(
+        "As `clip`, but exact repetitions are kept and counted.", keep_duplicates=True
+    ),
+    "refuse": Policy("The first bad row is an error: for files that we make.", refuse=True),
+}
+
+Reader = Callable[..., dict[str, list[Row]]]
+_READERS: dict[str, Reader] = {}
+
+
+def register(name: str) -> Callable[[Reader], Reader]:
+    """Function decorator: make a reader known under `name`.
+
+    The function is called as `reader(files, **settings)` with files by role, and returns the rows
+    of each split in file order; its settings are keyword-only arguments with defaults.
+    """
+
+    def add(reader: Reader) -> Reader:
+        _READERS[name] = reader
+        return reader
+
+    return add
+
+
+def read_annotations(
+    reader: str, files: dict[str, Path], *, settings: dict
+) -> tuple[dict[str, Queries], dict]:
+    """Read the files of one data set; return its splits and the report of what was done to rows.
+
+    files: path by role (`train`, `durations_test`, ...), as the reader names them. settings: the
+    reader's own, and `policy`, a key of `POLICIES` (default `clip`). Report: `reader`, `settings`,
+    `policy`, `policy_meaning`, and for each of `splits`: `rows`, `kept`, `videos`, and
+    `repaired` and `dropped`, both `{reason: {"count", "rows": [file:line, ...]}}`.
+    Raises `UserError` for a missing file, a malformed line and an unknown reader or setting.
+    """
+    parse = _find_reader(reader)
+    settings = dict(settings)
+    policy_name = settings.pop("policy", "clip")
+    if policy_name not in POLICIES:
+        raise UserError(f"reader {reader!r}: unknown policy {policy_name!r}; use {list(POLICIES)}")
+    _check_names("setting", reader, settings, list(inspect.getfullargspec(parse).kwonlyargs))
+    for role, path in files.items():
+        if not Path(path).is_file():
+            raise UserError(f"{path}: no such file ({role} of reader {reader!r}); download it")
+    splits = parse({role: Path(path) for role, path in files.items()}, **settings)
+    _check_ids(splits)
+    report = {
+        "reader": reader,
+        "settings": settings,
+        "policy": policy_name,
+        "policy_meaning": POLICIES[policy_name].meaning,
+        "splits": {},
+    }
+    tables = {}
+    for split, rows in splits.items():
+        tables[split], report["splits"][split] = apply_policy(rows, POLICIES[policy_name])
+    return tables, report
+
+
+def apply_policy(rows: list[Row], policy: Policy) -> tuple[Queries, dict]:
+    """Judge every row of one split: the queries kept, and the counts with the rows behind them."""
+    kept, seen = [], set()
+    repaired: dict[str, dict] = {}
+    dropped: dict[str, dict] = {}
+    for row in rows:
+        fixed, repair, fault = _judge(row, policy)
+        key = (row.video_id, row.sentence, row.start_s, row.end_s)
+        if fault is None and key in seen:
+            repair, fault = (
+                ("repeated, kept", None) if policy.keep_duplicates else (None, "repeated")
+            )
+        seen.add(key)
+        if policy.refuse and (fault or repair):
+            raise UserError(
+                f"{row.where}: {fault or repair} (moment {row.start_s}-{row.end_s} s, video"
+                f" {row.video_id} of {row.duration_s} s); make the data set again"
+            )
+        if fault:
+            _count(dropped, fault, row)
+            continue
+        if repair:
+            _count(repaired, repair, row)
+        kept.append(fixed)
+    report = {
+        "rows": len(rows),
+        "kept": len(kept),
+        "videos": len({row.video_id for row in kept}),
+        "repaired": repaired,
+        "dropped": dropped,
+    }
+    return _tabulate(kept), report
+
+
+def hold_out(video_ids: list[str], share: float, seed: int) -> set[str]:
+    """Choose `share` of the distinct videos, by rank of a hash of seed and id.
+
+    The choice depends on the set of ids alone: not on their order, the platform or a random state.
+    """
+    if not 0 < share < 1:
+        raise UserError(f"setting val_share: must lie between 0 and 1, got {share}")
+    ranked = sorted(
+        set(video_ids), key=lambda name: hashlib.sha256(f"{seed}:{name}".encode()).digest()
+    )
+    return set(ranked[: max(1, round(share * len(ranked)))])
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a UTF-8 text file, without their ends; `UserError` if it is not UTF-8."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 text ({error}); download it again") from None
+    # not splitlines(): it also breaks at characters that may stand inside a sentence
+    return text.removesuffix("\n").split("\n")
+
+
+def parse_seconds(text: str, where: str, name: str) -> float:
+    """A finite number of seconds; `UserError` naming the place and the field otherwise."""
+    try:
+        value = float(text)
+    except (TypeError, ValueError):
+        value = math.nan
+    if not math.isfinite(value):
+        raise UserError(f"{where}: {name}: expected seconds, got {text!r}; download the file again")
+    return value
+
+
+def need_file(files: dict[str, Path], role: str, reader: str) -> Path:
+    """The file of a role; `UserError` if the data set's entry lacks it."""
+    if role not in files:
+        raise UserError(f"reader {reader!r}: needs the file {role!r}; config/datasets.yaml: files")
+    return files[role]
+
+
+def _judge(row: Row, policy: Policy) -> tuple[Row, str | None, str | None]:
+    """The row, repaired if need be; the repair made; the fault for which it goes (else None)."""
+    if not row.sentence.strip():
+        return row, None, "empty sentence"
+    if row.duration_s is None or row.duration_s <= 0:
+        return row, None, "missing duration"
+    if row.start_s >= row.end_s:
+        return row, None, "start not before end"
+    if row.start_s >= row.duration_s or row.end_s <= 0:
+        return row, None, "moment outside the video"
+    if row.start_s >= 0 and row.end_s <= row.duration_s:
+        return row, None, None
+    if not policy.clip:
+        return row, None, "moment reaches outside the video"
+    inside = replace(row, start_s=max(row.start_s, 0.0), end_s=min(row.end_s, row.duration_s))
+    return inside, "moment cut to the video", None
+
+
+def _count(reasons: dict[str, dict], reason: str, row: Row) -> None:
+    entry = reasons.setdefault(reason, {"count": 0, "rows": []})
+    entry["count"] += 1
+    entry["rows"].append(row.where)
+
+
+def _tabulate(rows: list[Row]) -> Queries:
+    return Queries(
+        [row.query_id for row in rows],
+        [row.video_id for row in rows],
+        [row.sentence.strip() for row in rows],
+        np.array([row.duration_s for row in rows], dtype=np.float64),
+        np.array([(row.start_s, row.end_s) for row in rows], dtype=np.float64).reshape(-1, 2),
+        [np.array(row.annotators, dtype=np.float64) for row in rows]
+        if any(row.annotators for row in rows)
+        else [],
+    )
+
+
+def _check_ids(splits: dict[str, list[Row]]) -> None:
+    seen: dict[str, str] = {}
+    for rows in splits.values():
+        for row in rows:
+            if not QUERY_ID.fullmatch(row.query_id):
+                raise UserError(f"{row.where}: query id {row.query_id!r} has odd characters")
+            if row.query_id in seen:
+                raise UserError(
+                    f"{row.where}: query id {row.query_id!r} is also that of {seen[row.query_id]}"
+                )
+            seen[row.query_id] = row.where
+
+
+def _find_reader(name: str) -> Reader:
+    for module in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"{package.__name__}.{module.name}")
+    _check_names("reader", "tsgbench.datasets", [name], list(_READERS))
+    return _READERS[name]
+
+
+def _check_names(kind: str, owner: str, given: list | dict, known: list[str]) -> None:
+    for name in given:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"it knows {sorted(known)}"
+            raise UserError(f"{owner}: unknown {kind} {name!r}; {hint}")

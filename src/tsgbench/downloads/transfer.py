@@ -1,0 +1,292 @@
+"""Bring one file from one address: resume, retry, verify, move into place."""
+
+import errno
+import http.client
+import logging
+import os
+import shutil
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tsgbench.errors import UserError
+from tsgbench.files import CHUNK_BYTES, sha256_file, write_text
+
+log = logging.getLogger(__name__)
+
+SCHEMES = ("http", "https", "file")
+RETRIED_STATUS = (408, 425, 429, 500, 502, 503, 504)
+
+
+class Refused(Exception):
+    """This address will not give the file, however often it is asked."""
+
+
+class Interrupted(Exception):
+    """This attempt failed; another one may succeed."""
+
+
+@dataclass
+class Wanted:
+    """One file: where it goes and what it must be. size and sha256 are None where unknown."""
+
+    path: str
+    target: Path
+    size: int | None
+    sha256: str | None
+    tried: list[str] = field(default_factory=list)
+
+    @property
+    def part(self) -> Path:
+        """What has arrived so far."""
+        return self.target.with_name(self.target.name + ".part")
+
+    @property
+    def record(self) -> Path:
+        """Checksum noted at the first download of a source that states none."""
+        return self.target.with_name(self.target.name + ".sha256")
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How patiently to ask, and whether to show it."""
+
+    progress: bool
+    attempts: int
+    backoff_s: float
+    timeout_s: float
+
+
+def transfer_file(wanted: Wanted, address: str, how: Manner) -> str:
+    """Ask one address until the file is there; its SHA-256. Raises Refused."""
+    with _disk_errors(wanted):
+        wanted.target.parent.mkdir(parents=True, exist_ok=True)
+    failures, most = 0, size_of(wanted.part)
+    while True:
+        _prepare_part(wanted)
+        resumed = size_of(wanted.part) > 0
+        try:
+            _receive(wanted, address, how)
+            return _install(wanted, address)
+        except Interrupted as reason:
+            # An attempt that brought new bytes is progress, not a failure: a 2 GB file over a
+            # connection that drops every 100 MB still arrives.
+            failures = 0 if size_of(wanted.part) > most else failures + 1
+            most = max(most, size_of(wanted.part))
+            if failures >= how.attempts:
+                raise Refused(f"{reason} ({how.attempts} attempts)") from None
+            log.warning("%s: %s; trying again", address, reason)
+        except Refused:
+            # A part of unknown origin may spoil a good file: start once from nothing.
+            if not resumed or wanted.part.exists():
+                raise
+            log.warning("%s: the resumed file is wrong; starting again", address)
+        time.sleep(how.backoff_s * 2 ** max(0, failures - 1))
+
+
+def _prepare_part(wanted: Wanted) -> None:
+    # Only a known size or checksum can show that the pieces fit together.
+    provable = wanted.size is not None or wanted.sha256 is not None
+    if not provable or (wanted.size is not None and size_of(wanted.part) > wanted.size):
+        wanted.part.unlink(missing_ok=True)
+
+
+def _receive(wanted: Wanted, address: str, how: Manner) -> None:
+    """Bring the part file to its full length. Raises Interrupted or Refused."""
+    if wanted.part.exists() and size_of(wanted.part) == wanted.size:
+        return
+    try:
+        scheme = urllib.parse.urlsplit(address).scheme
+    except ValueError as error:
+        raise Refused(f"not a valid address ({error})") from None
+    if scheme not in SCHEMES:
+        raise Refused(f"scheme {scheme!r} is not one of {', '.join(SCHEMES)}")
+    if scheme == "file":
+        _copy_local(wanted, address, how)
+    else:
+        _receive_http(wanted, address, how)
+
+
+def _copy_local(wanted: Wanted, address: str, how: Manner) -> None:
+    path = Path(urllib.request.url2pathname(urllib.parse.urlsplit(address).path))
+    if not path.is_file():
+        raise Refused("no such file")
+    try:
+        with open(path, "rb") as stream:
+            _append(wanted, stream.read, 0, path.stat().st_size, how)
+    except OSError as error:
+        raise Refused(f"cannot be read ({error.strerror})") from None
+
+
+def _receive_http(wanted: Wanted, address: str, how: Manner) -> None:
+    begin = size_of(wanted.part)
+    headers = {"User-Agent": "tsgbench", "Accept-Encoding": "identity"}
+    if begin:
+        headers["Range"] = f"bytes={begin}-"
+    try:
+        request = urllib.request.Request(address, headers=headers)
+        with _OPENER.open(request, timeout=how.timeout_s) as response:
+            begin, total = _agree(wanted, response, begin)
+            # read1: what has come counts at once, so that a drop loses none of it
+            _append(wanted, response.read1, begin, total, how)
+    except urllib.error.HTTPError as error:
+        with error:
+            if error.code == 416:
+                wanted.part.unlink(missing_ok=True)
+            if error.code in (*RETRIED_STATUS, 416):
+                raise Interrupted(f"HTTP {error.code}") from None
+            raise Refused(f"HTTP {error.code}") from None
+    except (OSError, http.client.HTTPException) as error:
+        raise Interrupted(str(getattr(error, "reason", error)) or type(error).__name__) from None
+    except ValueError as error:
+        raise Refused(f"not a valid address ({error})") from None
+
+
+def _agree(
+    wanted: Wanted, response: http.client.HTTPResponse, begin: int
+) -> tuple[int, int | None]:
+    """Where the body starts and how long the whole file is, by the response's own account."""
+    if response.headers.get("Content-Encoding", "identity") != "identity":
+        raise Refused("the server sends it encoded")
+    length = response.headers.get("Content-Length", "")
+    total = int(length) if length.isdigit() else None
+    if response.status == 206:
+        first, _, total_text = response.headers.get("Content-Range", "").rpartition("/")
+        if not first.startswith(f"bytes {begin}-"):
+            wanted.part.unlink(missing_ok=True)
+            raise Interrupted("the server answers with another range than asked for")
+        total = int(total_text) if total_text.isdigit() else None
+    else:
+        begin = 0  # the server ignores ranges: it sends all of it again
+    if wanted.size is not None and total is not None and total != wanted.size:
+        raise Refused(f"announces {total} bytes, expected {wanted.size}")
+    return begin, wanted.size if total is None else total
+
+
+def _append(
+    wanted: Wanted, read: Callable[[int], bytes], begin: int, total: int | None, how: Manner
+) -> None:
+    """Write a body behind the first `begin` bytes of the part; `total` is where it must end."""
+    if total is not None:
+        _check_space(wanted, total - begin)
+    done = begin
+    with _disk_errors(wanted):
+        part = open(wanted.part, "r+b" if begin else "wb")  # noqa: SIM115 closed below
+    try:
+        part.seek(begin)
+        with _show_progress(wanted, begin, total, how.progress) as show:
+            while chunk := read(CHUNK_BYTES):
+                done += len(chunk)
+                if total is not None and done > total:
+                    break
+                with _disk_errors(wanted):
+                    part.write(chunk)
+                    part.flush()
+                show(done)
+    finally:
+        with _disk_errors(wanted):
+            part.close()
+    if total is not None and done > total:
+        wanted.part.unlink(missing_ok=True)
+        raise Refused(f"sends more than the expected {total} bytes")
+    if total is not None and done < total:
+        raise Interrupted(f"the connection ended after {done} of {total} bytes")
+
+
+def _install(wanted: Wanted, address: str) -> str:
+    """Verify the part and move it into place; its SHA-256. Raises Refused if it is wrong."""
+    fault, sha256 = inspect(wanted, wanted.part)
+    if fault:
+        wanted.part.unlink()
+        raise Refused(fault)
+    with _disk_errors(wanted):
+        with open(wanted.part, "rb+") as stream:
+            os.fsync(stream.fileno())
+        if wanted.sha256 is None:
+            write_text(wanted.record, f"{sha256}  {wanted.target.name}\n")
+        os.replace(wanted.part, wanted.target)
+    log.info("%s: fetched from %s", wanted.path, address)
+    return sha256
+
+
+def inspect(wanted: Wanted, path: Path) -> tuple[str | None, str]:
+    """What is wrong with a file (None: nothing), and its SHA-256 ('' if its size is wrong)."""
+    size = size_of(path)
+    if wanted.size is not None and size != wanted.size:
+        return f"{size} bytes, expected {wanted.size}", ""
+    if size == 0:
+        return "empty", ""
+    sha256 = sha256_file(path)
+    if wanted.sha256 is not None and sha256 != wanted.sha256:
+        stated = wanted.record if wanted.record.is_file() else "config/sources.yaml"
+        return f"wrong SHA-256 {sha256}, expected {wanted.sha256} ({stated})", sha256
+    return None, sha256
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file, 0 if there is none."""
+    return path.stat().st_size if path.exists() else 0
+
+
+def _check_space(wanted: Wanted, needed: int) -> None:
+    free = shutil.disk_usage(wanted.part.parent).free
+    if needed > free:
+        raise UserError(
+            f"{wanted.target}: needs {needed / 1e6:,.0f} MB, the disk has {free / 1e6:,.0f} MB;"
+            " free some space and run again"
+        )
+
+
+@contextmanager
+def _disk_errors(wanted: Wanted) -> Iterator[None]:
+    """A local write error is the user's to mend; it must not look like a network error."""
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        cause = "the disk is full" if full else f"cannot be written ({error.strerror})"
+        remedy = "free some space" if full else "check the folder"
+        raise UserError(
+            f"{wanted.target}: {cause}; {remedy} and run again, the download will go on where it"
+            " stopped"
+        ) from error
+
+
+@contextmanager
+def _show_progress(
+    wanted: Wanted, begin: int, total: int | None, progress: bool
+) -> Iterator[Callable[[int], None]]:
+    if not progress:
+        yield lambda done: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = [TextColumn("{task.description}"), BarColumn(), DownloadColumn()]
+    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bar:
+        task = bar.add_task(wanted.path, total=total, completed=begin)
+        yield lambda done: bar.update(task, completed=done)
+
+
+def _build_opener() -> urllib.request.OpenerDirector:
+    """An opener that knows http and https only, so that no redirection leads to anything else."""
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler,
+        urllib.request.UnknownHandler,
+        urllib.request.HTTPHandler,
+        urllib.request.HTTPSHandler,
+        urllib.request.HTTPDefaultErrorHandler,
+        urllib.request.HTTPRedirectHandler,
+        urllib.request.HTTPErrorProcessor,
+    ):
+        opener.add_handler(handler())
+    return opener
+
+
+_OPENER = _build_opener()

@@ -1,0 +1,82 @@
+"""C3D: eight 3x3x3 convolutions and two fully connected layers.
+
+Tran et al., Learning Spatiotemporal Features with 3D Convolutional Networks, ICCV 2015, figure 3;
+layout and mean of the Sports-1M release. Parameters carry the names of the PyTorch ports (`conv1`,
+`conv2`, `conv3a`, ..., `fc7`); taps carry those of the paper (`conv1a`, `conv2a`, `conv3a`, ...).
+Every tap is taken after its ReLU, as the release's in-place ReLU leaves them.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from tsgbench.errors import UserError
+from tsgbench.features.networks import ClipNetwork, initialise
+
+# The release subtracts a mean clip; PyTorch ports its mean colour, in the release's order B, G, R.
+MEAN_BGR = (90.0, 98.0, 102.0)
+
+# parameter name, tap, output channels at width 1, pooling before the layer (time, space)
+LAYERS = (
+    ("conv1", "conv1a", 64, None),
+    ("conv2", "conv2a", 128, (1, 2)),
+    ("conv3a", "conv3a", 256, (2, 2)),
+    ("conv3b", "conv3b", 256, None),
+    ("conv4a", "conv4a", 512, (2, 2)),
+    ("conv4b", "conv4b", 512, None),
+    ("conv5a", "conv5a", 512, (2, 2)),
+    ("conv5b", "conv5b", 512, None),
+)
+
+
+class C3D(ClipNetwork):
+    """C3D up to fc7.
+
+    width: multiplies every number of channels. size, clip_len: the input's side and frames, on
+    which only fc6 depends. seed: of the initialisation that a checkpoint then replaces.
+    """
+
+    TAPS = (*(tap for _, tap, _, _ in LAYERS), "fc6", "fc7")
+    UNUSED = ("fc8.weight", "fc8.bias")  # the Sports-1M classes
+
+    def __init__(
+        self, *, width: float = 1.0, size: int = 112, clip_len: int = 16, seed: int = 0
+    ) -> None:
+        super().__init__()
+        channels = 3
+        for name, _, full, _ in LAYERS:
+            self.add_module(name, nn.Conv3d(channels, max(1, round(full * width)), 3, padding=1))
+            channels = max(1, round(full * width))
+        hidden = max(1, round(4096 * width))
+        # three poolings halve the time, four the space; pool5 halves both and pads the space
+        time, space = clip_len // 16, (size // 16 + 2) // 2
+        if time < 1 or size < 16:
+            raise UserError(
+                f"C3D needs clips of 16 frames and 16 pixels or more, not {clip_len} and {size}"
+            )
+        self.fc6 = nn.Linear(channels * time * space * space, hidden)
+        self.fc7 = nn.Linear(hidden, hidden)
+        self.register_buffer("mean", torch.tensor(MEAN_BGR).view(1, 3, 1, 1, 1), persistent=False)
+        initialise(self, seed)
+
+    def forward(self, clips: torch.Tensor, taps: Sequence[str]) -> dict[str, torch.Tensor]:
+        """clips: (n, T, H, W, 3) uint8 RGB. Returns the activations asked for, by tap:
+        (n, C, T', H', W') from a convolution, (n, C) from fc6 and fc7."""
+        self.check_taps(taps)
+        last = max(self.TAPS.index(tap) for tap in taps)
+        # (n, 3, T, H, W) in memory order channels-last, which is the order the frames come in
+        x = clips.permute(0, 4, 1, 2, 3).flip(1).to(self.mean.dtype) - self.mean
+        found = {}
+        for name, tap, _, pooling in LAYERS[: last + 1]:
+            if pooling:
+                time, space = pooling
+                x = F.max_pool3d(x, (time, space, space))
+            x = F.relu_(self.get_submodule(name)(x))
+            found[tap] = x
+        if last >= len(LAYERS):
+            x = F.max_pool3d(x, 2, padding=(0, 1, 1)).flatten(1)
+            found["fc6"] = x = F.relu(self.fc6(x))
+            found["fc7"] = F.relu(self.fc7(x))
+        return {tap: found[tap] for tap in taps}

@@ -1,0 +1,102 @@
+"""What the extractors share: seeded initialisation and loading of public checkpoints."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from tsgbench.errors import UserError
+from tsgbench.files import sha256_file
+
+
+class ClipNetwork(nn.Module):
+    """Base of the extractors: uint8 clips in, named activations ("taps") out.
+
+    TAPS: every name that can be asked for, in the order of the layers; layers beyond the last one
+    asked for are not run. UNUSED: keys of public checkpoints that we have no layer for.
+    """
+
+    TAPS: tuple[str, ...] = ()
+    UNUSED: tuple[str, ...] = ()
+
+    def forward(self, clips: torch.Tensor, taps: Sequence[str]) -> dict[str, torch.Tensor]:
+        """clips: (n, T, H, W, 3) uint8 RGB. Returns (n, C, T', H', W') or (n, C) by tap."""
+        raise NotImplementedError
+
+    def check_taps(self, taps: Sequence[str]) -> None:
+        """`UserError` for a name that is no tap."""
+        for tap in taps:
+            if tap not in self.TAPS:
+                name = type(self).__name__
+                raise UserError(f"taps: {name} has no {tap!r}; it has {', '.join(self.TAPS)}")
+
+
+def initialise(network: nn.Module, seed: int) -> None:
+    """He initialisation from a seed: normal weights of variance 2 / fan_in, zero biases.
+
+    Every layer draws from its own generator, keyed by its name, so that its weights do not depend
+    on the other layers.
+    """
+    for name, layer in network.named_modules():
+        if isinstance(layer, nn.Conv3d | nn.Linear):
+            key = hashlib.sha256(f"{seed}/{name}".encode()).digest()[:8]
+            generator = torch.Generator().manual_seed(int.from_bytes(key) >> 1)
+            fan_in = layer.weight[0].numel()
+            with torch.no_grad():
+                layer.weight.normal_(0.0, (2.0 / fan_in) ** 0.5, generator=generator)
+                if layer.bias is not None:
+                    layer.bias.zero_()
+
+
+def load_checkpoint(
+    network: ClipNetwork, path: str | Path, rename: Callable[[str], str] = lambda name: name
+) -> str:
+    """Load a public checkpoint into `network`; returns its SHA-256.
+
+    rename: from the file's parameter names to ours. Unknown, missing and misshapen parameters are
+    one `UserError`. Only tensors are unpickled (`weights_only`), never code.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path}: no such checkpoint; download it first")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch.load raises whatever its unpickler meets
+        raise UserError(
+            f"{path}: not a PyTorch checkpoint of plain tensors ({type(error).__name__}); download "
+            "it again"
+        ) from error
+    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
+        state = state["state_dict"]
+    if not isinstance(state, dict) or not all(torch.is_tensor(v) for v in state.values()):
+        raise UserError(f"{path}: not a table of parameters; give a state dict")
+    state = {rename(name): value for name, value in state.items()}
+    state = {name: value for name, value in state.items() if name not in network.UNUSED}
+    _compare(network, state, path)
+    network.load_state_dict(state, strict=False)
+    return sha256_file(path)
+
+
+def _compare(network: ClipNetwork, state: dict[str, torch.Tensor], path: Path) -> None:
+    own = network.state_dict()
+    # counters of training batches: not every port saved them, and nothing reads them
+    needed = {name for name in own if not name.endswith("num_batches_tracked")}
+    problems = {
+        "missing": sorted(needed - set(state)),
+        "unknown": sorted(set(state) - set(own)),
+        "misshapen": [
+            f"{name} {tuple(state[name].shape)} instead of {tuple(own[name].shape)}"
+            for name in sorted(set(state) & set(own))
+            if state[name].shape != own[name].shape
+        ],
+    }
+    found = [
+        f"{kind}: {', '.join(names[:4])}{f' and {len(names) - 4} more' if len(names) > 4 else ''}"
+        for kind, names in problems.items()
+        if names
+    ]
+    if found:
+        name = type(network).__name__
+        raise UserError(f"{path}: parameters do not fit {name} ({'; '.join(found)})")

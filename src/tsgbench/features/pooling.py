@@ -1,0 +1,56 @@
+"""From an extractor's activations to one vector a clip. Every pool is a named step of a recipe."""
+
+from collections.abc import Callable
+
+import torch
+
+from tsgbench.errors import UserError
+
+
+def last_mean(taps: dict[str, torch.Tensor]) -> torch.Tensor:
+    """The last tap, averaged over time and space where it has them: the field's usual feature.
+
+    taps: (n, C, T, H, W) or (n, C). Returns (n, C).
+    """
+    x = list(taps.values())[-1]
+    return x.flatten(2).mean(2) if x.ndim > 2 else x
+
+
+def channel_stats(taps: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Five statistics of every channel of every tap, over space and time.
+
+    Mean; mean of the second half of the time minus that of the first; maximum; standard deviation;
+    standard deviation over time of the spatial mean. With random weights they hold far more about
+    what moves, and how, than the last layer's mean does.
+
+    taps: each (n, C, T, H, W) with T of 2 or more. Returns (n, 5 * sum of C), tap after tap and
+    statistic after statistic.
+    """
+    return torch.cat([part for name, x in taps.items() for part in _statistics(name, x)], dim=1)
+
+
+def _statistics(name: str, x: torch.Tensor) -> list[torch.Tensor]:
+    if x.ndim != 5 or x.shape[2] < 2:
+        raise UserError(
+            f"taps: {name} has shape {tuple(x.shape[1:])}, and channel_stats needs channels, two "
+            "time steps or more, height and width; leave it out"
+        )
+    n, channels, time, height, width = x.shape
+    # channels-last memory: (n, T, H, W * C) is a view, and reducing its long rows is several times
+    # faster than reducing over space directly
+    rows = x.permute(0, 2, 3, 4, 1).reshape(n, time, height, width * channels)
+    area = height * width
+    mean = rows.sum(2).view(n, time, width, channels).sum(2) / area  # (n, T, C)
+    square = (rows * rows).sum(2).view(n, time, width, channels).sum(2) / area
+    largest = rows.amax((1, 2)).view(n, width, channels).amax(1)
+    overall = mean.mean(1)
+    half = time // 2
+    change = mean[:, half:].mean(1) - mean[:, :half].mean(1)
+    spread = (square.mean(1) - overall**2).clamp_min(0).sqrt()
+    return [overall, change, largest, spread, mean.std(1, unbiased=False)]
+
+
+POOLS: dict[str, Callable[[dict[str, torch.Tensor]], torch.Tensor]] = {
+    "last_mean": last_mean,
+    "channel_stats": channel_stats,
+}

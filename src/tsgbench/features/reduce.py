@@ -1,0 +1,185 @@
+"""From raw clip features to what the models read: centring, standardising, PCA.
+
+Each step is named and can be left out. Whatever is learned (means, deviations, components) is
+learned on training videos alone, and kept in the file so that it can be applied to other videos.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tsgbench.errors import UserError
+from tsgbench.features.store import FeatureStore, FeatureWriter
+
+DEFAULTS = {"center": "none", "standardize": False, "pca": None, "dtype": "float32"}
+ROWS = 4096  # clips that one step of the incremental PCA looks at
+TINY = 1e-6  # smaller deviations, relative to the largest, are noise of rounding
+
+
+@dataclass
+class Reduction:
+    """Learned steps: `((x - video mean) - mean) / scale @ components / spread`.
+
+    mean, scale: (D,). components: (D, K) or None; spread: (K,), what the PCA's outputs are divided
+    by. center_video: whether each video's own mean is subtracted first.
+    """
+
+    center_video: bool
+    mean: np.ndarray
+    scale: np.ndarray
+    components: np.ndarray | None = None
+    spread: np.ndarray | None = None
+
+    def apply(self, clips: np.ndarray) -> np.ndarray:
+        """All clips of one video, (n, D), to (n, K) float32; (n, D) without PCA."""
+        x = _centered(clips, self.center_video)
+        x = (x - self.mean) / self.scale
+        if self.components is not None:
+            x = x @ self.components / self.spread
+        return x.astype(np.float32)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What a feature file keeps of it."""
+        kept = {"center_video": np.array(self.center_video), "mean": self.mean, "scale": self.scale}
+        if self.components is not None:
+            kept |= {"components": self.components, "spread": self.spread}
+        return kept
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, np.ndarray]) -> "Reduction":
+        """Back from `FeatureStore.arrays()`: how to treat a new video as that file's were."""
+        return cls(**{**arrays, "center_video": bool(arrays["center_video"])})
+
+
+def reduce(raw: Path, out: Path, *, train_ids: list[str], recipe: dict, identity: str) -> dict:
+    """Apply the steps of `recipe["reduce"]` to every video of `raw`; write `out`, with its times.
+
+    The steps, in order: `center` (video: subtract each video's own mean; none), `standardize`
+    (true: zero mean and unit deviation over training clips), `pca` ({dim, whiten_power}: keep `dim`
+    components and divide each by its deviation to that power; null), `dtype` on disk. The
+    attributes of `raw` are kept, apart from the identity. Returns facts: videos, dim, clips and
+    videos of training, explained_variance (a share; null without PCA).
+    """
+    steps = _check_steps(recipe.get("reduce") or {})
+    with FeatureStore(raw) as store:
+        reduction, facts = fit(store, train_ids, steps)
+        attrs = {name: v for name, v in store.attrs.items() if name not in ("schema", "dim")}
+        attrs |= {"identity": identity, "recipe": recipe}
+        with FeatureWriter(out, attrs, dtype=steps["dtype"], arrays=reduction.arrays()) as writer:
+            for video_id in store.video_ids:
+                if video_id not in writer.done:
+                    clips, times = store.read(video_id)
+                    writer.write(video_id, reduction.apply(clips), times)
+    return {"videos": len(writer.done), "dim_raw": store.dim, "dim": writer.dim, **facts}
+
+
+def fit(store: FeatureStore, train_ids: list[str], steps: dict) -> tuple[Reduction, dict]:
+    """Learn the steps on the training videos: one pass for the moments, one for the PCA."""
+    if not train_ids:
+        raise UserError(f"{store.path}: no training video to learn the reduction from")
+    center = steps["center"] == "video"
+    reduction = Reduction(center, np.zeros(store.dim), np.ones(store.dim))
+    rows, mean, deviation = _moments(store, train_ids, center)
+    if steps["standardize"]:
+        reduction.mean = mean
+        # a constant number stays what it is: zero after centring
+        reduction.scale = np.where(deviation > TINY * deviation.max(), deviation, 1.0)
+    facts = {"train_videos": len(train_ids), "train_clips": rows, "explained_variance": None}
+    if steps["pca"]:
+        facts["explained_variance"] = _fit_pca(store, train_ids, reduction, steps["pca"], rows)
+    return reduction, facts
+
+
+def _centered(clips: np.ndarray, center_video: bool) -> np.ndarray:
+    x = clips.astype(np.float64)
+    return x - x.mean(axis=0) if center_video else x
+
+
+def _moments(
+    store: FeatureStore, video_ids: list[str], center: bool
+) -> tuple[int, np.ndarray, np.ndarray]:
+    """Number of clips, mean and standard deviation of each number, merged video by video."""
+    rows, mean, squares = 0, np.zeros(store.dim), np.zeros(store.dim)
+    for video_id in video_ids:
+        x = _centered(store.read(video_id)[0], center)
+        gap = x.mean(axis=0) - mean
+        total = rows + len(x)
+        squares += x.var(axis=0) * len(x) + gap**2 * (rows * len(x) / total)
+        mean += gap * (len(x) / total)
+        rows = total
+    return rows, mean, np.sqrt(squares / rows)
+
+
+def _fit_pca(
+    store: FeatureStore, train_ids: list[str], reduction: Reduction, settings: dict, rows: int
+) -> float:
+    """Add a PCA to `reduction`; returns the share of the variance that it keeps."""
+    from sklearn.decomposition import IncrementalPCA  # slow to import
+
+    dim, power = settings["dim"], settings.get("whiten_power", 0.0)
+    if dim > min(store.dim, rows):
+        raise UserError(
+            f"{store.path}: pca: dim: {dim} is more than its {store.dim} numbers a clip or its "
+            f"{rows} training clips; lower it"
+        )
+    pca = IncrementalPCA(n_components=dim)
+    for block in _blocks(store, train_ids, reduction, max(ROWS, dim)):
+        pca.partial_fit(block)
+    # IncrementalPCA subtracts its own mean: fold it into ours
+    reduction.mean = reduction.mean + reduction.scale * pca.mean_
+    reduction.components = pca.components_.T.copy()
+    deviation = np.sqrt(pca.explained_variance_)
+    reduction.spread = np.maximum(deviation, TINY * deviation.max()) ** power
+    return float(pca.explained_variance_ratio_.sum())
+
+
+def _blocks(
+    store: FeatureStore, video_ids: list[str], reduction: Reduction, rows: int
+) -> Iterator[np.ndarray]:
+    """Standardised training clips in blocks of `rows` or more: a PCA step needs `dim` at least."""
+    waiting: list[np.ndarray] = []
+    left = 0
+    block = None
+    for video_id in video_ids:
+        waiting.append(reduction.apply(store.read(video_id)[0]))
+        left += len(waiting[-1])
+        if left >= rows:
+            if block is not None:
+                yield block
+            block, waiting, left = np.concatenate(waiting), [], 0
+    # what is left over may be too short for a step of its own
+    rest = [part for part in (block, *waiting) if part is not None]
+    yield np.concatenate(rest)
+
+
+def _check_steps(steps: dict) -> dict:
+    """The steps with defaults filled in; `UserError` names what is wrong."""
+    full = DEFAULTS | steps
+    pca = full["pca"]
+    rules = {
+        "center": (full["center"] in ("video", "none", None), "video or none"),
+        "standardize": (isinstance(full["standardize"], bool), "true or false"),
+        "pca": (_is_pca(pca), "{dim: 1 or more, whiten_power: 0 to 1} or null"),
+        "dtype": (full["dtype"] in ("float32", "float16"), "float32 or float16"),
+    }
+    for key, value in full.items():
+        if key not in rules:
+            raise UserError(f"feature recipe: reduce: unknown step {key!r}; one of {list(rules)}")
+        is_right, expected = rules[key]
+        if not is_right:
+            raise UserError(f"feature recipe: reduce: {key}: {value!r} is wrong; give {expected}")
+    return full | {"pca": None if pca == "none" else pca}
+
+
+def _is_pca(value: object) -> bool:
+    if value in (None, "none"):
+        return True
+    return (
+        isinstance(value, dict)
+        and {"dim"} <= set(value) <= {"dim", "whiten_power"}
+        and isinstance(value["dim"], int)
+        and value["dim"] >= 1
+        and 0 <= value.get("whiten_power", 0) <= 1
+    )

@@ -1,0 +1,281 @@
+"""Clip features of many videos in one HDF5 file, with their times and their origin.
+
+Layout (`SCHEMA`):
+    /videos/{video_id}/clips    (n, dim) float32 or float16, checksummed
+    /videos/{video_id}/times_s  (n, 2) float64, start and end of each clip in seconds, checksummed
+    /arrays/{name}              what is needed to make such features again (a PCA, say)
+    root attributes             schema, dim, and at least `REQUIRED`: who made the file, from what
+"""
+
+import fcntl
+import json
+import logging
+import struct
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import h5py
+import numpy as np
+
+from tsgbench.errors import UserError
+from tsgbench.files import atomic_path
+
+log = logging.getLogger(__name__)
+
+SCHEMA = "tsgbench-features-1"
+REQUIRED = ("identity", "recipe", "extractor", "weights", "clip_len", "stride", "versions")
+AS_JSON = ("recipe", "versions")  # attributes that HDF5 keeps as JSON text
+RECORD = struct.Struct("<IQI")  # bytes of the head, bytes of the body, CRC-32 of both
+
+
+class FeatureWriter:
+    """Writes a feature file video by video, and survives being killed at any moment.
+
+    Videos go to a journal, `{path}.partial`: checksummed records, only ever appended, so that
+    kill -9 costs the video in hand and no more (an HDF5 file open for writing can be lost whole).
+    The end of the `with` block turns the journal into the HDF5 file, which appears complete or not
+    at all; after an error the journal stays. A journal of other attributes is thrown away with a
+    warning. `done` holds the videos written so far, by this run and by killed ones.
+
+    attrs: JSON-like, at least `REQUIRED`. dtype: "float32" or "float16", on disk. arrays: stored
+    beside the videos, under /arrays.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        attrs: dict,
+        *,
+        dtype: str = "float32",
+        arrays: dict[str, np.ndarray] | None = None,
+    ) -> None:
+        missing = [name for name in REQUIRED if name not in attrs]
+        if missing:
+            raise ValueError(f"feature attributes lack {', '.join(missing)}")
+        if dtype not in ("float32", "float16"):
+            raise UserError(f"{path}: dtype: {dtype!r} is wrong; give float32 or float16")
+        self.path = Path(path)
+        self.partial = self.path.with_name(self.path.name + ".partial")
+        self.attrs = json.loads(json.dumps(attrs))
+        self.dtype = dtype
+        self.arrays = arrays or {}
+        self.done: set[str] = set()
+        self.dim: int | None = None  # numbers a clip, once there is a video
+
+    def __enter__(self) -> "FeatureWriter":
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._journal = open(self.partial, "a+b")
+        try:
+            fcntl.flock(self._journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._journal.close()
+            raise UserError(f"{self.partial}: another process is writing it; wait for it") from None
+        self._resume()
+        return self
+
+    def __exit__(self, kind, error, trace) -> None:
+        try:
+            if kind is None:
+                self._finish()
+                self.partial.unlink()
+        finally:
+            self._journal.close()
+
+    def write(self, video_id: str, clips: np.ndarray, times: np.ndarray) -> None:
+        """Add one video. clips: (n, dim). times: (n, 2) seconds. NaN and infinity are refused."""
+        where = f"{self.path}: video {video_id!r}"
+        if "/" in video_id or video_id in ("", ".", ".."):
+            raise UserError(f"{where}: cannot be a name in an HDF5 file; rename the video")
+        if video_id in self.done:
+            raise ValueError(f"{where}: written twice")
+        if clips.ndim != 2 or not len(clips) or times.shape != (len(clips), 2):
+            raise ValueError(f"{where}: clips {clips.shape} and times {times.shape} do not fit")
+        if self.dim not in (None, clips.shape[1]):
+            raise ValueError(f"{where}: has {clips.shape[1]} numbers a clip, others {self.dim}")
+        with np.errstate(over="ignore"):  # float16 overflows to infinity, refused next
+            stored = np.ascontiguousarray(clips, dtype=self.dtype)
+        if not np.isfinite(stored).all():
+            raise UserError(
+                f"{where}: extractor {self.attrs['extractor']} gave NaN or infinite features (as "
+                f"{self.dtype}); check its checkpoint and normalisation, or store float32"
+            )
+        head = {"video": video_id, "shape": clips.shape}
+        self._append(head, stored.tobytes() + times.astype(np.float64).tobytes())
+        self.dim = clips.shape[1]
+        self.done.add(video_id)
+
+    def _resume(self) -> None:
+        """Take over the videos of a killed run, and cut off what it was writing when it died."""
+        title = {"schema": SCHEMA, "attrs": self.attrs, "dtype": self.dtype}
+        end = 0
+        for head, _, record_end in _scan(self._journal):
+            if end == 0 and head != title:
+                log.warning("%s: made with other settings; starting over", self.partial)
+                break
+            if end > 0:
+                self.done.add(head["video"])
+                self.dim = head["shape"][1]
+            end = record_end
+        self._journal.truncate(end)
+        if end == 0:
+            self._append(title, b"")
+
+    def _append(self, head: dict, body: bytes) -> None:
+        text = json.dumps(head).encode()
+        check = zlib.crc32(body, zlib.crc32(text))
+        try:
+            self._journal.write(RECORD.pack(len(text), len(body), check) + text + body)
+            self._journal.flush()
+        except OSError as error:
+            raise UserError(
+                f"{self.partial}: cannot be written ({error.strerror}); free some space and run "
+                "again: finished videos are kept"
+            ) from error
+
+    def _finish(self) -> None:
+        if not self.done:
+            raise UserError(f"{self.path}: no video to store; check the list of videos")
+        records = _scan(self._journal)
+        next(records)  # the title
+        with atomic_path(self.path) as temporary, h5py.File(temporary, "w") as file:
+            file.attrs["schema"] = SCHEMA
+            file.attrs["dim"] = self.dim
+            for name, value in self.attrs.items():
+                file.attrs[name] = json.dumps(value) if name in AS_JSON else value
+            for name, array in self.arrays.items():
+                file.create_dataset(f"arrays/{name}", data=array)
+            for head, body, _ in records:
+                self._store(file, head, body)
+
+    def _store(self, file: h5py.File, head: dict, body: bytes) -> None:
+        n, dim = head["shape"]
+        clips = np.frombuffer(body, dtype=self.dtype, count=n * dim).reshape(n, dim)
+        times = np.frombuffer(body, dtype=np.float64, offset=clips.nbytes).reshape(n, 2)
+        group = file.create_group(f"videos/{head['video']}")
+        for name, array in (("clips", clips), ("times_s", times)):
+            # a checksum needs chunks; about a megabyte each
+            rows = max(1, min(n, (1 << 20) // (array.itemsize * array.shape[1])))
+            group.create_dataset(name, data=array, chunks=(rows, array.shape[1]), fletcher32=True)
+
+
+def _scan(journal: BinaryIO) -> Iterator[tuple[dict, bytes, int]]:
+    """(head, body, end offset) of every whole record, from the start; stops at the first torn one."""
+    journal.seek(0)
+    while len(prefix := journal.read(RECORD.size)) == RECORD.size:
+        head_bytes, body_bytes, check = RECORD.unpack(prefix)
+        end = journal.tell() + head_bytes + body_bytes
+        text, body = journal.read(head_bytes), journal.read(body_bytes)
+        torn = len(text) + len(body) < head_bytes + body_bytes
+        if torn or zlib.crc32(body, zlib.crc32(text)) != check:
+            return
+        yield json.loads(text), body, end
+        journal.seek(end)
+
+
+class FeatureStore:
+    """Reads a feature file. Use as a context manager, or call `close`.
+
+    attrs: the root attributes (recipe and versions as dicts). dim: numbers a clip. video_ids: in
+    the file's order. A missing, damaged or foreign file is a `UserError`.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        if not self.path.is_file():
+            raise UserError(f"{path}: no such feature file; run the features step first")
+        with self._explained():
+            self._file = h5py.File(self.path, "r")
+        try:
+            self._read_header()
+        except BaseException:
+            self._file.close()
+            raise
+
+    def _read_header(self) -> None:
+        with self._explained():
+            schema = self._file.attrs.get("schema")
+            if schema != SCHEMA:
+                raise UserError(
+                    f"{self.path}: schema: {schema!r} is not {SCHEMA!r}, so this is no feature file"
+                    " of this version; delete it and run the features step again"
+                )
+            self.attrs = {
+                name: value.item() if isinstance(value, np.generic) else value
+                for name, value in self._file.attrs.items()
+            }
+            for name in AS_JSON:
+                self.attrs[name] = json.loads(self.attrs[name])
+            missing = [name for name in (*REQUIRED, "dim") if name not in self.attrs]
+            if missing:
+                raise KeyError(f"no {', '.join(missing)}")
+            self.dim = int(self.attrs["dim"])
+            self._videos = self._file["videos"]
+            self.video_ids = list(self._videos)
+
+    def __enter__(self) -> "FeatureStore":
+        return self
+
+    def __exit__(self, kind, error, trace) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._file.close()
+
+    def __contains__(self, video_id: str) -> bool:
+        return video_id in self._videos
+
+    def read(self, video_id: str) -> tuple[np.ndarray, np.ndarray]:
+        """One video: clips (n, dim) float32 and times (n, 2) float64 seconds."""
+        clips, _, times = self.read_all([video_id])
+        return clips, times
+
+    def read_all(self, video_ids: Iterable[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Many videos, packed one after another in the given order.
+
+        Returns clips (N, dim) float32, offsets (videos + 1,) int64 and times (N, 2) float64: video
+        i has rows `offsets[i]:offsets[i + 1]`.
+        """
+        with self._explained():
+            groups = [self._group(video_id) for video_id in video_ids]
+            stored = [(group["clips"], group["times_s"]) for group in groups]
+            counts = [self._count(group, *pair) for group, pair in zip(groups, stored, strict=True)]
+            offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+            clips = np.empty((offsets[-1], self.dim), dtype=np.float32)
+            times = np.empty((offsets[-1], 2), dtype=np.float64)
+            for row, (clip_set, time_set) in enumerate(stored):
+                rows = np.s_[offsets[row] : offsets[row + 1]]
+                clip_set.read_direct(clips, dest_sel=rows)
+                time_set.read_direct(times, dest_sel=rows)
+        return clips, offsets, times
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What the file holds beside the videos (/arrays)."""
+        with self._explained():
+            return {name: item[()] for name, item in self._file.get("arrays", {}).items()}
+
+    def _group(self, video_id: str) -> h5py.Group:
+        if video_id not in self._videos:
+            raise UserError(
+                f"{self.path}: video {video_id!r} is not in it; extract its features, or check that"
+                " annotations and features are of the same data set"
+            )
+        return self._videos[video_id]
+
+    def _count(self, group: h5py.Group, clips: h5py.Dataset, times: h5py.Dataset) -> int:
+        if clips.shape[1:] != (self.dim,) or times.shape != (len(clips), 2) or not len(clips):
+            raise ValueError(f"{group.name}: clips {clips.shape}, times {times.shape}")
+        return len(clips)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """HDF5's many ways to say that a file is damaged, as one sentence."""
+        try:
+            yield
+        except (OSError, KeyError, ValueError, RuntimeError, TypeError, AttributeError) as error:
+            raise UserError(
+                f"{self.path}: damaged or not a feature file ({error}); delete it and run the "
+                "features step again"
+            ) from error

@@ -1,0 +1,111 @@
+"""Run one job of a study: check its inputs, do the phase, write its record."""
+
+import importlib
+import logging
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tsgbench.config import mirror_of
+from tsgbench.errors import UserError
+from tsgbench.phases import Task
+from tsgbench.records import check_input, write_record
+from tsgbench.study import Job, Study
+from tsgbench.tracking import CellTracker, default_uri, resolve_uri
+
+log = logging.getLogger(__name__)
+
+
+def run_job(study: Study, job: Job, *, expected: str | None = None, threads: int = 1) -> None:
+    """Make the results of one job.
+
+    expected: the identity that the workflow planned with; another one means that settings or code
+    changed since, and the job refuses rather than file a result under the wrong name.
+    """
+    identity = study.identity(job.record)
+    if expected is not None and expected != identity:
+        raise UserError(
+            f"{job.record}: settings or code changed while the workflow was running (planned "
+            f"{expected}, now {identity}); run snakemake again"
+        )
+    inputs = {role: check_input(path, study.identity(path)) for role, path in job.inputs.items()}
+    task = Task(
+        settings=job.settings,
+        inputs=inputs,
+        identity=identity,
+        record=Path(job.record),
+        files={role: Path(path) for role, path in job.files.items()},
+        wildcards=job.wildcards,
+        study=study.name,
+        threads=threads,
+        mirror=mirror_of(study.config),
+    )
+    phase = importlib.import_module(f"tsgbench.phases.{job.phase}")
+    started = time.perf_counter()
+    made = {"study": study.name, "git_commit": git_commit()}
+    with _tracked(study, job, task, made):
+        facts, files = phase.run(task)
+        made["at"] = datetime.now(UTC).isoformat(timespec="seconds")
+        made["seconds"] = round(time.perf_counter() - started, 2)
+        made["host"] = os.uname().nodename
+    write_record(
+        job.record,
+        phase=job.phase,
+        key=job.key,
+        identity=identity,
+        settings=job.settings,
+        code=job.code,
+        inputs=inputs,
+        files=files,
+        facts=facts,
+        made=made,
+    )
+    log.info("%s %s: done in %.1f s, wrote %s", job.phase, job.key, made["seconds"], job.record)
+
+
+@contextmanager
+def _tracked(study: Study, job: Job, task: Task, made: dict) -> Iterator[None]:
+    """Follow a training in MLflow while it runs. What has no epochs is logged by `track` later."""
+    if job.phase != "train" or not job.settings["train"].get("epochs"):
+        yield
+        return
+    uri = resolve_uri(default_uri(Path.cwd()))
+    tags = {"identity": task.identity, "code_digest": job.code, "git_commit": made["git_commit"]}
+    tags |= {name: job.settings[name] for name in ("model", "dataset", "ablation", "seed")}
+    tracker = CellTracker.start(
+        cell=job.key,
+        study=study.name,
+        settings=job.settings,
+        tags=tags,
+        uri=uri,
+        folder=task.folder,
+    )
+    task.on_epoch = tracker.log_epoch
+    try:
+        yield
+    except BaseException:
+        tracker.finish(None, status="FAILED")
+        raise
+    tracker.finish(None)
+    made["mlflow"] = {"run_id": tracker.run_id, "uri": uri} if tracker.run_id else None
+
+
+def git_commit() -> str | None:
+    """The commit of the working tree, with `+` if tracked files differ; None outside git."""
+    try:
+        commit = subprocess.run(
+            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        changed = subprocess.run(
+            ["git", "status", "--porcelain", "--untracked-files=no"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return commit + "+" if changed else commit

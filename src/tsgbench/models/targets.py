@@ -1,0 +1,102 @@
+"""Between seconds and the grid of clips: labels for training, moments for decoding.
+
+A video of n real clips has the grid intervals `[i * dur / n, (j + 1) * dur / n)` for spans
+`0 <= i <= j < n` of inclusive clip indices. Everything is vectorised over the batch.
+"""
+
+import torch
+from torch import Tensor
+
+OUTSIDE, BEGIN, INSIDE, END = range(4)  # regions of a video (SeqPAN, sec. 3.1.4)
+
+
+def index_labels(gt: Tensor, dur: Tensor, counts: Tensor) -> Tensor:
+    """The span whose interval has the largest IoU with the moment; the first one on ties.
+
+    gt: (B, 2) seconds; dur: (B,) seconds; counts: (B,) real clips. Returns (B, 2) long.
+    Only the grid points on either side of each end can win: moving an end further from the moment
+    loses overlap or adds union. So four spans are compared rather than n * n.
+    """
+    counts = counts[:, None]
+    # In clips; double, because ties are common and must fall to the first span.
+    start, end = (gt.double() / dur.double()[:, None] * counts).unsqueeze(-1).unbind(1)
+    near_start = start.floor().long() + torch.tensor([0, 0, 1, 1], device=gt.device)
+    near_end = end.ceil().long() + torch.tensor([-2, -1, -2, -1], device=gt.device)
+    near_start = near_start.clamp(min=0).minimum(counts - 1)
+    near_end = near_end.clamp(min=0).minimum(counts - 1)
+    overlap = (near_end + 1).minimum(end) - near_start.maximum(start)
+    union = (near_end + 1 - near_start) + (end - start) - overlap
+    iou = overlap.clamp(min=0) / union
+    # Rounding must not break a tie, hence the margin.
+    iou = iou.masked_fill(near_start > near_end, -1.0)
+    best = (iou >= iou.amax(dim=1, keepdim=True) - 1e-9).int().argmax(dim=1, keepdim=True)
+    return torch.cat([near_start.gather(1, best), near_end.gather(1, best)], dim=1)
+
+
+def boundary_targets(index: Tensor, counts: Tensor, clips: int, *, soft: bool) -> Tensor:
+    """Target distribution of one boundary over the clips.
+
+    index: (B,) clip of the boundary. Returns (B, clips): one-hot, or (SeqPAN, public code) 0.5 on
+    the clip and 0.25 on each neighbour, where a missing neighbour's share stays on the clip.
+    """
+    distance = torch.arange(clips, device=index.device) - index[:, None]
+    if not soft:
+        return (distance == 0).float()
+    missing = (index == 0).float() + (index == counts - 1).float()
+    peak = (0.5 + 0.25 * missing)[:, None]
+    is_neighbour = (distance.abs() == 1) & (distance + index[:, None] < counts[:, None])
+    return torch.where(distance == 0, peak, 0.25 * is_neighbour)
+
+
+def region_labels(span: Tensor, counts: Tensor, clips: int, extension: int) -> Tensor:
+    """Region of each clip, (B, clips) long: OUTSIDE, BEGIN, INSIDE or END (sec. 3.1.4).
+
+    span: (B, 2) clips of the boundaries; counts: (B,) real clips. Each boundary is extended by
+    `extension` clips either side; where the regions would meet, BEGIN gives way, and a moment of
+    one clip has only END (public code; the paper says "several neighboring frames").
+    """
+    place = torch.arange(clips, device=span.device)
+    start, end = span[:, :1], span[:, 1:]
+    last = counts[:, None] - 1
+    begin_from, begin_to = (start - extension).clamp(min=0), (start + extension).minimum(last)
+    end_from, end_to = (end - extension).clamp(min=0), (end + extension).minimum(last)
+    begin_to = torch.where(begin_to >= end_from, start.maximum(end_from - 1), begin_to)
+    labels = INSIDE * ((place > begin_to) & (place < end_from)).long()
+    labels = labels.masked_fill((place >= begin_from) & (place <= begin_to), BEGIN)
+    return labels.masked_fill((place >= end_from) & (place <= end_to), END)
+
+
+def foreground_labels(span: Tensor, clips: int) -> Tensor:
+    """(B, clips) bool, True from the first to the last clip of the moment."""
+    place = torch.arange(clips, device=span.device)
+    return (place >= span[:, :1]) & (place <= span[:, 1:])
+
+
+def top_spans(start: Tensor, end: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The k best spans by joint probability, among those that end no earlier than they start.
+
+    start, end: (B, T) log-probabilities, -inf on padding. Returns (B, k) scores in probability,
+    best first, NaN where there are fewer than k spans; and (B, k, 2) long, 0 there.
+    """
+    clips = start.shape[1]
+    joint = (start[:, :, None] + end[:, None, :]).float()
+    legal = torch.ones(clips, clips, dtype=torch.bool, device=start.device).triu()
+    joint = joint.masked_fill(~legal, -torch.inf).flatten(1)
+    best, place = joint.topk(min(k, joint.shape[1]), dim=1)
+    absent = best.isneginf()
+    spans = torch.stack([place // clips, place % clips], dim=-1).masked_fill(absent[..., None], 0)
+    scores = best.exp().masked_fill(absent, torch.nan)
+    missing = k - scores.shape[1]
+    if missing > 0:
+        scores = torch.nn.functional.pad(scores, (0, missing), value=torch.nan)
+        spans = torch.nn.functional.pad(spans, (0, 0, 0, missing))
+    return scores, spans
+
+
+def span_moments(spans: Tensor, scores: Tensor, dur: Tensor, counts: Tensor) -> Tensor:
+    """Spans as ranked moments: (B, k, 3) start_s, end_s, score; NaN where the score is."""
+    edges = spans + torch.tensor([0, 1], device=spans.device)
+    seconds = edges * (dur / counts)[:, None, None]
+    seconds = seconds.minimum(dur[:, None, None])
+    moments = torch.cat([seconds, scores.to(seconds.dtype)[..., None]], dim=-1)
+    return moments.masked_fill(scores.isnan()[..., None], torch.nan)

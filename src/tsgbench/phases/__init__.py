@@ -1,0 +1,33 @@
+"""What each rule of the workflow runs: one module a phase, wiring rooms of the library together.
+
+Every module has `run(task) -> (facts, files)`: what it counted, and every file it made (both go
+into its record). A phase's module is the root of its code digest (code.py): what it imports
+decides what an edit reruns, so it imports no more than it needs.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tsgbench.records import Record
+
+
+@dataclass
+class Task:
+    """A job about to run. Only the first group may shape the result."""
+
+    settings: dict
+    inputs: dict[str, Record]  # role -> checked record of what this job reads
+
+    identity: str
+    record: Path  # where the record will be written; other files go beside or below
+    files: dict[str, Path]  # role -> path of the files with fixed names
+    wildcards: dict[str, str]
+    study: str = ""
+    threads: int = 1
+    mirror: str | None = None
+    on_epoch: Callable[[int, dict[str, float]], None] | None = None
+
+    @property
+    def folder(self) -> Path:
+        return self.record.parent

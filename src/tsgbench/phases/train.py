@@ -1,0 +1,109 @@
+"""Train one cell and predict its test split."""
+
+import csv
+import os
+import platform
+import shutil
+import time
+from pathlib import Path
+
+import torch
+
+from tsgbench.datasets.table import read_queries
+from tsgbench.evaluation import write_predictions
+from tsgbench.features.store import FeatureStore
+from tsgbench.files import atomic_path
+from tsgbench.loading import GroundingData
+from tsgbench.models.base import build
+from tsgbench.phases import Task
+from tsgbench.text import load_word_table
+from tsgbench.training import TrainSettings, choose_device, predict, seed_everything, train
+
+# Checkpoints of unfinished trainings, one folder a cell identity: Snakemake deletes the outputs of
+# an interrupted job, and these must survive it.
+SCRATCH = Path("scratch")
+
+
+def run(task: Task):
+    """facts: size, epochs and seconds of the training, and the machine it ran on."""
+    started = time.perf_counter()
+    torch.set_num_threads(max(1, min(task.threads, os.cpu_count() or 1)))
+    settings = task.settings
+    splits, inputs, seed = settings["splits"], settings["inputs"], settings["seed"]
+    how = TrainSettings(**settings["train"])
+    device = choose_device()
+    seed_everything(seed)
+
+    words = load_word_table(task.inputs["vocabulary"].file(_vocabulary_name(inputs)))
+    (features,) = task.inputs["features"].files().values()
+    with FeatureStore(features) as store:
+
+        def load(role: str, with_moments: bool) -> GroundingData:
+            queries = read_queries(task.inputs["annotations"].file(f"{splits[role]}.jsonl"))
+            return GroundingData(
+                queries, store, words, inputs, with_moments=with_moments, seed=seed, device=device
+            )
+
+        train_data = load("train", inputs.get("supervision", "full") == "full")
+        arguments = dict(settings["model_settings"])
+        if "seed" in arguments:  # a baseline that draws its own numbers
+            arguments["seed"] = seed
+        model = build(
+            settings["model"],
+            clip_dim=train_data.clip_dim,
+            words=words,
+            settings=arguments,
+            module=settings["module"],
+        ).to(device)
+        model.fit(train_data.queries)
+        scratch = SCRATCH / task.identity
+        state = train(
+            model,
+            train_data,
+            load("select", False),
+            how,
+            seed=seed,
+            scratch=scratch,
+            device=device,
+            on_epoch=task.on_epoch,
+        )
+        # Read only now: nothing before this line can look at the test split
+        test_data = load("test", False)
+    seed_everything(seed)
+    ranked = predict(model, test_data, how.candidates, how, device)
+    write_predictions(task.files["predictions"], test_data.queries, ranked)
+    with atomic_path(task.files["checkpoint"]) as temporary:
+        torch.save({name: value.cpu() for name, value in model.state_dict().items()}, temporary)
+    _write_history(task.files["history"], state.history)
+    shutil.rmtree(scratch, ignore_errors=True)
+    facts = {
+        "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
+        "train_queries": len(train_data),
+        "epochs": state.epoch,
+        "best_epoch": state.best_epoch,
+        "selected_on": splits["select"] if state.epoch else None,
+        "selected_by": how.select if state.epoch else None,
+        "seconds": round(time.perf_counter() - started, 2),
+        "device": str(device),
+        "hardware": _hardware(device),
+        "versions": {"torch": torch.__version__, "python": platform.python_version()},
+    }
+    return facts, list(task.files.values())
+
+
+def _vocabulary_name(inputs: dict) -> str:
+    return f"{inputs['tokenizer']}.npz"
+
+
+def _hardware(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{platform.machine()}, {torch.get_num_threads()} of {os.cpu_count()} CPU threads"
+
+
+def _write_history(path: Path, history: list[dict[str, float]]) -> None:
+    columns = list(history[0]) if history else ["epoch"]
+    with atomic_path(path) as temporary, open(temporary, "w", newline="") as stream:
+        writer = csv.DictWriter(stream, columns)
+        writer.writeheader()
+        writer.writerows(history)

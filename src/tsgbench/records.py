@@ -1,0 +1,154 @@
+"""Records: the small JSON file by which every result carries its own identity.
+
+A record says which job made its files: `identity` (a digest of the job's settings, its code and
+the identities of its inputs), `digest` (of what the files hold), the files with their sizes and
+SHA-256, the inputs as they were found, and the facts the phase reports. A consumer is told the
+identity it must find and refuses anything else, so that no checkout, pull or edit can put an old
+number under a new setting.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tsgbench.errors import UserError
+from tsgbench.files import digest, read_json, sha256_file, write_json
+
+SCHEMA = 1
+# Larger files are checked by size only: hashing gigabytes of features before each training would
+# cost more than it saves, and HDF5 checks its own chunks when they are read.
+MAX_HASHED_BYTES = 256 << 20
+
+
+@dataclass(frozen=True)
+class Record:
+    """A record read from disk. `content` is the JSON object, `folder` where its files are."""
+
+    path: Path
+    content: dict
+
+    @property
+    def identity(self) -> str:
+        return self.content["identity"]
+
+    @property
+    def digest(self) -> str:
+        return self.content["digest"]
+
+    @property
+    def facts(self) -> dict:
+        return self.content["facts"]
+
+    def file(self, name: str) -> Path:
+        """Path of one of the files the record lists."""
+        if name not in self.content["outputs"]:
+            raise UserError(f"{self.path}: lists no file {name!r}; delete it and run again")
+        return self.path.parent / name
+
+    def files(self) -> dict[str, Path]:
+        """All listed files, by their name relative to the record."""
+        return {name: self.path.parent / name for name in self.content["outputs"]}
+
+
+def write_record(
+    path: str | Path,
+    *,
+    phase: str,
+    key: str,
+    identity: str,
+    settings: dict,
+    code: str,
+    inputs: dict[str, Record],
+    files: list[Path],
+    facts: dict,
+    made: dict,
+) -> None:
+    """Write the record of a finished job, last of its files: no record, no result.
+
+    facts: what the phase counted or measured. made: when, where, by which commit and in how long;
+    unlike the facts it differs between two equal runs.
+    """
+    path = Path(path)
+    outputs = {
+        file.relative_to(path.parent).as_posix(): {
+            "sha256": sha256_file(file),
+            "bytes": file.stat().st_size,
+        }
+        for file in sorted(files)
+    }
+    write_json(
+        path,
+        {
+            "schema": SCHEMA,
+            "phase": phase,
+            "key": key,
+            "identity": identity,
+            # What consumers read: the files, or the facts where there is no file beside the record
+            "digest": digest({name: entry["sha256"] for name, entry in outputs.items()} or facts),
+            "settings": settings,
+            "code": code,
+            "inputs": {
+                role: {
+                    "record": str(record.path),
+                    "identity": record.identity,
+                    "digest": record.digest,
+                }
+                for role, record in inputs.items()
+            },
+            "outputs": outputs,
+            "facts": facts,
+            "made": made,
+        },
+    )
+
+
+def read_record(path: str | Path) -> Record:
+    """Read a record; `UserError` if it is missing, malformed or of another schema."""
+    path = Path(path)
+    content = read_json(path)
+    missing = {"schema", "identity", "digest", "inputs", "outputs", "facts"} - set(
+        content if isinstance(content, dict) else {}
+    )
+    if missing or content["schema"] != SCHEMA:
+        raise UserError(f"{path}: not a record of this version; delete it and run again")
+    return Record(path, content)
+
+
+def check_input(path: str | Path, identity: str) -> Record:
+    """Read an input's record, refusing another identity and damaged or missing files."""
+    record = read_record(path)
+    if record.identity != identity:
+        raise UserError(
+            f"{path}: made under other settings, code or inputs (identity {record.identity}, this "
+            f"job needs {identity}); run snakemake again, it remakes what is out of date"
+        )
+    for name, file in record.files().items():
+        problem = _damage(file, record.content["outputs"][name])
+        if problem:
+            raise UserError(f"{file}: {problem}; delete it and run snakemake again")
+    return record
+
+
+def is_current(path: Path, identity: str) -> bool:
+    """Whether `path` is the record of this very job and its files are all there, whole.
+
+    Looks at sizes only, because it is asked of every result before each run of the workflow.
+    """
+    try:
+        record = read_record(path)
+    except UserError:
+        return False
+    return record.identity == identity and all(
+        file.exists() and file.stat().st_size == record.content["outputs"][name]["bytes"]
+        for name, file in record.files().items()
+    )
+
+
+def _damage(file: Path, expected: dict) -> str | None:
+    if not file.exists():
+        return "is missing though its record lists it"
+    size = file.stat().st_size
+    if size != expected["bytes"]:
+        return f"has {size} bytes where its record says {expected['bytes']}"
+    if size <= MAX_HASHED_BYTES and sha256_file(file) != expected["sha256"]:
+        return "does not have the SHA-256 its record states (damaged or edited)"
+    return None

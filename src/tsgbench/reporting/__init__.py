@@ -1,0 +1,22 @@
+"""Reports: tables in every form, and what plotting tools read. From files alone: never trains."""
+
+from tsgbench.reporting.latex import compile_pdf
+from tsgbench.reporting.plots import (
+    plot_systems,
+    write_learning_curves,
+    write_metrics,
+    write_systems,
+)
+from tsgbench.reporting.render import write_table
+from tsgbench.reporting.rows import Table, build_table
+
+__all__ = [
+    "Table",
+    "build_table",
+    "compile_pdf",
+    "plot_systems",
+    "write_learning_curves",
+    "write_metrics",
+    "write_systems",
+    "write_table",
+]

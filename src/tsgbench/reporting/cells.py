@@ -1,0 +1,109 @@
+"""Reading cells for reports. A number without its identity, or of another run, is refused."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from tsgbench.errors import UserError
+from tsgbench.files import read_json
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One evaluated cell. metrics: name -> percent, None where undefined."""
+
+    name: str
+    folder: Path
+    run: dict
+    evaluation: dict
+
+    @property
+    def metrics(self) -> dict[str, float | None]:
+        return self.evaluation["facts"]["metrics"]
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether it has parameters to learn: baselines have none."""
+        return bool(self.run["facts"].get("parameters"))
+
+    def provenance(self) -> dict:
+        """Where its numbers come from."""
+        facts = {**(self.run.get("made") or {}), **self.run["facts"]}
+        return {
+            "cell": self.name,
+            "run": self.run["identity"],
+            "evaluation": self.evaluation["identity"],
+            "code": self.run.get("code"),
+            "inputs": self.run.get("inputs", {}),
+            "git_commit": facts.get("git_commit"),
+            "mlflow_run": (facts.get("mlflow") or {}).get("run_id"),
+            "device": facts.get("device"),
+            "hardware": facts.get("hardware"),
+            "seconds": facts.get("seconds"),
+            "parameters": facts.get("parameters"),
+        }
+
+
+def read_cell(name: str, folder: str | Path | None) -> Cell | None:
+    """Read a cell's `run.json` and `metrics.json`; None if it was not trained or not evaluated.
+
+    `UserError` if either lacks its identity, if they do not belong together, or if a metric is
+    not a percentage.
+    """
+    if folder is None:
+        return None
+    run_path, metrics_path = Path(folder) / "run.json", Path(folder) / "metrics.json"
+    if not run_path.exists() or not metrics_path.exists():
+        return None
+    run = _read_record(run_path, "train")
+    evaluation = _read_record(metrics_path, "evaluate")
+    if run.get("key") != name:
+        raise UserError(f"{run_path}: key: holds {run.get('key')!r}, not {name!r}; train it again")
+    scored = evaluation.get("inputs", {}).get("run", {}).get("identity")
+    if scored != run["identity"]:
+        raise UserError(
+            f"{metrics_path}: inputs.run.identity: scores run {scored}, but run.json beside it is "
+            f"{run['identity']}; evaluate the cell again"
+        )
+    metrics = evaluation["facts"].get("metrics")
+    if not isinstance(metrics, dict) or not metrics:
+        raise UserError(f"{metrics_path}: facts.metrics: holds no metric; evaluate the cell again")
+    for metric, value in metrics.items():
+        if value is not None and not _is_percentage(value):
+            raise UserError(
+                f"{metrics_path}: facts.metrics.{metric}: {value!r} is not a percentage; "
+                "evaluate the cell again"
+            )
+    return Cell(name, Path(folder), run, evaluation)
+
+
+def read_cells(cells: dict[str, str | Path]) -> dict[str, Cell]:
+    """Every evaluated cell, by name; those not run yet are left out."""
+    read = {name: read_cell(name, folder) for name, folder in cells.items()}
+    return {name: cell for name, cell in read.items() if cell is not None}
+
+
+def split_name(name: str) -> tuple[str, str, str, int]:
+    """`model/dataset/ablation/seed0` as (model, dataset, ablation, 0)."""
+    parts = name.split("/")
+    if len(parts) != 4 or not parts[3].removeprefix("seed").isdigit():
+        raise UserError(f"{name!r} is not a cell; cells are called model/dataset/ablation/seed0")
+    return parts[0], parts[1], parts[2], int(parts[3].removeprefix("seed"))
+
+
+def _read_record(path: Path, phase: str) -> dict:
+    record = read_json(path)
+    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
+        raise UserError(f"{path}: not a record of this version; delete it and run again")
+    if not record.get("identity"):
+        raise UserError(f"{path}: identity: missing, so its numbers cannot be traced; run it again")
+    if record.get("phase") != phase or not isinstance(record.get("facts"), dict):
+        raise UserError(f"{path}: phase: not the record of phase {phase!r}; delete it, run again")
+    return record
+
+
+def _is_percentage(value: object) -> bool:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and math.isfinite(value) and 0.0 <= value <= 100.0

@@ -1,0 +1,299 @@
+"""A table as LaTeX (booktabs, siunitx) to be `\\input`, and as a PDF page if TeX is installed."""
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import unicodedata
+from pathlib import Path
+
+from tsgbench.errors import UserError
+from tsgbench.files import atomic_path
+from tsgbench.reporting.caption import (
+    DOUBTFUL,
+    UNDEFINED,
+    caption,
+    legend,
+    printed_label,
+    row_label,
+)
+from tsgbench.reporting.rows import Result, Row, Table, Value
+
+PACKAGES = ("adjustbox", "booktabs", "siunitx", "xcolor")
+# More rows than this do not fit on a page under a full caption; the table goes on in a second one
+ROWS_PER_PAGE = 34
+COMPILE_S = 120
+SPECIAL = {
+    "\\": r"\textbackslash{}",
+    **{character: f"\\{character}" for character in "{}$&#%_"},
+    "^": r"\textasciicircum{}",
+    "~": r"\textasciitilde{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "±": r"$\pm$",
+    "≥": r"$\geq$",
+    "≤": r"$\leq$",
+    "×": r"$\times$",
+    "−": r"$-$",
+    "—": "---",
+    "–": "--",
+    "“": "``",
+    "”": "''",
+    "‘": "`",
+    "’": "'",
+    "…": r"\dots{}",
+    "\n": " ",
+}
+
+
+def escape(text: str) -> str:
+    """Plain text as LaTeX that pdflatex accepts, whatever the text.
+
+    Latin letters keep their accents; a character of another script becomes its code, `U+4E00`.
+    """
+    return "".join(SPECIAL.get(character) or _latin(character) for character in text)
+
+
+def _latin(character: str) -> str:
+    if character.isascii() and character.isprintable():
+        return character
+    base, *accents = unicodedata.normalize("NFD", character)
+    if base.isascii() and base.isalpha() and accents and ord(character) < 0x180:
+        return character
+    return f"U+{ord(character):04X}"
+
+
+def render_latex(table: Table, identity: str) -> str:
+    """The table environment(s). The first line names the identity of the table."""
+    lines = [
+        f"% {table.id} of study {_comment(table.study)}, identity {identity}; written by tsgbench",
+        "% needs: " + " ".join(f"\\usepackage{{{name}}}" for name in PACKAGES),
+    ]
+    for place, datasets in enumerate(_pages(table)):
+        lines += _render_page(table, datasets, is_first=place == 0)
+    return "\n".join(lines) + "\n"
+
+
+def _comment(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _pages(table: Table) -> list[list[dict]]:
+    """Data sets, as many to a page as fit; one data set is never torn apart."""
+    pages, used = [], ROWS_PER_PAGE
+    for dataset in table.datasets:
+        rows = 2 + sum(
+            1 + (row.results[dataset["name"]].printed is not None)
+            for row in table.rows
+            if dataset["name"] in row.results
+        )
+        if used + rows > ROWS_PER_PAGE:
+            pages.append([])
+            used = 0
+        pages[-1].append(dataset)
+        used += rows
+    return pages
+
+
+def _render_page(table: Table, datasets: list[dict], *, is_first: bool) -> list[str]:
+    columns = "".join("@{\\hspace{7pt}}r@{\\,}l" for _ in table.metrics)
+    text = escape(caption(table)) if is_first else f"{escape(table.title)} (continued)."
+    blocks = [_render_block(table, dataset, len(datasets) > 1) for dataset in datasets]
+    body = blocks[0]
+    for block in blocks[1:]:
+        body += ["\\midrule", *block]
+    notes = " ".join(escape(line) for line in legend(table)) if is_first else ""
+    return [
+        "\\begin{table}[htbp]",
+        "\\centering\\footnotesize",
+        "\\setlength{\\belowcaptionskip}{6pt}",
+        f"\\caption{{{text}}}",
+        *([f"\\label{{tab:{re.sub('[^a-z0-9]', '', table.id.lower())}}}"] if is_first else []),
+        "\\begin{adjustbox}{max width=\\linewidth}",
+        f"\\begin{{tabular}}{{@{{}}l{columns}@{{}}}}",
+        "\\toprule",
+        *_render_head(table),
+        "\\midrule",
+        *body,
+        "\\bottomrule",
+        "\\end{tabular}",
+        "\\end{adjustbox}",
+        *(["", f"\\smallskip\\parbox{{\\linewidth}}{{\\scriptsize {notes}}}"] if notes else []),
+        "\\end{table}",
+    ]
+
+
+def _render_head(table: Table) -> list[str]:
+    """Two lines: R@1 and R@5 above their IoU thresholds; other metrics alone on the second."""
+    spans: list[list] = []
+    for metric in table.metrics:
+        recall, _, iou = metric.partition(",")
+        name = recall if iou else ""
+        if spans and name and spans[-1][0] == name:
+            spans[-1][1] += 1
+        else:
+            spans.append([name, 1])
+    upper, rules, column = [], [], 2
+    for name, width in spans:
+        upper.append(f"\\multicolumn{{{2 * width}}}{{c}}{{{escape(name)}}}")
+        if name:
+            rules.append(f"\\cmidrule(lr){{{column}-{column + 2 * width - 1}}}")
+        column += 2 * width
+    lower = [
+        f"\\multicolumn{{2}}{{c}}{{{escape(metric.partition(',')[2] or metric)}}}"
+        for metric in table.metrics
+    ]
+    return [
+        " & ".join(["", *upper]) + " \\\\",
+        " ".join(rules),
+        " & ".join(["System", *lower]) + " \\\\",
+    ]
+
+
+def _render_block(table: Table, dataset: dict, has_title: bool) -> list[str]:
+    name, width = dataset["name"], 1 + 2 * len(table.metrics)
+    lines = []
+    if has_title:
+        title = f"\\textbf{{{escape(dataset['title'])}}}"
+        lines.append(f"\\multicolumn{{{width}}}{{@{{}}l}}{{{title}}} \\\\")
+    titles = {group["id"]: group["title"] for group in table.groups}
+    group = None
+    for row in table.rows:
+        if name not in row.results:
+            continue
+        if row.group != group:
+            group = row.group
+            if lines:
+                lines.append("\\addlinespace")
+            if group in titles:
+                title = escape(titles[group])
+                lines.append(f"\\multicolumn{{{width}}}{{@{{}}l}}{{\\textit{{{title}}}}} \\\\")
+        lines += _render_row(table, row, row.results[name])
+    return lines
+
+
+def _render_row(table: Table, row: Row, result: Result) -> list[str]:
+    values = [result.values[metric] for metric in table.metrics]
+    lines = [_line(escape(row_label(row, result)), [_reproduced(result, v) for v in values])]
+    if result.printed is not None:
+        label = f"\\quad\\textcolor{{gray}}{{{escape(printed_label(result))}}}"
+        lines.append(_line(label, [_printed(v) for v in values]))
+    return lines
+
+
+def _line(label: str, entries: list[str]) -> str:
+    return " & ".join([label, *entries]) + " \\\\"
+
+
+def _reproduced(result: Result, value: Value) -> str:
+    if not result.cells:
+        return _centred("---")
+    if value.mean is None:
+        return _centred(UNDEFINED)
+    mean = _number(value.mean)
+    if value.rank == 1:
+        mean = f"\\textbf{{{value.mean:.2f}}}"  # \num has its own idea of weight
+    elif value.rank == 2:
+        mean = f"\\underline{{{mean}}}"
+    spread = "" if value.std is None else f"{{\\tiny$\\pm$\\,{_number(value.std)}}}"
+    return f"{mean} & {spread}"
+
+
+def _printed(value: Value) -> str:
+    if value.printed is None:
+        text = DOUBTFUL if value.is_printed_uncertain else UNDEFINED
+        return _centred(f"\\textcolor{{gray}}{{{text}}}")
+    mark = DOUBTFUL if value.is_printed_uncertain else ""
+    difference = "" if value.difference is None else f"(${value.difference:+.2f}$)"
+    return (
+        f"\\textcolor{{gray}}{{{_number(value.printed)}}} & "
+        f"\\textcolor{{gray}}{{\\tiny {mark}{difference}}}"
+    )
+
+
+def _centred(text: str) -> str:
+    return f"\\multicolumn{{2}}{{c}}{{{text}}}"
+
+
+def _number(value: float) -> str:
+    return f"\\num{{{value:.2f}}}"
+
+
+# Compiling --------------------------------------------------------------------------------------
+
+DOCUMENT = r"""\documentclass[a4paper%(options)s]{article}
+\usepackage[T1]{fontenc}
+\usepackage[utf8]{inputenc}
+\usepackage{lmodern}
+\usepackage[margin=1.8cm]{geometry}
+\usepackage{%(packages)s}
+\ifdefined\pdftrailerid\pdftrailerid{}\fi
+\pagestyle{empty}
+\begin{document}
+\input{table}
+\end{document}
+"""
+
+
+def compile_pdf(tex: str | Path, pdf: str | Path) -> tuple[bool, str]:
+    """Compile a table to a PDF page. Returns (made, message).
+
+    Without a TeX engine, or without one of the TeX packages, nothing is made and the message says
+    what to install. A LaTeX error is a `UserError` with its first line.
+    """
+    tex, pdf = Path(tex), Path(pdf)
+    if not tex.exists():
+        raise UserError(f"{tex}: no such table; make it first, with snakemake {tex}")
+    engine = shutil.which("pdflatex")
+    if engine is None:
+        return False, (
+            f"{pdf}: not made, no TeX engine (pdflatex) is installed; {tex} is complete without it"
+        )
+    text = tex.read_text(encoding="utf-8")
+    is_wide = max((line.count("&") for line in text.splitlines()), default=0) > 2 * 9
+    document = DOCUMENT % {
+        "options": ",landscape" if is_wide else "",
+        "packages": ",".join(PACKAGES),
+    }
+    with tempfile.TemporaryDirectory(prefix="tsgbench-tex-") as name:
+        folder = Path(name)
+        (folder / "table.tex").write_text(text, encoding="utf-8")
+        (folder / "page.tex").write_text(document, encoding="utf-8")
+        output = _run_engine(engine, folder, tex)
+        made = folder / "page.pdf"
+        missing = re.search(r"File [`'](\S+\.sty)' not found", output)
+        if missing:
+            return False, (
+                f"{pdf}: not made, TeX lacks the package {missing[1]}; install it (on Debian: "
+                f"texlive-science, texlive-latex-extra, lmodern); {tex} is complete without it"
+            )
+        error = re.search(r"^! (.+)$|^\S+:\d+: (.+)$", output, re.MULTILINE)
+        if error or not made.exists():
+            said = (error[1] or error[2]) if error else "no page came out"
+            raise UserError(f"{tex}: LaTeX says: {said}; write the table again")
+        with atomic_path(pdf) as temporary:
+            shutil.copyfile(made, temporary)
+    return True, ""
+
+
+def _run_engine(engine: str, folder: Path, tex: Path) -> str:
+    command = [engine, "-no-shell-escape", "-halt-on-error", "-interaction=nonstopmode", "page.tex"]
+    # A fixed date makes equal tables equal files; the table may read nothing outside its folder
+    environment = os.environ | {
+        "SOURCE_DATE_EPOCH": "0",
+        "FORCE_SOURCE_DATE": "1",
+        "openin_any": "p",
+        "openout_any": "p",
+        "max_print_line": "1000",
+    }
+    try:
+        done = subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, timeout=COMPILE_S
+        )
+    except subprocess.TimeoutExpired:
+        raise UserError(
+            f"{tex}: LaTeX did not finish within {COMPILE_S} s; write the table again"
+        ) from None
+    return done.stdout.decode("utf-8", errors="replace")

@@ -1,0 +1,90 @@
+"""What the papers printed: `published/{paper}.yaml`, read as facts and never as results."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from tsgbench.errors import UserError
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Printed:
+    """The row of a paper's own system for one data set.
+
+    values: metric -> number, None where the paper prints none. uncertain: metrics whose number or
+    place is in doubt.
+    """
+
+    paper: str
+    system: str
+    table: str
+    method: str
+    values: dict[str, float | None]
+    uncertain: frozenset[str]
+
+
+def find_printed(
+    folder: Path, paper: str, dataset: str, *, table: str | None = None, method: str | None = None
+) -> Printed | None:
+    """The paper's own row for `dataset`, or None if it prints none.
+
+    Looks in its comparison tables, or only in `table`. `method` chooses where the paper has
+    several systems of its own. `UserError` for an unknown paper, table or method, and where the
+    choice is open.
+    """
+    path = folder / f"{paper}.yaml"
+    content = _read(path)
+    tables = {entry["id"]: entry for entry in content["tables"]}
+    if table is not None and table not in tables:
+        raise UserError(f"{path}: tables: no table {table!r}; it has {', '.join(tables)}")
+    chosen = [
+        entry
+        for name, entry in tables.items()
+        if name == table or (table is None and entry.get("kind") == "comparison")
+    ]
+    rows = [
+        (entry["id"], row)
+        for entry in chosen
+        for row in entry["rows"]
+        if row["dataset"] == dataset and row.get("own") and method in (None, row["method"])
+    ]
+    if not rows and method is None:
+        return None
+    if len(rows) != 1:
+        found = ", ".join(f"{row['method']} in {name}" for name, row in rows) or "none"
+        raise UserError(
+            f"{path}: which of the paper's own rows for {dataset} is meant ({found})? Name `table` "
+            "and `method` in the row's `published`"
+        )
+    name, row = rows[0]
+    return Printed(
+        paper=paper,
+        system=content["paper"]["system"],
+        table=name,
+        method=row["method"],
+        values={metric: _number(path, value) for metric, value in row["values"].items()},
+        uncertain=frozenset(row.get("uncertain", [])),
+    )
+
+
+def _read(path: Path) -> dict:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if content["schema"] != SCHEMA:
+            raise UserError(f"{path}: schema: this version reads {SCHEMA}, not {content['schema']}")
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such paper; add its printed numbers there") from None
+    except (yaml.YAMLError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: not a file of published numbers ({error})") from None
+    return content
+
+
+def _number(path: Path, value: object) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise UserError(f"{path}: {value!r} is not a number; write null where the paper has none")
+    return float(value)

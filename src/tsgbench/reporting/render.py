@@ -1,0 +1,204 @@
+"""A table as CSV, Markdown and JSON; `write_table` writes every form."""
+
+import csv
+import io
+from pathlib import Path
+
+from tsgbench.files import write_json, write_text
+from tsgbench.reporting.caption import (
+    DOUBTFUL,
+    NOT_RUN,
+    UNDEFINED,
+    caption,
+    legend,
+    printed_label,
+    row_label,
+)
+from tsgbench.reporting.latex import render_latex
+from tsgbench.reporting.rows import Result, Row, Table, Value
+
+CSV_COLUMNS = (
+    "study",
+    "is_demo",
+    "table",
+    "identity",
+    "system",
+    "model",
+    "ablation",
+    "dataset",
+    "metric",
+    "status",
+    "mean",
+    "std",
+    "n_seeds",
+    "n_wanted",
+    "rank",
+    "published",
+    "published_uncertain",
+    "published_source",
+    "difference",
+    "cells",
+)
+
+
+def write_table(table: Table, stem: str | Path, identity: str) -> list[Path]:
+    """Write `{stem}.tex`, `.csv`, `.md` and `.provenance.json`; returns their paths.
+
+    identity: digest of what made the table; it stands in every one of them.
+    """
+    stem = Path(stem)
+    paths = [
+        stem.with_name(f"{stem.name}.{end}") for end in ("tex", "csv", "md", "provenance.json")
+    ]
+    write_text(paths[0], render_latex(table, identity))
+    write_text(paths[1], render_csv(table, identity))
+    write_text(paths[2], render_markdown(table, identity))
+    write_json(paths[3], describe(table, identity))
+    return paths
+
+
+def render_csv(table: Table, identity: str) -> str:
+    """One line a system, data set and metric; numbers in full, empty where there is none."""
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, CSV_COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for row in table.rows:
+        for dataset, result in row.results.items():
+            for metric, value in result.values.items():
+                writer.writerow(
+                    {
+                        "study": table.study,
+                        "is_demo": str(table.is_demo).lower(),
+                        "table": table.id,
+                        "identity": identity,
+                        "system": row.label,
+                        "model": row.model,
+                        "ablation": row.ablation,
+                        "dataset": dataset,
+                        "metric": metric,
+                        **_csv_value(result, value),
+                    }
+                )
+    return stream.getvalue()
+
+
+def _csv_value(result: Result, value: Value) -> dict:
+    is_undefined = bool(result.cells) and value.mean is None
+    printed = result.printed
+    return {
+        "status": "undefined" if is_undefined else result.status,
+        "mean": _exact(value.mean),
+        "std": _exact(value.std),
+        "n_seeds": len(value.seeds),
+        "n_wanted": len(result.wanted),
+        "rank": value.rank or "",
+        "published": _exact(value.printed),
+        "published_uncertain": str(value.is_printed_uncertain).lower() if printed else "",
+        "published_source": f"{printed.paper}/{printed.table}/{printed.method}" if printed else "",
+        "difference": _exact(value.difference),
+        "cells": " ".join(cell.name for cell in result.cells),
+    }
+
+
+def _exact(value: float | None) -> str:
+    return "" if value is None else f"{value:.6g}"
+
+
+def render_markdown(table: Table, identity: str) -> str:
+    """The table for reading in a terminal or a repository's pages."""
+    lines = [
+        f"<!-- {table.id} of study {table.study}, identity {identity}; written by tsgbench -->",
+        "",
+        f"**{_plain(table.id)}.** {_plain(caption(table))}",
+    ]
+    for dataset in table.datasets:
+        lines += ["", f"### {_plain(dataset['title'])}", ""]
+        lines.append("| " + " | ".join(["System", *table.metrics]) + " |")
+        lines.append("|:---" + "|---:" * len(table.metrics) + "|")
+        for row in table.rows:
+            if dataset["name"] in row.results:
+                lines += _markdown_row(table, row, row.results[dataset["name"]])
+    lines += ["", *(f"- {_plain(line)}" for line in legend(table))]
+    return "\n".join(lines) + "\n"
+
+
+def _markdown_row(table: Table, row: Row, result: Result) -> list[str]:
+    values = [result.values[metric] for metric in table.metrics]
+    lines = [[_plain(row_label(row, result)), *(_markdown_value(result, v) for v in values)]]
+    if result.printed is not None:
+        lines.append(
+            [f"*{_plain(printed_label(result))}*", *(_markdown_printed(v) for v in values)]
+        )
+    return ["| " + " | ".join(cells) + " |" for cells in lines]
+
+
+def _markdown_value(result: Result, value: Value) -> str:
+    if not result.cells:
+        return f"{NOT_RUN} not run"
+    if value.mean is None:
+        return UNDEFINED
+    text = f"{value.mean:.2f}" + ("" if value.std is None else f" ± {value.std:.2f}")
+    return {1: f"**{text}**", 2: f"<u>{text}</u>"}.get(value.rank, text)
+
+
+def _markdown_printed(value: Value) -> str:
+    if value.printed is None:
+        return DOUBTFUL if value.is_printed_uncertain else UNDEFINED
+    mark = DOUBTFUL if value.is_printed_uncertain else ""
+    difference = "" if value.difference is None else f" ({value.difference:+.2f})"
+    return f"{value.printed:.2f}{mark}{difference}"
+
+
+def _plain(text: str) -> str:
+    """Text that cannot break a Markdown table or start a tag."""
+    for character in "|<>*_":
+        text = text.replace(character, f"\\{character}")
+    return " ".join(text.split())
+
+
+def describe(table: Table, identity: str) -> dict:
+    """Every number with the cells, runs and printed rows it comes from."""
+    return {
+        "schema": 1,
+        "table": table.id,
+        "identity": identity,
+        "study": table.study,
+        "is_demo": table.is_demo,
+        "caption": caption(table),
+        "notes": legend(table),
+        "metrics": table.metrics,
+        "datasets": table.datasets,
+        "rows": [
+            {
+                "label": row.label,
+                "model": row.model,
+                "ablation": row.ablation,
+                "seeds": row.seeds,
+                "results": {name: _describe(result) for name, result in row.results.items()},
+            }
+            for row in table.rows
+        ],
+    }
+
+
+def _describe(result: Result) -> dict:
+    printed = result.printed
+    return {
+        "status": result.status,
+        "wanted": result.wanted,
+        "cells": [cell.provenance() for cell in result.cells],
+        "printed": printed
+        and {"paper": printed.paper, "table": printed.table, "row": printed.method},
+        "values": {
+            metric: {
+                "mean": value.mean,
+                "std": value.std,
+                "seeds": value.seeds,
+                "rank": value.rank or None,
+                "published": value.printed,
+                "published_uncertain": value.is_printed_uncertain,
+                "difference": value.difference,
+            }
+            for metric, value in result.values.items()
+        },
+    }

@@ -1,0 +1,220 @@
+"""From cells to a table: means and spread over seeds, printed values beside them, ranks, notes."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import fmean, stdev
+
+from tsgbench.errors import UserError
+from tsgbench.reporting.cells import Cell, read_cell
+from tsgbench.reporting.published import Printed, find_printed
+
+FULL = "full"
+
+
+@dataclass
+class Value:
+    """One number of the table, in percent. mean is None where the system does not define it.
+
+    std: sample standard deviation (n-1), None for a single seed. difference: mean minus printed.
+    rank: 1 best, 2 second among the trained systems, else 0.
+    """
+
+    mean: float | None
+    std: float | None
+    seeds: list[float]
+    printed: float | None = None
+    is_printed_uncertain: bool = False
+    difference: float | None = None
+    rank: int = 0
+
+
+@dataclass
+class Result:
+    """One system on one data set: `values` by metric, empty if no cell of it was run."""
+
+    wanted: list[str]
+    cells: list[Cell]
+    values: dict[str, Value] = field(default_factory=dict)
+    printed: Printed | None = None
+
+    @property
+    def status(self) -> str:
+        """`complete`, `partial` (some seeds) or `not run`."""
+        if not self.cells:
+            return "not run"
+        return "complete" if len(self.cells) == len(self.wanted) else "partial"
+
+
+@dataclass
+class Row:
+    """One system. results: data set -> Result, only for the data sets it is meant for."""
+
+    label: str
+    model: str
+    ablation: str
+    seeds: list[int]
+    group: str | None
+    results: dict[str, Result]
+
+
+@dataclass
+class Table:
+    """A table of systems x metrics, one block of rows for each data set."""
+
+    id: str
+    study: str
+    title: str
+    is_demo: bool
+    metrics: list[str]
+    datasets: list[dict]
+    groups: list[dict]
+    rows: list[Row]
+    notes: list[str]
+
+
+def build_table(spec: dict, cells: dict[str, Path], published_folder: str | Path) -> Table:
+    """Assemble a table from its specification and the cells' records.
+
+    spec: `id`, `study`, `title`, `is_demo`, `notes`, `metrics`;
+    `datasets`: [{name, title, published: its name in the papers' files or None, and optionally
+    features, test_split, select_split, protocol_line, note}];
+    `rows`: [{label, model, ablation, seeds, and optionally datasets, group,
+    published: {paper, table, method}}]; `groups`: [{id, title}].
+    cells: cell name -> folder. A missing or unfinished cell is shown as not run; one that cannot
+    be traced, or cannot be compared with the others of its data set, is a `UserError`.
+    """
+    rows = [_build_row(spec, row, cells, Path(published_folder)) for row in spec["rows"]]
+    for dataset in spec["datasets"]:
+        results = [row.results[dataset["name"]] for row in rows if dataset["name"] in row.results]
+        _check_comparable(dataset["name"], [cell for result in results for cell in result.cells])
+        for metric in spec["metrics"]:
+            _rank(results, metric)
+    return Table(
+        id=spec["id"],
+        study=spec["study"],
+        title=spec["title"],
+        is_demo=bool(spec.get("is_demo", False)),
+        metrics=list(spec["metrics"]),
+        datasets=list(spec["datasets"]),
+        groups=[
+            {"id": group, "title": group} if isinstance(group, str) else group
+            for group in spec.get("groups", [])
+        ],
+        rows=rows,
+        notes=list(spec.get("notes", [])),
+    )
+
+
+def _build_row(spec: dict, row: dict, cells: dict[str, Path], published: Path) -> Row:
+    results = {}
+    for dataset in spec["datasets"]:
+        if dataset["name"] not in row.get("datasets", [dataset["name"]]):
+            continue
+        prefix = f"{row['model']}/{dataset['name']}/{row['ablation']}"
+        wanted = [f"{prefix}/seed{seed}" for seed in row["seeds"]]
+        found = [read_cell(name, cells.get(name)) for name in wanted]
+        result = Result(wanted, [cell for cell in found if cell is not None])
+        _check_same_system(result.cells)
+        result.printed = _find_printed(row, dataset, published)
+        result.values = {metric: _value(result, metric) for metric in spec["metrics"]}
+        results[dataset["name"]] = result
+    return Row(
+        row["label"], row["model"], row["ablation"], list(row["seeds"]), row.get("group"), results
+    )
+
+
+def _find_printed(row: dict, dataset: dict, folder: Path) -> Printed | None:
+    """Only a paper's own full model has printed values, and only on the paper's own data."""
+    source = row.get("published")
+    if not source:
+        return None
+    paper = source["paper"]
+    if row["ablation"] != FULL or _letters(paper) != _letters(row["model"]):
+        raise UserError(
+            f"table row {row['label']!r}: published: the numbers of {paper} belong to its full "
+            f"model, not to {row['model']}/{row['ablation']}; leave `published` out"
+        )
+    name = dataset.get("published")
+    if not name:
+        return None
+    name = dataset["name"] if name is True else name
+    table = source.get("table")
+    table = table.get(name) if isinstance(table, dict) else table
+    return find_printed(folder, paper, name, table=table, method=source.get("method"))
+
+
+def _letters(name: str) -> str:
+    return "".join(letter for letter in name.lower() if letter.isalnum())
+
+
+def _value(result: Result, metric: str) -> Value:
+    found = [cell.metrics.get(metric) for cell in result.cells]
+    seeds = [value for value in found if value is not None]
+    if seeds and len(seeds) < len(found):
+        lacking = result.cells[found.index(None)]
+        raise UserError(
+            f"{lacking.folder / 'metrics.json'}: facts.metrics: lacks {metric!r}, which other "
+            "seeds of the same system have; evaluate the cell again"
+        )
+    value = Value(
+        mean=fmean(seeds) if seeds else None,
+        std=stdev(seeds) if len(seeds) > 1 else None,
+        seeds=seeds,
+    )
+    if result.printed is not None:
+        value.printed = result.printed.values.get(metric)
+        value.is_printed_uncertain = metric in result.printed.uncertain
+        if value.mean is not None and value.printed is not None:
+            value.difference = value.mean - value.printed
+    return value
+
+
+def _rank(results: list[Result], metric: str) -> None:
+    """Mark the best and the second of the fully run trained systems, if there is a contest."""
+    contest = [
+        result.values[metric]
+        for result in results
+        if result.status == "complete"
+        and all(cell.is_trained for cell in result.cells)
+        and result.values[metric].mean is not None
+    ]
+    if len(contest) < 2:
+        return
+    # Rounded as printed: two equal numbers in the table must not be told apart by their marks
+    places = sorted({round(value.mean, 2) for value in contest}, reverse=True)
+    for value in contest:
+        place = places.index(round(value.mean, 2))
+        if place == 0 or (place == 1 and len(contest) > 2):
+            value.rank = place + 1
+
+
+def _check_same_system(cells: list[Cell]) -> None:
+    """Seeds of one row may differ in their seed and nothing else."""
+    for cell in cells[1:]:
+        for name in ("settings", "code", "inputs"):
+            if _without_seed(cell, name) != _without_seed(cells[0], name):
+                raise UserError(
+                    f"{cell.folder / 'run.json'}: {name}: differs from those of {cells[0].name}, "
+                    "so their mean would mix two systems; run snakemake again"
+                )
+
+
+def _without_seed(cell: Cell, name: str) -> object:
+    part = cell.run.get(name)
+    if name == "settings":
+        return {key: value for key, value in part.items() if key not in ("seed", "study")}
+    if name == "inputs":
+        return {role: entry.get("identity") for role, entry in (part or {}).items()}
+    return part
+
+
+def _check_comparable(dataset: str, cells: list[Cell]) -> None:
+    """All systems of a data set answer the same queries under the same protocol."""
+    for cell in cells[1:]:
+        for name in ("queries", "protocol", "split", "nms_iou"):
+            here, there = (c.evaluation["facts"].get(name) for c in (cell, cells[0]))
+            if here != there:
+                raise UserError(
+                    f"{cell.folder / 'metrics.json'}: facts.{name}: {here!r}, but {there!r} for "
+                    f"{cells[0].name}, so systems on {dataset} cannot be compared; evaluate again"
+                )

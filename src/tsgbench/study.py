@@ -1,0 +1,429 @@
+"""A study: one config file, checked, and the plan of every job it takes.
+
+The plan is the single description of what is made from what. The Snakemake rules ask it for their
+inputs and parameters, the command line for settings, and `reconcile` compares it with the records
+on disk to find what is out of date. Nothing here imports torch: it runs before every command.
+"""
+
+import difflib
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from tsgbench.code import code_digest
+from tsgbench.config import Catalogue, check_study, merge
+from tsgbench.errors import UserError
+from tsgbench.files import digest, read_json
+from tsgbench.records import is_current
+
+# Where results live: the one place that knows. Patterns in Snakemake's wildcard syntax, relative
+# to the working directory.
+CELL = "results/cells/{model}/{dataset}/{ablation}/seed{seed}"
+RECORDS = {
+    "download": "data/raw/{source}.json",
+    "render": "data/raw/{dataset}.json",
+    "annotations": "data/annotations/{dataset}/annotations.json",
+    "extract": "data/features/{dataset}/{features}.clips.json",
+    "reduce": "data/features/{dataset}/{features}.json",
+    "blank": "data/features/{dataset}/{features}.json",
+    "vectors": "data/text/{dataset}/vectors.json",
+    "vocabulary": "data/text/{dataset}/{tokenizer}.json",
+    "train": f"{CELL}/run.json",
+    "evaluate": f"{CELL}/metrics.json",
+    "track": "results/mlflow.json",
+    "table": "results/{table}.json",
+    "summary": "results/summary.json",
+}
+# Files with fixed names that a phase makes beside its record.
+FILES = {
+    "extract": {"features": "data/features/{dataset}/{features}.clips.h5"},
+    "reduce": {"features": "data/features/{dataset}/{features}.h5"},
+    "blank": {"features": "data/features/{dataset}/{features}.h5"},
+    "vectors": {"vectors": "data/text/{dataset}/vectors.txt"},
+    "vocabulary": {"words": "data/text/{dataset}/{tokenizer}.npz"},
+    "train": {
+        "checkpoint": f"{CELL}/checkpoint.pt",
+        "history": f"{CELL}/history.csv",
+        "predictions": f"{CELL}/predictions.parquet",
+    },
+    "table": {
+        "tex": "results/{table}.tex",
+        "csv": "results/{table}.csv",
+        "markdown": "results/{table}.md",
+        "provenance": "results/{table}.provenance.json",
+    },
+    "summary": {
+        "metrics": "results/metrics.json",
+        "learning": "results/plots/learning.csv",
+        "systems": "results/plots/systems.csv",
+    },
+}
+# Phases whose feature files hold no pixels are told apart by this prefix of the recipe's name.
+BLANK_PREFIX = "blank_"
+LEARNED_VECTORS = "learned"
+ALL_METRICS = [f"R@{n},IoU={m}" for n in (1, 5) for m in (0.1, 0.3, 0.5, 0.7)] + ["mIoU"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One unit of work: a phase applied to a key, with all that decides its result."""
+
+    phase: str
+    wildcards: dict[str, str]
+    settings: dict
+    inputs: dict[str, str]  # role -> record path
+    modules: tuple[str, ...] = ()  # code chosen at run time, beside the phase's own
+
+    @property
+    def key(self) -> str:
+        names = (
+            ("model", "dataset", "ablation", "seed")
+            if "model" in self.wildcards
+            else tuple(self.wildcards)
+        )
+        parts = [f"seed{self.wildcards[n]}" if n == "seed" else self.wildcards[n] for n in names]
+        return "/".join(parts)
+
+    @property
+    def record(self) -> str:
+        return RECORDS[self.phase].format(**self.wildcards)
+
+    @property
+    def files(self) -> dict[str, str]:
+        patterns = FILES.get(self.phase, {})
+        return {role: pattern.format(**self.wildcards) for role, pattern in patterns.items()}
+
+    @cached_property
+    def code(self) -> str:
+        # A downloaded file is what its checksum says, whichever code fetched it
+        if self.phase == "download":
+            return "none"
+        return code_digest(f"tsgbench.phases.{self.phase}", *self.modules)
+
+
+class Study:
+    """A checked study and its jobs, by record path, inputs before consumers."""
+
+    def __init__(self, config: dict, catalogue: Catalogue | None = None, source: str = "config"):
+        self.catalogue = catalogue or Catalogue.load()
+        check_study(config, self.catalogue, source)
+        self.config = config
+        self.name = config["study"]
+        self.jobs: dict[str, Job] = {}
+        self._identities: dict[str, str] = {}
+        for dataset in config["datasets"]:
+            self._plan_dataset(dataset)
+        for cell in self.cells():
+            self._plan_cell(*cell)
+        self._plan_report()
+
+    # --- what the study asks for -----------------------------------------------------------
+
+    def cells(self) -> Iterable[tuple[str, str, str, int]]:
+        """Every (model, dataset, ablation, seed), in the order of the study's systems."""
+        for system in self.config["systems"]:
+            for dataset in system.get("datasets", self.config["datasets"]):
+                for ablation in system.get("ablations", ["full"]):
+                    for seed in system["seeds"]:
+                        yield system["model"], dataset, ablation, seed
+
+    def cell_settings(self, model: str, dataset: str, ablation: str, seed: int) -> dict:
+        """Everything that decides one cell's training, and nothing else.
+
+        Later sources win: the model's defaults, its preset, its settings for the data set, the
+        study's overrides, the ablation's difference.
+        """
+        entry = self.catalogue.models[model]
+        override = self.config.get("overrides", {}).get(model, {})
+        layers = [
+            entry.get("presets", {}).get(override.get("preset", "official"), {}),
+            entry.get("datasets", {}).get(dataset, {}),
+            {key: value for key, value in override.items() if key != "preset"},
+            entry["ablations"][ablation],
+        ]
+        merged = entry["settings"]
+        for layer in layers:
+            merged = merge(merged, {k: v for k, v in layer.items() if k not in ("about", "serves")})
+        return {
+            "model": model,
+            "module": entry.get("module", model),
+            "dataset": dataset,
+            "ablation": ablation,
+            "seed": seed,
+            "splits": self.catalogue.datasets[dataset]["splits"],
+            "inputs": merged["inputs"],
+            "model_settings": merged.get("model", {}),
+            "train": merged.get("train", {}),
+        }
+
+    # --- the plan --------------------------------------------------------------------------
+
+    def _add(self, job: Job) -> str:
+        self.jobs.setdefault(job.record, job)
+        return job.record
+
+    def _plan_dataset(self, dataset: str) -> None:
+        chosen = self.config["datasets"][dataset]
+        entry = self.catalogue.datasets[dataset]
+        if "generated" in entry:
+            settings = merge(entry["render"], chosen.get("render", {}))
+            rendered = self._add(Job("render", {"dataset": dataset}, settings, {}))
+            raw = dict.fromkeys([*entry["generated"], "videos"], rendered)
+        else:
+            raw = {role: self._plan_source(name) for role, name in entry["files"].items()}
+        annotations = self._add(
+            Job(
+                "annotations",
+                {"dataset": dataset},
+                {
+                    "reader": entry["reader"],
+                    "generated": entry.get("generated", {}),
+                    **entry.get("settings", {}),
+                },
+                {role: path for role, path in raw.items() if role != "videos"},
+                (f"tsgbench.datasets.{entry['reader']}",),
+            )
+        )
+        self._plan_features(dataset, chosen["features"], raw, annotations)
+        if chosen["vectors"] == LEARNED_VECTORS:
+            vectors = self._add(
+                Job(
+                    "vectors",
+                    {"dataset": dataset},
+                    chosen.get("learn_vectors", {}),
+                    {"annotations": annotations},
+                )
+            )
+        else:
+            vectors = self._plan_source(chosen["vectors"])
+        for tokenizer in sorted(self._tokenizers(dataset)):
+            self._add(
+                Job(
+                    "vocabulary",
+                    {"dataset": dataset, "tokenizer": tokenizer},
+                    {"tokenizer": tokenizer},
+                    {"annotations": annotations, "vectors": vectors},
+                )
+            )
+
+    def _plan_source(self, name: str) -> str:
+        source = self.catalogue.sources[name]
+        # A file is its checksum where one is known: moving it to another URL changes nothing.
+        known = source.get("sha256") or source["urls"]
+        return self._add(Job("download", {"source": name}, {"content": known}, {}))
+
+    def _plan_features(self, dataset: str, name: str, raw: dict, annotations: str) -> None:
+        recipe = self.catalogue.features[name]
+        wildcards = {"dataset": dataset, "features": name}
+        if name.startswith(BLANK_PREFIX):
+            self._add(Job("blank", wildcards, recipe, {"annotations": annotations}))
+            return
+        # What only the reduction reads must not make anyone extract again
+        extraction = {k: v for k, v in recipe.items() if k not in ("title", "reduce")}
+        extractor = f"tsgbench.features.{recipe['extractor']}"
+        reads = {"annotations": annotations, "videos": raw["videos"]}
+        if recipe.get("checkpoint"):
+            reads["checkpoint"] = self._plan_source(recipe["checkpoint"])
+        clips = self._add(Job("extract", wildcards, extraction, reads, (extractor,)))
+        inputs = {"annotations": annotations, "clips": clips}
+        settings = {
+            "reduce": recipe.get("reduce", {}),
+            "splits": self.catalogue.datasets[dataset]["splits"],
+        }
+        self._add(Job("reduce", wildcards, settings, inputs))
+
+    def _tokenizers(self, dataset: str) -> set[str]:
+        return {
+            self.cell_settings(model, data, ablation, seed)["inputs"]["tokenizer"]
+            for model, data, ablation, seed in self.cells()
+            if data == dataset
+        }
+
+    def _plan_cell(self, model: str, dataset: str, ablation: str, seed: int) -> None:
+        settings = self.cell_settings(model, dataset, ablation, seed)
+        features = self.config["datasets"][dataset]["features"]
+        text = {"dataset": dataset, "tokenizer": settings["inputs"]["tokenizer"]}
+        wildcards = {"model": model, "dataset": dataset, "ablation": ablation, "seed": str(seed)}
+        annotations = RECORDS["annotations"].format(dataset=dataset)
+        run = self._add(
+            Job(
+                "train",
+                wildcards,
+                settings,
+                {
+                    "annotations": annotations,
+                    "features": RECORDS["reduce"].format(dataset=dataset, features=features),
+                    "vocabulary": RECORDS["vocabulary"].format(**text),
+                },
+                (f"tsgbench.models.{settings['module']}",),
+            )
+        )
+        self._add(
+            Job(
+                "evaluate",
+                wildcards,
+                {
+                    "protocol": "seconds",
+                    "split": settings["splits"]["test"],
+                    "metrics": ALL_METRICS,
+                },
+                {"run": run, "annotations": annotations},
+            )
+        )
+
+    def _plan_report(self) -> None:
+        runs, metrics = self._cell_records("train"), self._cell_records("evaluate")
+        inputs = {**_named("run", runs), **_named("metrics", metrics)}
+        self._add(Job("track", {}, {"study": self.name}, inputs))
+        for table, spec in self.config["tables"].items():
+            settings = self._table_settings(table, spec)
+            self._add(Job("table", {"table": table}, settings, inputs))
+        self._add(Job("summary", {}, {"study": self.name}, inputs))
+
+    def _cell_records(self, phase: str) -> dict[str, str]:
+        return {
+            f"{model}/{dataset}/{ablation}/seed{seed}": RECORDS[phase].format(
+                model=model, dataset=dataset, ablation=ablation, seed=seed
+            )
+            for model, dataset, ablation, seed in self.cells()
+        }
+
+    def _table_settings(self, table: str, spec: dict) -> dict:
+        """The table's specification, complete: labels, protocol, features, published numbers."""
+        datasets = [
+            {
+                "name": dataset,
+                "title": self.catalogue.datasets[dataset]["title"],
+                "published": self.catalogue.datasets[dataset].get("published"),
+                "features": self.catalogue.features[chosen["features"]].get(
+                    "title", chosen["features"]
+                ),
+                "test_split": self.catalogue.datasets[dataset]["splits"]["test"],
+                "select_split": self.catalogue.datasets[dataset]["splits"]["select"],
+                "note": self.catalogue.datasets[dataset].get("note", ""),
+            }
+            for dataset, chosen in self.config["datasets"].items()
+        ]
+        rows = [
+            self._table_row(system, ablation)
+            for system in self.config["systems"]
+            for ablation in system.get("ablations", ["full"])
+        ]
+        papers = sorted({row["published"]["paper"] for row in rows if row["published"]})
+        return {
+            "id": table,
+            "study": self.name,
+            "title": self.config["title"],
+            "is_demo": self.config.get("demo", False),
+            "notes": spec.get("notes", []),
+            "datasets": datasets,
+            "metrics": spec["metrics"],
+            "rows": rows,
+            # The printed numbers are an input like any other
+            "published": {paper: digest(self.catalogue.published[paper]) for paper in papers},
+        }
+
+    def _table_row(self, system: dict, ablation: str) -> dict:
+        model = self.catalogue.models[system["model"]]
+        label = model["title"]
+        if ablation != "full":
+            label += f", {model['ablations'][ablation].get('label', ablation.replace('_', ' '))}"
+        published = {"paper": model["paper"]} if "paper" in model and ablation == "full" else None
+        return {
+            "label": label,
+            "model": system["model"],
+            "ablation": ablation,
+            "seeds": system["seeds"],
+            "datasets": list(system.get("datasets", self.config["datasets"])),
+            "published": published,
+        }
+
+    # --- identity --------------------------------------------------------------------------
+
+    def identity(self, record: str) -> str:
+        """Digest of the job's phase, key, settings, code and the identities of its inputs."""
+        if record not in self._identities:
+            job = self.jobs[record]
+            self._identities[record] = digest(
+                {
+                    "phase": job.phase,
+                    "key": job.key,
+                    "settings": job.settings,
+                    "code": job.code,
+                    "inputs": {role: self.identity(path) for role, path in job.inputs.items()},
+                }
+            )
+        return self._identities[record]
+
+    # --- what is out of date ---------------------------------------------------------------
+
+    def targets(self, *phases: str) -> list[str]:
+        """Record paths of all jobs of the named phases."""
+        return [record for record, job in self.jobs.items() if job.phase in phases]
+
+    def find(self, phase: str, wildcards: dict[str, str]) -> Job:
+        """The job of a phase for these wildcards; `UserError` if the study has none."""
+        record = RECORDS[phase].format(**wildcards)
+        if record not in self.jobs:
+            raise UserError(
+                f"{record}: not part of study {self.name!r}; add it to the study's config, or "
+                "choose another study with --configfile"
+            )
+        return self.jobs[record]
+
+    def find_key(self, phase: str, key: str) -> Job:
+        """The job of a phase by its key, such as `seqpan/shapes/full/seed0`."""
+        keys = {job.key: job for job in self.jobs.values() if job.phase == phase}
+        if key not in keys:
+            close = difflib.get_close_matches(key, keys, n=3, cutoff=0.5)
+            hint = f"did you mean {' or '.join(close)}?" if close else f"it has {sorted(keys)[:8]}"
+            raise UserError(f"study {self.name!r} has no {phase} job {key!r}; {hint}")
+        return keys[key]
+
+    def is_stale(self, record: str) -> bool:
+        """Whether the result on disk is not what this study would make now.
+
+        It is if its identity differs, a file it lists is gone or has another size, or one of its
+        inputs has been remade with other content since. A record that is missing is not stale:
+        Snakemake sees that by itself.
+        """
+        return Path(record).exists() and not self.is_current(record)
+
+    def is_current(self, record: str) -> bool:
+        """Whether the result on disk is this very job's, made from its inputs as they are now."""
+        if not is_current(Path(record), self.identity(record)):
+            return False
+        recorded = read_json(record)["inputs"]
+        for role, path in self.jobs[record].inputs.items():
+            # An input that is not here (not pulled, or cleaned away) cannot contradict the result
+            if Path(path).exists() and read_json(path).get("digest") != recorded[role]["digest"]:
+                return False
+        return True
+
+    def settle_times(self) -> int:
+        """Make file times agree with the records; return how many files were touched.
+
+        Snakemake compares modification times, which a checkout or a pull sets at random. A result
+        whose record proves that it is current gets a time no older than its inputs'.
+        """
+        touched = 0
+        for record, job in self.jobs.items():
+            inputs = [Path(path) for path in job.inputs.values() if Path(path).exists()]
+            if not inputs or not Path(record).exists() or not self.is_current(record):
+                continue
+            newest = max(path.stat().st_mtime_ns for path in inputs)
+            for path in map(Path, self._outputs(record)):
+                if path.exists() and path.stat().st_mtime_ns < newest:
+                    os.utime(path, ns=(newest, newest))
+                    touched += 1
+        return touched
+
+    def _outputs(self, record: str) -> list[str]:
+        return [record, *self.jobs[record].files.values()]
+
+
+def _named(kind: str, records: dict[str, str]) -> dict[str, str]:
+    return {f"{kind}:{cell}": record for cell, record in records.items()}
+

@@ -1,0 +1,222 @@
+"""The demo data set `shapes`: rendered videos with sentences about their moments.
+
+Small coloured shapes move, grow, blink and shake on noisy textured backgrounds; each sentence is
+true of exactly one moment of its video. docs/shapes.md is its data card.
+"""
+
+import difflib
+import multiprocessing
+import shutil
+import sys
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+
+from tsgbench.errors import UserError
+from tsgbench.files import atomic_path, digest, read_json, write_json
+from tsgbench.synthetic import drawing, grammar, scene
+from tsgbench.synthetic.scene import DIFFICULTIES, Scene
+
+# Raise it with every change that alters pixels or sentences: half-rendered folders are then redone.
+VERSION = 1
+SPLITS = ("train", "val", "test")  # the order is part of every video's random seed: append only
+DEFAULTS = {
+    "seed": 0,
+    "videos": {"train": 400, "val": 60, "test": 100},
+    "size": 96,
+    "fps": 8,
+    "duration_s": [22, 32],
+    "event_s": [2, 9],
+    "difficulty": "standard",
+}
+
+
+def render(folder: Path, *, settings: dict, workers: int) -> dict:
+    """Render the data set into `folder/videos/*.mp4` and, last, `folder/annotations.json`.
+
+    settings: any of `DEFAULTS`. workers: processes. The same settings give the same bytes (with the
+    same PyAV and NumPy). An interrupted run keeps its finished videos; videos of other settings are
+    deleted first. Returns facts: videos and sentences per split, vocabulary, bytes, rendered now.
+    """
+    settings = check_settings(settings)
+    folder = Path(folder)
+    done = _prepare_folder(folder, _identity(settings))
+    jobs = [(split, index) for split in SPLITS for index in range(settings["videos"].get(split, 0))]
+    missing = [job for job in jobs if f"{video_id(*job)}.mp4" not in done]
+    _render_all(folder / "videos", settings, missing, workers)
+    videos = [_annotate(settings, split, index) for split, index in jobs]
+    write_json(folder / "annotations.json", {"videos": videos})
+    return _facts(folder, videos, rendered=len(missing))
+
+
+def video_id(split: str, index: int) -> str:
+    return f"shapes_{split}_{index:04d}"
+
+
+def check_settings(settings: dict) -> dict:
+    """Settings with defaults filled in; `UserError` names a key that is unknown or out of range."""
+    for key in settings:
+        if key not in DEFAULTS:
+            close = difflib.get_close_matches(key, DEFAULTS, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(DEFAULTS)}"
+            raise UserError(f"demo settings: unknown key {key!r}; {hint}")
+    full = DEFAULTS | settings
+    videos = full["videos"]
+    rules = {
+        "videos": isinstance(videos, dict)
+        and bool(videos)
+        and all(s in SPLITS and isinstance(n, int) and n >= 0 for s, n in videos.items())
+        and sum(videos.values()) > 0,
+        "size": isinstance(full["size"], int) and full["size"] >= 32 and full["size"] % 4 == 0,
+        "fps": isinstance(full["fps"], int) and full["fps"] >= 4,
+        "duration_s": _is_range(full["duration_s"]),
+        "event_s": _is_range(full["event_s"]) and full["event_s"][0] >= 1,
+        "difficulty": full["difficulty"] in DIFFICULTIES,
+        "seed": isinstance(full["seed"], int) and full["seed"] >= 0,
+    }
+    expected = {
+        "videos": f"counts by split, from {', '.join(SPLITS)}",
+        "size": "a multiple of 4 pixels, 32 or more",
+        "fps": "a whole number of frames a second, 4 or more",
+        "duration_s": "[shortest, longest] seconds",
+        "event_s": "[shortest, longest] seconds, from 1 s",
+        "difficulty": f"one of {', '.join(DIFFICULTIES)}",
+        "seed": "a whole number from 0",
+    }
+    for key, is_right in rules.items():
+        if not is_right:
+            raise UserError(f"demo settings: {key}: {full[key]!r} is wrong; give {expected[key]}")
+    return full
+
+
+def _is_range(value: object) -> bool:
+    return (
+        isinstance(value, list | tuple)
+        and len(value) == 2
+        and all(isinstance(part, int | float) for part in value)
+        and 0 < value[0] <= value[1]
+    )
+
+
+def sample_video(settings: dict, split: str, index: int) -> tuple[Scene, list[str], int]:
+    """Scene, one sentence per event and a seed for the pixels of one video.
+
+    It depends on (seed, split, index) alone, never on the other videos.
+    """
+    rng = np.random.default_rng([settings["seed"], SPLITS.index(split), index])
+    sampled = scene.sample_scene(
+        rng,
+        fps=settings["fps"],
+        duration_s=tuple(settings["duration_s"]),
+        event_s=tuple(settings["event_s"]),
+        difficulty=DIFFICULTIES[settings["difficulty"]],
+    )
+    sentences = [grammar.describe(rng, sampled, row) for row in range(len(sampled.events))]
+    return sampled, sentences, int(rng.integers(2**63))
+
+
+def _identity(settings: dict) -> str:
+    tools = {name: metadata.version(name) for name in ("av", "numpy")}
+    return digest({"settings": settings, "version": VERSION, "tools": tools})
+
+
+def _prepare_folder(folder: Path, identity: str) -> set[str]:
+    """Names of the videos that can be kept; everything of other settings is deleted.
+
+    The marker is written before the first video and every video appears whole (`atomic_path`), so
+    a video beside a fitting marker is complete and right.
+    """
+    marker = folder / "rendering.json"
+    videos = folder / "videos"
+    if not (marker.exists() and read_json(marker) == {"identity": identity}):
+        (folder / "annotations.json").unlink(missing_ok=True)
+        if videos.exists():
+            shutil.rmtree(videos)
+        videos.mkdir(parents=True)
+        write_json(marker, {"identity": identity})
+    for leftover in videos.glob(".*.tmp"):
+        leftover.unlink()
+    return {path.name for path in videos.glob("*.mp4")}
+
+
+def _render_all(videos: Path, settings: dict, jobs: list[tuple[str, int]], workers: int) -> None:
+    if workers <= 1 or len(jobs) <= 1:
+        for split, index in _progress(jobs, len(jobs)):
+            _render_one(videos, settings, split, index)
+        return
+    # spawn: forking a process that may hold threads (PyTorch, a progress bar) can deadlock
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(min(workers, len(jobs)), mp_context=context)
+    try:
+        running = [pool.submit(_render_one, videos, settings, *job) for job in jobs]
+        for finished in _progress(as_completed(running), len(jobs)):
+            finished.result()
+    except BrokenProcessPool:
+        raise UserError(
+            f"{videos}: a rendering process died (out of memory?); run again, with fewer workers: "
+            "finished videos are kept"
+        ) from None
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _progress(items, total: int):
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    return track(items, "rendering", total, console=console, disable=not sys.stderr.isatty())
+
+
+def _render_one(videos: Path, settings: dict, split: str, index: int) -> None:
+    sampled, _, pixel_seed = sample_video(settings, split, index)
+    frames = drawing.draw(
+        np.random.default_rng(pixel_seed),
+        sampled,
+        size=settings["size"],
+        noise=DIFFICULTIES[settings["difficulty"]].noise,
+    )
+    with atomic_path(videos / f"{video_id(split, index)}.mp4") as path:
+        drawing.encode(path, frames, fps=settings["fps"])
+
+
+def _annotate(settings: dict, split: str, index: int) -> dict:
+    """The annotation entry of one video: what is in it, what happens, and the queries."""
+    sampled, sentences, _ = sample_video(settings, split, index)
+    fps = settings["fps"]
+    name = video_id(split, index)
+    spans = [(event.start / fps, event.end / fps) for event in sampled.events]
+    things = [f"{thing.colour} {thing.shape}" for thing in sampled.things]
+    return {
+        "video_id": name,
+        "split": split,
+        "duration_s": sampled.frames / fps,
+        "things": things,
+        "events": [
+            {"thing": things[e.thing], "action": e.action, "start_s": start_s, "end_s": end_s}
+            for e, (start_s, end_s) in zip(sampled.events, spans, strict=True)
+        ],
+        "queries": [
+            {"query_id": f"{name}_q{n}", "sentence": text, "start_s": start_s, "end_s": end_s}
+            for n, (text, (start_s, end_s)) in enumerate(zip(sentences, spans, strict=True))
+        ],
+    }
+
+
+def _facts(folder: Path, videos: list[dict], rendered: int) -> dict:
+    splits = [video["split"] for video in videos]
+    words = {w for video in videos for q in video["queries"] for w in q["sentence"].split()}
+    queries = [len(video["queries"]) for video in videos]
+    return {
+        "videos": {split: splits.count(split) for split in SPLITS},
+        "sentences": {
+            split: sum(n for n, s in zip(queries, splits, strict=True) if s == split)
+            for split in SPLITS
+        },
+        "vocabulary": len(words),
+        "bytes": sum(path.stat().st_size for path in (folder / "videos").glob("*.mp4")),
+        "rendered_now": rendered,
+    }

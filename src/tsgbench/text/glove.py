@@ -1,0 +1,172 @@
+"""GloVe text files: read right even where a word holds blanks, written, and learned for the demo.
+
+A line is a word and `dim` numbers, separated by single blanks. In glove.840B.300d some "words" hold
+blanks themselves ("at name@domain.com"): taking the first field as the word would give "at" the
+vector of an e-mail address. So the last `dim` fields are the vector and the rest is the word.
+"""
+
+import io
+import math
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from tsgbench.errors import UserError
+from tsgbench.files import atomic_path
+from tsgbench.text.tokens import find_tokenizer
+
+
+def read_glove(
+    path: str | Path, words: set[str] | None = None, *, member: str | None = None
+) -> tuple[list[str], np.ndarray]:
+    """Read vectors from a GloVe text file or from a zip that holds one, without unpacking it.
+
+    words: only these (None: all). member: file inside the zip, needed if it holds several `.txt`.
+    Returns the N words found, in file order, and (N, dim) float32; the first of repeated rows
+    counts. `UserError` names file and line of a malformed row.
+    """
+    path = Path(path)
+    wanted = None if words is None else {word.encode() for word in words}
+    # cheap test before the costly split of a 300-field line: most rows are of words not asked for
+    beginnings = None if wanted is None else {word.split(b" ", 1)[0] for word in wanted}
+    found: dict[str, np.ndarray] = {}
+    dim = None
+    with _open_stream(path, member) as stream:
+        for number, line in enumerate(stream, start=1):
+            line = line.rstrip(b"\r\n")
+            if dim is None:
+                dim = _measure(path, line)
+            if line.count(b" ") < dim:
+                raise _malformed(path, number, f"expected a word and {dim} numbers")
+            if beginnings is not None and line.split(b" ", 1)[0] not in beginnings:
+                continue
+            name, *numbers = line.rsplit(b" ", dim)
+            if wanted is not None and name not in wanted:
+                continue
+            try:
+                word = name.decode("utf-8")
+                vector = np.array([float(value) for value in numbers], dtype=np.float32)
+            except ValueError as error:
+                raise _malformed(path, number, str(error)) from None
+            if not np.isfinite(vector).all():
+                raise _malformed(path, number, "a number is not finite")
+            found.setdefault(word, vector)
+    if dim is None:
+        raise UserError(f"{path}: empty, expected word vectors; download it again")
+    vectors = np.stack(list(found.values())) if found else np.zeros((0, dim), np.float32)
+    return list(found), vectors
+
+
+def write_glove(path: str | Path, words: list[str], vectors: np.ndarray) -> None:
+    """Write (N, dim) float32 vectors in GloVe text format, atomically; reading gives equal bits."""
+    with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8") as stream:
+        for word, vector in zip(words, vectors, strict=True):
+            if not word or "\n" in word or "\r" in word:
+                raise ValueError(f"word {word!r} cannot stand in a GloVe file")
+            # str() of a float32 is the shortest decimal that reads back as the same number
+            numbers = " ".join(str(value) for value in np.asarray(vector, dtype=np.float32))
+            stream.write(f"{word} {numbers}\n")
+
+
+def learn_vectors(
+    sentences: list[str],
+    dim: int,
+    window: int,
+    seed: int,
+    *,
+    tokenizer: str = "nltk_punct",
+) -> tuple[list[str], np.ndarray]:
+    """Word vectors of a small corpus: positive PMI of co-occurrence, then a truncated SVD.
+
+    A pair of words at distance d <= window counts 1/d, and a word counts once with itself, which
+    keeps words with equal contexts (the colours of the demo) apart. Rows are left singular vectors
+    times the root of their singular values (Levy et al., TACL 2015), scaled to an rms of 0.4, the
+    size of GloVe's; a vocabulary smaller than `dim` leaves the last columns zero.
+    Returns the V sorted words and (V, dim) float32; the sign of each column is fixed.
+    """
+    from sklearn.decomposition import TruncatedSVD
+
+    tokenized = [find_tokenizer(tokenizer)(sentence) for sentence in sentences]
+    words = sorted({word for sentence in tokenized for word in sentence})
+    if len(words) < 2:
+        raise UserError("word vectors: the sentences hold fewer than two words; check the data set")
+    matrix = _weigh_pmi(_count_pairs(tokenized, words, window))
+    rank = min(dim, len(words) - 1)
+    svd = TruncatedSVD(rank, algorithm="randomized", n_iter=20, random_state=seed).fit(matrix)
+    basis = fix_signs(svd.components_)  # (rank, V); symmetric matrix: left and right agree
+    vectors = np.zeros((len(words), dim))
+    vectors[:, :rank] = basis.T * np.sqrt(svd.singular_values_)
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors *= 0.4 * math.sqrt(dim) / np.maximum(lengths, 1e-12)
+    return words, vectors.astype(np.float32)
+
+
+def fix_signs(basis: np.ndarray) -> np.ndarray:
+    """Make each row's largest entry positive: the sign of a singular vector is arbitrary."""
+    largest = basis[np.arange(len(basis)), np.abs(basis).argmax(axis=1)]
+    return basis * np.sign(largest)[:, None]
+
+
+def _count_pairs(tokenized: list[list[str]], words: list[str], window: int) -> np.ndarray:
+    counts: Counter = Counter()
+    for sentence in tokenized:
+        for place, word in enumerate(sentence):
+            counts[word, word] += 1.0
+            for distance, other in enumerate(sentence[place + 1 : place + 1 + window], start=1):
+                counts[word, other] += 1.0 / distance
+                counts[other, word] += 1.0 / distance
+    row = {word: index for index, word in enumerate(words)}
+    matrix = np.zeros((len(words), len(words)))
+    for (word, other), count in counts.items():
+        matrix[row[word], row[other]] = count
+    return matrix
+
+
+def _weigh_pmi(counts: np.ndarray) -> np.ndarray:
+    """max(0, log p(a, b) / (p(a) p(b))), zero where the pair never occurs."""
+    totals = counts.sum(axis=1)
+    expected = np.outer(totals, totals) / totals.sum()
+    ratio = np.divide(counts, expected, out=np.ones_like(counts), where=counts > 0)
+    return np.maximum(np.log(ratio), 0.0)
+
+
+@contextmanager
+def _open_stream(path: Path, member: str | None) -> Iterator[io.BufferedIOBase]:
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; download the word vectors first")
+    if not zipfile.is_zipfile(path):
+        with open(path, "rb") as stream:
+            yield stream
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [name for name in archive.namelist() if name.endswith(".txt")]
+            if member is None and len(names) != 1:
+                raise UserError(f"{path}: holds {names or 'no .txt file'}; name the member to read")
+            with archive.open(member or names[0]) as stream:
+                yield io.BufferedReader(stream, 1 << 20)
+    except KeyError:
+        raise UserError(f"{path}: has no member {member!r}; it holds {names}") from None
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise UserError(f"{path}: damaged archive ({error}); download it again") from None
+
+
+def _measure(path: Path, line: bytes) -> int:
+    dim = line.count(b" ")
+    if dim < 2:
+        raise _malformed(
+            path,
+            1,
+            "expected a word and its numbers (a 'count dim' header is not"
+            " part of the GloVe format)",
+        )
+    return dim
+
+
+def _malformed(path: Path, number: int, reason: str) -> UserError:
+    return UserError(f"{path}, line {number}: {reason}; download the file again")

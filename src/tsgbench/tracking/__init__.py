@@ -1,0 +1,23 @@
+"""MLflow tracking: one run per cell, logged live by the trainer or later from the cell's files.
+
+The files of a cell are the truth; MLflow is a view of them. `CellTracker` fills the view during a
+training without ever stopping it; `sync` completes it afterwards, as often as one likes.
+MLflow is imported inside functions only: it takes seconds, and most commands do not need it.
+"""
+
+from tsgbench.tracking.live import CellTracker
+from tsgbench.tracking.names import flatten, metric_key, metric_name
+from tsgbench.tracking.replay import read_history, record_tags, sync
+from tsgbench.tracking.store import default_uri, resolve_uri
+
+__all__ = [
+    "CellTracker",
+    "default_uri",
+    "flatten",
+    "metric_key",
+    "metric_name",
+    "read_history",
+    "record_tags",
+    "resolve_uri",
+    "sync",
+]

@@ -1,0 +1,180 @@
+"""Tracking from the files of finished cells: what live tracking missed, and final metrics."""
+
+import csv
+import logging
+import math
+from pathlib import Path
+
+from tsgbench.errors import UserError
+from tsgbench.files import digest, read_json, sha256_file
+from tsgbench.tracking.live import first_line
+from tsgbench.tracking.store import Run, create_run, open_store, resolve_uri, search
+
+log = logging.getLogger(__name__)
+
+ARTIFACTS = ("run.json", "metrics.json", "history.csv", "predictions.parquet", "checkpoint.pt")
+
+
+def record_tags(record: dict, metrics: dict | None = None) -> dict:
+    """The tags of a cell's run, from its `run.json` and, once evaluated, its `metrics.json`."""
+    settings, inputs, facts = record["settings"], record.get("inputs", {}), _facts(record)
+    tags = {name: settings.get(name) for name in ("model", "dataset", "ablation", "seed")}
+    tags |= {
+        "study": facts.get("study"),
+        "identity": record["identity"],
+        "code_digest": record.get("code"),
+        "data_digest": (inputs.get("annotations") or {}).get("digest"),
+        "features_digest": (inputs.get("features") or {}).get("digest"),
+        "vocabulary_digest": (inputs.get("vocabulary") or {}).get("digest"),
+        "git_commit": facts.get("git_commit"),
+        "device": facts.get("device"),
+        "protocol": (metrics or {}).get("facts", {}).get("protocol"),
+        "split": (metrics or {}).get("facts", {}).get("split"),
+    }
+    return tags
+
+
+def _facts(record: dict) -> dict:
+    """What a record reports: its facts, and how it was `made`, which differs between equal runs."""
+    return {**(record.get("made") or {}), **(record.get("facts") or {})}
+
+
+def read_history(path: Path) -> list[tuple[int, dict[str, float]]]:
+    """`history.csv` as (epoch, {column: value}); empty cells are left out."""
+    rows = []
+    with open(path, encoding="utf-8", newline="") as stream:
+        for line, row in enumerate(csv.DictReader(stream), start=2):
+            try:
+                epoch = int(float(row.pop("epoch")))
+                values = {name: float(text) for name, text in row.items() if text}
+            except (KeyError, TypeError, ValueError) as error:
+                raise UserError(
+                    f"{path}, line {line}: not a row of numbers with an epoch ({error});"
+                    " train the cell again"
+                ) from None
+            rows.append((epoch, values))
+    return rows
+
+
+def sync(
+    cells: list[Path], *, study: str, uri: str, max_artifact_bytes: int | None = None
+) -> list[dict]:
+    """Make MLflow agree with the cells' folders; safe to repeat, and cheap when nothing changed.
+
+    For each cell: the run of its identity is found, or made from the files; epochs, final metrics
+    and artifacts are completed; the run is marked FINISHED; older runs of the same cell get the
+    tag `superseded: "true"`. Returns `{cell, run_id, status, reason}` per cell, where status is
+    "logged" or "pending" (and the reason says what is missing). Never raises for a store.
+    """
+    rows = []
+    try:
+        client, experiment = open_store(resolve_uri(uri), study)
+        runs = search(client, experiment)
+    except Exception as error:
+        reason = f"tracking off: {first_line(error)}"
+        log.warning("%s; nothing was logged", reason)
+        return [_row(_cell_name(folder), None, reason) for folder in cells]
+    for folder in map(Path, cells):
+        try:
+            rows.append(_sync_cell(client, experiment, study, runs, folder, max_artifact_bytes))
+        except Exception as error:
+            reason = str(error) if isinstance(error, UserError) else first_line(error)
+            log.warning("%s: not tracked: %s", folder, reason)
+            rows.append(_row(_cell_name(folder), None, reason))
+    return rows
+
+
+def _row(cell: str, run_id: str | None, reason: str) -> dict:
+    return {
+        "cell": cell,
+        "run_id": run_id,
+        "status": "pending" if reason else "logged",
+        "reason": reason,
+    }
+
+
+def _cell_name(folder: Path) -> str:
+    return "/".join(Path(folder).resolve().parts[-4:])
+
+
+def _sync_cell(
+    client, experiment: str, study: str, runs: list, folder: Path, max_bytes: int | None
+) -> dict:
+    if not (folder / "run.json").exists():
+        return _row(_cell_name(folder), None, "no run.json: not trained yet")
+    record = read_json(folder / "run.json")
+    metrics, reason = _read_metrics(folder, record)
+    cell, tags = record["key"], {**record_tags(record, metrics), "study": study}
+    state = _state(folder, max_bytes)
+    same_cell = [run for run in runs if run.data.tags.get("cell") == cell]
+    found = _choose(same_cell, record)
+    if found is None:
+        start_ms = int(1000 * _start_s(folder, record))
+        run = create_run(client, experiment, cell, tags, start_ms)
+    else:
+        run = Run(client, found.info.run_id)
+    is_finished = found is not None and found.info.status == "FINISHED"
+    if run.tags.get("synced") != state or not is_finished:
+        run.log_tags(tags)
+        run.log_params(record["settings"])
+        run.log_points(_points(folder, record))
+        if metrics:
+            run.set_final(metrics["facts"]["metrics"])
+        names = [name for name in ARTIFACTS if metrics or name != "metrics.json"]
+        run.log_artifacts(folder, names, record["settings"], max_bytes)
+        run.log_tags({"synced": state})
+        if not is_finished:
+            end_ms = int(1000 * (folder / "run.json").stat().st_mtime)
+            client.set_terminated(run.run_id, status="FINISHED", end_time=end_ms)
+    run.log_tags({"superseded": "false"})
+    for other in same_cell:
+        if other.info.run_id != run.run_id and other.data.tags.get("superseded") != "true":
+            client.set_tag(other.info.run_id, "superseded", "true")
+    return _row(cell, run.run_id, reason)
+
+
+def _read_metrics(folder: Path, record: dict) -> tuple[dict | None, str]:
+    """`metrics.json` if it belongs to this `run.json`; else None and why."""
+    if not (folder / "metrics.json").exists():
+        return None, "no metrics.json: not evaluated yet"
+    metrics = read_json(folder / "metrics.json")
+    of_run = metrics.get("inputs", {}).get("run", {}).get("identity")
+    if of_run != record["identity"]:
+        return None, "metrics.json belongs to another run: evaluate the cell again"
+    return metrics, ""
+
+
+def _choose(same_cell: list, record: dict):
+    """The run of this identity: the one `run.json` names, else the newest finished or running."""
+    same = [run for run in same_cell if run.data.tags.get("identity") == record["identity"]]
+    named = (_facts(record).get("mlflow") or {}).get("run_id")
+    for run in same:
+        if run.info.run_id == named:
+            return run
+    return next((run for run in same if run.info.status in ("FINISHED", "RUNNING")), None)
+
+
+def _state(folder: Path, max_bytes: int | None) -> str:
+    """Digest of what would be logged; run.json speaks for the checkpoint, whose hash it holds."""
+    names = ("run.json", "metrics.json", "history.csv")
+    hashes = {n: sha256_file(folder / n) for n in names if (folder / n).exists()}
+    present = [name for name in ARTIFACTS if (folder / name).exists()]
+    return digest({"files": hashes, "present": present, "max_bytes": max_bytes})
+
+
+def _start_s(folder: Path, record: dict) -> float:
+    return (folder / "run.json").stat().st_mtime - float(_facts(record).get("seconds") or 0.0)
+
+
+def _points(folder: Path, record: dict) -> list[tuple[int, int, dict[str, float]]]:
+    """Epochs of history.csv, spread evenly over the training's duration."""
+    if not (folder / "history.csv").exists():
+        return []
+    rows = read_history(folder / "history.csv")
+    start_s = _start_s(folder, record)
+    step_s = float(_facts(record).get("seconds") or 0.0) / max(1, len(rows))
+    return [
+        (epoch, int(1000 * (start_s + step_s * place)), finite)
+        for place, (epoch, values) in enumerate(rows, start=1)
+        if (finite := {name: value for name, value in values.items() if math.isfinite(value)})
+    ]

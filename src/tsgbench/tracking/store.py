@@ -1,0 +1,223 @@
+"""The MLflow store and its runs. Everything that touches MLflow is in this file."""
+
+import logging
+import os
+import shutil
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager, nullcontext
+from pathlib import Path
+
+from tsgbench.tracking.names import flatten, metric_key
+
+log = logging.getLogger(__name__)
+
+BATCH_PARAMS = 100
+BATCH_METRICS = 1000
+
+
+def default_uri(project: str | Path) -> str:
+    """The embedded store of a project folder; `MLFLOW_TRACKING_URI` takes its place."""
+    return f"sqlite:///{Path(project).resolve() / 'mlflow.db'}"
+
+
+def resolve_uri(uri: str) -> str:
+    """`MLFLOW_TRACKING_URI` where set, else `uri`."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or uri
+
+
+def _prepare_environment() -> None:
+    """Before MLflow is imported: no telemetry, no chatter, and an absent server answers soon."""
+    for name, value in {
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DO_NOT_TRACK": "true",
+        "MLFLOW_LOGGING_LEVEL": "WARNING",
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    }.items():
+        os.environ.setdefault(name, value)
+    for name in ("mlflow", "alembic", "urllib3.connectionpool"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+@contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    """Hold `path` exclusively against other processes; freed by the kernel if we are killed."""
+    import fcntl
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+def open_store(uri: str, study: str):
+    """Connect to `uri`; returns (MlflowClient, id of the study's experiment).
+
+    An SQLite store is created, and brought to MLflow's current schema, under a file lock, so that
+    any number of first users may start at once. Its artifacts go to `mlartifacts` beside it.
+    """
+    _prepare_environment()
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    artifacts, guard = None, nullcontext()
+    database = _sqlite_path(uri)
+    if database:
+        artifacts = (database.parent / "mlartifacts" / metric_key(study)).as_uri()
+        guard = _lock(database.with_name(f"{database.name}.lock"))
+        # SQLite's own patience of 5 s is short for many writers on a slow disk
+        uri = f"sqlite:///{database}?timeout=60"
+    with guard:
+        if database:
+            _upgrade_if_old(database, uri)
+        client = MlflowClient(tracking_uri=uri)
+        found = client.get_experiment_by_name(study)
+        if found is None:
+            try:
+                return client, client.create_experiment(study, artifact_location=artifacts)
+            except MlflowException:  # another process was first, on a server we cannot lock
+                found = client.get_experiment_by_name(study)
+                if found is None:
+                    raise
+    return client, found.experiment_id
+
+
+def _sqlite_path(uri: str) -> Path | None:
+    if not uri.startswith("sqlite:///"):
+        return None
+    return Path(uri.removeprefix("sqlite:///").split("?")[0]).resolve()
+
+
+def _upgrade_if_old(database: Path, uri: str) -> None:
+    """Bring a store made by an older MLflow to the current schema, keeping a copy."""
+    import sqlalchemy
+    from mlflow.store.db.utils import _get_latest_schema_revision, _upgrade_db
+
+    revision = _read_revision(database)
+    if revision in (None, _get_latest_schema_revision()):
+        return
+    copy = database.with_name(f"{database.name}.before-upgrade")
+    shutil.copy2(database, copy)
+    engine = sqlalchemy.create_engine(uri)
+    try:
+        _upgrade_db(engine)
+    finally:
+        engine.dispose()
+    log.warning("%s: made by an older MLflow; upgraded, the old one is %s", database, copy)
+
+
+def _read_revision(database: Path) -> str | None:
+    """The schema of an existing store, None for a store that MLflow has yet to make."""
+    if not database.exists():
+        return None
+    with closing(sqlite3.connect(database, timeout=60)) as opened:
+        try:
+            row = opened.execute("select version_num from alembic_version").fetchone()
+        except sqlite3.OperationalError:  # no such table: an empty file
+            return None
+    return row and row[0]
+
+
+class Run:
+    """One MLflow run, logged idempotently: what is there already is not logged again."""
+
+    def __init__(self, client, run_id: str):
+        self.client, self.run_id = client, run_id
+        data = client.get_run(run_id).data
+        self.tags, self.params = dict(data.tags), dict(data.params)
+        self._old_keys = set(data.metrics)
+        self._steps: dict[str, set[int]] = {}
+
+    def log_params(self, settings: dict) -> None:
+        from mlflow.entities import Param
+
+        new = [Param(k, v) for k, v in flatten(settings).items() if k not in self.params]
+        for first in range(0, len(new), BATCH_PARAMS):
+            self.client.log_batch(self.run_id, params=new[first : first + BATCH_PARAMS])
+        self.params.update({param.key: param.value for param in new})
+
+    def log_tags(self, tags: dict) -> None:
+        from mlflow.entities import RunTag
+
+        text = {name: str(value) for name, value in tags.items() if value is not None}
+        new = [RunTag(k, v) for k, v in text.items() if self.tags.get(k) != v]
+        if new:
+            self.client.log_batch(self.run_id, tags=new)
+        self.tags.update(text)
+
+    def log_points(self, points: list[tuple[int, int, dict[str, float]]]) -> None:
+        """points: (step, time in ms, {name: value}); steps already logged are skipped."""
+        from mlflow.entities import Metric
+
+        new = []
+        for step, time_ms, values in points:
+            for name, value in values.items():
+                steps = self._known_steps(metric_key(name))
+                if step not in steps:
+                    steps.add(step)
+                    new.append(Metric(metric_key(name), float(value), time_ms, step))
+        for first in range(0, len(new), BATCH_METRICS):
+            self.client.log_batch(self.run_id, metrics=new[first : first + BATCH_METRICS])
+
+    def set_final(self, metrics: dict[str, float | None]) -> None:
+        """The table's numbers, as the latest value of each metric; undefined ones are left out."""
+        from mlflow.entities import Metric
+
+        logged = self.client.get_run(self.run_id).data.metrics
+        # MLflow shows the latest of a step: a second evaluation must carry a later time
+        now_ms = int(time.time() * 1000)
+        keys = {metric_key(name): float(v) for name, v in metrics.items() if v is not None}
+        new = [Metric(k, v, now_ms, 0) for k, v in keys.items() if logged.get(k) != v]
+        if new:
+            self.client.log_batch(self.run_id, metrics=new)
+
+    def log_artifacts(
+        self, folder: Path, names: Iterable[str], settings: dict, max_bytes: int | None
+    ) -> None:
+        """Upload the cell's files; those above `max_bytes` are named in a tag instead."""
+        import yaml
+
+        self.client.log_text(
+            self.run_id,
+            yaml.safe_dump(settings, sort_keys=False, allow_unicode=True),
+            "config.yaml",
+        )
+        skipped = []
+        for path in (folder / name for name in names):
+            if not path.exists():
+                continue
+            if max_bytes is not None and path.stat().st_size > max_bytes:
+                skipped.append(path.name)
+            else:
+                self.client.log_artifact(self.run_id, str(path))
+        self.log_tags({"artifacts_skipped": " ".join(skipped), "folder": str(folder)})
+
+    def _known_steps(self, key: str) -> set[int]:
+        if key not in self._steps:
+            old = self.client.get_metric_history(self.run_id, key) if key in self._old_keys else []
+            self._steps[key] = {metric.step for metric in old}
+        return self._steps[key]
+
+
+def create_run(client, experiment: str, cell: str, tags: dict, start_ms: int) -> Run:
+    tags = {"cell": cell, "superseded": "false", **tags}
+    text = {name: str(value) for name, value in tags.items() if value is not None}
+    run = client.create_run(experiment, start_time=start_ms, tags=text, run_name=cell)
+    return Run(client, run.info.run_id)
+
+
+def search(client, experiment: str, condition: str = "") -> list:
+    """Every live run of the experiment that meets the condition, newest first."""
+    found, token = [], None
+    while True:
+        page = client.search_runs(
+            [experiment], condition, order_by=["attributes.start_time DESC"], page_token=token
+        )
+        found.extend(page)
+        token = page.token
+        if not token:
+            return found

@@ -1,0 +1,227 @@
+"""Decoding: video files to clips of frames with their exact times.
+
+Time zero is where the container's own clock starts, as in a player; a frame is on screen from its
+presentation time until that of the next frame. All times are half-open intervals in seconds.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av.video.reformatter import Interpolation, VideoReformatter
+
+from tsgbench.errors import UserError
+
+# A file may hold a little less than its header says (edit lists, a last frame never written);
+# missing more than both of these means that it was cut off.
+MISSING_S = 1.0
+MISSING_SHARE = 0.05
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a file's header says. duration_s: the container's, audio included, as annotators see it.
+
+    frames: of the video stream; an estimate from duration and rate where the header has no count.
+    """
+
+    duration_s: float
+    fps: float
+    width: int
+    height: int
+    frames: int
+
+
+def probe(path: str | Path) -> VideoInfo:
+    """Read a video's header. `UserError` if it is missing, empty, damaged or holds no video."""
+    with _open(path) as (container, stream):
+        fps = float(stream.average_rate or stream.guessed_rate or 0)
+        duration_s = _declared_s(container, stream) or 0.0
+        if container.duration:
+            duration_s = container.duration / av.time_base
+        if not duration_s or not fps:
+            raise UserError(
+                f"{path}: has no duration or frame rate; re-encode it, for example to MP4"
+            )
+        frames = stream.frames or round(duration_s * fps)
+        return VideoInfo(duration_s, fps, stream.width, stream.height, frames)
+
+
+def read_clips(
+    path: str | Path,
+    *,
+    size: int | tuple[int, int],
+    keep_aspect: bool = False,
+    crop: int | None = None,
+    clip_len: int = 16,
+    stride: int = 8,
+    fps: float | None = None,
+    chunk_clips: int = 32,
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Clips of `clip_len` frames, every `stride` frames, in chunks of at most `chunk_clips`.
+
+    Every frame is decoded once and resized at once, to `size` (height, width; one number: a
+    square, or with `keep_aspect` the shorter side), then cut to a central square of `crop` pixels.
+    fps: None takes every frame of the file; a number takes, for each tick of that clock, the frame
+    on screen at that moment.
+
+    Yields RGB (n, clip_len, H, W, 3) uint8 and times (n, 2): when a clip's first frame appears and
+    when its last one leaves the screen, never beyond the end of the video. Where the frames left
+    over at the end do not fill a stride, the last clip is moved back to end with the video, so that
+    every frame is in a clip (for `stride <= clip_len`). A video shorter than one clip gives one
+    clip, its last frame repeated. Memory does not grow with the length of the video.
+    """
+    if clip_len < 1 or stride < 1 or (fps is not None and fps <= 0):
+        raise UserError(f"clip_len {clip_len}, stride {stride}, fps {fps}: all must be above 0")
+    frames = _read_frames(path, size, keep_aspect, crop)
+    if fps is not None:
+        frames = _at_rate(frames, fps)
+    clips, times = [], []
+    for clip, time in _windows(frames, clip_len, stride):
+        clips.append(clip)
+        times.append(time)
+        if len(clips) == chunk_clips:
+            yield np.stack(clips), np.array(times)
+            clips, times = [], []
+    if clips:
+        yield np.stack(clips), np.array(times)
+
+
+def _windows(frames: Iterator[tuple], clip_len: int, stride: int) -> Iterator[tuple]:
+    """Sliding windows over (picture, start_s, end_s); yields (clip, (start_s, end_s))."""
+    kept: deque[tuple] = deque(maxlen=clip_len)
+    count = 0
+    for count, frame in enumerate(frames, start=1):
+        kept.append(frame)
+        if count >= clip_len and (count - clip_len) % stride == 0:
+            yield _clip(list(kept))
+    if count < clip_len:
+        yield _clip([*kept, *[kept[-1]] * (clip_len - count)])
+    elif (count - clip_len) % stride:
+        yield _clip(list(kept))
+
+
+def _clip(frames: list[tuple]) -> tuple[np.ndarray, tuple[float, float]]:
+    return np.stack([picture for picture, _, _ in frames]), (frames[0][1], frames[-1][2])
+
+
+def _at_rate(frames: Iterator[tuple], fps: float) -> Iterator[tuple]:
+    """At every tick k / fps the frame on screen, shown until the next tick or the video's end."""
+    tick, waiting, end_s = 0, None, 0.0
+    for picture, _, end_s in frames:
+        # Half a microsecond less: a tick that falls on a change of frames takes the new one. A tick
+        # before the first frame (a video stream that starts late) takes the first.
+        while tick / fps < end_s - 5e-7:
+            if waiting is not None:
+                yield *waiting, tick / fps
+            waiting = (picture, tick / fps)
+            tick += 1
+    if waiting is not None:
+        yield *waiting, min(tick / fps, end_s)
+
+
+def _read_frames(
+    path: str | Path, size: int | tuple[int, int], keep_aspect: bool, crop: int | None
+) -> Iterator[tuple[np.ndarray, float, float]]:
+    """Decode: (picture (H, W, 3) uint8, start_s, end_s) of every frame, in display order."""
+    with _open(path) as (container, stream):
+        height, width = _scaled(stream.height, stream.width, size, keep_aspect)
+        if crop and crop > min(height, width):
+            raise UserError(f"{path}: crop: {crop} pixels do not fit into {height}x{width}")
+        resizer = VideoReformatter()  # one for all frames: it keeps its tables
+        waiting, end_s = None, 0.0
+        for frame, start_s, length_s in _timed(container, stream):
+            if waiting is not None:
+                yield *waiting, start_s
+            small = resizer.reformat(
+                frame, width, height, "rgb24", interpolation=Interpolation.BILINEAR
+            )
+            waiting, end_s = (_centre(small.to_ndarray(), crop), start_s), start_s + length_s
+        if waiting is None:
+            raise UserError(f"{path}: holds no frame that can be decoded; get the file again")
+        _check_whole(path, container, stream, end_s)
+        if container.duration:  # the last frame's own length is often only a guess
+            end_s = max(min(end_s, container.duration / av.time_base), waiting[1])
+        yield *waiting, end_s
+
+
+def _timed(container, stream) -> Iterator[tuple[av.VideoFrame, float, float]]:
+    """Frames with start and own length in seconds; starts strictly increase."""
+    tick_s = stream.time_base
+    frame_s = 1 / (stream.average_rate or stream.guessed_rate or Fraction(25))
+    # AVI stores no presentation times: those that FFmpeg guesses jump back and forth behind
+    # B-frames, while the decoding times, counted from the first, are those of the display.
+    has_times = container.format.name != "avi"
+    zero, last = None, None
+    for frame in container.decode(stream):
+        stamp = frame.pts if has_times else frame.dts
+        if zero is None:
+            zero = (
+                Fraction(container.start_time or 0, av.time_base) if has_times else stamp * tick_s
+            )
+        start = None if stamp is None else stamp * tick_s - zero
+        if last is not None and (start is None or start <= last):
+            start = last + frame_s  # no time, or one that goes back: count on from the frame before
+        last = Fraction(0) if start is None else start
+        yield frame, float(last), float(frame.duration * tick_s if frame.duration else frame_s)
+
+
+def _scaled(
+    height: int, width: int, size: int | tuple[int, int], keep_aspect: bool
+) -> tuple[int, int]:
+    if not isinstance(size, int):
+        return size[0], size[1]
+    if not keep_aspect:
+        return size, size
+    shorter = min(height, width)
+    return round(height * size / shorter), round(width * size / shorter)
+
+
+def _centre(picture: np.ndarray, crop: int | None) -> np.ndarray:
+    if crop is None:
+        return picture
+    top, left = (picture.shape[0] - crop) // 2, (picture.shape[1] - crop) // 2
+    return picture[top : top + crop, left : left + crop]
+
+
+def _declared_s(container, stream) -> float | None:
+    """Length of the video stream by the header, or of the container; None if neither says."""
+    if stream.duration:
+        return float(stream.duration * stream.time_base)
+    return container.duration / av.time_base if container.duration else None
+
+
+def _check_whole(path: str | Path, container, stream, end_s: float) -> None:
+    declared_s = _declared_s(container, stream)
+    if declared_s and declared_s - end_s > max(MISSING_S, MISSING_SHARE * declared_s):
+        raise UserError(
+            f"{path}: cut off: its header promises {declared_s:.1f} s of video, but it ends after "
+            f"{end_s:.1f} s; get the file again"
+        )
+
+
+@contextmanager
+def _open(path: str | Path) -> Iterator[tuple]:
+    """The container and its first video stream; whatever FFmpeg objects to becomes a `UserError`."""
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path}: no such video file; check the folder of videos")
+    if path.stat().st_size == 0:
+        raise UserError(f"{path}: is empty (0 bytes); get the file again")
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise UserError(f"{path}: holds no video stream (audio only?)")
+            stream = container.streams.video[0]
+            # on small videos, threads cost more than they bring; parallelism is over videos
+            stream.thread_type = "NONE"
+            yield container, stream
+    except av.error.FFmpegError as error:
+        raise UserError(
+            f"{path}: cannot be decoded ({error.strerror}): not a video, or damaged; get it again"
+        ) from None

@@ -1,0 +1,15 @@
+"""Fixtures shared by all tests."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def mirror() -> Path:
+    """Folder of real public data files, named by TSGBENCH_MIRROR; skipped where there is none."""
+    folder = os.environ.get("TSGBENCH_MIRROR", "")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("TSGBENCH_MIRROR names no folder: the real data files are not here")
+    return Path(folder)

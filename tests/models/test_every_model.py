@@ -1,0 +1,244 @@
+"""What every registered model promises, for every ablation that config/models/*.yaml names."""
+
+import copy
+
+import pytest
+import torch
+from model_samples import (
+    CATALOGUE,
+    CLIP_DIM,
+    DRAWING,
+    cut,
+    every_ablation,
+    make_batch,
+    make_model,
+    pad,
+    pick,
+    settings_of,
+    word_table,
+)
+
+from tsgbench import moments
+from tsgbench.errors import UserError
+from tsgbench.models import build
+from tsgbench.optim import build_optimizer
+
+EVERY = every_ablation()
+# Random or leaky on purpose: tests/models/test_seqpan.py shows that they are.
+RANDOM_AT_TEST = {("seqpan", "gumbel_at_test")}
+LEAKS = {("seqpan", "unmasked")}
+STEADY = [pair for pair in EVERY if pair not in RANDOM_AT_TEST]
+TRAINABLE = [pair for pair in EVERY if CATALOGUE[pair[0]]["settings"].get("train")]
+# The rest of the ablations learn by the same code.
+LEARNERS = [
+    pytest.param(*pair, marks=() if pair[1] in ("full", "match_fb") else pytest.mark.slow)
+    for pair in TRAINABLE
+]
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def answer(model, batch, k=3):
+    with torch.inference_mode():
+        outputs = model(batch)
+        return outputs, model.decode(outputs, batch, k)
+
+
+def real_clips(name, value, batch):
+    """An output per clip, on real clips only; None for one that is not per clip and word."""
+    if name == "attention":
+        value = value[:, : batch.v_mask.shape[1], : batch.q_mask.shape[1]]
+    return value[:, : batch.v_mask.shape[1]][batch.v_mask]
+
+
+@pytest.mark.parametrize("model", CATALOGUE)
+def test_settings_are_the_constructor_keywords_with_their_defaults(model):
+    built = make_model(model)
+    assert CATALOGUE[model]["settings"].get("model", {}) == (
+        type(built).__init__.__kwdefaults__ or {} if model != "whole_video" else {}
+    )
+
+
+@pytest.mark.parametrize("model", CATALOGUE)
+def test_every_ablation_differs_from_full_and_from_the_others(model):
+    entry = CATALOGUE[model]
+    seen = {}
+    for name, difference in entry["ablations"].items():
+        settings = {
+            section: entry["settings"].get(section, {}) | difference.get(section, {})
+            for section in ("inputs", "model", "train")
+        }
+        key = repr(sorted((s, sorted(v.items(), key=str)) for s, v in settings.items()))
+        assert key not in seen, f"{name} is {seen.get(key)} under another name"
+        seen[key] = name
+        assert difference["about"]
+
+
+@pytest.mark.parametrize("model", CATALOGUE)
+def test_a_data_set_sizes_the_model_as_its_inputs(model):
+    entry = CATALOGUE[model]
+    for name, difference in {"": {}, **entry.get("datasets", {})}.items():
+        inputs = entry["settings"]["inputs"] | difference.get("inputs", {})
+        settings = entry["settings"].get("model", {}) | difference.get("model", {})
+        for key in ("max_clips", "max_words"):
+            assert settings.get(key, inputs[key]) >= inputs[key], (name, key)
+
+
+@pytest.mark.parametrize("model", CATALOGUE)
+def test_unknown_setting_is_refused_with_the_nearest_name(model):
+    with pytest.raises(UserError, match=f"{model}.*no setting 'widht'"):
+        make_model(model, widht=3)
+
+
+@pytest.mark.parametrize(("model", "ablation"), EVERY)
+def test_decode_is_ranked_valid_and_inside_the_video(model, ablation):
+    batch = make_batch(size=5, clips=8)
+    for k in (1, 4, 100):  # 100: more than there are spans
+        _, found = answer(make_model(model, ablation), batch, k)
+        assert found.shape[0] == 5 and found.shape[1] <= k and found.shape[2] == 3
+        absent = found.isnan()
+        assert (absent.any(-1) == absent.all(-1)).all()
+        absent = absent[..., 0]
+        assert (absent.int().diff(dim=1) >= 0).all(), "absent candidates come last"
+        assert not absent[:, 0].any()
+        start, end, score = found.unbind(-1)
+        ok = (start >= 0) & (start < end) & (end <= batch.dur[:, None])
+        assert (ok | absent).all()
+        assert ((score.diff(dim=1) <= 0) | absent[:, 1:]).all()
+        assert ((score >= 0) & (score <= 1) | absent).all()
+
+
+@pytest.mark.parametrize(("model", "ablation"), [p for p in STEADY if p not in LEAKS])
+def test_padding_and_neighbours_change_nothing(model, ablation):
+    batch = make_batch()
+    outputs, found = answer(make_model(model, ablation), batch)
+    wide_outputs, wide_found = answer(make_model(model, ablation), pad(batch, clips=5, words=3))
+    torch.testing.assert_close(wide_found, found, atol=1e-9, rtol=0, equal_nan=True)
+    for name in outputs:
+        wide = real_clips(name, wide_outputs[name], batch)
+        torch.testing.assert_close(
+            wide, real_clips(name, outputs[name], batch), atol=1e-9, rtol=0, msg=name
+        )
+    if model in DRAWING:
+        return
+    built = make_model(model, ablation)
+    for row in range(len(batch.dur)):
+        alone = cut(pick(batch, torch.tensor([row])))
+        _, found_alone = answer(built, alone)
+        torch.testing.assert_close(
+            found_alone, found[row : row + 1], atol=1e-9, rtol=0, equal_nan=True
+        )
+
+
+@pytest.mark.parametrize(
+    ("model", "ablation"), [p for p in STEADY if p[0] not in DRAWING and p not in LEAKS]
+)
+def test_batch_order_does_not_matter(model, ablation):
+    batch, order = make_batch(), torch.tensor([2, 0, 3, 1])
+    built = make_model(model, ablation)
+    outputs, found = answer(built, batch)
+    mixed_outputs, mixed_found = answer(built, pick(batch, order))
+    torch.testing.assert_close(mixed_found, found[order], atol=1e-9, rtol=0, equal_nan=True)
+    for name in outputs:
+        torch.testing.assert_close(mixed_outputs[name], outputs[name][order], atol=1e-9, rtol=0)
+
+
+@pytest.mark.parametrize(("model", "ablation"), EVERY)
+def test_forward_and_decode_never_see_the_moments(model, ablation):
+    batch = make_batch()
+    hidden = copy.copy(batch)
+    hidden.gt = None
+    blinded = copy.copy(batch)
+    blinded.gt = torch.full_like(batch.gt, torch.nan)
+    found = []
+    for given in (batch, hidden, blinded):
+        built = make_model(model, ablation)
+        torch.manual_seed(3)
+        found.append(answer(built, given)[1])
+    torch.testing.assert_close(found[1], found[0], equal_nan=True, atol=0, rtol=0)
+    torch.testing.assert_close(found[2], found[0], equal_nan=True, atol=0, rtol=0)
+    if CATALOGUE[model]["settings"].get("train"):
+        with pytest.raises(ValueError, match="gt"):
+            built.loss(built(hidden), hidden)
+
+
+@pytest.mark.parametrize(("model", "ablation"), EVERY)
+def test_built_twice_answers_the_same_and_state_round_trips(model, ablation):
+    batch = make_batch()
+    first, again = make_model(model, ablation, seed=1), make_model(model, ablation, seed=1)
+    other = build(
+        model,
+        clip_dim=CLIP_DIM,
+        words=word_table(),
+        settings=settings_of(model, ablation),
+        module=CATALOGUE[model].get("module"),
+    ).double()  # not fitted, other weights
+    other.load_state_dict(copy.deepcopy(first.state_dict()))
+    if hasattr(first, "generator"):
+        other.generator.manual_seed(first.generator.initial_seed())
+    found = []
+    for built in (first, again, other.eval()):
+        torch.manual_seed(5)
+        found.append(answer(built, batch)[1])
+    for value in found[1:]:
+        torch.testing.assert_close(value, found[0], equal_nan=True, atol=0, rtol=0)
+
+
+@pytest.mark.parametrize(("model", "ablation"), TRAINABLE)
+def test_gradients_reach_every_parameter(model, ablation):
+    built = make_model(model, ablation).train()
+    batch = make_batch(size=6)
+    losses = built.loss(built(batch), batch)
+    assert all(loss.ndim == 0 and loss.isfinite() for loss in losses.values())
+    sum(losses.values()).backward()
+    for name, parameter in built.named_parameters():
+        assert parameter.grad is not None and parameter.grad.isfinite().all(), name
+        assert parameter.grad.abs().max() > 1e-12, name
+
+
+@pytest.mark.parametrize(("model", "ablation"), STEADY)
+def test_bf16_agrees_with_fp32(model, ablation):
+    batch = make_batch().to(torch.float32)
+    exact = answer(make_model(model, ablation).float(), batch)[0]
+    built = make_model(model, ablation).float()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rough, found = answer(built, batch)
+        losses = built.loss(rough, batch)
+    assert found.isfinite().any()
+    # Summed by the trainer, so of one type, and of full precision
+    assert all(loss.dtype == torch.float32 and loss.isfinite() for loss in losses.values())
+    for name, value in exact.items():
+        value, other = real_clips(name, value, batch), real_clips(name, rough[name], batch).float()
+        error = (value - other).abs().max() / value.abs().max().clamp(min=1)
+        assert error < 0.05, f"{name}: {error:.3f}"
+
+
+@pytest.mark.parametrize(("model", "ablation"), LEARNERS)
+def test_eight_samples_are_learned(model, ablation):
+    batch = batch_of_whole_clips().to(torch.float32)
+    built = make_model(model, ablation).float().train()
+    optimizer = build_optimizer(built, name="adamw", lr=5e-3)
+    torch.manual_seed(0)
+    for _ in range(150):
+        optimizer.zero_grad()
+        sum(built.loss(built(batch), batch).values()).backward()
+        optimizer.step()
+    _, found = answer(built.eval(), batch, 1)
+    overlaps = moments.iou(found[:, 0, :2].numpy(), batch.gt.numpy())
+    assert (overlaps >= 0.7).all(), overlaps
+
+
+def batch_of_whole_clips():
+    """Eight queries whose moments are three clips or longer, from edge to edge of clips."""
+    batch = make_batch(size=8, clips=12, seed=4)
+    counts = batch.v_mask.sum(1)
+    first = torch.arange(8) % (counts - 2).clamp(min=1)
+    last = torch.minimum(first + 3 + torch.arange(8) % 4, counts)
+    batch.gt = torch.stack([first, last], dim=1) * (batch.dur / counts)[:, None]
+    return batch

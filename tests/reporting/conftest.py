@@ -1,0 +1,85 @@
+"""Fixtures for reports. All numbers are invented, the printed ones too."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from invented import METRICS, write_cell
+
+PRINTED = {
+    "schema": 1,
+    "paper": {"key": "seqpan", "system": "SeqPAN"},
+    "tables": [
+        {
+            "id": "table1",
+            "kind": "comparison",
+            "rows": [
+                {"method": "Other", "dataset": "real", "own": False, "values": {"mIoU": 99.0}},
+                {
+                    "method": "SeqPAN",
+                    "dataset": "real",
+                    "own": True,
+                    "values": {"R@1,IoU=0.3": 73.84, "R@1,IoU=0.5": 60.86, "mIoU": 53.92},
+                    "uncertain": ["mIoU"],
+                },
+            ],
+        },
+        {
+            "id": "table5",
+            "kind": "ablation",
+            "rows": [{"method": "SeqPAN", "dataset": "real", "own": True, "values": {"mIoU": 1.0}}],
+        },
+    ],
+}
+
+
+@pytest.fixture
+def published(tmp_path) -> Path:
+    """A folder of invented printed numbers for the data set `real`."""
+    folder = tmp_path / "published"
+    folder.mkdir()
+    (folder / "seqpan.yaml").write_text(yaml.safe_dump(PRINTED))
+    return folder
+
+
+@pytest.fixture
+def cells(tmp_path) -> dict[str, Path]:
+    """Three systems on two data sets, two seeds; the last seed of the blind one is missing."""
+    written = {}
+    for dataset in ("shapes", "real"):
+        for seed, base in enumerate((70.0, 72.0)):
+            for model, ablation, less in (("seqpan", "full", 0), ("other", "full", 5)):
+                name = f"{model}/{dataset}/{ablation}/seed{seed}"
+                written[name] = write_cell(tmp_path / "cells", name, base=base - less)
+        name = f"seqpan/{dataset}/blind/seed0"
+        written[name] = write_cell(tmp_path / "cells", name, base=50.0)
+        name = f"whole/{dataset}/full/seed0"
+        metrics = {"R@1,IoU=0.3": 90.0, "R@1,IoU=0.5": 0.4, "R@1,IoU=0.7": 0.0, "mIoU": 27.1}
+        written[name] = write_cell(tmp_path / "cells", name, metrics=metrics, parameters=0)
+    return written
+
+
+@pytest.fixture
+def spec() -> dict:
+    seqpan = {"label": "SeqPAN", "model": "seqpan", "ablation": "full", "seeds": [0, 1]}
+    return {
+        "id": "table1",
+        "study": "demo",
+        "title": "invented numbers",
+        "is_demo": True,
+        "notes": ["Cost: 100 % of $0_0 & more."],
+        "metrics": list(METRICS),
+        "groups": [{"id": "trained", "title": "Trained"}],
+        "datasets": [
+            {"name": "shapes", "title": "Shapes", "published": None, "features": "C3D_random"},
+            {"name": "real", "title": "Real", "published": "real", "select_split": "val"},
+        ],
+        "rows": [
+            {"label": "Whole video", "model": "whole", "ablation": "full", "seeds": [0]},
+            {**seqpan, "published": {"paper": "seqpan"}, "group": "trained"},
+            {**seqpan, "label": "SeqPAN, blind", "ablation": "blind", "group": "trained"},
+            {**seqpan, "label": "Other", "model": "other", "group": "trained"},
+            {**seqpan, "label": "Absent", "model": "absent", "group": "trained"},
+        ],
+    }

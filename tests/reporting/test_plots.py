@@ -1,0 +1,82 @@
+"""What `dvc metrics`, `dvc plots` and readers of the figure get."""
+
+import csv
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tsgbench.errors import UserError
+from tsgbench.reporting import (
+    build_table,
+    plot_systems,
+    write_learning_curves,
+    write_metrics,
+    write_systems,
+)
+
+
+def read_csv(path):
+    with open(path, newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_metrics_are_nested_means(cells, tmp_path):
+    write_metrics(cells, tmp_path / "metrics.json")
+    content = json.loads((tmp_path / "metrics.json").read_text())
+    assert content["shapes"]["seqpan/full"]["R@1,IoU=0.5"] == 51.0
+    assert content["real"]["seqpan/blind"]["mIoU"] == 35.0
+    assert "R@5,IoU=0.5" not in content["real"]["whole/full"]
+    assert set(content) == {"shapes", "real"}
+
+
+def test_systems_have_a_line_each(cells, tmp_path):
+    write_systems(cells, tmp_path / "plots" / "systems.csv")
+    rows = {(r["dataset"], r["system"]): r for r in read_csv(tmp_path / "plots" / "systems.csv")}
+    assert len(rows) == 8
+    assert rows["shapes", "other/full"]["R@1,IoU=0.3"] == "66.0"
+    assert rows["shapes", "other/full"]["seeds"] == "2"
+    assert rows["shapes", "whole/full"]["R@5,IoU=0.3"] == ""
+
+
+def test_learning_curves_have_a_line_an_epoch(cells, tmp_path):
+    (cells["whole/shapes/full/seed0"] / "history.csv").unlink()
+    (cells["whole/real/full/seed0"] / "history.csv").write_text("epoch\n")
+    write_learning_curves(cells, tmp_path / "learning.csv")
+    rows = read_csv(tmp_path / "learning.csv")
+    assert len(rows) == 3 * (len(cells) - 2)
+    last = rows[-1]
+    assert (last["cell"], last["epoch"]) == ("seqpan/shapes/full/seed1", "3")
+    assert (last["val/mIoU"], last["system"]) == ("30.0", "seqpan/full")
+
+
+def test_cells_without_evaluation_have_no_metrics(cells, tmp_path):
+    (cells["seqpan/shapes/blind/seed0"] / "metrics.json").unlink()
+    write_metrics(cells, tmp_path / "metrics.json")
+    assert "seqpan/blind" not in json.loads((tmp_path / "metrics.json").read_text())["shapes"]
+
+
+def test_a_wrong_cell_name_is_refused(cells, tmp_path):
+    with pytest.raises(UserError, match="is not a cell"):
+        write_learning_curves({"seqpan": next(iter(cells.values()))}, tmp_path / "learning.csv")
+
+
+def test_the_figure_is_drawn_and_repeats(spec, cells, published, tmp_path):
+    table = build_table(spec, cells, published)
+    plot_systems(table, tmp_path / "figure.pdf")
+    first = (tmp_path / "figure.pdf").read_bytes()
+    assert first.startswith(b"%PDF")
+    plot_systems(table, tmp_path / "figure.pdf")
+    assert (tmp_path / "figure.pdf").read_bytes() == first
+    with pytest.raises(UserError, match="no metric"):
+        plot_systems(table, tmp_path / "figure.pdf", "R@9,IoU=0.5")
+
+
+def test_importing_reporting_is_light():
+    code = (
+        "import sys, tsgbench.reporting;"
+        "print([m for m in ('mlflow', 'torch', 'pandas', 'matplotlib') if m in sys.modules])"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"

@@ -1,0 +1,147 @@
+"""Assembling a table from cells: the arithmetic, the marks and the refusals."""
+
+import json
+from statistics import stdev
+
+import pytest
+
+from invented import write_cell
+from tsgbench.errors import UserError
+from tsgbench.reporting import build_table
+
+
+def result(table, label, dataset):
+    [row] = [row for row in table.rows if row.label == label]
+    return row.results[dataset]
+
+
+def edit(path, change):
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+def test_mean_and_sample_deviation_over_seeds(spec, cells, published):
+    value = result(build_table(spec, cells, published), "SeqPAN", "shapes").values["R@1,IoU=0.5"]
+    assert value.seeds == [50.0, 52.0]
+    assert value.mean == 51.0
+    assert value.std == pytest.approx(stdev([50.0, 52.0]))
+
+
+def test_a_single_seed_has_no_deviation(spec, cells, published):
+    value = result(build_table(spec, cells, published), "Whole video", "shapes").values["mIoU"]
+    assert (value.mean, value.std) == (27.1, None)
+
+
+def test_missing_cells_show_as_not_run_or_partial(spec, cells, published):
+    table = build_table(spec, cells, published)
+    absent, blind = result(table, "Absent", "shapes"), result(table, "SeqPAN, blind", "shapes")
+    assert absent.status == "not run"
+    assert absent.values["mIoU"].mean is None
+    assert blind.status == "partial"
+    assert (len(blind.cells), blind.values["mIoU"].mean) == (1, 35.0)
+    assert result(table, "SeqPAN", "shapes").status == "complete"
+
+
+def test_a_trained_but_not_evaluated_cell_is_not_run(spec, cells, published):
+    (cells["whole/shapes/full/seed0"] / "metrics.json").unlink()
+    assert result(build_table(spec, cells, published), "Whole video", "shapes").status == "not run"
+
+
+def test_printed_values_stand_beside_the_papers_own_data_only(spec, cells, published):
+    table = build_table(spec, cells, published)
+    assert result(table, "SeqPAN", "shapes").printed is None
+    own = result(table, "SeqPAN", "real")
+    assert own.printed.table == "table1"
+    assert own.values["R@1,IoU=0.5"].printed == 60.86
+    assert own.values["R@1,IoU=0.5"].difference == pytest.approx(51.0 - 60.86)
+    assert own.values["R@5,IoU=0.5"].printed is None
+    assert own.values["mIoU"].is_printed_uncertain
+    assert not own.values["R@1,IoU=0.5"].is_printed_uncertain
+    assert result(table, "SeqPAN, blind", "real").printed is None
+
+
+def test_printed_values_for_anything_but_the_full_model_are_refused(spec, cells, published):
+    spec["rows"][2]["published"] = {"paper": "seqpan"}
+    with pytest.raises(UserError, match=r"SeqPAN, blind.*full model"):
+        build_table(spec, cells, published)
+    spec["rows"][2]["published"] = None
+    spec["rows"][3]["published"] = {"paper": "seqpan"}
+    with pytest.raises(UserError, match="Other"):
+        build_table(spec, cells, published)
+
+
+def test_ranks_are_among_fully_run_trained_systems(spec, cells, published):
+    table = build_table(spec, cells, published)
+    ranks = {row.label: row.results["shapes"].values["R@1,IoU=0.3"].rank for row in table.rows}
+    # Whole video has 90 but learns nothing; blind lacks a seed; two systems need no second mark
+    assert ranks == {"Whole video": 0, "SeqPAN": 1, "SeqPAN, blind": 0, "Other": 0, "Absent": 0}
+
+
+def test_second_best_is_marked_among_three(spec, cells, published, tmp_path):
+    name = "seqpan/shapes/blind/seed1"
+    cells[name] = write_cell(tmp_path / "cells", name, base=50.0)
+    table = build_table(spec, cells, published)
+    ranks = [row.results["shapes"].values["mIoU"].rank for row in table.rows]
+    assert ranks == [0, 1, 0, 2, 0]
+
+
+def test_one_trained_system_alone_is_no_contest(spec, cells, published):
+    spec["rows"] = spec["rows"][:3]
+    table = build_table(spec, cells, published)
+    assert not any(v.rank for row in table.rows for v in row.results["shapes"].values.values())
+
+
+def test_rows_may_be_limited_to_some_data_sets(spec, cells, published):
+    spec["rows"][0]["datasets"] = ["real"]
+    assert list(build_table(spec, cells, published).rows[0].results) == ["real"]
+
+
+@pytest.mark.parametrize("file", ["run.json", "metrics.json"])
+def test_a_number_without_identity_is_refused(spec, cells, published, file):
+    path = cells["seqpan/shapes/full/seed0"] / file
+    edit(path, lambda record: record.pop("identity"))
+    with pytest.raises(UserError, match=rf"{file}: identity"):
+        build_table(spec, cells, published)
+
+
+def test_metrics_of_another_run_are_refused(spec, cells, published):
+    path = cells["seqpan/shapes/full/seed0"] / "metrics.json"
+    edit(path, lambda record: record["inputs"]["run"].update(identity="0" * 16))
+    with pytest.raises(UserError, match=r"metrics.json: inputs.run.identity"):
+        build_table(spec, cells, published)
+
+
+def test_a_cell_in_another_cells_folder_is_refused(spec, cells, published):
+    cells["seqpan/shapes/full/seed0"] = cells["seqpan/shapes/full/seed1"]
+    with pytest.raises(UserError, match=r"run.json: key"):
+        build_table(spec, cells, published)
+
+
+def test_seeds_that_differ_in_more_than_the_seed_are_refused(spec, cells, published, tmp_path):
+    write_cell(tmp_path / "cells", "seqpan/shapes/full/seed1", lr=0.5)
+    with pytest.raises(UserError, match="mix two systems"):
+        build_table(spec, cells, published)
+
+
+@pytest.mark.parametrize("fact, value", [("queries", 399), ("split", "val"), ("protocol", "x")])
+def test_systems_scored_differently_are_refused(spec, cells, published, fact, value):
+    path = cells["other/shapes/full/seed1"] / "metrics.json"
+    edit(path, lambda record: record["facts"].update({fact: value}))
+    with pytest.raises(UserError, match=rf"facts\.{fact}.*cannot be compared"):
+        build_table(spec, cells, published)
+
+
+@pytest.mark.parametrize("value", [101.0, -1.0, "50", True])
+def test_what_is_not_a_percentage_is_refused(spec, cells, published, value):
+    path = cells["seqpan/shapes/full/seed0"] / "metrics.json"
+    edit(path, lambda record: record["facts"]["metrics"].update({"mIoU": value}))
+    with pytest.raises(UserError, match=r"facts\.metrics\.mIoU"):
+        build_table(spec, cells, published)
+
+
+def test_a_metric_that_only_some_seeds_have_is_refused(spec, cells, published):
+    path = cells["seqpan/shapes/full/seed1"] / "metrics.json"
+    edit(path, lambda record: record["facts"]["metrics"].pop("mIoU"))
+    with pytest.raises(UserError, match=r"lacks 'mIoU'"):
+        build_table(spec, cells, published)

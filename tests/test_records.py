@@ -1,0 +1,87 @@
+"""A consumer refuses whatever is not exactly what it was told to find."""
+
+import json
+
+import pytest
+
+from tsgbench.errors import UserError
+from tsgbench.records import check_input, is_current, read_record, write_record
+
+
+@pytest.fixture
+def record(tmp_path):
+    data = tmp_path / "data.txt"
+    data.write_text("some numbers")
+    path = tmp_path / "data.json"
+    write_record(
+        path,
+        phase="reduce",
+        key="shapes/x",
+        identity="0123456789abcdef",
+        settings={},
+        code="c",
+        inputs={},
+        files=[data],
+        facts={"n": 1},
+        made={"at": "now"},
+    )
+    return path
+
+
+def test_accepts_its_own_identity(record):
+    found = check_input(record, "0123456789abcdef")
+    assert found.file("data.txt").read_text() == "some numbers"
+    assert is_current(record, "0123456789abcdef")
+
+
+def test_refuses_another_identity(record):
+    with pytest.raises(UserError, match="made under other settings.*run snakemake"):
+        check_input(record, "f" * 16)
+    assert not is_current(record, "f" * 16)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(None, "is missing"), ("other length", "SHA-256"), ("short", "5 bytes")],
+)
+def test_refuses_damaged_files(record, content, message):
+    file = record.parent / "data.txt"
+    file.unlink() if content is None else file.write_text(content)
+    with pytest.raises(UserError, match=message):
+        check_input(record, "0123456789abcdef")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"schema": 99}'])
+def test_refuses_malformed_records(record, text):
+    record.write_text(text)
+    with pytest.raises(UserError, match=str(record)):
+        read_record(record)
+    assert not is_current(record, "0123456789abcdef")
+
+
+def test_digest_follows_the_files_not_the_circumstances(record, tmp_path):
+    before = read_record(record).digest
+    content = json.loads(record.read_text())
+    write_record(
+        record,
+        **{
+            name: content[name]
+            for name in ("phase", "key", "identity", "settings", "code", "facts")
+        },
+        inputs={},
+        files=[tmp_path / "data.txt"],
+        made={"at": "later"},
+    )
+    assert read_record(record).digest == before
+    (tmp_path / "data.txt").write_text("other number")
+    write_record(
+        record,
+        **{
+            name: content[name]
+            for name in ("phase", "key", "identity", "settings", "code", "facts")
+        },
+        inputs={},
+        files=[tmp_path / "data.txt"],
+        made={},
+    )
+    assert read_record(record).digest != before

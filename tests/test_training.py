@@ -1,0 +1,169 @@
+"""The trainer: resumes to the very bit, selects on the selection split, refuses to go on with NaN."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from tsgbench.datasets.table import Queries
+from tsgbench.errors import UserError
+from tsgbench.features.store import FeatureStore, FeatureWriter
+from tsgbench.loading import GroundingData
+from tsgbench.models.base import Grounder
+from tsgbench.text import WordTable
+from tsgbench.training import TrainSettings, predict, seed_everything, train
+
+CPU = torch.device("cpu")
+INPUTS = {
+    "tokenizer": "strip_punct",
+    "oov": "unk",
+    "max_words": 8,
+    "max_clips": 12,
+    "resample": "round_mean",
+    "resample_when": "longer",
+}
+WORDS = ["<pad>", "<unk>", "jumps", "runs", "he"]
+
+
+class Toy(Grounder):
+    """Scores clips by a linear layer on clip and words; enough to be trained, dropout included."""
+
+    def __init__(self, dim):
+        super().__init__()
+        self.clip, self.word = nn.Linear(dim, 8), nn.Embedding(len(WORDS), 8)
+        self.out, self.drop = nn.Linear(8, 2), nn.Dropout(0.3)
+
+    def forward(self, batch):
+        words = (self.word(batch.tokens) * batch.q_mask[..., None]).sum(1, keepdim=True)
+        logits = self.out(self.drop(torch.tanh(self.clip(batch.video) + words)))
+        return {"logits": logits.masked_fill(~batch.v_mask[..., None], -1e4)}
+
+    def loss(self, outputs, batch):
+        clips = batch.v_mask.sum(1)
+        target = (batch.gt / batch.dur[:, None] * clips[:, None]).long()
+        target = torch.minimum(target, clips[:, None] - 1)
+        return {"span": nn.functional.cross_entropy(outputs["logits"], target)}
+
+    def decode(self, outputs, batch, k):
+        first, last = outputs["logits"].argmax(1).sort(1).values.unbind(1)
+        step = batch.dur / batch.v_mask.sum(1)
+        score = outputs["logits"].amax(1).sum(1)
+        return torch.stack([first * step, (last + 1) * step, score], 1)[:, None]
+
+
+def make_data(tmp_path, *, count=24, seed=0, **inputs):
+    rng = np.random.default_rng(seed)
+    videos = [f"v{row}" for row in range(count // 2)]
+    store = tmp_path / f"f{seed}.h5"
+    lengths = rng.integers(5, 20, len(videos))
+    attrs = {"identity": "x", "recipe": {}, "extractor": "test", "weights": "none"}
+    attrs |= {"clip_len": 16, "stride": 8, "versions": {}}
+    with FeatureWriter(store, attrs) as writer:
+        for video, n in zip(videos, lengths, strict=True):
+            times = np.stack([np.arange(n), np.arange(n) + 1.0], 1)
+            writer.write(video, rng.normal(size=(n, 6)).astype(np.float32), times)
+    moments = np.sort(rng.uniform(0, 20, (count, 2)), axis=1) + [0, 0.1]
+    queries = Queries(
+        [f"q{row}" for row in range(count)],
+        [videos[row // 2] for row in range(count)],
+        ["he jumps" if row % 2 else "he runs" for row in range(count)],
+        np.full(count, 21.0),
+        moments,
+    )
+    table = WordTable(
+        WORDS, np.zeros((5, 4), np.float32), np.array([False, False, True, True, True])
+    )
+    with FeatureStore(store) as opened:
+        return GroundingData(
+            queries, opened, table, {**INPUTS, **inputs}, with_moments=True, seed=0, device=CPU
+        )
+
+
+def run(tmp_path, data, epochs=6, stop_after=None, **settings):
+    how = TrainSettings(epochs=epochs, batch_size=4, lr=1e-2, clip_norm=1.0, **settings)
+    seed_everything(3)
+    model = Toy(data.clip_dim)
+
+    def on_epoch(epoch, values):
+        if epoch == stop_after:
+            raise KeyboardInterrupt
+
+    state = train(
+        model, data, data, how, seed=3, scratch=tmp_path / "scratch", device=CPU, on_epoch=on_epoch
+    )
+    return model, state
+
+
+def test_an_interrupted_training_ends_with_the_same_bits(tmp_path):
+    data = make_data(tmp_path)
+    whole, whole_state = run(tmp_path / "whole", data)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "cut", data, stop_after=3)
+    resumed, resumed_state = run(tmp_path / "cut", data)
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[name]), name
+    scores = [{k: v for k, v in row.items() if k != "seconds"} for row in whole_state.history]
+    assert scores == [
+        {k: v for k, v in row.items() if k != "seconds"} for row in resumed_state.history
+    ]
+
+
+def test_the_best_epoch_is_kept_and_patience_ends(tmp_path):
+    data = make_data(tmp_path)
+    model, state = run(tmp_path, data, epochs=40, patience=3)
+    scores = [row["val/mIoU"] for row in state.history]
+    assert state.best_epoch == int(np.argmax(scores)) + 1
+    assert state.epoch == min(40, state.best_epoch + 3)
+    ranked = predict(model, data, 1, TrainSettings(), CPU)
+    assert ranked.shape == (24, 1, 3)
+
+
+def test_training_learns(tmp_path):
+    _, state = run(tmp_path, make_data(tmp_path), epochs=80)
+    assert state.history[-1]["loss"] < 0.8 * state.history[0]["loss"]
+
+
+def test_a_loss_that_is_not_finite_is_named(tmp_path):
+    data = make_data(tmp_path)
+    data._clips[0, 0, 0] = float("nan")
+    with pytest.raises(UserError, match="loss/span became nan in epoch 1"):
+        run(tmp_path, data)
+
+
+def test_batches_cover_every_query_once_padded_to_their_longest(tmp_path):
+    data = make_data(tmp_path)
+    seen = []
+    for batch in data.batches(5, torch.Generator().manual_seed(0)):
+        assert batch.v_mask.any(0).all() and batch.q_mask.any(0).all()
+        assert (batch.video[~batch.v_mask] == 0).all()
+        seen += batch.gt[:, 0].tolist()
+    assert sorted(seen) == sorted(data._moments[:, 0].tolist())
+
+
+def test_prediction_batches_carry_no_moments(tmp_path):
+    assert all(batch.gt is None for _, batch in make_data(tmp_path).batches_in_order(5))
+
+
+def test_blind_zeroes_and_mismatched_swaps_every_video(tmp_path):
+    rows = torch.arange(24)
+    real = make_data(tmp_path).batch(rows, with_moments=False)
+    blind = make_data(tmp_path, video="zero").batch(rows, with_moments=False)
+    other = make_data(tmp_path, video="mismatched").batch(rows, with_moments=False)
+    assert (blind.video == 0).all() and torch.equal(blind.v_mask, real.v_mask)
+    assert (other.video_idx != real.video_idx).all()
+    assert torch.equal(other.tokens, real.tokens) and torch.equal(other.dur, real.dur)
+
+
+def test_shuffled_queries_keep_their_videos(tmp_path):
+    rows = torch.arange(24)
+    real = make_data(tmp_path).batch(rows, with_moments=False)
+    other = make_data(tmp_path, query="shuffled").batch(rows, with_moments=False)
+    assert torch.equal(other.video, real.video)
+    assert not torch.equal(other.tokens, real.tokens)
+
+
+def test_unknown_input_modes_are_named(tmp_path):
+    with pytest.raises(UserError, match="inputs.video.*'upside_down'"):
+        make_data(tmp_path, video="upside_down")
+    with pytest.raises(UserError, match="inputs.resample.*'magic'"):
+        make_data(tmp_path, resample="magic")

@@ -1,0 +1,110 @@
+# What all rules share: the checked study, its plan, and what makes stale results rerun.
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+sys.path.insert(0, str(Path(workflow.basedir) / "src"))
+
+from tsgbench.config import STUDY_VARIABLE
+from tsgbench.errors import UserError
+from tsgbench.study import FILES, RECORDS, Study
+
+try:
+    STUDY = Study(config, source=", ".join(map(str, workflow.configfiles)))
+except UserError as error:
+    raise WorkflowError(str(error))
+
+
+def prepare_jobs():
+    """Jobs run the code of this checkout on the very config of this workflow, wherever they run."""
+    os.environ[STUDY_VARIABLE] = json.dumps(config)
+    os.environ["PYTHONPATH"] = str(Path(workflow.basedir) / "src")
+    settings = getattr(workflow, "deployment_settings", None)
+    if "conda" in {str(method).lower() for method in getattr(settings, "deployment_method", ())}:
+        # The rule's own environment has Python and the libraries, but not this package installed
+        shell.prefix('tsgbench() {{ python -m tsgbench "$@"; }}; ')
+    else:
+        own = Path(sys.executable).parent
+        os.environ["PATH"] = f"{own}{os.pathsep}{os.environ['PATH']}"
+
+
+prepare_jobs()
+
+
+wildcard_constraints:
+    model="[a-z0-9_]+",
+    dataset="[a-z0-9_]+",
+    ablation="[a-z0-9_]+",
+    seed=r"\d+",
+    source="[a-z0-9_]+",
+    features="[a-z0-9_]+",
+    tokenizer="[a-z0-9_]+",
+    table="[a-z0-9_]+",
+
+
+localrules:
+    all,
+    phase_data,
+    phase_features,
+    phase_text,
+    phase_cells,
+    phase_report,
+
+
+PHASE_TARGETS = {
+    "data": STUDY.targets("download", "render", "annotations"),
+    "features": STUDY.targets("reduce", "blank"),
+    "text": STUDY.targets("vocabulary"),
+    "cells": STUDY.targets("evaluate"),
+    "report": STUDY.targets("table", "summary"),
+}
+
+
+def inputs(phase):
+    """Input function of a rule: the records its job reads; a stale job is forced on the way.
+
+    Snakemake alone decides by file times and by its own notes on past jobs; a checkout or a pull
+    changes the first behind its back and leaves it without the second, or with another version's.
+    The records (src/tsgbench/records.py) know better. Snakemake asks for inputs while it builds
+    the graph, and looks at `forcefiles` once the graph is there.
+    """
+
+    def of_job(wildcards):
+        job = STUDY.find(phase, dict(wildcards.items()))
+        if workflow.is_main_process and STUDY.is_stale(job.record):
+            workflow.dag.forcefiles.add(job.record)
+        return list(job.inputs.values())
+
+    return of_job
+
+
+def identity(phase):
+    """Params function of a rule: what its job must find the plan to say when it runs."""
+    return lambda wildcards: STUDY.identity(STUDY.find(phase, dict(wildcards.items())).record)
+
+
+def planned(phase, wildcard):
+    """Constraint for rules whose outputs look alike: only the names planned for this phase."""
+    names = {job.wildcards[wildcard] for job in STUDY.jobs.values() if job.phase == phase}
+    return "|".join(sorted(names)) or "(?!)"  # nothing planned: matches nothing
+
+
+def reserved(phase, resource, default):
+    """What the study's config reserves for one job of a phase."""
+    return STUDY.config.get("resources", {}).get(phase, {}).get(resource, default)
+
+
+def tables_as_pdf():
+    """PDF pages of the tables, if this machine can make them."""
+    if not (shutil.which("latexmk") or shutil.which("pdflatex")):
+        return []
+    return [str(Path(record).with_suffix(".pdf")) for record in STUDY.targets("table")]
+
+
+if workflow.is_main_process:
+    STUDY.settle_times()

@@ -1,0 +1,79 @@
+# Raw data: files from upstream or a mirror, videos rendered by code, annotations as one table.
+
+
+rule download:
+    input:
+        inputs("download"),
+    output:
+        record=RECORDS["download"],
+    log:
+        "logs/download/{source}.log",
+    benchmark:
+        "logs/benchmarks/download/{source}.tsv"
+    wildcard_constraints:
+        source=planned("download", "source"),
+    retries: 2
+    conda:
+        "../../envs/tsgbench.yaml"
+    threads: 1
+    resources:
+        gpu=0,
+        mem_mb=reserved("download", "mem_mb", 500),
+        runtime=reserved("download", "runtime", 720),
+    params:
+        identity=identity("download"),
+    message:
+        "Downloading {wildcards.source}"
+    shell:
+        "tsgbench download {wildcards.source} --identity {params.identity} > {log} 2>&1"
+
+
+rule render:
+    input:
+        inputs("render"),
+    output:
+        record=RECORDS["render"],
+    log:
+        "logs/render/{dataset}.log",
+    benchmark:
+        "logs/benchmarks/render/{dataset}.tsv"
+    wildcard_constraints:
+        dataset=planned("render", "dataset"),
+    conda:
+        "../../envs/tsgbench.yaml"
+    threads: reserved("render", "threads", 2)
+    resources:
+        gpu=0,
+        mem_mb=reserved("render", "mem_mb", 1500),
+        runtime=reserved("render", "runtime", 30),
+    params:
+        identity=identity("render"),
+    message:
+        "Rendering the videos of {wildcards.dataset}"
+    shell:
+        "tsgbench render {wildcards.dataset} --identity {params.identity}"
+        " --threads {threads} > {log} 2>&1"
+
+
+rule annotations:
+    input:
+        inputs("annotations"),
+    output:
+        record=RECORDS["annotations"],
+    log:
+        "logs/annotations/{dataset}.log",
+    benchmark:
+        "logs/benchmarks/annotations/{dataset}.tsv"
+    conda:
+        "../../envs/tsgbench.yaml"
+    threads: 1
+    resources:
+        gpu=0,
+        mem_mb=reserved("annotations", "mem_mb", 1000),
+        runtime=reserved("annotations", "runtime", 30),
+    params:
+        identity=identity("annotations"),
+    message:
+        "Reading the annotations of {wildcards.dataset}"
+    shell:
+        "tsgbench annotations {wildcards.dataset} --identity {params.identity} > {log} 2>&1"

@@ -1,0 +1,26 @@
+# Scores of one cell, from its prediction file alone.
+
+
+rule evaluate:
+    input:
+        inputs("evaluate"),
+    output:
+        record=RECORDS["evaluate"],
+    log:
+        "logs/evaluate/{model}/{dataset}/{ablation}/seed{seed}.log",
+    benchmark:
+        "logs/benchmarks/evaluate/{model}/{dataset}/{ablation}/seed{seed}.tsv"
+    conda:
+        "../../envs/tsgbench.yaml"
+    threads: 1
+    resources:
+        gpu=0,
+        mem_mb=reserved("evaluate", "mem_mb", 1000),
+        runtime=reserved("evaluate", "runtime", 30),
+    params:
+        identity=identity("evaluate"),
+    message:
+        "Evaluating {wildcards.model} on {wildcards.dataset} ({wildcards.ablation}), seed {wildcards.seed}"
+    shell:
+        "tsgbench evaluate {wildcards.model}/{wildcards.dataset}/{wildcards.ablation}/seed{wildcards.seed}"
+        " --identity {params.identity} > {log} 2>&1"

@@ -1,0 +1,82 @@
+# Features: clips of every video through an extractor, then centred, standardised and projected.
+
+
+rule extract:
+    input:
+        inputs("extract"),
+    output:
+        **FILES["extract"],
+        record=RECORDS["extract"],
+    log:
+        "logs/extract/{dataset}/{features}.log",
+    benchmark:
+        "logs/benchmarks/extract/{dataset}/{features}.tsv"
+    conda:
+        "../../envs/tsgbench.yaml"
+    threads: reserved("extract", "threads", 2)
+    resources:
+        gpu=reserved("extract", "gpu", 1),
+        mem_mb=reserved("extract", "mem_mb", 8000),
+        runtime=reserved("extract", "runtime", 1440),
+    params:
+        identity=identity("extract"),
+    message:
+        "Extracting {wildcards.features} from the videos of {wildcards.dataset}"
+    shell:
+        "tsgbench extract {wildcards.dataset}/{wildcards.features} --identity {params.identity}"
+        " --threads {threads} > {log} 2>&1"
+
+
+rule reduce:
+    input:
+        inputs("reduce"),
+    output:
+        **FILES["reduce"],
+        record=RECORDS["reduce"],
+    log:
+        "logs/reduce/{dataset}/{features}.log",
+    benchmark:
+        "logs/benchmarks/reduce/{dataset}/{features}.tsv"
+    wildcard_constraints:
+        features=planned("reduce", "features"),
+    conda:
+        "../../envs/tsgbench.yaml"
+    threads: reserved("reduce", "threads", 2)
+    resources:
+        gpu=0,
+        mem_mb=reserved("reduce", "mem_mb", 4000),
+        runtime=reserved("reduce", "runtime", 120),
+    params:
+        identity=identity("reduce"),
+    message:
+        "Reducing {wildcards.features} of {wildcards.dataset}"
+    shell:
+        "tsgbench reduce {wildcards.dataset}/{wildcards.features} --identity {params.identity}"
+        " --threads {threads} > {log} 2>&1"
+
+
+rule blank:
+    input:
+        inputs("blank"),
+    output:
+        **FILES["blank"],
+        record=RECORDS["blank"],
+    log:
+        "logs/blank/{dataset}/{features}.log",
+    benchmark:
+        "logs/benchmarks/blank/{dataset}/{features}.tsv"
+    wildcard_constraints:
+        features=planned("blank", "features"),
+    conda:
+        "../../envs/tsgbench.yaml"
+    threads: 1
+    resources:
+        gpu=0,
+        mem_mb=reserved("blank", "mem_mb", 1000),
+        runtime=reserved("blank", "runtime", 30),
+    params:
+        identity=identity("blank"),
+    message:
+        "Writing the time axis of {wildcards.dataset}, without video"
+    shell:
+        "tsgbench blank {wildcards.dataset}/{wildcards.features} --identity {params.identity} > {log} 2>&1"

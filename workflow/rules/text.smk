@@ -1,0 +1,51 @@
+# Words: vectors learned from the training sentences (or downloaded), and the vocabulary.
+
+
+rule vectors:
+    input:
+        inputs("vectors"),
+    output:
+        **FILES["vectors"],
+        record=RECORDS["vectors"],
+    log:
+        "logs/vectors/{dataset}.log",
+    benchmark:
+        "logs/benchmarks/vectors/{dataset}.tsv"
+    conda:
+        "../../envs/tsgbench.yaml"
+    threads: 1
+    resources:
+        gpu=0,
+        mem_mb=reserved("vectors", "mem_mb", 1000),
+        runtime=reserved("vectors", "runtime", 30),
+    params:
+        identity=identity("vectors"),
+    message:
+        "Learning word vectors from the sentences of {wildcards.dataset}"
+    shell:
+        "tsgbench vectors {wildcards.dataset} --identity {params.identity} > {log} 2>&1"
+
+
+rule vocabulary:
+    input:
+        inputs("vocabulary"),
+    output:
+        **FILES["vocabulary"],
+        record=RECORDS["vocabulary"],
+    log:
+        "logs/vocabulary/{dataset}/{tokenizer}.log",
+    benchmark:
+        "logs/benchmarks/vocabulary/{dataset}/{tokenizer}.tsv"
+    conda:
+        "../../envs/tsgbench.yaml"
+    threads: 1
+    resources:
+        gpu=0,
+        mem_mb=reserved("vocabulary", "mem_mb", 4000),
+        runtime=reserved("vocabulary", "runtime", 60),
+    params:
+        identity=identity("vocabulary"),
+    message:
+        "Building the vocabulary of {wildcards.dataset}"
+    shell:
+        "tsgbench vocabulary {wildcards.dataset}/{wildcards.tokenizer} --identity {params.identity} > {log} 2>&1"

@@ -1,0 +1,28 @@
+# One cell: a (model, data set, ablation, seed), trained, and its test split predicted.
+
+
+rule train:
+    input:
+        inputs("train"),
+    output:
+        **FILES["train"],
+        record=RECORDS["train"],
+    log:
+        "logs/train/{model}/{dataset}/{ablation}/seed{seed}.log",
+    benchmark:
+        "logs/benchmarks/train/{model}/{dataset}/{ablation}/seed{seed}.tsv"
+    retries: 1
+    conda:
+        "../../envs/tsgbench.yaml"
+    threads: reserved("train", "threads", 4)
+    resources:
+        gpu=reserved("train", "gpu", 1),
+        mem_mb=reserved("train", "mem_mb", 16000),
+        runtime=reserved("train", "runtime", 1440),
+    params:
+        identity=identity("train"),
+    message:
+        "Training {wildcards.model} on {wildcards.dataset} ({wildcards.ablation}), seed {wildcards.seed}"
+    shell:
+        "tsgbench train {wildcards.model}/{wildcards.dataset}/{wildcards.ablation}/seed{wildcards.seed}"
+        " --identity {params.identity} --threads {threads} > {log} 2>&1"
