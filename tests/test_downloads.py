@@ -517,6 +517,13 @@ def test_the_sources_schema_rejects(change):
         jsonschema.validate({"bad": source | change}, schema)
 
 
+def test_every_file_of_a_data_set_is_a_source():
+    sources = read_config("sources")
+    for entry in read_config("datasets").values():
+        assert set(entry["files"].values()) <= set(sources)
+        assert entry["files"] or entry["generated"]
+
+
 def test_the_mirror_holds_what_the_sources_state(mirror, tmp_path):
     for source in read_config("sources").values():
         facts = fetch(source | {"urls": []}, tmp_path, mirror=str(mirror), progress=False)

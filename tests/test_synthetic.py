@@ -56,6 +56,18 @@ def test_same_settings_same_bytes_with_two_workers(rendered, tmp_path):
     assert facts["bytes"] == sum(p.stat().st_size for p in (rendered / "videos").glob("*.mp4"))
 
 
+def test_encoding_is_deterministic_whatever_the_memory_holds(tmp_path):
+    """x264's default rate control gives other bytes about every third time."""
+    sampled, _ = many("standard", "test", 1)[0]
+    frames = drawing.draw(np.random.default_rng(0), sampled, size=64, noise=4.0)
+    made, junk = set(), []
+    for run in range(12):
+        drawing.encode(tmp_path / "video.mp4", frames, fps=8)
+        made.add((tmp_path / "video.mp4").read_bytes())
+        junk = [*junk[-3:], np.random.default_rng(run).bytes(100_000 * (run + 1))]
+    assert len(made) == 1
+
+
 def test_another_seed_gives_other_videos(rendered, tmp_path):
     synthetic.render(tmp_path, settings=SMALL | {"seed": 1}, workers=1)
     mine, theirs = hashes(tmp_path), hashes(rendered)
@@ -242,7 +254,7 @@ def test_words_and_pixels_are_both_needed():
         for event, sentence in zip(sampled.events, sentences, strict=True):
             places.setdefault(sentence, []).append(event.start / sampled.frames)
     common = [starts for starts in places.values() if len(starts) >= 4]
-    assert len(common) > 20 and all(np.std(starts) > 0.02 for starts in common)
+    assert len(common) > 10 and all(np.std(starts) > 0.02 for starts in common)
 
 
 @pytest.mark.parametrize(

@@ -75,3 +75,14 @@ def test_the_other_policy_cuts_instead(tmp_path):
     assert tables["test"].moments[0].tolist() == [0, 20]
     cut = report["splits"]["test"]["repaired"]["moment cut to the video"]
     assert cut == {"count": 1, "rows": ["annotations.json:test_0_0"]}
+
+
+def test_the_renderer_writes_what_the_reader_reads(tmp_path):
+    from tsgbench.synthetic import render
+
+    counts = {"train": 3, "val": 1, "test": 2}
+    facts = render(tmp_path, settings={"videos": counts, "size": 32}, workers=1)
+    files = {"annotations": tmp_path / "annotations.json"}
+    tables, report = read_annotations("shapes", files, settings={"policy": "refuse"})
+    assert {split: len(table) for split, table in tables.items()} == facts["sentences"]
+    assert {split: entry["videos"] for split, entry in report["splits"].items()} == counts

@@ -30,8 +30,10 @@ rule vocabulary:
     input:
         inputs("vocabulary"),
     output:
-        **FILES["vocabulary"],
         record=RECORDS["vocabulary"],
+        **FILES["vocabulary"],
+    wildcard_constraints:
+        tokenizer=planned("vocabulary", "tokenizer"),
     log:
         "logs/vocabulary/{dataset}/{tokenizer}.log",
     benchmark:

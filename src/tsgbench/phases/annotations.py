@@ -1,7 +1,5 @@
 """Read a data set's public annotation files into the one table of queries, split by split."""
 
-import importlib
-
 from tsgbench.datasets.readers import read_annotations
 from tsgbench.datasets.table import write_queries
 from tsgbench.phases import Task
@@ -10,7 +8,6 @@ from tsgbench.phases import Task
 def run(task: Task):
     settings = dict(task.settings)
     reader, generated = settings.pop("reader"), settings.pop("generated")
-    importlib.import_module(f"tsgbench.datasets.{reader}")
     files = {role: _file(record, generated.get(role)) for role, record in task.inputs.items()}
     splits, report = read_annotations(reader, files, settings=settings)
     written = []

@@ -8,4 +8,5 @@ from tsgbench.phases import Task
 def run(task: Task):
     name = task.wildcards["source"]
     facts = fetch(Catalogue.load().sources[name], task.folder, mirror=task.mirror, progress=True)
+    facts.pop("tried")  # addresses of this machine's mirror: for the log, not for the record
     return facts, [task.folder / file["path"] for file in facts["files"]]

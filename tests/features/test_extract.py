@@ -1,0 +1,246 @@
+"""From video files to a feature file: the whole path, its failures and its resumption."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from feature_samples import RECIPE, write_video
+
+from tsgbench.errors import UserError
+from tsgbench.features import extract as extraction
+from tsgbench.features.c3d import C3D
+from tsgbench.features.extract import check_recipe, extract
+from tsgbench.features.pooling import POOLS
+from tsgbench.features.store import FeatureStore, FeatureWriter
+from tsgbench.video import probe, read_clips
+
+RECIPES = yaml.safe_load((Path(__file__).parents[2] / "config" / "features.yaml").read_text())
+
+
+def run(videos: dict, out: Path, recipe: dict = RECIPE, **options) -> dict:
+    return extract(videos, out, recipe=recipe, identity="me", threads=1, device="cpu", **options)
+
+
+def contents(path: Path) -> dict:
+    with FeatureStore(path) as store:
+        return {name: store.read(name) for name in store.video_ids}
+
+
+def assert_equal(one: dict, other: dict) -> None:
+    assert one.keys() == other.keys()
+    for name, parts in one.items():
+        for a, b in zip(parts, other[name], strict=True):
+            assert np.array_equal(a, b)  # to the bit
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("videos")
+    lengths = {"a": 40, "b": 9, "c": 75, "d": 16}
+    return {
+        name: write_video(folder / f"{name}.mp4", frames, seed)
+        for seed, (name, frames) in enumerate(lengths.items())
+    }
+
+
+@pytest.fixture(scope="module")
+def whole(videos, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("features") / "f.h5"
+    run(videos, out)
+    return out
+
+
+def test_features_are_those_of_each_clip_alone(videos, whole):
+    network = C3D(width=0.0625, size=24)
+    for name, (vectors, times) in contents(whole).items():
+        parts = zip(*read_clips(videos[name], size=(24, 24)), strict=True)
+        clips, expected_times = (np.concatenate(part) for part in parts)
+        with torch.inference_mode():
+            taps = [network(torch.from_numpy(clip[None]), RECIPE["taps"]) for clip in clips]
+        expected = torch.cat([POOLS["channel_stats"](tap) for tap in taps]).numpy()
+        assert vectors.shape == (len(clips), 5 * (4 + 16))
+        np.testing.assert_allclose(vectors, expected, rtol=1e-3, atol=1e-2)
+        assert (times == expected_times).all()
+
+
+def test_facts_and_attributes(videos, tmp_path):
+    facts = run(videos, tmp_path / "f.h5")
+    assert facts["videos"] == 4 and facts["clips"] == 4 + 1 + 9 + 1 and facts["dim"] == 100
+    assert facts["failed"] == [] and facts["resumed"] == 0 and facts["clips_per_s"] > 0
+    with FeatureStore(tmp_path / "f.h5") as store:
+        assert store.attrs["identity"] == "me" and store.attrs["weights"] == "random, seed 0"
+        assert store.attrs["recipe"] == check_recipe(RECIPE)
+        assert set(store.attrs["versions"]) >= {"torch", "av", "tsgbench"}
+
+
+@pytest.mark.parametrize("change", [{"batch_clips": 4}, {"threads": 3}])
+def test_a_second_run_gives_the_same_bits(videos, whole, tmp_path, change):
+    threads = change.pop("threads", 1)
+    extract(videos, tmp_path / "f.h5", recipe=RECIPE, identity="me", threads=threads, device="cpu")
+    assert_equal(contents(tmp_path / "f.h5"), contents(whole))
+
+
+def test_neighbours_in_the_batch_do_not_matter(videos, whole, tmp_path):
+    backwards = dict(reversed(videos.items()))
+    run(backwards, tmp_path / "f.h5")
+    assert_equal(contents(tmp_path / "f.h5"), contents(whole))
+
+
+@pytest.mark.parametrize("finished", [1, 2, 3])
+def test_resuming_gives_the_same_file(videos, whole, tmp_path, monkeypatch, finished):
+    out = tmp_path / "f.h5"
+    write = FeatureWriter.write
+
+    def die(self, *item):
+        if len(self.done) == finished:
+            raise KeyboardInterrupt
+        write(self, *item)
+
+    monkeypatch.setattr(FeatureWriter, "write", die)
+    with pytest.raises(KeyboardInterrupt):
+        run(videos, out)
+    assert not out.exists()
+    monkeypatch.setattr(FeatureWriter, "write", write)
+    facts = run(videos, out)
+    assert facts["resumed"] == finished and facts["videos"] == 4
+    assert_equal(contents(out), contents(whole))
+
+
+def with_bad_video(videos: dict, tmp_path: Path, where: int) -> dict:
+    """A video cut off in the middle: its first clips decode well."""
+    path = tmp_path / "cut.mkv"
+    content = write_video(tmp_path / "full.mkv", 160, seed=9).read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    items = list(videos.items())
+    return dict([*items[:where], ("bad", path), *items[where:]])
+
+
+@pytest.mark.parametrize("where", [0, 2, 4])
+def test_a_failed_video_stops_the_run_but_keeps_the_others(videos, whole, tmp_path, where):
+    mixed = with_bad_video(videos, tmp_path, where)
+    with pytest.raises(UserError, match=r"1 of 5 videos failed, the first: .*cut\.mkv.*cut off"):
+        run(mixed, tmp_path / "f.h5")
+    assert not (tmp_path / "f.h5").exists()
+    facts = run(videos, tmp_path / "f.h5")
+    assert facts["resumed"] == 4
+    assert_equal(contents(tmp_path / "f.h5"), contents(whole))
+
+
+def test_failures_up_to_the_stated_share_are_listed(videos, whole, tmp_path):
+    mixed = with_bad_video(videos, tmp_path, 2)
+    facts = run(mixed, tmp_path / "f.h5", RECIPE | {"max_failed_share": 0.2})
+    assert facts["videos"] == 4
+    (failure,) = facts["failed"]
+    assert failure["video"] == "bad" and "cut.mkv" in failure["reason"]
+    assert_equal(contents(tmp_path / "f.h5"), contents(whole))
+
+
+def test_all_videos_failing_is_an_error(tmp_path):
+    with pytest.raises(UserError, match=r"none\.mp4: no such video"):
+        run({"x": tmp_path / "none.mp4"}, tmp_path / "f.h5")
+    with pytest.raises(UserError, match="no video"):
+        run({}, tmp_path / "f.h5")
+
+
+def test_features_that_are_no_numbers_name_video_and_extractor(videos, tmp_path):
+    state = C3D(width=0.0625, size=24).state_dict()
+    state["conv1.bias"][0] = float("nan")
+    torch.save(state, tmp_path / "c3d.pt")
+    with pytest.raises(UserError, match="video 'a': extractor c3d gave NaN"):
+        run(videos, tmp_path / "f.h5", checkpoint=tmp_path / "c3d.pt")
+
+
+def test_a_checkpoint_is_used_and_named(videos, whole, tmp_path):
+    torch.save(C3D(width=0.0625, size=24, seed=5).state_dict(), tmp_path / "c3d.pt")
+    recipe = RECIPE | {"checkpoint": "some_source"}
+    facts = run(videos, tmp_path / "f.h5", recipe, checkpoint=tmp_path / "c3d.pt")
+    assert len(facts["weights"]) == 64
+    run(videos, tmp_path / "g.h5", RECIPE | {"network": {"width": 0.0625, "seed": 5}})
+    assert_equal(contents(tmp_path / "f.h5"), contents(tmp_path / "g.h5"))
+    with pytest.raises(UserError, match="'some_source' is not here"):
+        run(videos, tmp_path / "h.h5", recipe)
+
+
+def test_an_error_ends_the_decoders(videos, tmp_path, monkeypatch):
+    """Nobody may wait for ever on a queue that nobody empties."""
+    monkeypatch.setattr(extraction, "CHUNKS_AHEAD", 1)
+
+    def fail(*_):
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(extraction, "_compute", fail)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        run(videos, tmp_path / "f.h5", RECIPE | {"batch_clips": 1})
+
+
+def test_a_bug_in_decoding_is_not_a_failed_video(videos, tmp_path, monkeypatch):
+    def broken(*_, **__):
+        raise ZeroDivisionError
+        yield
+
+    monkeypatch.setattr(extraction, "read_clips", broken)
+    with pytest.raises(ZeroDivisionError):
+        run(videos, tmp_path / "f.h5", RECIPE | {"max_failed_share": 1.0})
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"extractor": "c4d"}, "extractor: 'c4d' is unknown"),
+        ({"pool": "median"}, "pool: 'median' is unknown"),
+        ({"taps": ["conv9"]}, "has no 'conv9'"),
+        ({"strides": 4}, "unknown key 'strides'"),
+        ({"frames": {"size": 3}}, "frames"),
+        ({"frames": {"resize": [24, 32]}}, "square"),
+        ({"network": {"depth": 3}}, "network"),
+        ({"taps": ["fc6"]}, "channel_stats needs"),
+    ],
+)
+def test_wrong_recipes_are_named(videos, tmp_path, change, words):
+    with pytest.raises(UserError, match=words):
+        run(videos, tmp_path / "f.h5", RECIPE | change)
+    incomplete = {name: value for name, value in RECIPE.items() if name != "taps"}
+    with pytest.raises(UserError, match="taps: is missing"):
+        run(videos, tmp_path / "f.h5", incomplete)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_recipes_of_the_repository_fit_their_networks(name):
+    recipe = check_recipe(RECIPES[name])
+    network = extraction.NETWORKS[recipe["extractor"]]
+    assert set(recipe["taps"]) <= set(network.TAPS)
+
+
+@pytest.mark.parametrize("name", ["c3d_random_stats_w16s8_pca128", "i3d_random_stats_w16s8_pca128"])
+def test_the_demo_recipes_run(videos, tmp_path, name):
+    facts = run(videos, tmp_path / "f.h5", RECIPES[name])
+    assert facts["videos"] == 4 and facts["dim"] == {"c": 600, "i": 980}[name[0]]
+
+
+def test_the_usual_features_run_at_small_width(videos, tmp_path):
+    """The published recipes with random weights and few channels: fc6, and the average pool."""
+    changes = {"checkpoint": None, "network": {"width": 0.03125}}
+    c3d = RECIPES["c3d_sports1m_fc6_w16s8_pca500"] | changes
+    assert run(videos, tmp_path / "c.h5", c3d)["dim"] == 128
+    i3d = RECIPES["i3d_kinetics_rgb_w16s8"] | changes | {"frames": {"short_side": 64, "crop": 48}}
+    assert run(videos, tmp_path / "i.h5", i3d)["dim"] == 32
+
+
+def test_real_videos_to_features(mirror, tmp_path):
+    """Two videos of ActivityNet through decoding and C3D (an eighth of its width), without PCA."""
+    names = ["v_ZNVhz7ctTq0", "v_GGSY1Qvo990"]
+    videos = {name: mirror / "videos" / f"{name}.mp4" for name in names}
+    recipe = RECIPES["c3d_sports1m_fc6_w16s8_pca500"] | {
+        "checkpoint": None,
+        "network": {"width": 0.125, "seed": 0},
+        "stride": 16,
+    }
+    facts = run(videos, tmp_path / "f.h5", recipe)
+    assert facts["videos"] == 2 and facts["dim"] == 512 and not facts["failed"]
+    for name, (clips, times) in contents(tmp_path / "f.h5").items():
+        info = probe(videos[name])
+        assert len(clips) == -(-(info.frames - 16) // 16) + 1
+        assert clips.std(0).max() > 0 and np.isfinite(clips).all()
+        assert times[0, 0] == 0 and info.duration_s - 0.2 < times[-1, 1] <= info.duration_s

@@ -1,0 +1,245 @@
+"""The feature file: what is written is read, kills cost one video, damage is one clear error."""
+
+import multiprocessing
+import os
+
+import h5py
+import numpy as np
+import pytest
+from feature_samples import ATTRS, sample_features, write_features
+
+from tsgbench.errors import UserError
+from tsgbench.features.store import SCHEMA, FeatureStore, FeatureWriter
+
+
+def assert_same(path, features):
+    with FeatureStore(path) as store:
+        assert store.video_ids == sorted(features)
+        for name, (clips, times) in features.items():
+            read_clips, read_times = store.read(name)
+            assert (read_clips == clips).all() and (read_times == times).all()
+
+
+def test_round_trip(tmp_path):
+    features = sample_features()
+    arrays = {"mean": np.arange(3.0)}
+    path = write_features(tmp_path / "new" / "f.h5", features, arrays=arrays)
+    assert_same(path, features)
+    with FeatureStore(path) as store:
+        assert store.dim == 8 and "v0" in store and "w" not in store
+        assert store.attrs == ATTRS | {"schema": SCHEMA, "dim": 8}
+        assert (store.arrays()["mean"] == arrays["mean"]).all()
+        assert store.read("v0")[0].dtype == np.float32
+    assert os.listdir(path.parent) == ["f.h5"]
+
+
+def test_read_all_packs_in_the_order_asked_for(tmp_path):
+    features = sample_features()
+    with FeatureStore(write_features(tmp_path / "f.h5", features)) as store:
+        wanted = ["v3", "v0", "v5", "v0"]
+        clips, offsets, times = store.read_all(wanted)
+    assert offsets.dtype == np.int64 and len(offsets) == 5 and offsets[-1] == len(clips)
+    for row, name in enumerate(wanted):
+        rows = slice(offsets[row], offsets[row + 1])
+        assert (clips[rows] == features[name][0]).all() and (times[rows] == features[name][1]).all()
+
+
+def test_float16_on_disk_is_float32_in_memory(tmp_path):
+    features = sample_features()
+    path = write_features(tmp_path / "f.h5", features, dtype="float16")
+    with h5py.File(path) as file:
+        assert file["videos/v0/clips"].dtype == np.float16
+    with FeatureStore(path) as store:
+        clips, _ = store.read("v0")
+    assert clips.dtype == np.float32
+    assert clips == pytest.approx(features["v0"][0], rel=1e-3, abs=1e-3)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_numbers_that_are_none_are_refused(tmp_path, bad):
+    clips = np.zeros((3, 4), np.float32)
+    clips[1, 2] = bad
+    with (
+        pytest.raises(UserError, match="video 'a': extractor c3d gave NaN or infinite"),
+        FeatureWriter(tmp_path / "f.h5", ATTRS) as writer,
+    ):
+        writer.write("a", clips, np.zeros((3, 2)))
+    assert not (tmp_path / "f.h5").exists()
+
+
+def test_overflow_to_float16_is_refused(tmp_path):
+    with pytest.raises(UserError, match="float16"):
+        write_features(
+            tmp_path / "f.h5", {"a": (np.full((1, 2), 1e6), np.zeros((1, 2)))}, dtype="float16"
+        )
+
+
+def test_an_error_keeps_the_finished_videos(tmp_path):
+    features = sample_features()
+    path = tmp_path / "f.h5"
+    with pytest.raises(RuntimeError), FeatureWriter(path, ATTRS) as writer:
+        for name in ("v0", "v1"):
+            writer.write(name, *features[name])
+        raise RuntimeError
+    assert not path.exists()
+    with FeatureWriter(path, ATTRS) as writer:
+        assert writer.done == {"v0", "v1"} and writer.dim == 8
+        for name in features.keys() - writer.done:
+            writer.write(name, *features[name])
+    assert_same(path, features)
+
+
+def _write_until_killed(path, features):
+    writer = FeatureWriter(path, ATTRS).__enter__()
+    for name in ("v0", "v1", "v2"):
+        writer.write(name, *features[name])
+    os.kill(os.getpid(), 9)
+
+
+def test_kill_9_keeps_the_finished_videos(tmp_path):
+    features = sample_features()
+    path = tmp_path / "f.h5"
+    process = multiprocessing.get_context("fork").Process(
+        target=_write_until_killed, args=(path, features)
+    )
+    process.start()
+    process.join()
+    assert process.exitcode == -9
+    with FeatureWriter(path, ATTRS) as writer:
+        assert writer.done == {"v0", "v1", "v2"}
+        for name in ("v3", "v4", "v5"):
+            writer.write(name, *features[name])
+    assert_same(path, features)
+
+
+def test_a_journal_torn_anywhere_loses_only_what_was_being_written(tmp_path):
+    features = sample_features()
+    path = tmp_path / "f.h5"
+    sizes, partial = {}, path.with_name("f.h5.partial")
+    with pytest.raises(RuntimeError), FeatureWriter(path, ATTRS) as writer:
+        sizes[partial.stat().st_size] = 0
+        for count, (name, item) in enumerate(features.items(), start=1):
+            writer.write(name, *item)
+            sizes[partial.stat().st_size] = count
+        raise RuntimeError
+    journal = partial.read_bytes()
+    for cut in np.linspace(0, len(journal), 40).astype(int):
+        partial.write_bytes(journal[:cut])
+        whole = max((count for size, count in sizes.items() if size <= cut), default=0)
+        with pytest.raises(RuntimeError), FeatureWriter(path, ATTRS) as writer:
+            assert len(writer.done) == whole
+            raise RuntimeError
+    partial.write_bytes(journal[: len(journal) // 2] + b"\0" * (len(journal) // 2))
+    with FeatureWriter(path, ATTRS) as writer:
+        assert 0 < len(writer.done) < 6
+        for name in features.keys() - writer.done:
+            writer.write(name, *features[name])
+    assert_same(path, features)
+
+
+def test_a_journal_of_other_settings_is_not_taken_over(tmp_path, caplog):
+    features = sample_features()
+    path = tmp_path / "f.h5"
+    with pytest.raises(RuntimeError), FeatureWriter(path, ATTRS | {"identity": "old"}) as writer:
+        writer.write("v0", *features["v0"])
+        raise RuntimeError
+    with FeatureWriter(path, ATTRS) as writer:
+        assert not writer.done
+        writer.write("v1", *features["v1"])
+    assert "other settings" in caplog.text
+    assert_same(path, {"v1": features["v1"]})
+
+
+def test_two_writers_of_one_file(tmp_path):
+    with pytest.raises(UserError, match="another process"), FeatureWriter(tmp_path / "f", ATTRS):
+        FeatureWriter(tmp_path / "f", ATTRS).__enter__()
+
+
+def test_misuse(tmp_path):
+    with pytest.raises(ValueError, match="identity"):
+        FeatureWriter(tmp_path / "f.h5", {})
+    with pytest.raises(UserError, match="dtype"):
+        FeatureWriter(tmp_path / "f.h5", ATTRS, dtype="int8")
+    with pytest.raises(UserError, match="no video"), FeatureWriter(tmp_path / "f.h5", ATTRS):
+        pass
+    one = np.zeros((2, 3)), np.zeros((2, 2))
+    for name, clips, times, error in (
+        ("a/b", *one, UserError),
+        ("a", np.zeros((0, 3)), np.zeros((0, 2)), ValueError),
+        ("a", one[0], np.zeros((3, 2)), ValueError),
+        ("b", *one, ValueError),
+        ("c", np.zeros((2, 4)), one[1], ValueError),
+    ):
+        with pytest.raises(error), FeatureWriter(tmp_path / "g.h5", ATTRS) as writer:
+            if "b" not in writer.done:
+                writer.write("b", *one)
+            writer.write(name, clips, times)
+
+
+def test_a_video_that_is_not_there_is_named(tmp_path):
+    path = write_features(tmp_path / "f.h5", sample_features())
+    with FeatureStore(path) as store:
+        with pytest.raises(UserError, match=r"f\.h5: video 'v99' is not in it"):
+            store.read("v99")
+        with pytest.raises(UserError, match="v98"):
+            store.read_all(["v0", "v98"])
+
+
+def damage(path, kind):
+    content = path.read_bytes()
+    if kind == "missing":
+        path.unlink()
+    elif kind == "empty":
+        path.write_bytes(b"")
+    elif kind == "text":
+        path.write_text("features")
+    elif kind == "truncated":
+        path.write_bytes(content[: len(content) // 2])
+    elif kind == "flipped":
+        with h5py.File(path) as file:
+            chunk = file["videos/v1/clips"].id.get_chunk_info(0)
+        at = chunk.byte_offset + 5
+        path.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
+    else:
+        with h5py.File(path, "r+") as file:
+            if kind == "other schema":
+                file.attrs["schema"] = "something-else-7"
+            elif kind == "no schema":
+                del file.attrs["schema"]
+            elif kind == "no identity":
+                del file.attrs["identity"]
+            elif kind == "no videos":
+                del file["videos"]
+            elif kind == "no times":
+                del file["videos/v1/times_s"]
+            elif kind == "other shape":
+                del file["videos/v1/clips"]
+                file["videos/v1/clips"] = np.zeros((3, 7))
+            elif kind == "a data set for a video":
+                del file["videos/v1"]
+                file["videos/v1"] = np.zeros(3)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "missing",
+        "empty",
+        "text",
+        "truncated",
+        "flipped",
+        "other schema",
+        "no schema",
+        "no identity",
+        "no videos",
+        "no times",
+        "other shape",
+        "a data set for a video",
+    ],
+)
+def test_a_damaged_file_is_one_clear_error(tmp_path, kind):
+    path = write_features(tmp_path / "f.h5", sample_features())
+    damage(path, kind)
+    with pytest.raises(UserError, match=r"f\.h5: ") as caught, FeatureStore(path) as store:
+        store.read("v1")
+    assert "features step" in str(caught.value) and "\n" not in str(caught.value)

@@ -1,0 +1,85 @@
+"""Shared blocks: the fast forms compute what the plain ones do."""
+
+import pytest
+import torch
+from model_samples import word_table
+from torch import nn
+
+from tsgbench.errors import UserError
+from tsgbench.models.layers import (
+    DepthwiseConv,
+    Dropout,
+    MultiHeadAttention,
+    WordVectors,
+    check_choice,
+    masked_softmax,
+)
+
+
+def test_depthwise_conv_is_a_grouped_conv1d():
+    torch.manual_seed(0)
+    ours, plain = DepthwiseConv(6, 5).double(), nn.Conv1d(6, 6, 5, padding=2, groups=6, bias=False)
+    plain = plain.double()
+    plain.weight.data = ours.weight.data[:, :, 0].clone()
+    x = torch.randn(2, 9, 6, dtype=torch.float64, requires_grad=True)
+    found, expected = ours(x), plain(x.transpose(1, 2)).transpose(1, 2)
+    torch.testing.assert_close(found, expected, atol=1e-12, rtol=0)
+    grads = [torch.autograd.grad(y.square().sum(), x)[0] for y in (found, expected)]
+    torch.testing.assert_close(*grads, atol=1e-12, rtol=0)
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.2, 0.5, 0.9])
+def test_dropout_keeps_the_mean_and_the_rate(rate):
+    torch.manual_seed(0)
+    layer, x = Dropout(rate), torch.ones(101, 1003, requires_grad=True)
+    y = layer(x)
+    assert y.mean().item() == pytest.approx(1.0, abs=0.02)
+    assert (y == 0).float().mean().item() == pytest.approx(rate, abs=0.01)
+    assert y[y != 0].unique().item() == pytest.approx(1 / (1 - rate), rel=1e-3)
+    y.sum().backward()
+    torch.testing.assert_close(x.grad, y.detach())
+    assert layer.eval()(x) is x
+    torch.manual_seed(0)
+    assert torch.equal(layer.train()(x), y), "the global seed decides"
+
+
+def test_dropout_is_independent_between_neighbours():
+    torch.manual_seed(1)
+    kept = Dropout(0.5)(torch.ones(200_000)) != 0
+    for lag in (1, 2, 3, 4):
+        agree = (kept[lag:] == kept[:-lag]).float().mean().item()
+        assert agree == pytest.approx(0.5, abs=0.01)
+
+
+def test_masked_softmax_of_nothing_is_zero():
+    mask = torch.tensor([[True, True, False], [False, False, False]])
+    weights = masked_softmax(torch.randn(2, 3), mask)
+    torch.testing.assert_close(weights.sum(1), torch.tensor([1.0, 0.0]))
+    assert (weights[~mask] == 0).all()
+
+
+def test_words_without_a_vector_share_a_trainable_one():
+    table = word_table(dim=4)
+    layer = WordVectors(table)
+    found = layer(torch.tensor([[0, 1, 2, 5]]))[0]
+    assert (found[0] == 0).all(), "padding"
+    assert torch.equal(found[1], layer.unknown) and torch.equal(found[3], layer.unknown)
+    torch.testing.assert_close(found[2], torch.as_tensor(table.vectors[2]))
+    assert [name for name, _ in layer.named_parameters()] == ["unknown"]
+
+
+def test_attention_is_softmax_attention_per_head():
+    torch.manual_seed(0)
+    q, k, v = torch.randn(3, 2, 5, 6, dtype=torch.float64)
+    mask = torch.tensor([1, 1, 1, 0, 0], dtype=torch.bool)[None, None, None]
+    found = MultiHeadAttention(3)(q, k, v, mask)
+    for head in range(3):
+        part = slice(2 * head, 2 * head + 2)
+        scores = q[..., part] @ k[..., part].transpose(1, 2) / 2**0.5
+        weights = masked_softmax(scores, mask[0])
+        torch.testing.assert_close(found[..., part], weights @ v[..., part])
+
+
+def test_wrong_choice_names_the_setting():
+    with pytest.raises(UserError, match=r"seqpan.yaml: match: 'ful' is not one of"):
+        check_choice("seqpan", "match", "ful", ("full", "none"))

@@ -1,0 +1,131 @@
+"""DVC around the workflow: a full round trip, and the two ways in which results once went stale."""
+
+import json
+import shutil
+import time
+
+import pytest
+
+from workflow.conftest import Project, check_out
+
+pytestmark = pytest.mark.slow
+
+RUN = "results/cells/seqpan/shapes/full/seed0/run.json"
+
+
+def git(project: Project, *words: str) -> None:
+    project.run("git", "-c", "user.name=test", "-c", "user.email=test@example.org", *words)
+
+
+@pytest.fixture(scope="module")
+def origin(tmp_path_factory) -> Project:
+    """A repository whose pipeline was reproduced once, pushed to a remote and committed."""
+    folder = tmp_path_factory.mktemp("dvc")
+    project = check_out(folder / "origin")
+    git(project, "init", "-q", "-b", "main")
+    project.run("dvc", "remote", "add", "-d", "store", str(folder / "remote"))
+    git(project, "add", "-A")
+    git(project, "commit", "-qm", "start")
+    project.run("dvc", "repro")
+    git(project, "add", "-A")
+    git(project, "commit", "-qm", "reproduced")
+    project.run("dvc", "push")
+    return project
+
+
+@pytest.fixture
+def pulled(origin, tmp_path) -> Project:
+    """`git clone` and `dvc pull` into an empty folder."""
+    origin.run("git", "clone", "-q", str(origin.folder), str(tmp_path / "pulled"))
+    project = Project(tmp_path / "pulled")
+    project.run("dvc", "pull")
+    return project
+
+
+def epochs(project: Project) -> int:
+    return json.loads(project.read(RUN))["facts"]["epochs"]
+
+
+def test_results_are_ignored_by_git_and_locked_by_dvc(origin):
+    tracked = origin.run("git", "ls-files").stdout.splitlines()
+    assert "dvc.lock" in tracked
+    assert not [path for path in tracked if path.startswith(("results/", "data/"))]
+
+
+def test_a_second_repro_does_nothing(origin):
+    started = time.perf_counter()
+    said = origin.run("dvc", "repro").stdout
+    assert "Data and pipelines are up to date" in said
+    assert time.perf_counter() - started < 60
+
+
+def test_after_a_pull_neither_tool_has_anything_to_do(pulled):
+    assert "up to date" in pulled.run("dvc", "status").stdout
+    assert pulled.planned("results/table1.tex") == {}
+    assert pulled.planned("phase_report") == {}
+
+
+def test_a_changed_parameter_reruns_only_its_cells_through_dvc(pulled):
+    before = {
+        model: json.loads(pulled.read(f"results/cells/{model}/shapes/full/seed0/run.json"))["made"]
+        for model in ("prior", "seqpan")
+    }
+    pulled.edit("config/demo.yaml", "epochs: 2", "epochs: 3")
+    said = pulled.run("dvc", "repro").stdout
+    assert "Stage 'features' didn't change" in said
+    after = {
+        model: json.loads(pulled.read(f"results/cells/{model}/shapes/full/seed0/run.json"))["made"]
+        for model in ("prior", "seqpan")
+    }
+    assert after["prior"] == before["prior"] and after["seqpan"] != before["seqpan"]
+    changed = json.loads(pulled.run("dvc", "metrics", "diff", "--json").stdout)
+    assert changed  # two epochs and three do not score the same
+    assert "results/metrics.json" in changed
+
+
+def test_stale_case_one_edit_after_a_pull(pulled):
+    """No Snakemake metadata, a new parameter, `dvc repro`: once, the old results were recorded."""
+    shutil.rmtree(pulled.folder / ".snakemake", ignore_errors=True)
+    assert epochs(pulled) == 2
+    pulled.edit("config/demo.yaml", "epochs: 2", "epochs: 3")
+    pulled.run("dvc", "repro")
+    assert epochs(pulled) == 3
+    row = next(
+        line for line in pulled.read("results/table1.provenance.json").splitlines() if "identity" in line
+    )
+    assert row
+    identity = json.loads(pulled.read(RUN))["identity"]
+    assert identity in pulled.read("results/table1.provenance.json")
+
+
+def test_stale_case_two_metadata_of_another_version(pulled):
+    """Run 3, go back to 2 with `dvc checkout`, set 3 again: once, nothing was done."""
+    pulled.edit("config/demo.yaml", "epochs: 2", "epochs: 3")
+    pulled.snakemake("phase_report")
+    three = json.loads(pulled.read(RUN))
+    # back to the committed version, by git and DVC
+    pulled.run("git", "checkout", "-q", "config/demo.yaml")
+    pulled.run("dvc", "checkout", "--force")
+    assert epochs(pulled) == 2
+    assert pulled.planned("results/table1.tex") == {}
+    # forward again: Snakemake's metadata is of three epochs, the files are of two
+    pulled.edit("config/demo.yaml", "epochs: 2", "epochs: 3")
+    assert pulled.planned("results/table1.tex")["train"] == 1
+    pulled.snakemake("phase_report")
+    assert json.loads(pulled.read(RUN))["outputs"]["predictions.parquet"] == (
+        three["outputs"]["predictions.parquet"]
+    )
+
+
+def test_a_consumer_refuses_what_was_made_under_another_setting(pulled):
+    """Even around both tools: the evaluation will not score another setting's predictions."""
+    pulled.edit("config/demo.yaml", "epochs: 2", "epochs: 3")
+    done = pulled.run("tsgbench", "evaluate", "seqpan/shapes/full/seed0", check=False)
+    assert done.returncode == 1
+    assert "made under other settings" in done.stderr
+
+
+def test_metrics_and_plots_show(pulled):
+    assert "seqpan" in pulled.run("dvc", "metrics", "show").stdout
+    pulled.run("dvc", "plots", "show")
+    assert (pulled.folder / "dvc_plots" / "index.html").exists()

@@ -1,0 +1,213 @@
+"""What reruns when, and what happens when something is broken: on the real workflow."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+from workflow.conftest import check_out
+
+pytestmark = pytest.mark.slow
+
+CELLS_OF_ONE = {"train": 1, "evaluate": 1, "track": 1, "table": 1}
+SEQPAN = "results/cells/seqpan/shapes/full/seed0"
+
+
+def test_second_run_has_nothing_to_do_quickly(project):
+    started = time.perf_counter()
+    assert project.planned("results/table1.tex") == {}
+    assert project.planned("phase_report") == {}
+    assert time.perf_counter() - started < 30  # two dry runs; each takes about two seconds
+
+
+def test_the_table_says_demo_and_traces_every_number(project):
+    assert "demo" in project.read("results/table1.tex").lower()
+    provenance = json.loads(project.read("results/table1.provenance.json"))
+    run = json.loads(project.read(f"{SEQPAN}/run.json"))
+    assert run["identity"] in json.dumps(provenance)
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new", "expected"),
+    [
+        # one hyper-parameter: only the cells that use it
+        ("config/demo.yaml", "epochs: 2", "epochs: 3", CELLS_OF_ONE),
+        # a comment in the config, a comment and a docstring in code: nothing
+        ("config/demo.yaml", "demo: true", "demo: true  # indeed", {}),
+        ("src/tsgbench/models/seqpan.py", "import torch\n", "import torch  # the library\n", {}),
+        ("src/tsgbench/training.py", '"""Training and prediction', '"""Prediction and training', {}),
+        # one model's source: that model's cells; another's: that one's
+        ("src/tsgbench/models/seqpan.py", "import torch\n", "import torch\n\nADDED = 1\n", CELLS_OF_ONE),
+        (
+            "src/tsgbench/models/baselines.py",
+            "import torch\n",
+            "import torch\n\nADDED = 1\n",
+            {"train": 2, "evaluate": 2, "track": 1, "table": 1},
+        ),
+        # the evaluator: every cell's training too, because it chooses checkpoints
+        (
+            "src/tsgbench/reporting/latex.py",
+            '"""',
+            'ADDED = 1\n"""',
+            {"table": 1},
+        ),
+        # the reduction of features, but not their extraction
+        (
+            "config/features.yaml",
+            "whiten_power: 0.7",
+            "whiten_power: 0.6",
+            {"reduce": 1, "train": 3, "evaluate": 3, "track": 1, "table": 1},
+        ),
+        # metrics printed: the table alone
+        ("config/demo.yaml", ', "R@1,IoU=0.7", mIoU', ", mIoU", {"table": 1}),
+    ],
+)
+def test_exactly_what_depends_on_a_change_reruns(project, path, old, new, expected):
+    project.edit(path, old, new)
+    assert project.planned("results/table1.tex") == expected
+
+
+def test_a_new_setting_reaches_the_results_and_the_old_one_comes_back(project):
+    before = json.loads(project.read(f"{SEQPAN}/run.json"))
+    project.edit("config/demo.yaml", "epochs: 2", "epochs: 3")
+    project.snakemake("results/table1.tex")
+    after = json.loads(project.read(f"{SEQPAN}/run.json"))
+    assert after["facts"]["epochs"] == 3 and after["identity"] != before["identity"]
+    project.edit("config/demo.yaml", "epochs: 3", "epochs: 2")
+    project.snakemake("results/table1.tex")
+    again = json.loads(project.read(f"{SEQPAN}/run.json"))
+    assert again["identity"] == before["identity"]
+    # The same cell on the same machine gives the same bits
+    for name in ("predictions.parquet", "checkpoint.pt"):
+        assert again["outputs"][name] == before["outputs"][name]
+
+
+def test_a_killed_training_resumes_to_the_same_bits(project):
+    project.edit("config/demo.yaml", "epochs: 2", "epochs: 25")
+    project.snakemake(f"{SEQPAN}/run.json")
+    whole = json.loads(project.read(f"{SEQPAN}/run.json"))
+    (project.folder / SEQPAN / "run.json").unlink()
+
+    running = subprocess.Popen(
+        ["snakemake", "--cores", "2", f"{SEQPAN}/run.json"],
+        cwd=project.folder,
+        env=project.env,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    saved = project.folder / "scratch" / whole["identity"] / "last.pt"
+    deadline = time.monotonic() + 120
+    while not saved.exists():
+        assert running.poll() is None, "training ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.killpg(running.pid, signal.SIGKILL)
+    running.wait()
+    assert not (project.folder / SEQPAN / "run.json").exists()
+
+    project.snakemake("--unlock")
+    project.snakemake(f"{SEQPAN}/run.json")
+    assert "resuming after epoch" in project.read("logs/train/seqpan/shapes/full/seed0.log")
+    resumed = json.loads(project.read(f"{SEQPAN}/run.json"))
+    for name in ("predictions.parquet", "checkpoint.pt"):
+        assert resumed["outputs"][name] == whole["outputs"][name]
+    assert not saved.exists()
+
+
+def test_a_corrupt_feature_file_stops_the_training_with_a_remedy(project):
+    features = next((project.folder / "data/features/shapes").glob("*pca128.h5"))
+    content = bytearray(features.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    features.write_bytes(content)
+    project.edit("config/demo.yaml", "epochs: 2", "epochs: 3")
+    table = project.read("results/table1.tex")
+    failed = project.snakemake("results/table1.tex", check=False)
+    assert failed.returncode == 1
+    said = failed.stdout + failed.stderr
+    assert "does not have the SHA-256 its record states" in said and "delete it" in said
+    assert project.read("results/table1.tex") == table
+
+
+def test_a_truncated_or_missing_feature_file_is_remade(project):
+    features = next((project.folder / "data/features/shapes").glob("*pca128.h5"))
+    features.write_bytes(features.read_bytes()[:1000])
+    assert project.planned("data/features/shapes/c3d_random_stats_w16s8_pca128.json") == {
+        "reduce": 1
+    }
+
+
+def test_a_video_that_vanished_is_rendered_again(project):
+    video = next((project.folder / "data/raw/shapes/videos").glob("*.mp4"))
+    video.unlink()
+    assert "render" in project.planned("results/table1.tex")
+
+
+def test_a_malformed_annotation_line_is_named(project):
+    split = project.folder / "data/annotations/shapes/test.jsonl"
+    lines = split.read_text().splitlines()
+    lines[1] = lines[1].replace('"start_s"', '"begin_s"')
+    split.write_text("\n".join(lines) + "\n")
+    said = project.run(
+        sys_executable(), "-c", f"from tsgbench.datasets import read_queries; read_queries({str(split)!r})",
+        check=False,
+    ).stderr
+    assert "line 2: field 'start_s' is missing" in said
+
+
+def sys_executable() -> str:
+    import sys
+
+    return sys.executable
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("demo: true", "demmo: true", "unknown key 'demmo'; did you mean 'demo'?"),
+        ("model: prior", "model: priorr", "'priorr' is not a known model; did you mean 'prior'?"),
+        ("ablations: [full]", "ablations: [blindd]", "not a known ablation of seqpan"),
+        ("epochs: 2", "epoch: 2", "'epoch' is not a known setting; did you mean 'epochs'?"),
+        ("title:", "titel:", "unknown key 'titel'; did you mean 'title'?"),
+        ("  shapes:", "  shape:", "'shape' is not a known data set"),
+        ("seeds: [0]", "seeds: [zero]", "'zero' is not of type 'integer'"),
+    ],
+)
+def test_a_wrong_config_is_refused_before_the_first_job(project, old, new, said):
+    project.edit("config/demo.yaml", old, new)
+    done = project.snakemake("results/table1.tex", check=False)
+    assert done.returncode == 1
+    assert said in done.stdout + done.stderr
+    assert "config/demo.yaml" in done.stdout + done.stderr
+
+
+def test_a_cell_outside_the_study_is_refused(project):
+    done = project.snakemake("results/cells/seqpan/shapes/blind/seed7/run.json", check=False)
+    assert done.returncode == 1
+    assert "not part of study 'demo'" in done.stdout + done.stderr
+
+
+def test_lint_is_clean(project):
+    done = project.run("snakemake", "--lint", check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_report_is_made(project):
+    project.snakemake("--report", "report.html", "phase_report")
+    assert "Tables" in project.read("report.html")
+
+
+def test_without_a_profile_results_are_as_current(project):
+    """Snakemake's own triggers, should someone turn them on, do not disagree."""
+    assert project.planned("--rerun-triggers", "mtime", "input", "params", "--", "results/table1.tex") == {}
+
+
+def test_a_dry_run_of_the_demo_takes_seconds(tmp_path):
+    fresh = check_out(tmp_path / "fresh")
+    started = time.perf_counter()
+    planned = fresh.planned("results/table1.tex")
+    assert time.perf_counter() - started < 20
+    assert planned["train"] == 3 and planned["render"] == 1
