@@ -1,4 +1,4 @@
-"""The demo data set: deterministic, unambiguous, inside its videos, hard to guess without looking."""
+"""The demo data set: deterministic, unambiguous, inside its videos, hard to guess."""
 
 import hashlib
 import json
@@ -151,11 +151,9 @@ def test_something_happens_in_every_moment_and_nothing_outside(difficulty):
 def test_things_stay_inside_the_picture(difficulty):
     for sampled, _ in many(difficulty, "val", 60):
         for thing in range(3):
-            x, y, radius, _ = scene.trace(
-                sampled.things, sampled.events, sampled.frames, thing
-            ).T
+            x, y, radius, _ = scene.trace(sampled.things, sampled.events, sampled.frames, thing).T
             assert min(x.min(), y.min()) > 0.1 and max(x.max(), y.max()) < 0.9
-            assert 0.09 < radius.min() and radius.max() < 0.19
+            assert radius.min() > 0.09 and radius.max() < 0.19
 
 
 @pytest.mark.parametrize("difficulty", ["standard", "hard"])

@@ -127,6 +127,23 @@ def test_a_higher_rate_repeats_frames_and_ends_with_the_video(tmp_path):
     assert times[-1].tolist() == [pytest.approx(7 / 6), pytest.approx(1.25)]
 
 
+def test_the_own_rate_takes_every_frame_once(tmp_path):
+    """However the quotients round: frame times of 1001 / 30000 s are no round numbers."""
+    path = write_video(tmp_path / "a.mp4", 60, fps=Fraction(30000, 1001))
+    native, _ = clips_of(path)
+    resampled, _ = clips_of(path, fps=30000 / 1001)
+    assert (native == resampled).all()
+
+
+def test_a_file_that_just_ends_is_noticed(tmp_path):
+    """Matroska needs no index at its end: half a file decodes without any complaint."""
+    content = write_video(tmp_path / "a.mkv", 160).read_bytes()
+    path = tmp_path / "half.mkv"
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(UserError, match=r"half\.mkv: cut off: its header promises 20\.0 s"):
+        clips_of(path)
+
+
 @pytest.mark.parametrize("size", [(48, 64), (37, 51)])
 def test_resize_and_crop(tmp_path, size):
     path = write_video(tmp_path / "a.mp4", 3, size=size)

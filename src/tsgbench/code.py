@@ -10,6 +10,8 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
+from tsgbench.errors import UserError
+
 PACKAGE = "tsgbench"
 
 
@@ -39,7 +41,11 @@ def _collect(module: str, closure: set[str]) -> None:
 
 @cache
 def _tree(module: str) -> ast.Module:
-    return ast.parse(_source(module).read_text(encoding="utf-8"))
+    path = _source(module)
+    try:
+        return ast.parse(path.read_text(encoding="utf-8"))
+    except SyntaxError as error:
+        raise UserError(f"{path}, line {error.lineno}: not valid Python ({error.msg})") from None
 
 
 def _source(module: str) -> Path:

@@ -6,6 +6,7 @@ A wrong key is refused here, before the first job, in one sentence that names th
 import difflib
 import json
 import os
+import sys
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -85,6 +86,17 @@ def load_study(path: str | Path | None = None) -> tuple[dict, str]:
         return json.loads(os.environ[STUDY_VARIABLE]), "the workflow's config"
     path = path or DEFAULT_STUDY
     return read_yaml(path), str(path)
+
+
+def export_study(config: dict, root: Path) -> None:
+    """Let every job run the code below `root` on the very `config` of the running workflow.
+
+    Called by the Snakefile, which is read again wherever a job runs. The environment's own programs
+    come first, so that the workflow works without the environment being activated.
+    """
+    os.environ[STUDY_VARIABLE] = json.dumps(config)
+    os.environ["PYTHONPATH"] = str(root / "src")
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
 
 def mirror_of(config: dict) -> str | None:

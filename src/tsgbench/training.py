@@ -182,14 +182,6 @@ def autocast(settings: TrainSettings, device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=use_bf16)
 
 
-def choose_device() -> torch.device:
-    """The GPU that this job may use, else the CPU. `TSGBENCH_DEVICE` overrides (cpu, cuda:1)."""
-    wanted = os.environ.get("TSGBENCH_DEVICE")
-    if wanted:
-        return torch.device(wanted)
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
 def seed_everything(seed: int) -> None:
     """Make the same cell on the same machine give the same bits."""
     torch.manual_seed(seed)
@@ -216,8 +208,17 @@ def _save(path, state, model, optimizer, order, best) -> None:
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
     }
-    with atomic_path(path) as temporary:
-        torch.save(content, temporary)
+    save_tensors(path, content)
+
+
+def save_tensors(path: Path, content: dict) -> None:
+    """Write what `torch.load(..., weights_only=True)` reads, atomically.
+
+    Through a stream: given a path, torch would write its (temporary, random) name into the file,
+    and equal weights would not be equal files.
+    """
+    with atomic_path(path) as temporary, open(temporary, "wb") as stream:
+        torch.save(content, stream)
 
 
 def _resume(path, model, optimizer, order, device) -> tuple[State, dict[str, torch.Tensor]]:

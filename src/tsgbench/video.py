@@ -208,7 +208,7 @@ def _check_whole(path: str | Path, container, stream, end_s: float) -> None:
 
 @contextmanager
 def _open(path: str | Path) -> Iterator[tuple]:
-    """The container and its first video stream; whatever FFmpeg objects to becomes a `UserError`."""
+    """The container and its first video stream; what FFmpeg objects to becomes a `UserError`."""
     path = Path(path)
     if not path.is_file():
         raise UserError(f"{path}: no such video file; check the folder of videos")

@@ -195,11 +195,19 @@ def test_i3d_stays_in_evaluation_mode():
     assert not any(module.training for module in network.modules())
 
 
-@pytest.mark.parametrize("make", [lambda **k: C3D(width=0.0625, size=32, **k), lambda **k: I3D(width=0.0625, **k)])
+@pytest.mark.parametrize(
+    "make", [lambda **k: C3D(width=0.0625, size=32, **k), lambda **k: I3D(width=0.0625, **k)]
+)
 def test_weights_come_from_the_seed(make):
-    one, same, other = make(seed=1).state_dict(), make(seed=1).state_dict(), make(seed=2).state_dict()
+    one, same, other = (
+        make(seed=1).state_dict(),
+        make(seed=1).state_dict(),
+        make(seed=2).state_dict(),
+    )
     assert all((one[name] == same[name]).all() for name in one)
-    weights = [name for name in one if name.endswith(("conv3d.weight", "conv1.weight", "fc6.weight"))]
+    weights = [
+        name for name in one if name.endswith(("conv3d.weight", "conv1.weight", "fc6.weight"))
+    ]
     assert weights and all((one[name] != other[name]).any() for name in weights)
     name = weights[-1]
     assert one[name].std() == pytest.approx((2 / one[name][0].numel()) ** 0.5, rel=0.1)

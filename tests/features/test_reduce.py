@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from feature_samples import sample_features, write_features
+from feature_samples import ATTRS, sample_features, write_features
 from sklearn.decomposition import PCA
 
 from tsgbench.errors import UserError
@@ -26,7 +26,7 @@ def test_no_step_changes_nothing_but_the_identity(tmp_path):
     for name, (clips, times) in sample_features().items():
         assert (made[name][0] == clips).all() and (made[name][1] == times).all()
     assert attrs["identity"] == "new" and attrs["weights"] == "random, seed 0"
-    assert attrs["recipe"] == {"reduce": {}} and attrs["clip_len"] == 16
+    assert attrs["recipe"] == ATTRS["recipe"] | {"reduce": {}} and attrs["clip_len"] == 16
     assert facts["videos"] == 6 and facts["dim"] == facts["dim_raw"] == 8
     assert facts["explained_variance"] is None and facts["train_videos"] == 4
 

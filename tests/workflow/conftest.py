@@ -86,7 +86,7 @@ class Project:
     def edit(self, path: str, old: str, new: str) -> None:
         text = (self.folder / path).read_text()
         assert text.count(old) >= 1, f"{path} does not hold {old!r}"
-        (self.folder / path).write_text(text.replace(old, new))
+        (self.folder / path).write_text(text.replace(old, new, 1))
 
     def read(self, path: str) -> str:
         return (self.folder / path).read_text()

@@ -47,11 +47,11 @@ def test_the_table_says_demo_and_traces_every_number(project):
             "import torch\n\nADDED = 1\n",
             {"train": 2, "evaluate": 2, "track": 1, "table": 1},
         ),
-        # the evaluator: every cell's training too, because it chooses checkpoints
+        # how a table looks: the table
         (
             "src/tsgbench/reporting/latex.py",
-            '"""',
-            'ADDED = 1\n"""',
+            "\n\n\ndef ",
+            "\n\n\nADDED = 1\n\n\ndef ",
             {"table": 1},
         ),
         # the reduction of features, but not their extraction

@@ -1,7 +1,5 @@
 # What all rules share: the checked study, its plan, and what makes stale results rerun.
 
-import json
-import os
 import shutil
 import sys
 from pathlib import Path
@@ -10,7 +8,7 @@ from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 
-from tsgbench.config import STUDY_VARIABLE
+from tsgbench.config import export_study
 from tsgbench.errors import UserError
 from tsgbench.study import FILES, RECORDS, Study
 
@@ -20,20 +18,10 @@ except UserError as error:
     raise WorkflowError(str(error))
 
 
-def prepare_jobs():
-    """Jobs run the code of this checkout on the very config of this workflow, wherever they run."""
-    os.environ[STUDY_VARIABLE] = json.dumps(config)
-    os.environ["PYTHONPATH"] = str(Path(workflow.basedir) / "src")
-    settings = getattr(workflow, "deployment_settings", None)
-    if "conda" in {str(method).lower() for method in getattr(settings, "deployment_method", ())}:
-        # The rule's own environment has Python and the libraries, but not this package installed
-        shell.prefix('tsgbench() {{ python -m tsgbench "$@"; }}; ')
-    else:
-        own = Path(sys.executable).parent
-        os.environ["PATH"] = f"{own}{os.pathsep}{os.environ['PATH']}"
-
-
-prepare_jobs()
+export_study(config, Path(workflow.basedir))
+if "conda" in {str(method).lower() for method in workflow.deployment_settings.deployment_method}:
+    # The rule's own environment has Python and the libraries, but not this package installed
+    shell.prefix('tsgbench() {{ python -m tsgbench "$@"; }}; ')
 
 
 wildcard_constraints:
@@ -107,4 +95,7 @@ def tables_as_pdf():
 
 
 if workflow.is_main_process:
-    STUDY.settle_times()
+    try:
+        STUDY.settle_times()
+    except UserError as error:
+        raise WorkflowError(str(error))

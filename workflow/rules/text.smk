@@ -30,14 +30,14 @@ rule vocabulary:
     input:
         inputs("vocabulary"),
     output:
-        record=RECORDS["vocabulary"],
         **FILES["vocabulary"],
-    wildcard_constraints:
-        tokenizer=planned("vocabulary", "tokenizer"),
+        record=RECORDS["vocabulary"],
     log:
         "logs/vocabulary/{dataset}/{tokenizer}.log",
     benchmark:
         "logs/benchmarks/vocabulary/{dataset}/{tokenizer}.tsv"
+    wildcard_constraints:
+        tokenizer=planned("vocabulary", "tokenizer"),
     conda:
         "../../envs/tsgbench.yaml"
     threads: 1

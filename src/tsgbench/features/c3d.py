@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from tsgbench.errors import UserError
-from tsgbench.features.networks import ClipNetwork, initialise
+from tsgbench.features.networks import ClipNetwork, initialise, register
 
 # The release subtracts a mean clip; PyTorch ports its mean colour, in the release's order B, G, R.
 MEAN_BGR = (90.0, 98.0, 102.0)
@@ -31,6 +31,7 @@ LAYERS = (
 )
 
 
+@register("c3d")
 class C3D(ClipNetwork):
     """C3D up to fc7.
 
@@ -60,6 +61,13 @@ class C3D(ClipNetwork):
         self.fc7 = nn.Linear(hidden, hidden)
         self.register_buffer("mean", torch.tensor(MEAN_BGR).view(1, 3, 1, 1, 1), persistent=False)
         initialise(self, seed)
+
+    @classmethod
+    def for_clips(cls, settings: dict, clip_len: int, size: int | None) -> "C3D":
+        """As the base class says; fc6 must know the pictures' size beforehand."""
+        if size is None:
+            raise UserError("feature recipe: frames: C3D needs square pictures; add crop: pixels")
+        return cls(**settings, clip_len=clip_len, size=size)
 
     def forward(self, clips: torch.Tensor, taps: Sequence[str]) -> dict[str, torch.Tensor]:
         """clips: (n, T, H, W, 3) uint8 RGB. Returns the activations asked for, by tap:

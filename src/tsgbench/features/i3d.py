@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from tsgbench.features.networks import ClipNetwork, initialise
+from tsgbench.features.networks import ClipNetwork, initialise, register
 
 CLASSES = 400  # of Kinetics-400
 BATCH_NORM_EPSILON = 1e-3  # as in the release
@@ -101,6 +101,7 @@ class Inception(nn.Module):
         return torch.cat(branches, dim=1)
 
 
+@register("i3d")
 class I3D(ClipNetwork):
     """I3D up to the class scores; the usual feature is the tap `avg_pool` (1024 at width 1).
 

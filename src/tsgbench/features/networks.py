@@ -1,7 +1,9 @@
 """What the extractors share: seeded initialisation and loading of public checkpoints."""
 
 import hashlib
+import importlib
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -21,6 +23,12 @@ class ClipNetwork(nn.Module):
     TAPS: tuple[str, ...] = ()
     UNUSED: tuple[str, ...] = ()
 
+    @classmethod
+    def for_clips(cls, settings: dict, clip_len: int, size: int | None) -> "ClipNetwork":
+        """Build for clips of `clip_len` square pictures of `size` pixels (None: not square, or not
+        known beforehand), with a recipe's `network` section as arguments."""
+        return cls(**settings)
+
     def forward(self, clips: torch.Tensor, taps: Sequence[str]) -> dict[str, torch.Tensor]:
         """clips: (n, T, H, W, 3) uint8 RGB. Returns (n, C, T', H', W') or (n, C) by tap."""
         raise NotImplementedError
@@ -31,6 +39,33 @@ class ClipNetwork(nn.Module):
             if tap not in self.TAPS:
                 name = type(self).__name__
                 raise UserError(f"taps: {name} has no {tap!r}; it has {', '.join(self.TAPS)}")
+
+
+_REGISTRY: dict[str, type[ClipNetwork]] = {}
+
+
+def register(name: str) -> Callable[[type[ClipNetwork]], type[ClipNetwork]]:
+    """Class decorator: make an extractor known under `name`, the name of its module."""
+
+    def add(network: type[ClipNetwork]) -> type[ClipNetwork]:
+        _REGISTRY[name] = network
+        return network
+
+    return add
+
+
+def find_network(name: str) -> type[ClipNetwork]:
+    """The extractor `name`. Only its own module is imported, so that editing one extractor cannot
+    affect the features of another."""
+    module = f"tsgbench.features.{name}"
+    if name.isidentifier() and find_spec(module):
+        importlib.import_module(module)
+    if name not in _REGISTRY:
+        raise UserError(
+            f"feature recipe: extractor: {name!r} is unknown: src/tsgbench/features/{name}.py does "
+            "not register it"
+        )
+    return _REGISTRY[name]
 
 
 def initialise(network: nn.Module, seed: int) -> None:

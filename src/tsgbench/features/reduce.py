@@ -66,7 +66,7 @@ def reduce(raw: Path, out: Path, *, train_ids: list[str], recipe: dict, identity
     with FeatureStore(raw) as store:
         reduction, facts = fit(store, train_ids, steps)
         attrs = {name: v for name, v in store.attrs.items() if name not in ("schema", "dim")}
-        attrs |= {"identity": identity, "recipe": recipe}
+        attrs |= {"identity": identity, "recipe": store.attrs["recipe"] | recipe}
         with FeatureWriter(out, attrs, dtype=steps["dtype"], arrays=reduction.arrays()) as writer:
             for video_id in store.video_ids:
                 if video_id not in writer.done:

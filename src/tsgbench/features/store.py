@@ -162,7 +162,7 @@ class FeatureWriter:
 
 
 def _scan(journal: BinaryIO) -> Iterator[tuple[dict, bytes, int]]:
-    """(head, body, end offset) of every whole record, from the start; stops at the first torn one."""
+    """(head, body, end offset) of every whole record; stops at the first torn one."""
     journal.seek(0)
     while len(prefix := journal.read(RECORD.size)) == RECORD.size:
         head_bytes, body_bytes, check = RECORD.unpack(prefix)

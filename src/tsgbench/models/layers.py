@@ -18,6 +18,11 @@ def check_choice(model: str, setting: str, value: object, known: Collection) -> 
         )
 
 
+def precise(x: Tensor) -> Tensor:
+    """Half precision made single: losses and probabilities need the digits. fp64 stays."""
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+
+
 def masked_softmax(logits: Tensor, mask: Tensor, dim: int = -1) -> Tensor:
     """Softmax over the positions where `mask` is True; a row without any gives zeros."""
     weights = logits.masked_fill(~mask, -torch.inf).softmax(dim)
@@ -103,6 +108,13 @@ class MultiHeadAttention(nn.Module):
         self.heads = heads
 
     def forward(self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
+        if queries.device.type == "cpu" and queries.dtype == torch.bfloat16:
+            # The CPU kernel's backward is ten times slower in half precision.
+            with torch.autocast("cpu", enabled=False):
+                return self.attend(precise(queries), precise(keys), precise(values), mask)
+        return self.attend(queries, keys, values, mask)
+
+    def attend(self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
         split = [x.unflatten(-1, (self.heads, -1)).transpose(1, 2) for x in (queries, keys, values)]
         out = F.scaled_dot_product_attention(*split, attn_mask=mask)  # (B, heads, Sq, D / heads)
         return out.transpose(1, 2).flatten(2)

@@ -19,7 +19,7 @@ Departures from both, and choices they leave open:
 - Moments are decoded to the edges of clips, as in the public code: the paper's i / (n - 1) gives a
   span of one clip no length.
 - Weights start as PyTorch starts them; neither states how. (Glorot's distribution, TensorFlow's
-  default, took four times as many epochs on a synthetic task: the residual sums start too large.)
+  default, took three times as many epochs on a synthetic task: the residual sums start too large.)
 """
 
 from typing import Literal
@@ -38,6 +38,7 @@ from tsgbench.models.layers import (
     WordVectors,
     check_choice,
     masked_softmax,
+    precise,
 )
 from tsgbench.models.targets import (
     boundary_targets,
@@ -255,7 +256,7 @@ class SeqPAN(Grounder):
         """Mean over the batch of the cross-entropies of start and end."""
         total = 0.0
         for name, index in zip(("start", "end"), span.unbind(1), strict=True):
-            logits = _precise(outputs[name])
+            logits = precise(outputs[name])
             targets = boundary_targets(
                 index, counts, logits.shape[1], soft=self.labels == "soft"
             ).to(logits.dtype)
@@ -266,7 +267,7 @@ class SeqPAN(Grounder):
 
     def match_loss(self, logits: Tensor, span: Tensor, counts: Tensor) -> Tensor:
         """Cross-entropy of each clip's region (eq. 11), or of being foreground: (B, T)."""
-        logits, clips = _precise(logits), logits.shape[1]
+        logits, clips = precise(logits), logits.shape[1]
         if self.match.startswith("fb"):
             labels = foreground_labels(span, clips).to(logits.dtype)
             return F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
@@ -275,7 +276,7 @@ class SeqPAN(Grounder):
 
     def decode(self, outputs: dict[str, Tensor], batch: Batch, k: int) -> Tensor:
         """(B, k, 3): the spans with the highest joint probability that end after they start."""
-        start, end = (_precise(outputs[name]).log_softmax(dim=1) for name in ("start", "end"))
+        start, end = (precise(outputs[name]).log_softmax(dim=1) for name in ("start", "end"))
         scores, spans = top_spans(start, end, k)
         return span_moments(spans, scores, batch.dur, batch.v_mask.sum(dim=1))
 
@@ -580,8 +581,3 @@ def orthogonality_loss(vectors: Tensor, *, squared: bool) -> Tensor:
     products = (vectors[:, None] * vectors[None]).sum(dim=-1)
     apart = products - products.diagonal().diag()
     return apart.square().sum() if squared else torch.linalg.norm(apart)
-
-
-def _precise(logits: Tensor) -> Tensor:
-    """Half-precision logits in single precision: losses and joint probabilities need the digits."""
-    return logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits

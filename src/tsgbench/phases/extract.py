@@ -1,6 +1,7 @@
 """Decode a data set's videos and turn every clip into raw features."""
 
 from tsgbench.datasets.table import read_queries
+from tsgbench.devices import choose_device
 from tsgbench.features.extract import extract
 from tsgbench.phases import Task
 
@@ -20,5 +21,6 @@ def run(task: Task):
         identity=task.identity,
         threads=task.threads,
         checkpoint=checkpoint,
+        device=str(choose_device()),
     )
     return facts, [task.files["features"]]

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from tsgbench.datasets.table import read_queries
+from tsgbench.devices import choose_device
 from tsgbench.evaluation import write_predictions
 from tsgbench.features.store import FeatureStore
 from tsgbench.files import atomic_path
@@ -17,7 +18,7 @@ from tsgbench.loading import GroundingData
 from tsgbench.models.base import build
 from tsgbench.phases import Task
 from tsgbench.text import load_word_table
-from tsgbench.training import TrainSettings, choose_device, predict, seed_everything, train
+from tsgbench.training import TrainSettings, predict, save_tensors, seed_everything, train
 
 # Checkpoints of unfinished trainings, one folder a cell identity: Snakemake deletes the outputs of
 # an interrupted job, and these must survive it.
@@ -45,14 +46,11 @@ def run(task: Task):
             )
 
         train_data = load("train", inputs.get("supervision", "full") == "full")
-        arguments = dict(settings["model_settings"])
-        if "seed" in arguments:  # a baseline that draws its own numbers
-            arguments["seed"] = seed
         model = build(
             settings["model"],
             clip_dim=train_data.clip_dim,
             words=words,
-            settings=arguments,
+            settings=settings["model_settings"],
             module=settings["module"],
         ).to(device)
         model.fit(train_data.queries)
@@ -72,8 +70,8 @@ def run(task: Task):
     seed_everything(seed)
     ranked = predict(model, test_data, how.candidates, how, device)
     write_predictions(task.files["predictions"], test_data.queries, ranked)
-    with atomic_path(task.files["checkpoint"]) as temporary:
-        torch.save({name: value.cpu() for name, value in model.state_dict().items()}, temporary)
+    weights = {name: value.cpu() for name, value in model.state_dict().items()}
+    save_tensors(task.files["checkpoint"], weights)
     _write_history(task.files["history"], state.history)
     shutil.rmtree(scratch, ignore_errors=True)
     facts = {

@@ -13,8 +13,8 @@ RGB = {
     "yellow": (235, 215, 40),
     "purple": (165, 55, 190),
 }
-# x264 at a constant quantiser that lets a quarter of the grain through. Its usual rate control (crf)
-# is out: its macroblock tree gives other bytes from run to run, even with one thread.
+# x264 at a constant quantiser, which lets some of the grain through. Not its usual rate control
+# (crf): the macroblock tree behind it gives other bytes from run to run, even with one thread.
 ENCODER = {"qp": "25", "preset": "veryfast", "threads": "1", "x264-params": "cpu-independent=1"}
 # ITU-R BT.601, limited range: what H.264 players assume for small pictures
 YUV_OF_RGB = np.array([[65.5, 128.6, 25.0], [-37.8, -74.2, 112.0], [112.0, -93.8, -18.2]]) / 255
@@ -115,7 +115,7 @@ def _depth(shape: str, dx: np.ndarray, dy: np.ndarray, radius: np.ndarray) -> np
 
 
 def encode(path: Path, frames: np.ndarray, *, fps: int) -> None:
-    """Write an MP4 (H.264) of yuv420p frames (F, H * 3/2, W). The same frames give the same bytes: one thread, no clock."""
+    """Write an MP4 (H.264) of yuv420p frames (F, H * 3/2, W): the same frames, the same bytes."""
     import av
 
     with av.open(str(path), "w", format="mp4", options={"fflags": "+bitexact"}) as container:

@@ -202,7 +202,7 @@ class _Plan:
         return travel
 
     def place(self, looks: list[tuple[str, str]], frames: int) -> list[Thing]:
-        """First positions that keep every move inside, and the things as far apart as 24 tries give."""
+        """First positions: every move stays inside, the things keep apart (best of 24 draws)."""
         radius = [
             RADIUS[{"grow": "small", "shrink": "large", None: "middle"}[first]]
             for first in self.first_size

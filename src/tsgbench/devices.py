@@ -1,0 +1,48 @@
+"""Which processor a job computes on: the one place where a device is chosen."""
+
+import fcntl
+import logging
+import os
+import tempfile
+from pathlib import Path
+
+import torch
+
+log = logging.getLogger(__name__)
+
+VARIABLE = "TSGBENCH_DEVICE"
+# Locks live as long as the process: closing the file would free the GPU
+_held = []
+
+
+def choose_device() -> torch.device:
+    """A GPU that no other job of this machine holds, else a shared one, else the CPU.
+
+    Snakemake counts GPUs but hands out no numbers, so each job locks a file per GPU; the kernel
+    frees the lock however the job ends. `TSGBENCH_DEVICE` (cpu, cuda, cuda:1) overrides.
+    """
+    wanted = os.environ.get(VARIABLE)
+    if wanted:
+        return torch.device(wanted)
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if count == 0:
+        return torch.device("cpu")
+    for index in range(count):
+        if lock_gpu(str(torch.cuda.get_device_properties(index).uuid)):
+            return torch.device("cuda", index)
+    log.warning("all %d GPUs are in use by other jobs; sharing one (limit them: --resources gpu=%d)",
+                count, count)
+    return torch.device("cuda", os.getpid() % count)
+
+
+def lock_gpu(name: str, folder: Path | None = None) -> bool:
+    """Take the lock of a GPU for as long as this process lives; False if another process has it."""
+    folder = folder or Path(tempfile.gettempdir())
+    stream = open(folder / f"tsgbench-gpu-{name}-{os.getuid()}.lock", "w")  # noqa: SIM115
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        stream.close()
+        return False
+    _held.append(stream)
+    return True

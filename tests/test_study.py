@@ -1,0 +1,150 @@
+"""The plan: what it contains, what its identities depend on, and what it refuses."""
+
+import copy
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tsgbench.config import Catalogue, merge, read_yaml
+from tsgbench.errors import UserError
+from tsgbench.study import CELL, RECORDS, Study
+from tsgbench.synthetic import DEFAULTS
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True)
+def at_root(monkeypatch):
+    monkeypatch.chdir(ROOT)
+
+
+@pytest.fixture
+def config() -> dict:
+    return read_yaml("config/demo.yaml")
+
+
+def run_record(model, ablation="full", seed=0, dataset="shapes"):
+    return RECORDS["train"].format(model=model, dataset=dataset, ablation=ablation, seed=seed)
+
+
+def test_every_study_in_the_repository_is_valid():
+    for path in Path("config").glob("*.yaml"):
+        content = yaml.safe_load(path.read_text())
+        if "study" in content:
+            assert Study(content, source=str(path)).jobs
+
+
+def test_inputs_come_before_consumers(config):
+    seen = set()
+    for record, job in Study(config).jobs.items():
+        assert set(job.inputs.values()) <= seen, record
+        seen.add(record)
+
+
+def test_every_cell_has_an_identity_of_its_own(config):
+    study = Study(config)
+    identities = [study.identity(record) for record in study.jobs]
+    assert len(set(identities)) == len(identities)
+
+
+def test_a_cell_is_the_same_in_every_study(config):
+    other = copy.deepcopy(config)
+    other |= {"study": "other", "title": "another", "demo": False}
+    other["systems"] = [system for system in config["systems"] if system["model"] == "seqpan"]
+    record = run_record("seqpan")
+    assert Study(config).identity(record) == Study(other).identity(record)
+
+
+@pytest.mark.parametrize(
+    ("override", "changed", "same"),
+    [
+        ({"overrides": {"seqpan": {"model": {"tau": 0.5}}}}, "seqpan", "prior"),
+        ({"overrides": {"seqpan": {"train": {"lr": 0.1}}}}, "seqpan", "prior"),
+        ({"overrides": {"prior": {"inputs": {"max_clips": 7}}}}, "prior", "seqpan"),
+    ],
+)
+def test_a_setting_changes_the_cells_that_use_it(config, override, changed, same):
+    before, after = Study(config), Study(merge(config, override))
+    assert before.identity(run_record(changed)) != after.identity(run_record(changed))
+    assert before.identity(run_record(same)) == after.identity(run_record(same))
+
+
+def test_a_change_of_the_data_reaches_everything(config):
+    harder = merge(config, {"datasets": {"shapes": {"render": {"difficulty": "hard"}}}})
+    before, after = Study(config), Study(harder)
+    for record in before.jobs:
+        assert before.identity(record) != after.identity(record)
+
+
+def test_ablations_differ_from_the_full_model_only_where_they_say(config):
+    study = Study(config)
+    full = study.cell_settings("seqpan", "shapes", "full", 0)
+    blind = study.cell_settings("seqpan", "shapes", "blind", 0)
+    assert blind["inputs"] == full["inputs"] | {"video": "zero"}
+    assert blind["model_settings"] == full["model_settings"] and blind["train"] == full["train"]
+
+
+def test_presets_apply(config):
+    paper = merge(config, {"overrides": {"seqpan": {"preset": "paper"}}})
+    settings = Study(paper).cell_settings("seqpan", "shapes", "full", 0)["model_settings"]
+    assert settings["char"] is False and settings["st_mode"] == "st_hard"
+
+
+def test_render_settings_in_the_catalogue_are_the_renderers_own():
+    assert Catalogue.load().datasets["shapes"]["render"] == DEFAULTS
+
+
+def refused(config: dict) -> str:
+    with pytest.raises(UserError) as caught:
+        Study(config, source="study.yaml")
+    return str(caught.value)
+
+
+def test_without_video_only_blind_systems_are_accepted():
+    config = read_yaml("config/blind.yaml")
+    config["systems"].append({"model": "seqpan", "seeds": [0]})
+    said = refused(config)
+    assert "seqpan/full looks at the video" in said and "'blind'" in said
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"datasets": {"shapes": {"features": "c3d_random"}}}, "not a known feature recipe"),
+        ({"datasets": {"shapes": {"vectors": "glove"}}}, "not a known source"),
+        ({"datasets": {"shapes": {"render": {"colour": 1}}}}, "'colour' is not a known setting"),
+        ({"overrides": {"seqpan": {"preset": "offical"}}}, "did you mean 'official'?"),
+        ({"overrides": {"seqpann": {}}}, "did you mean 'seqpan'?"),
+        ({"tables": {"table1": {"metrics": ["R@1"]}}}, "tables.table1.metrics[0]"),
+        ({"resources": {"train": {"threads": 0}}}, "resources.train.threads"),
+        ({"study": "My Study"}, "study.yaml: study"),
+    ],
+)
+def test_wrong_values_are_named(config, change, said):
+    assert said in refused(merge(config, change))
+
+
+def test_settling_times_makes_outputs_no_older_than_inputs(config, tmp_path, monkeypatch):
+    study = Study(config)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Study, "is_current", lambda self, record: True)
+    for record, job in study.jobs.items():
+        for path in map(Path, [record, *job.files.values()]):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("{}")
+    jobs = list(study.jobs.values())
+    for age, job in enumerate(jobs):  # inputs youngest: the worst case
+        for path in [job.record, *job.files.values()]:
+            os.utime(path, (10**9 - age, 10**9 - age))
+    assert study.settle_times() > 0
+    for job in jobs:
+        outputs = [os.stat(path).st_mtime_ns for path in [job.record, *job.files.values()]]
+        for source in job.inputs.values():
+            assert min(outputs) >= os.stat(source).st_mtime_ns
+    assert study.settle_times() == 0
+
+
+def test_cells_are_where_the_documentation_says():
+    assert CELL.format(model="a", dataset="b", ablation="c", seed=1) == "results/cells/a/b/c/seed1"
