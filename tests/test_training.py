@@ -1,4 +1,4 @@
-"""The trainer: resumes to the very bit, selects on the selection split, refuses to go on with NaN."""
+"""The trainer: resumes to the very bit, keeps the best epoch, refuses to go on with NaN."""
 
 import numpy as np
 import pytest

@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     for phase, about in PHASES.items():
         verb = verbs.add_parser(phase, help=about, description=about[0].upper() + about[1:] + ".")
         verb.add_argument(
-            "key", nargs="?", default="", help="which one, for example seqpan/shapes/full/seed0"
+            "key", help="which one, for example seqpan/shapes/full/seed0"
         )
         _add_study(verb)
         verb.add_argument("--identity", help="refuse to run unless the plan still says this")

@@ -30,8 +30,11 @@ def choose_device() -> torch.device:
     for index in range(count):
         if lock_gpu(str(torch.cuda.get_device_properties(index).uuid)):
             return torch.device("cuda", index)
-    log.warning("all %d GPUs are in use by other jobs; sharing one (limit them: --resources gpu=%d)",
-                count, count)
+    log.warning(
+        "all %d GPUs are in use by other jobs; sharing one (limit them: --resources gpu=%d)",
+        count,
+        count,
+    )
     return torch.device("cuda", os.getpid() % count)
 
 

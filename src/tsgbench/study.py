@@ -60,6 +60,24 @@ FILES = {
         "systems": "results/plots/systems.csv",
     },
 }
+# What a job is called among its phase's, and so its log and benchmark.
+KEYS = {
+    "download": "{source}",
+    "render": "{dataset}",
+    "annotations": "{dataset}",
+    "extract": "{dataset}/{features}",
+    "reduce": "{dataset}/{features}",
+    "blank": "{dataset}/{features}",
+    "vectors": "{dataset}",
+    "vocabulary": "{dataset}/{tokenizer}",
+    "train": "{model}/{dataset}/{ablation}/seed{seed}",
+    "evaluate": "{model}/{dataset}/{ablation}/seed{seed}",
+    "track": "cells",
+    "table": "{table}",
+    "summary": "cells",
+}
+LOGS = {phase: f"logs/{phase}/{key}.log" for phase, key in KEYS.items()}
+BENCHMARKS = {phase: f"logs/benchmarks/{phase}/{key}.tsv" for phase, key in KEYS.items()}
 # Phases whose feature files hold no pixels are told apart by this prefix of the recipe's name.
 BLANK_PREFIX = "blank_"
 LEARNED_VECTORS = "learned"
@@ -78,13 +96,8 @@ class Job:
 
     @property
     def key(self) -> str:
-        names = (
-            ("model", "dataset", "ablation", "seed")
-            if "model" in self.wildcards
-            else tuple(self.wildcards)
-        )
-        parts = [f"seed{self.wildcards[n]}" if n == "seed" else self.wildcards[n] for n in names]
-        return "/".join(parts)
+        """Its name among the jobs of its phase, such as `seqpan/shapes/full/seed0`."""
+        return KEYS[self.phase].format(**self.wildcards)
 
     @property
     def record(self) -> str:
@@ -414,14 +427,13 @@ class Study:
             if not inputs or not Path(record).exists() or not self.is_current(record):
                 continue
             newest = max(path.stat().st_mtime_ns for path in inputs)
-            for path in map(Path, self._outputs(record)):
+            # The benchmark counts: Snakemake takes it for an output
+            benchmark = BENCHMARKS[job.phase].format(**job.wildcards)
+            for path in map(Path, [record, *job.files.values(), benchmark]):
                 if path.exists() and path.stat().st_mtime_ns < newest:
                     os.utime(path, ns=(newest, newest))
                     touched += 1
         return touched
-
-    def _outputs(self, record: str) -> list[str]:
-        return [record, *self.jobs[record].files.values()]
 
 
 def _named(kind: str, records: dict[str, str]) -> dict[str, str]:

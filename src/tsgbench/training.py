@@ -154,8 +154,8 @@ def train_one_epoch(
     for name, value in means.items():
         if not math.isfinite(value):
             raise UserError(
-                f"{name} became {value} in epoch {state.epoch + 1}; lower train.lr or train.clip_norm"
-                " in the study's overrides"
+                f"{name} became {value} in epoch {state.epoch + 1}; lower train.lr or"
+                " train.clip_norm in the study's overrides"
             )
     return {"loss": sum(means.values()), **means, "lr": settings.lr * factor}
 

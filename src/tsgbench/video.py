@@ -22,6 +22,9 @@ from tsgbench.errors import UserError
 MISSING_S = 1.0
 MISSING_SHARE = 0.05
 
+# Matroska rounds times to milliseconds: a tick and a change of frames this close are simultaneous.
+ROUNDING_S = 6e-4
+
 # Without the last two, FFmpeg's fast conversion to RGB is off by up to two grey levels of 255.
 SCALING = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 
@@ -117,9 +120,9 @@ def _at_rate(frames: Iterator[tuple], fps: float) -> Iterator[tuple]:
     """At every tick k / fps the frame on screen, shown until the next tick or the video's end."""
     tick, waiting, end_s = 0, None, 0.0
     for picture, _, end_s in frames:
-        # Half a microsecond less: a tick that falls on a change of frames takes the new one. A tick
-        # before the first frame (a video stream that starts late) takes the first.
-        while tick / fps < end_s - 5e-7:
+        # A tick at a change of frames takes the new one. A tick before the first frame (a video
+        # stream that starts late) takes the first.
+        while tick / fps < end_s - ROUNDING_S:
             if waiting is not None:
                 yield *waiting, tick / fps
             waiting = (picture, tick / fps)

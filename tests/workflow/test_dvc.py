@@ -90,10 +90,6 @@ def test_stale_case_one_edit_after_a_pull(pulled):
     pulled.edit("config/demo.yaml", "epochs: 2", "epochs: 3")
     pulled.run("dvc", "repro")
     assert epochs(pulled) == 3
-    row = next(
-        line for line in pulled.read("results/table1.provenance.json").splitlines() if "identity" in line
-    )
-    assert row
     identity = json.loads(pulled.read(RUN))["identity"]
     assert identity in pulled.read("results/table1.provenance.json")
 
@@ -107,13 +103,15 @@ def test_stale_case_two_metadata_of_another_version(pulled):
     pulled.run("git", "checkout", "-q", "config/demo.yaml")
     pulled.run("dvc", "checkout", "--force")
     assert epochs(pulled) == 2
-    assert pulled.planned("results/table1.tex") == {}
+    # MLflow is this machine's, not DVC's: it is to be told that these cells are current again
+    assert pulled.planned("results/table1.tex") == {"track": 1}
     # forward again: Snakemake's metadata is of three epochs, the files are of two
     pulled.edit("config/demo.yaml", "epochs: 2", "epochs: 3")
     assert pulled.planned("results/table1.tex")["train"] == 1
     pulled.snakemake("phase_report")
-    assert json.loads(pulled.read(RUN))["outputs"]["predictions.parquet"] == (
-        three["outputs"]["predictions.parquet"]
+    assert (
+        json.loads(pulled.read(RUN))["outputs"]["predictions.parquet"]
+        == (three["outputs"]["predictions.parquet"])
     )
 
 

@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 
 from tsgbench.config import export_study
 from tsgbench.errors import UserError
-from tsgbench.study import FILES, RECORDS, Study
+from tsgbench.study import BENCHMARKS, FILES, LOGS, RECORDS, Study
 
 try:
     STUDY = Study(config, source=", ".join(map(str, workflow.configfiles)))

@@ -7,12 +7,11 @@ rule download:
     output:
         record=RECORDS["download"],
     log:
-        "logs/download/{source}.log",
+        LOGS["download"],
     benchmark:
-        "logs/benchmarks/download/{source}.tsv"
+        BENCHMARKS["download"]
     wildcard_constraints:
         source=planned("download", "source"),
-    retries: 2
     conda:
         "../../envs/tsgbench.yaml"
     threads: 1
@@ -34,9 +33,9 @@ rule render:
     output:
         record=RECORDS["render"],
     log:
-        "logs/render/{dataset}.log",
+        LOGS["render"],
     benchmark:
-        "logs/benchmarks/render/{dataset}.tsv"
+        BENCHMARKS["render"]
     wildcard_constraints:
         dataset=planned("render", "dataset"),
     conda:
@@ -61,9 +60,9 @@ rule annotations:
     output:
         record=RECORDS["annotations"],
     log:
-        "logs/annotations/{dataset}.log",
+        LOGS["annotations"],
     benchmark:
-        "logs/benchmarks/annotations/{dataset}.tsv"
+        BENCHMARKS["annotations"]
     conda:
         "../../envs/tsgbench.yaml"
     threads: 1

@@ -7,9 +7,9 @@ rule evaluate:
     output:
         record=RECORDS["evaluate"],
     log:
-        "logs/evaluate/{model}/{dataset}/{ablation}/seed{seed}.log",
+        LOGS["evaluate"],
     benchmark:
-        "logs/benchmarks/evaluate/{model}/{dataset}/{ablation}/seed{seed}.tsv"
+        BENCHMARKS["evaluate"]
     conda:
         "../../envs/tsgbench.yaml"
     threads: 1

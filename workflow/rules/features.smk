@@ -8,9 +8,9 @@ rule extract:
         **FILES["extract"],
         record=RECORDS["extract"],
     log:
-        "logs/extract/{dataset}/{features}.log",
+        LOGS["extract"],
     benchmark:
-        "logs/benchmarks/extract/{dataset}/{features}.tsv"
+        BENCHMARKS["extract"]
     conda:
         "../../envs/tsgbench.yaml"
     threads: reserved("extract", "threads", 2)
@@ -34,9 +34,9 @@ rule reduce:
         **FILES["reduce"],
         record=RECORDS["reduce"],
     log:
-        "logs/reduce/{dataset}/{features}.log",
+        LOGS["reduce"],
     benchmark:
-        "logs/benchmarks/reduce/{dataset}/{features}.tsv"
+        BENCHMARKS["reduce"]
     wildcard_constraints:
         features=planned("reduce", "features"),
     conda:
@@ -62,9 +62,9 @@ rule blank:
         **FILES["blank"],
         record=RECORDS["blank"],
     log:
-        "logs/blank/{dataset}/{features}.log",
+        LOGS["blank"],
     benchmark:
-        "logs/benchmarks/blank/{dataset}/{features}.tsv"
+        BENCHMARKS["blank"]
     wildcard_constraints:
         features=planned("blank", "features"),
     conda:

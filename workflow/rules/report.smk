@@ -7,9 +7,9 @@ rule track:
     output:
         record=RECORDS["track"],
     log:
-        "logs/track/track.log",
+        LOGS["track"],
     benchmark:
-        "logs/benchmarks/track/track.tsv"
+        BENCHMARKS["track"]
     conda:
         "../../envs/tsgbench.yaml"
     threads: 1
@@ -22,7 +22,7 @@ rule track:
     message:
         "Logging the cells of this study to MLflow"
     shell:
-        "tsgbench track --identity {params.identity} > {log} 2>&1"
+        "tsgbench track cells --identity {params.identity} > {log} 2>&1"
 
 
 rule table:
@@ -41,9 +41,9 @@ rule table:
         markdown=FILES["table"]["markdown"],
         provenance=FILES["table"]["provenance"],
     log:
-        "logs/table/{table}.log",
+        LOGS["table"],
     benchmark:
-        "logs/benchmarks/table/{table}.tsv"
+        BENCHMARKS["table"]
     conda:
         "../../envs/tsgbench.yaml"
     threads: 1
@@ -66,9 +66,9 @@ rule summary:
         **FILES["summary"],
         record=RECORDS["summary"],
     log:
-        "logs/summary/summary.log",
+        LOGS["summary"],
     benchmark:
-        "logs/benchmarks/summary/summary.tsv"
+        BENCHMARKS["summary"]
     conda:
         "../../envs/tsgbench.yaml"
     threads: 1
@@ -81,7 +81,7 @@ rule summary:
     message:
         "Writing metrics and curves for DVC"
     shell:
-        "tsgbench summary --identity {params.identity} > {log} 2>&1"
+        "tsgbench summary cells --identity {params.identity} > {log} 2>&1"
 
 
 rule pdf:

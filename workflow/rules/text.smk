@@ -8,9 +8,9 @@ rule vectors:
         **FILES["vectors"],
         record=RECORDS["vectors"],
     log:
-        "logs/vectors/{dataset}.log",
+        LOGS["vectors"],
     benchmark:
-        "logs/benchmarks/vectors/{dataset}.tsv"
+        BENCHMARKS["vectors"]
     conda:
         "../../envs/tsgbench.yaml"
     threads: 1
@@ -33,9 +33,9 @@ rule vocabulary:
         **FILES["vocabulary"],
         record=RECORDS["vocabulary"],
     log:
-        "logs/vocabulary/{dataset}/{tokenizer}.log",
+        LOGS["vocabulary"],
     benchmark:
-        "logs/benchmarks/vocabulary/{dataset}/{tokenizer}.tsv"
+        BENCHMARKS["vocabulary"]
     wildcard_constraints:
         tokenizer=planned("vocabulary", "tokenizer"),
     conda:

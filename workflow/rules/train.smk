@@ -8,10 +8,9 @@ rule train:
         **FILES["train"],
         record=RECORDS["train"],
     log:
-        "logs/train/{model}/{dataset}/{ablation}/seed{seed}.log",
+        LOGS["train"],
     benchmark:
-        "logs/benchmarks/train/{model}/{dataset}/{ablation}/seed{seed}.tsv"
-    retries: 1
+        BENCHMARKS["train"]
     conda:
         "../../envs/tsgbench.yaml"
     threads: reserved("train", "threads", 4)

@@ -28,21 +28,15 @@ class Batch:
     video_idx: Tensor  # (B,) long, equal for queries of the same video
     gt: Tensor | None = None  # (B, 2) seconds; None at inference and for weak supervision
 
-    def to(self, *args, **kwargs) -> "Batch":
-        """Move every tensor; a dtype converts only the floating-point ones."""
+    def to(self, target: torch.device | torch.dtype | str) -> "Batch":
+        """Move every tensor to a device, or convert the floating-point ones to a dtype."""
         moved = {}
         for item in fields(self):
             value = getattr(self, item.name)
-            if value is not None:
-                value = (
-                    value.to(*args, **kwargs)
-                    if value.is_floating_point()
-                    else value.to(
-                        *[a for a in args if not isinstance(a, torch.dtype)],
-                        **{k: v for k, v in kwargs.items() if k != "dtype"},
-                    )
-                )
-            moved[item.name] = value
+            is_kept = value is None or (
+                isinstance(target, torch.dtype) and not value.is_floating_point()
+            )
+            moved[item.name] = value if is_kept else value.to(target)
         return replace(self, **moved)
 
 
@@ -89,14 +83,18 @@ def build(
     settings: keyword arguments of its constructor; an unknown one is a `UserError`. Only the one
     module is imported, so that editing a model cannot affect another model's cells.
     """
+    path = f"tsgbench.models.{module or name}"
     try:
-        importlib.import_module(f"tsgbench.models.{module or name}")
-        model = _REGISTRY[name]
-    except (ModuleNotFoundError, KeyError):
+        importlib.import_module(path)
+    except ModuleNotFoundError as error:
+        if error.name != path:  # the file is there, but something it imports is not
+            raise
+    model = _REGISTRY.get(name)
+    if model is None:
         raise UserError(
             f"unknown model {name!r}: expected src/tsgbench/models/{module or name}.py to register"
             " it; `tsgbench models` lists the known ones"
-        ) from None
+        )
     known = model.__init__.__kwdefaults__ or {}
     for key in settings:
         if key not in known:

@@ -156,7 +156,8 @@ def _render_all(videos: Path, settings: dict, jobs: list[tuple[str, int]], worke
             finished.result()
     except BrokenProcessPool:
         raise UserError(
-            f"{videos}: a rendering process died (out of memory?); run again, with fewer workers: "
+            f"{videos}: a rendering process died (its last words are above; if there are none, it "
+            "ran out of memory); run again, with fewer workers: "
             "finished videos are kept"
         ) from None
     finally:
