@@ -1,11 +1,14 @@
 """Videos to clip features: decode ahead in threads, batch clips across videos, pool, store."""
 
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -16,6 +19,8 @@ from tsgbench.features.feeding import batches, decode_ahead
 from tsgbench.features.networks import ClipNetwork, find_network, load_checkpoint
 from tsgbench.features.pooling import POOLS
 from tsgbench.features.store import FeatureWriter
+
+Item = TypeVar("Item")
 
 DEFAULTS = {
     "checkpoint": None,
@@ -64,10 +69,10 @@ def extract(
         "versions": _versions(),
     }
     start = time.perf_counter()
-    with FeatureWriter(out, attrs, dtype=recipe["dtype"]) as writer, _threads(threads):
+    with FeatureWriter(out, attrs, dtype=recipe["dtype"]) as writer:
         resumed = len(writer.done & set(videos))
         todo = {name: path for name, path in videos.items() if name not in writer.done}
-        counts = _run(todo, writer, network, recipe, place, decoders=max(1, threads - 1))
+        counts = _run(todo, writer, network, recipe, place, threads)
         _check_failures(out, counts.failed, len(videos), recipe["max_failed_share"])
     seconds = time.perf_counter() - start
     return {
@@ -148,16 +153,6 @@ def _versions() -> dict[str, str]:
     return {"tsgbench": tsgbench.__version__, **tools}
 
 
-@contextmanager
-def _threads(number: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(max(1, number))
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 @dataclass
 class _Counts:
     clips: int = 0
@@ -170,18 +165,31 @@ def _run(
     network: ClipNetwork,
     recipe: dict,
     device: torch.device,
-    decoders: int,
+    threads: int,
 ) -> _Counts:
     """Decode, compute and write every video; those that cannot be decoded are listed."""
     counts = _Counts()
     parts: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
+    chunks = decode_ahead(videos, recipe, max(1, threads // 2), counts.failed)
+    # A CPU is kept busy by several batches at once, a thread each: splitting one batch over threads
+    # was several times slower on small networks. A GPU takes one batch after another.
+    workers = max(1, threads) if device.type == "cpu" else 1
     # closing: an error here must end the decoders at once, not when the traceback is forgotten
-    with closing(decode_ahead(videos, recipe, decoders, counts.failed)) as chunks:
-        for batch, pieces in batches(chunks, recipe["batch_clips"]):
-            vectors = None if batch is None else _compute(network, batch, recipe, device)
+    with (
+        closing(chunks),
+        ThreadPoolExecutor(workers, "compute", torch.set_num_threads, (1,)) as pool,
+    ):
+
+        def start(batch: np.ndarray | None) -> Future | None:
+            return None if batch is None else pool.submit(_compute, network, batch, recipe, device)
+
+        started = (
+            (start(batch), pieces) for batch, pieces in batches(chunks, recipe["batch_clips"])
+        )
+        for vectors, pieces in _look_ahead(started, workers + 1):
             for piece in pieces:
                 if len(piece.times):
-                    mine = vectors[piece.row : piece.row + len(piece.times)]
+                    mine = vectors.result()[piece.row : piece.row + len(piece.times)]
                     parts.setdefault(piece.video, []).append((mine, piece.times))
                 if piece.is_last:
                     whole = parts.pop(piece.video, [])
@@ -190,6 +198,16 @@ def _run(
                         writer.write(piece.video, clips, times)
                         counts.clips += len(clips)
     return counts
+
+
+def _look_ahead(items: Iterable[Item], number: int) -> Iterator[Item]:
+    """The same items in the same order, each taken from the source `number` items early."""
+    waiting: deque[Item] = deque()
+    for item in items:
+        waiting.append(item)
+        if len(waiting) > number:
+            yield waiting.popleft()
+    yield from waiting
 
 
 def _compute(
