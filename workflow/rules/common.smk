@@ -6,7 +6,10 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
+# The code of this checkout, whichever checkout the environment was installed from
 sys.path.insert(0, str(Path(workflow.basedir) / "src"))
+for name in [name for name in sys.modules if name.split(".")[0] == "tsgbench"]:
+    del sys.modules[name]
 
 from tsgbench.config import export_study
 from tsgbench.errors import UserError
