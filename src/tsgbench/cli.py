@@ -59,9 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
     for phase, about in PHASES.items():
         verb = verbs.add_parser(phase, help=about, description=about[0].upper() + about[1:] + ".")
-        verb.add_argument(
-            "key", help="which one, for example seqpan/shapes/full/seed0"
-        )
+        verb.add_argument("key", help="which one, for example seqpan/shapes/full/seed0")
         _add_study(verb)
         verb.add_argument("--identity", help="refuse to run unless the plan still says this")
         verb.add_argument("--threads", type=int, default=1, help="CPU threads to use (default 1)")

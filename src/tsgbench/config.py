@@ -148,6 +148,8 @@ def _check_pixels(config: dict, catalogue: Catalogue, source: str) -> None:
     """Without video features only systems that never look at the video mean anything."""
     for place, system in enumerate(config["systems"]):
         model = catalogue.models[system["model"]]
+        if not system.get("run", True):
+            continue
         for dataset in system.get("datasets", config["datasets"]):
             if not config["datasets"][dataset]["features"].startswith("blank_"):
                 continue

@@ -137,6 +137,8 @@ class Study:
     def cells(self) -> Iterable[tuple[str, str, str, int]]:
         """Every (model, dataset, ablation, seed), in the order of the study's systems."""
         for system in self.config["systems"]:
+            if not system.get("run", True):
+                continue
             for dataset in system.get("datasets", self.config["datasets"]):
                 for ablation in system.get("ablations", ["full"]):
                     for seed in system["seeds"]:
@@ -310,9 +312,7 @@ class Study:
                 "name": dataset,
                 "title": self.catalogue.datasets[dataset]["title"],
                 "published": self.catalogue.datasets[dataset].get("published"),
-                "features": self.catalogue.features[chosen["features"]].get(
-                    "title", chosen["features"]
-                ),
+                "features": self.catalogue.features[chosen["features"]]["title"],
                 "test_split": self.catalogue.datasets[dataset]["splits"]["test"],
                 "select_split": self.catalogue.datasets[dataset]["splits"]["select"],
                 "note": self.catalogue.datasets[dataset].get("note", ""),
@@ -438,4 +438,3 @@ class Study:
 
 def _named(kind: str, records: dict[str, str]) -> dict[str, str]:
     return {f"{kind}:{cell}": record for cell, record in records.items()}
-

@@ -217,3 +217,11 @@ def test_a_dry_run_of_the_demo_takes_seconds(tmp_path):
     planned = fresh.planned("results/table1.tex")
     assert time.perf_counter() - started < 20
     assert planned["train"] == 3 and planned["render"] == 1
+
+
+def test_another_extractor_is_one_word_of_config_away(project):
+    project.edit("config/demo.yaml", "c3d_random_stats", "i3d_random_stats")
+    project.snakemake("results/table1.tex")
+    record = json.loads(project.read("data/features/shapes/i3d_random_stats_w16s8_pca128.json"))
+    assert record["settings"]["reduce"]["pca"]["dim"] == 128
+    assert "I3D" in project.read("results/table1.tex")

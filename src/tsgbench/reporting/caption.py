@@ -106,7 +106,7 @@ def _dataset(table: Table, dataset: dict) -> str:
     cells = _cells(table, dataset["name"])
     facts = [cell.evaluation["facts"] for cell in cells]
     test = (facts[0].get("split") if facts else None) or dataset.get("test_split") or "test"
-    queries = f", {facts[0]['queries']} query–moment pairs" if facts else ""
+    queries = f", {facts[0]['queries']:,} query–moment pairs" if facts else ""
     chosen = {cell.run["facts"].get("selected_on") for cell in cells} - {None}
     select = ", ".join(sorted(chosen)) or dataset.get("select_split")
     parts = [f"{dataset['title']}: tested on “{test}”{queries}"]
@@ -115,7 +115,7 @@ def _dataset(table: Table, dataset: dict) -> str:
     if dataset.get("features"):
         parts.append(f"features: {dataset['features']}")
     extra = [dataset[key] for key in ("protocol_line", "note") if dataset.get(key)]
-    return "; ".join([*parts, *(text.rstrip(". ") for text in extra)]) + "."
+    return " ".join(["; ".join(parts) + ".", *(text.rstrip(". ") + "." for text in extra)])
 
 
 def _seeds(table: Table) -> str:
