@@ -3,6 +3,9 @@
 The workflow's rules run these verbs; so can a person, with the same effect:
 
     tsgbench train seqpan/shapes/full/seed0
+
+A job that has run before under the same settings, code and inputs runs again all the same: whether
+it needs to is the workflow's question.
 """
 
 import argparse
@@ -44,6 +47,9 @@ def main(arguments: list[str] | None = None) -> int:
     except UserError as error:
         print(f"tsgbench: error: {error}", file=sys.stderr)
         return 1
+    except BrokenPipeError:  # the reader of a listing, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         print("tsgbench: interrupted; run the same command to go on", file=sys.stderr)
         return 130
@@ -59,7 +65,9 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
     for phase, about in PHASES.items():
         verb = verbs.add_parser(phase, help=about, description=about[0].upper() + about[1:] + ".")
-        verb.add_argument("key", help="which one, for example seqpan/shapes/full/seed0")
+        verb.add_argument(
+            "key", nargs="?", default="cells", help="which one; `tsgbench plan` lists them all"
+        )
         _add_study(verb)
         verb.add_argument("--identity", help="refuse to run unless the plan still says this")
         verb.add_argument("--threads", type=int, default=1, help="CPU threads to use (default 1)")
@@ -135,8 +143,10 @@ def _show_models(options: argparse.Namespace) -> None:
     for name, entry in models.items():
         print(f"{name}: {entry['title']}")
         for ablation, difference in entry["ablations"].items():
-            serves = f"  [{difference['serves']}]" if "serves" in difference else ""
-            print(f"    {ablation:24}{difference.get('about', '')}{serves}")
+            serves = difference.get("serves", [])
+            served = ", ".join([serves] if isinstance(serves, str) else serves)
+            about = difference.get("about", "")
+            print(f"    {ablation:26}{about}{f'  [{served}]' if served else ''}")
 
 
 def _compile_pdf(options: argparse.Namespace) -> int:

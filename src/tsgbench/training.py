@@ -111,6 +111,16 @@ def train(
             state.best_score, state.best_epoch = scores[settings.select], state.epoch
             best = _copy_of(model)
         _save(saved, state, model, optimizer, order, best)
+        log.info(
+            "epoch %d of %d: loss %.3f, %s %.2f on the selection split (best %.2f), %.1f s",
+            state.epoch,
+            settings.epochs,
+            row["loss"],
+            settings.select,
+            scores[settings.select],
+            state.best_score,
+            row["seconds"],
+        )
         if on_epoch is not None:
             on_epoch(state.epoch, {name: v for name, v in row.items() if name != "epoch"})
     model.load_state_dict(best)
