@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 import torch
+import yaml
 
 from tsgbench.config import Catalogue
 from tsgbench.models.base import Batch, build
@@ -37,13 +38,15 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     entry = Catalogue.load().models[options.model]
     words = [f"word{row}" for row in range(60)]
     vectors = np.random.default_rng(0).normal(size=(60, 50)).astype(np.float32)
     table = WordTable(words, vectors, np.array([False, False] + [True] * 58))
-    settings = entry["settings"]["model"] | {"width": options.width}
+    given = {name: yaml.safe_load(value) for name, value in (x.split("=", 1) for x in options.set)}
+    settings = entry["settings"]["model"] | {"width": options.width} | given
     model = build(options.model, clip_dim=options.clip_dim, words=table, settings=settings)
     model.to(options.device)
     optimizer = build_optimizer(model, name="bert_adam", lr=1e-4, weight_decay=0.01, eps=1e-6)

@@ -108,6 +108,18 @@ def test_an_interrupted_training_ends_with_the_same_bits(tmp_path):
     ]
 
 
+def test_an_interrupted_training_draws_the_same_offsets(tmp_path):
+    data = make_data(tmp_path, resample="stride_pick", max_clips=5, offset="random")
+    whole, _ = run(tmp_path / "whole", data)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "cut", data, stop_after=3)
+    resumed, _ = run(tmp_path / "cut", data)
+    fixed, _ = run(tmp_path / "fixed", make_data(tmp_path, resample="stride_pick", max_clips=5))
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[name]), name
+    assert not torch.equal(whole.out.weight, fixed.out.weight)
+
+
 def test_the_best_epoch_is_kept_and_patience_ends(tmp_path):
     data = make_data(tmp_path)
     model, state = run(tmp_path, data, epochs=40, patience=3)
@@ -140,6 +152,43 @@ def test_batches_cover_every_query_once_padded_to_their_longest(tmp_path):
     assert sorted(seen) == sorted(data._moments[:, 0].tolist())
 
 
+def test_random_offsets_are_drawn_in_training_and_only_there(tmp_path):
+    sampled = {"resample": "stride_pick", "max_clips": 5}
+    fixed, data = make_data(tmp_path, **sampled), make_data(tmp_path, offset="random", **sampled)
+    for (_, first), (_, second) in zip(
+        fixed.batches_in_order(5), data.batches_in_order(5), strict=True
+    ):
+        assert torch.equal(first.video, second.video) and torch.equal(first.v_mask, second.v_mask)
+    source = data._source
+    assert source.limits.max() >= 2 and source.limits.min() == 0
+    seen = {}
+    for epoch in range(20):
+        for batch in data.batches(5, torch.Generator().manual_seed(epoch)):
+            assert batch.v_mask.any(0).all() and (batch.video[~batch.v_mask] == 0).all()
+            for row, video in enumerate(batch.video_idx.tolist()):
+                found = batch.video[row][batch.v_mask[row]].numpy()
+                first = int(source.firsts[video])
+                length, limit = int(source.lengths[video]), int(source.limits[video])
+                rows = source.rows[first : first + length].numpy()
+                stride = max(length / 5, 1)
+                picks = [np.round(np.arange(o, length - 0.5, stride)) for o in range(limit + 1)]
+                matches = [
+                    offset
+                    for offset, pick in enumerate(picks)
+                    if np.array_equal(found, rows[pick.astype(int)])
+                ]
+                assert matches, "the clips that some offset picks"
+                seen.setdefault(video, set()).update(matches)
+    assert all(len(seen[video]) == source.limits[video] + 1 for video in seen)
+
+
+def test_offsets_of_short_videos_and_blind_ones(tmp_path):
+    short = make_data(tmp_path, resample="stride_pick", max_clips=30, offset="random")
+    assert short._source is None, "there is nothing to draw"
+    blind = make_data(tmp_path, resample="stride_pick", max_clips=5, offset="random", video="zero")
+    assert all((b.video == 0).all() for b in blind.batches(5, torch.Generator()))
+
+
 def test_prediction_batches_carry_no_moments(tmp_path):
     assert all(batch.gt is None for _, batch in make_data(tmp_path).batches_in_order(5))
 
@@ -167,3 +216,7 @@ def test_unknown_input_modes_are_named(tmp_path):
         make_data(tmp_path, video="upside_down")
     with pytest.raises(UserError, match="inputs.resample.*'magic'"):
         make_data(tmp_path, resample="magic")
+    with pytest.raises(UserError, match="inputs.offset.*'last'"):
+        make_data(tmp_path, offset="last")
+    with pytest.raises(UserError, match="inputs.offset.*stride_pick, not round_mean"):
+        make_data(tmp_path, offset="random")

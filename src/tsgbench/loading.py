@@ -3,9 +3,13 @@
 Features are resampled once per video and stay resident, so that a batch is a gather: no Python
 loop over queries, clips or words. Ablations of the input (`blind`, `mismatched`, `query_shuffled`)
 happen here, the same way for every model.
+
+One rule resamples anew for every training batch: `stride_pick` with `offset: random` starts at
+another clip each time. It keeps the features as they were extracted, and is a gather as well.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -28,9 +32,9 @@ class GroundingData:
     """One split, ready to be batched.
 
     inputs: the `inputs` section of a cell's settings (tokenizer, oov, max_words, max_clips,
-    resample, resample_when, video, query). with_moments: whether batches carry the annotated
-    moments; a weakly supervised model is never given them. seed: decides which video or query
-    stands in for another in the `mismatched` and `shuffled` ablations.
+    resample, resample_when, offset, video, query). with_moments: whether batches carry the
+    annotated moments; a weakly supervised model is never given them. seed: decides which video or
+    query stands in for another in the `mismatched` and `shuffled` ablations.
     """
 
     def __init__(
@@ -49,10 +53,11 @@ class GroundingData:
         names = sorted(set(queries.video_ids))
         place = {name: index for index, name in enumerate(names)}
         own = np.array([place[name] for name in queries.video_ids])
-        clips, counts = _resampled(store, names, inputs)
-        seen = _video_seen(own, len(names), inputs.get("video", "real"), seed)
+        packed, ends, _ = store.read_all(names)
         if inputs.get("video", "real") == "zero":
-            clips = np.zeros_like(clips)
+            packed = np.zeros_like(packed)
+        clips, counts = _resampled(packed, ends, inputs)
+        seen = _video_seen(own, len(names), inputs.get("video", "real"), seed)
         tokens, mask = encode(
             queries.sentences,
             words,
@@ -64,6 +69,7 @@ class GroundingData:
             other = _derangement(len(queries), seed)
             tokens, mask = tokens[other], mask[other]
         self.clip_dim = clips.shape[2]
+        self._source = _source_clips(packed, ends, inputs, device)
         self._clips = _resident(torch.from_numpy(clips), device)
         self._counts = torch.from_numpy(counts).to(device)
         self._seen = torch.from_numpy(seen).to(device)
@@ -74,13 +80,18 @@ class GroundingData:
         self._with_moments = with_moments
         # Lengths on the CPU: choosing how far to pad must not wait for the device
         self._lengths = torch.from_numpy(counts[seen])
+        self._seen_on_cpu = torch.from_numpy(seen)
         self._word_counts = torch.from_numpy(mask.sum(axis=1))
 
     def __len__(self) -> int:
         return len(self.queries)
 
     def batches(self, size: int, order: torch.Generator) -> Iterator[Batch]:
-        """All queries once, in an order drawn from `order`, in batches of similar length."""
+        """All queries once, in an order drawn from `order`, in batches of similar length.
+
+        Everything random about a batch is drawn from `order`: with its state saved, a training that
+        was interrupted sees the very batches of one that was not.
+        """
         shuffled = torch.randperm(len(self), generator=order)
         groups = shuffled.split(size * SORTED_BATCHES)
         chunks = [
@@ -89,36 +100,99 @@ class GroundingData:
             for chunk in group[self._lengths[group].argsort(stable=True)].split(size)
         ]
         for index in torch.randperm(len(chunks), generator=order).tolist():
-            yield self.batch(chunks[index], with_moments=self._with_moments)
+            yield self.batch(chunks[index], with_moments=self._with_moments, order=order)
 
     def batches_in_order(self, size: int) -> Iterator[tuple[np.ndarray, Batch]]:
         """Rows and batch, in the order of the queries, without moments: for prediction."""
         for rows in torch.arange(len(self)).split(size):
             yield rows.numpy(), self.batch(rows, with_moments=False)
 
-    def batch(self, rows: torch.Tensor, *, with_moments: bool) -> Batch:
-        """The given queries (CPU long tensor), padded to the longest among them."""
-        clips, words = int(self._lengths[rows].max()), int(self._word_counts[rows].max())
+    def batch(
+        self, rows: torch.Tensor, *, with_moments: bool, order: torch.Generator | None = None
+    ) -> Batch:
+        """The given queries (CPU long tensor), padded to the longest among them.
+
+        order: with `offset: random`, decides where the sampling of each video starts; without it,
+        and without that input, sampling starts at the first clip.
+        """
+        words = int(self._word_counts[rows].max())
+        if order is None or self._source is None:
+            video, v_mask = self._sampled_once(rows)
+        else:
+            video, v_mask = self._source.sample(self._seen_on_cpu[rows], order)
         rows = rows.to(self.device, non_blocking=True)
-        seen = self._seen[rows]
-        video = self._clips[seen.to(self._clips.device), :clips]
         return Batch(
             video=video.to(self.device, non_blocking=True).float(),
-            v_mask=torch.arange(clips, device=self.device) < self._counts[seen][:, None],
+            v_mask=v_mask.to(self.device, non_blocking=True),
             tokens=self._tokens[rows, :words],
             q_mask=torch.arange(words, device=self.device) < self._words[rows][:, None],
             dur=self._durations[rows],
-            video_idx=seen,
+            video_idx=self._seen[rows],
             gt=self._moments[rows] if with_moments else None,
         )
 
+    def _sampled_once(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Clips (B, T, D) of the given queries as resampled at the start, and their mask (B, T)."""
+        clips = int(self._lengths[rows].max())
+        seen = self._seen[rows.to(self.device, non_blocking=True)]
+        v_mask = torch.arange(clips, device=self.device) < self._counts[seen][:, None]
+        return self._clips[seen.to(self._clips.device), :clips], v_mask
 
-def _resampled(
-    store: FeatureStore, names: list[str], inputs: dict
-) -> tuple[np.ndarray, np.ndarray]:
-    """Every video brought to at most `max_clips`: (V, M, D) float32, padded, and (V,) counts."""
-    packed, offsets, _ = store.read_all(names)
-    lengths = np.diff(offsets)
+
+@dataclass
+class _SourceClips:
+    """Every video's clips as extracted, to be sampled anew by `stride_pick` from a drawn offset."""
+
+    rows: torch.Tensor  # (N, D), the videos one after another
+    firsts: np.ndarray  # (V,) first row of each video
+    lengths: np.ndarray  # (V,)
+    limits: np.ndarray  # (V,) largest offset
+    target: int
+
+    def sample(
+        self, videos: torch.Tensor, order: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Clips (B, T, D), zero on padding, and mask (B, T) of the given videos (CPU long)."""
+        drawn = torch.rand(len(videos), generator=order, dtype=torch.float64).numpy()
+        videos = videos.numpy()
+        offset = (drawn * (self.limits[videos] + 1)).astype(np.int64)
+        starts, stops = resample.stride_pick(self.lengths[videos], self.target, offset=offset)
+        real = (stops > starts)[:, : (stops > starts).sum(axis=1).max()]
+        index = np.where(real, starts[:, : real.shape[1]] + self.firsts[videos, None], 0)
+        device = self.rows.device
+        mask = torch.from_numpy(real).to(device)
+        clips = self.rows[torch.from_numpy(index).to(device)]
+        return clips.masked_fill(~mask[..., None], 0.0), mask
+
+
+def _source_clips(
+    packed: np.ndarray, ends: np.ndarray, inputs: dict, device: torch.device
+) -> _SourceClips | None:
+    """What `offset: random` needs; None where nothing can be drawn."""
+    mode = inputs.get("offset", "first")
+    if mode not in ("first", "random"):
+        raise UserError(f"inputs.offset: unknown mode {mode!r}; use first or random")
+    if mode == "first":
+        return None
+    if inputs["resample"] != "stride_pick":
+        raise UserError(
+            f"inputs.offset: 'random' needs resample stride_pick, not {inputs['resample']};"
+            " use first"
+        )
+    lengths = np.diff(ends)
+    limits = resample.stride_offset_limit(lengths, inputs["max_clips"])
+    if not limits.any():  # no video is long enough: sampling once is the same and takes less memory
+        return None
+    rows = _resident(torch.from_numpy(packed), device)
+    return _SourceClips(rows, ends[:-1], lengths, limits, inputs["max_clips"])
+
+
+def _resampled(packed: np.ndarray, ends: np.ndarray, inputs: dict) -> tuple[np.ndarray, np.ndarray]:
+    """Every video brought to at most `max_clips`: (V, M, D) float32, padded, and (V,) counts.
+
+    packed: (N, D), the videos one after another; video i has rows `ends[i]:ends[i + 1]`.
+    """
+    lengths = np.diff(ends)
     method, target = inputs["resample"], inputs["max_clips"]
     if method == "round_mean":
         starts, stops = resample.round_mean(lengths, target, when=inputs["resample_when"])
@@ -132,7 +206,7 @@ def _resampled(
             " stride_pick"
         )
     counts = (stops > starts).sum(axis=1)
-    first = offsets[:-1, None]
+    first = ends[:-1, None]
     real = stops > starts
     clips = resample.segment_mean(
         packed, np.where(real, starts + first, 0), np.where(real, stops + first, 0)

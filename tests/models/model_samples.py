@@ -25,6 +25,16 @@ SMALL = {
         "char_dim": 6,
         "conv_layers": 2,
     },
+    "cma": {
+        "width": 16,
+        "heads": 2,
+        "ffn_width": 16,
+        "phrase_width": 8,
+        "dropout": 0.0,
+        "input_dropout": 0.0,
+        "max_clips": 40,
+        "max_words": 40,
+    },
 }
 # Models whose answer to a query is a draw, so that it depends on its place in the batch.
 DRAWING = {"random", "prior"}

@@ -27,6 +27,7 @@ EVERY = every_ablation()
 # Random or leaky on purpose: tests/models/test_seqpan.py shows that they are.
 RANDOM_AT_TEST = {("seqpan", "gumbel_at_test")}
 LEAKS = {("seqpan", "unmasked")}
+WITHOUT_CLIPS = {"location", "phrases"}  # outputs per query, or per query and word
 STEADY = [pair for pair in EVERY if pair not in RANDOM_AT_TEST]
 TRAINABLE = [pair for pair in EVERY if CATALOGUE[pair[0]]["settings"].get("train")]
 # The rest of the ablations learn by the same code.
@@ -43,7 +44,9 @@ def answer(model, batch, k=3):
 
 
 def real_clips(name, value, batch):
-    """An output per clip, on real clips only; None for one that is not per clip and word."""
+    """An output on real clips only, its words cut to the batch's; one without clips as it is."""
+    if name in WITHOUT_CLIPS:
+        return value[..., : batch.q_mask.shape[1]]
     if name == "attention":
         value = value[:, : batch.v_mask.shape[1], : batch.q_mask.shape[1]]
     return value[:, : batch.v_mask.shape[1]][batch.v_mask]

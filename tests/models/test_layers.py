@@ -1,5 +1,7 @@
 """Shared blocks: the fast forms compute what the plain ones do."""
 
+import math
+
 import pytest
 import torch
 from model_samples import word_table
@@ -7,12 +9,16 @@ from torch import nn
 
 from tsgbench.errors import UserError
 from tsgbench.models.layers import (
+    BidirectionalGRU,
+    BidirectionalLSTM,
     DepthwiseConv,
     Dropout,
     MultiHeadAttention,
+    SinusoidalPositions,
     WordVectors,
     check_choice,
     masked_softmax,
+    reverse_within_length,
 )
 
 
@@ -83,3 +89,48 @@ def test_attention_is_softmax_attention_per_head():
 def test_wrong_choice_names_the_setting():
     with pytest.raises(UserError, match=r"seqpan.yaml: match: 'ful' is not one of"):
         check_choice("seqpan", "match", "ful", ("full", "none"))
+
+
+def lengths_and_mask():
+    lengths = torch.tensor([3, 5, 1])
+    return lengths, torch.arange(5) < lengths[:, None]
+
+
+def test_reversal_stays_within_the_length():
+    _, mask = lengths_and_mask()
+    x = torch.arange(15.0).view(3, 5, 1)
+    found = reverse_within_length(x, mask)[..., 0]
+    assert found.tolist() == [[2, 1, 0, 3, 4], [9, 8, 7, 6, 5], [10, 11, 12, 13, 14]]
+    assert torch.equal(reverse_within_length(found[..., None], mask), x)
+
+
+@pytest.mark.parametrize(
+    ("ours", "plain"), [(BidirectionalGRU, nn.GRU), (BidirectionalLSTM, nn.LSTM)]
+)
+def test_bidirectional_recurrence_is_the_packed_one(ours, plain):
+    torch.manual_seed(0)
+    lengths, mask = lengths_and_mask()
+    ours, plain = ours(4, 3).double(), plain(4, 3, batch_first=True, bidirectional=True).double()
+    for side, suffix in ((ours.onward, ""), (ours.back, "_reverse")):
+        for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
+            getattr(plain, f"{kind}_l0{suffix}").data.copy_(getattr(side, f"{kind}_l0").data)
+    x = torch.randn(3, 5, 4, dtype=torch.float64, requires_grad=True)
+    packed = nn.utils.rnn.pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+    expected, _ = nn.utils.rnn.pad_packed_sequence(plain(packed)[0], batch_first=True)
+    found = ours(x, mask)
+    assert found.shape == (3, 5, 6) and (found[~mask] == 0).all()
+    torch.testing.assert_close(found, expected)
+    grads = [torch.autograd.grad(y.square().sum(), x)[0] for y in (found, expected)]
+    torch.testing.assert_close(*grads)
+    torch.testing.assert_close(found[:1, :3], ours(x[:1, :3], mask[:1, :3]))
+
+
+@pytest.mark.parametrize("width", [6, 7])
+@pytest.mark.parametrize("first", [0, 1])
+def test_sinusoidal_positions_are_their_formula(width, first):
+    found = SinusoidalPositions(width, first=first)(torch.zeros(1, 5, width).double())[0]
+    for place in range(5):
+        for channel in range(width):
+            angle = (place + first) / 10_000 ** (2 * (channel // 2) / width)
+            expected = math.cos(angle) if channel % 2 else math.sin(angle)
+            assert found[place, channel].item() == pytest.approx(expected, abs=1e-12)

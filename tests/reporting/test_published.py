@@ -57,6 +57,14 @@ def test_the_repositorys_seqpan_numbers():
     assert find_printed(REPOSITORY, "seqpan", "shapes") is None
 
 
+def test_the_repositorys_cma_numbers_need_a_choice_of_system():
+    with pytest.raises(UserError, match=r"Ours in table1, Ours\+ in table1"):
+        find_printed(REPOSITORY, "cma", "charades_sta")
+    simple = find_printed(REPOSITORY, "cma", "charades_sta", method="Ours")
+    full = find_printed(REPOSITORY, "cma", "activitynet_captions", method="Ours+")
+    assert (simple.values["R@1,IoU=0.5"], full.values["R@1,IoU=0.5"]) == (57.56, 41.93)
+
+
 @pytest.mark.parametrize("path", sorted(REPOSITORY.glob("*.yaml")), ids=lambda path: path.stem)
 def test_printed_numbers_are_plausible(path):
     """Recall falls as the IoU rises, and no doubtful mark names a metric the row lacks."""

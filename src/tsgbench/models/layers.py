@@ -1,5 +1,6 @@
 """Blocks that at least two of the papers share."""
 
+import math
 from collections.abc import Collection
 
 import torch
@@ -129,3 +130,66 @@ class Positions(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.table[: x.shape[1]]
+
+
+class SinusoidalPositions(nn.Module):
+    """Adds sines and cosines of each place (Vaswani et al., 2017): (B, S, D) -> (B, S, D).
+
+    Place p, from `first`, has sin(p / 10000^(2i / D)) in channel 2i and the cosine in 2i + 1. Any
+    length, no parameters.
+    """
+
+    def __init__(self, width: int, *, first: int = 0):
+        super().__init__()
+        self.first = first
+        pair = torch.arange((width + 1) // 2, dtype=torch.float64)
+        rates = torch.exp(-math.log(10_000.0) * 2 * pair / width)
+        self.register_buffer("rates", rates.repeat_interleave(2)[:width], persistent=False)
+        # A cosine is a sine a quarter of a turn later.
+        turns = math.pi / 2 * (torch.arange(width, dtype=torch.float64) % 2)
+        self.register_buffer("turns", turns, persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        last = self.first + x.shape[1]
+        places = torch.arange(self.first, last, device=x.device, dtype=self.rates.dtype)
+        return x + torch.sin(places[:, None] * self.rates + self.turns).to(x.dtype)
+
+
+def reverse_within_length(x: Tensor, mask: Tensor) -> Tensor:
+    """Each row's real positions in reverse order, padding where it was: (B, S, D) -> (B, S, D)."""
+    place = torch.arange(x.shape[1], device=x.device)
+    mirrored = mask.sum(dim=1, keepdim=True) - 1 - place  # negative on padding
+    index = torch.where(mirrored >= 0, mirrored, place)
+    return x.gather(1, index[..., None].expand_as(x))
+
+
+class _Bidirectional(nn.Module):
+    """Two recurrences, the second from the last real position back: (B, S, D) -> (B, S, 2H).
+
+    mask: (B, S), True on the real positions, which come first. Padding comes out as zero. What
+    packed sequences compute, without their slow backward pass.
+    """
+
+    cell: type[nn.RNNBase]
+
+    def __init__(self, inputs: int, hidden: int):
+        super().__init__()
+        self.onward = self.cell(inputs, hidden, batch_first=True)
+        self.back = self.cell(inputs, hidden, batch_first=True)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        onward = self.onward(x)[0]
+        back = reverse_within_length(self.back(reverse_within_length(x, mask))[0], mask)
+        return torch.cat([onward, back], dim=-1) * mask[..., None]
+
+
+class BidirectionalGRU(_Bidirectional):
+    """Gated recurrent units in both directions; see `_Bidirectional`."""
+
+    cell = nn.GRU
+
+
+class BidirectionalLSTM(_Bidirectional):
+    """Long short-term memory in both directions; see `_Bidirectional`."""
+
+    cell = nn.LSTM
