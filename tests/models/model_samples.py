@@ -35,6 +35,15 @@ SMALL = {
         "max_clips": 40,
         "max_words": 40,
     },
+    "fian": {
+        "width": 16,
+        "heads": 2,
+        "dropout": 0.0,
+        "ffn_scale": 2,
+        "max_clips": 20,
+        "max_words": 12,
+        "windows": [2, 4, 6, 9],
+    },
 }
 # Models whose answer to a query is a draw, so that it depends on its place in the batch.
 DRAWING = {"random", "prior"}

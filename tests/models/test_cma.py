@@ -87,7 +87,7 @@ def test_query_encoder_is_pytorchs_packed_lstm():
     plain = nn.LSTM(encoder.vectors.dim, width // 2, 2, batch_first=True, bidirectional=True)
     plain = plain.double()
     for place, layer in enumerate(encoder.layers):
-        for side, suffix in ((layer.onward, ""), (layer.back, "_reverse")):
+        for side, suffix in ((layer.ahead, ""), (layer.back, "_reverse")):
             for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
                 value = getattr(side, f"{kind}_l0").data
                 getattr(plain, f"{kind}_l{place}{suffix}").data.copy_(value)

@@ -28,6 +28,9 @@ EVERY = every_ablation()
 RANDOM_AT_TEST = {("seqpan", "gumbel_at_test")}
 LEAKS = {("seqpan", "unmasked")}
 WITHOUT_CLIPS = {"location", "phrases"}  # outputs per query, or per query and word
+# What learning eight samples reaches where the default, an IoU of 0.7, is out of reach: this head
+# knows only whether an anchor's IoU exceeds 0.5, and does not move its ends.
+LEARNED_IOU = {("fian", "head_tgn"): 0.5}
 STEADY = [pair for pair in EVERY if pair not in RANDOM_AT_TEST]
 TRAINABLE = [pair for pair in EVERY if CATALOGUE[pair[0]]["settings"].get("train")]
 # The rest of the ablations learn by the same code.
@@ -44,7 +47,12 @@ def answer(model, batch, k=3):
 
 
 def real_clips(name, value, batch):
-    """An output on real clips only, its words cut to the batch's; one without clips as it is."""
+    """An output per clip, on real clips only, its words cut to the batch's.
+
+    One over a fixed list of candidates is compared whole, one per query as far as it has words.
+    """
+    if name.startswith("candidate_"):
+        return value
     if name in WITHOUT_CLIPS:
         return value[..., : batch.q_mask.shape[1]]
     if name == "attention":
@@ -58,6 +66,7 @@ def test_settings_are_the_constructor_keywords_with_their_defaults(model):
     keywords = dict(type(built).__init__.__kwdefaults__)
     if model == "whole_video":
         keywords.pop("seed")  # it draws nothing
+    keywords = {k: list(v) if isinstance(v, tuple) else v for k, v in keywords.items()}
     assert CATALOGUE[model]["settings"]["model"] == keywords
 
 
@@ -112,6 +121,12 @@ def test_decode_is_ranked_valid_and_inside_the_video(model, ablation):
 
 @pytest.mark.parametrize(("model", "ablation"), [p for p in STEADY if p not in LEAKS])
 def test_padding_and_neighbours_change_nothing(model, ablation):
+    """Up to the greatest lengths a model is built for.
+
+    FIAN has a weight for every place of a query, and so is specified as an exception: it need not
+    hold beyond its fixed number of words. There FIAN refuses (test_fian.py), and up to there the
+    padded places add nothing: it is held to the same.
+    """
     batch = make_batch()
     outputs, found = answer(make_model(model, ablation), batch)
     wide_outputs, wide_found = answer(make_model(model, ablation), pad(batch, clips=5, words=3))
@@ -189,7 +204,9 @@ def test_built_twice_answers_the_same_and_state_round_trips(model, ablation):
 @pytest.mark.parametrize(("model", "ablation"), TRAINABLE)
 def test_gradients_reach_every_parameter(model, ablation):
     built = make_model(model, ablation).train()
-    batch = make_batch(size=6)
+    # A candidate window is only in a video as long as itself
+    widest = max(settings_of(model, ablation).get("windows", [0]))
+    batch = make_batch(size=6, clips=max(9, widest))
     losses = built.loss(built(batch), batch)
     assert all(loss.ndim == 0 and loss.isfinite() for loss in losses.values())
     sum(losses.values()).backward()
@@ -228,7 +245,7 @@ def test_eight_samples_are_learned(model, ablation):
         optimizer.step()
     _, found = answer(built.eval(), batch, 1)
     overlaps = moments.iou(found[:, 0, :2].numpy(), batch.gt.numpy())
-    assert (overlaps >= 0.7).all(), overlaps
+    assert (overlaps >= LEARNED_IOU.get((model, ablation), 0.7)).all(), overlaps
 
 
 def batch_of_whole_clips():

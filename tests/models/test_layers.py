@@ -111,7 +111,7 @@ def test_bidirectional_recurrence_is_the_packed_one(ours, plain):
     torch.manual_seed(0)
     lengths, mask = lengths_and_mask()
     ours, plain = ours(4, 3).double(), plain(4, 3, batch_first=True, bidirectional=True).double()
-    for side, suffix in ((ours.onward, ""), (ours.back, "_reverse")):
+    for side, suffix in ((ours.ahead, ""), (ours.back, "_reverse")):
         for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
             getattr(plain, f"{kind}_l0{suffix}").data.copy_(getattr(side, f"{kind}_l0").data)
     x = torch.randn(3, 5, 4, dtype=torch.float64, requires_grad=True)

@@ -13,7 +13,9 @@ from tsgbench.models.targets import (
     INSIDE,
     OUTSIDE,
     boundary_targets,
+    clip_spans,
     foreground_labels,
+    inclusive_iou,
     index_labels,
     region_labels,
     span_moments,
@@ -133,3 +135,20 @@ def test_top_spans_are_the_brute_force_best():
         assert scores[row, len(pairs) :].isnan().all()
     found = span_moments(spans, scores, torch.tensor([7.0, 4.0, 1.0]), mask.sum(1))
     assert torch.equal(found.isnan().all(-1), scores.isnan())
+
+
+def test_inclusive_iou_counts_whole_clips():
+    candidates = torch.tensor([[0, 3], [2, 5], [4, 4], [6, 9], [2.5, 3.5]])
+    found = inclusive_iou(candidates, torch.tensor([[2, 5], [4, 4]]))
+    assert found[0].tolist() == pytest.approx([2 / 6, 1, 1 / 4, 0, 2 / 4])
+    assert found[1].tolist() == pytest.approx([0, 1 / 4, 1, 0, 0.5 / 2.5])
+    for row, (first, last) in enumerate(((2, 5), (4, 4))):
+        for place, (start, end) in enumerate(candidates[:4].long().tolist()):
+            one, other = set(range(start, end + 1)), set(range(first, last + 1))
+            assert found[row, place] == pytest.approx(len(one & other) / len(one | other))
+
+
+def test_regressed_spans_are_brought_into_the_video():
+    spans = torch.tensor([[[-2.0, 3.5], [1.5, 9.0], [3.0, 2.0], [7.0, 8.0]]])
+    expected = [[0, 3.5], [1.5, 4], [2.5, 2.5], [4, 4]]
+    assert clip_spans(spans, torch.tensor([5]))[0].tolist() == expected

@@ -157,39 +157,50 @@ class SinusoidalPositions(nn.Module):
 
 def reverse_within_length(x: Tensor, mask: Tensor) -> Tensor:
     """Each row's real positions in reverse order, padding where it was: (B, S, D) -> (B, S, D)."""
-    place = torch.arange(x.shape[1], device=x.device)
-    mirrored = mask.sum(dim=1, keepdim=True) - 1 - place  # negative on padding
-    index = torch.where(mirrored >= 0, mirrored, place)
-    return x.gather(1, index[..., None].expand_as(x))
+    rows, length = mask.shape
+    place = torch.arange(length, device=x.device)
+    index = torch.where(mask, mask.sum(dim=1, keepdim=True) - 1 - place, place)  # (B, S)
+    index = index + length * torch.arange(rows, device=x.device)[:, None]
+    # Whole rows are copied, three times as fast on a CPU as gathering every element.
+    return x.flatten(0, 1).index_select(0, index.flatten()).unflatten(0, (rows, length))
 
 
-class _Bidirectional(nn.Module):
-    """Two recurrences, the second from the last real position back: (B, S, D) -> (B, S, 2H).
+class Bidirectional(nn.Module):
+    """One recurrent layer in both directions over padded sequences: (B, S, D) -> (B, S, 2H).
 
-    mask: (B, S), True on the real positions, which come first. Padding comes out as zero. What
-    packed sequences compute, without their slow backward pass.
+    mask: (B, S), True on the real positions, which come first. Padding comes out as zero, and the
+    backward direction starts at the last real position: each sequence is reversed within its
+    length. Packing computes the same, but its backward pass is several times slower on a CPU.
     """
 
     cell: type[nn.RNNBase]
 
-    def __init__(self, inputs: int, hidden: int):
+    def __init__(self, inputs: int, width: int):
         super().__init__()
-        self.onward = self.cell(inputs, hidden, batch_first=True)
-        self.back = self.cell(inputs, hidden, batch_first=True)
+        self.ahead = self.cell(inputs, width, batch_first=True)
+        self.back = self.cell(inputs, width, batch_first=True)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        onward = self.onward(x)[0]
-        back = reverse_within_length(self.back(reverse_within_length(x, mask))[0], mask)
-        return torch.cat([onward, back], dim=-1) * mask[..., None]
+        if x.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
+            # The CPU has no recurrence in half precision.
+            with torch.autocast("cpu", enabled=False):
+                return self.run(precise(x), mask)
+        return self.run(x, mask)
+
+    def run(self, x: Tensor, mask: Tensor) -> Tensor:
+        ahead, _ = self.ahead(x)
+        back, _ = self.back(reverse_within_length(x, mask))
+        both = torch.cat([ahead, reverse_within_length(back, mask)], dim=-1)
+        return both * mask[..., None]
 
 
-class BidirectionalGRU(_Bidirectional):
-    """Gated recurrent units in both directions; see `_Bidirectional`."""
+class BidirectionalGRU(Bidirectional):
+    """Gated recurrent units in both directions; see `Bidirectional`."""
 
     cell = nn.GRU
 
 
-class BidirectionalLSTM(_Bidirectional):
-    """Long short-term memory in both directions; see `_Bidirectional`."""
+class BidirectionalLSTM(Bidirectional):
+    """Long short-term memory in both directions; see `Bidirectional`."""
 
     cell = nn.LSTM

@@ -100,3 +100,26 @@ def span_moments(spans: Tensor, scores: Tensor, dur: Tensor, counts: Tensor) -> 
     seconds = seconds.minimum(dur[:, None, None])
     moments = torch.cat([seconds, scores.to(seconds.dtype)[..., None]], dim=-1)
     return moments.masked_fill(scores.isnan()[..., None], torch.nan)
+
+
+def inclusive_iou(candidates: Tensor, span: Tensor) -> Tensor:
+    """IoU of spans whose ends are both inside, hence the + 1 (CMIN, IA-Net, FIAN).
+
+    candidates: (J, 2), of whole or half clips; span: (B, 2) clips. Returns (B, J).
+    """
+    start, end = candidates.unbind(-1)
+    first, last = span[:, :1], span[:, 1:]
+    overlap = torch.minimum(end, last) - torch.maximum(start, first) + 1
+    hull = torch.maximum(end, last) - torch.minimum(start, first) + 1
+    return overlap.clamp(min=0) / hull
+
+
+def clip_spans(spans: Tensor, counts: Tensor) -> Tensor:
+    """Regressed spans (B, K, 2) brought into the video: [0, counts - 1], in clips.
+
+    Where the end comes before the start, both become their mean (IA-Net's public code).
+    """
+    last = (counts[:, None, None] - 1).to(spans.dtype)
+    spans = spans.clamp(min=0).minimum(last)
+    is_inverted = spans[..., :1] > spans[..., 1:]
+    return torch.where(is_inverted, spans.mean(dim=-1, keepdim=True), spans)
