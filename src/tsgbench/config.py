@@ -16,6 +16,8 @@ from jsonschema import Draft202012Validator
 
 from tsgbench.errors import UserError
 
+# libyaml's parser where PyYAML was built with it: ten times as fast, and every command reads these
+SAFE_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 MIRROR_VARIABLE = "TSGBENCH_MIRROR"
 STUDY_VARIABLE = "TSGBENCH_STUDY"
 DEFAULT_STUDY = "config/demo.yaml"
@@ -33,7 +35,7 @@ def merge(base: dict, difference: dict) -> dict:
 def read_yaml(path: str | Path) -> dict:
     """Read a YAML mapping; `UserError` names the file and the line at fault."""
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        content = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=SAFE_LOADER)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except yaml.YAMLError as error:
