@@ -1,6 +1,7 @@
 """The plan: what it contains, what its identities depend on, and what it refuses."""
 
 import copy
+import dataclasses
 import os
 from pathlib import Path
 
@@ -90,6 +91,33 @@ def test_presets_apply(config):
     paper = merge(config, {"overrides": {"seqpan": {"preset": "paper"}}})
     settings = Study(paper).cell_settings("seqpan", "shapes", "full", 0)["model_settings"]
     assert settings["char"] is False and settings["st_mode"] == "st_hard"
+
+
+def test_defaults_hold_unless_a_preset_is_chosen(config):
+    entry = Catalogue.load().models["ia_net"]
+    found = Study(config).cell_settings("ia_net", "charades_sta", "full", 0)["model_settings"]
+    assert found == entry["settings"]["model"] != found | entry["presets"]["official"]["model"]
+
+
+def test_presets_differ_by_data_set(config):
+    catalogue = Catalogue.load()
+    entry = merge(
+        catalogue.models["ia_net"],
+        {
+            "datasets": {"shapes": {"model": {"alpha": 1}}},
+            "presets": {"official": {"datasets": {"shapes": {"model": {"alpha": 2}}}}},
+        },
+    )
+    catalogue = dataclasses.replace(catalogue, models=catalogue.models | {"ia_net": entry})
+    for override, alpha in (
+        ({}, 1),
+        ({"preset": "official"}, 2),
+        ({"preset": "official", "model": {"alpha": 3}}, 3),
+    ):
+        study = Study(merge(config, {"overrides": {"ia_net": override}}), catalogue)
+        assert (
+            study.cell_settings("ia_net", "shapes", "full", 0)["model_settings"]["alpha"] == alpha
+        )
 
 
 def test_render_settings_in_the_catalogue_are_the_renderers_own():

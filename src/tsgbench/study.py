@@ -147,14 +147,17 @@ class Study:
     def cell_settings(self, model: str, dataset: str, ablation: str, seed: int) -> dict:
         """Everything that decides one cell's training, and nothing else.
 
-        Later sources win: the model's defaults, its preset, its settings for the data set, the
-        study's overrides, the ablation's difference.
+        Later sources win: the model's defaults, the preset that the study chose, the model's
+        settings for the data set, the preset's for the data set, the study's overrides, the
+        ablation's difference.
         """
         entry = self.catalogue.models[model]
         override = self.config.get("overrides", {}).get(model, {})
+        preset = entry.get("presets", {}).get(override.get("preset"), {})
         layers = [
-            entry.get("presets", {}).get(override.get("preset", "official"), {}),
+            {key: value for key, value in preset.items() if key != "datasets"},
             entry.get("datasets", {}).get(dataset, {}),
+            preset.get("datasets", {}).get(dataset, {}),
             {key: value for key, value in override.items() if key != "preset"},
             entry["ablations"][ablation],
         ]

@@ -44,6 +44,13 @@ SMALL = {
         "max_words": 12,
         "windows": [2, 4, 6, 9],
     },
+    "ia_net": {
+        "width": 16,
+        "dropout": 0.0,
+        "reduce": 8,
+        "widths": [1, 3, 4, 5, 6],
+        "alpha": 0.1,  # few steps must teach the offsets too
+    },
 }
 # Models whose answer to a query is a draw, so that it depends on its place in the batch.
 DRAWING = {"random", "prior"}

@@ -24,9 +24,9 @@ from tsgbench.models import build
 from tsgbench.optim import build_optimizer
 
 EVERY = every_ablation()
-# Random or leaky on purpose: tests/models/test_seqpan.py shows that they are.
+# Random or leaky on purpose: the models' own tests show that they are.
 RANDOM_AT_TEST = {("seqpan", "gumbel_at_test")}
-LEAKS = {("seqpan", "unmasked")}
+LEAKS = {("seqpan", "unmasked"), ("ia_net", "unmasked")}
 WITHOUT_CLIPS = {"location", "phrases"}  # outputs per query, or per query and word
 # What learning eight samples reaches where the default, an IoU of 0.7, is out of reach: this head
 # knows only whether an anchor's IoU exceeds 0.5, and does not move its ends.
@@ -47,17 +47,20 @@ def answer(model, batch, k=3):
 
 
 def real_clips(name, value, batch):
-    """An output per clip, on real clips only, its words cut to the batch's.
+    """An output per clip, on real clips only; one per query or over fixed candidates as it is.
 
-    One over a fixed list of candidates is compared whole, one per query as far as it has words.
+    Attention maps, `attention*` or, where there are several, `attention*_clips_over_words`: those
+    of real clips or words, without learned slots.
     """
     if name.startswith("candidate_"):
         return value
     if name in WITHOUT_CLIPS:
         return value[..., : batch.q_mask.shape[1]]
-    if name == "attention":
-        value = value[:, : batch.v_mask.shape[1], : batch.q_mask.shape[1]]
-    return value[:, : batch.v_mask.shape[1]][batch.v_mask]
+    if name.startswith("attention"):
+        keys = batch.v_mask if name.endswith("over_clips") else batch.q_mask
+        value = value[:, :, : keys.shape[1]]
+    mask = batch.q_mask if "_words_over_" in name else batch.v_mask
+    return value[:, : mask.shape[1]][mask]
 
 
 @pytest.mark.parametrize("model", CATALOGUE)

@@ -19,7 +19,7 @@ from tsgbench.models.fian import (
     GuidedAttention,
     SelfAttention,
 )
-from tsgbench.models.targets import inclusive_iou, index_labels
+from tsgbench.models.targets import index_iou, index_labels
 from tsgbench.text import WordTable
 
 # Features of a clip and parameters in millions, with feed-forward layers of 2048 and of 512 units
@@ -460,7 +460,7 @@ def test_moment_that_is_a_candidate_has_no_boundary_loss():
     place = int((model.head.candidates == torch.tensor([3.0, 8.0])).all(1).nonzero())
     batch = aligned_batch(model, place)
     span = index_labels(batch.gt, batch.dur, batch.v_mask.sum(1))
-    overlap = inclusive_iou(model.head.candidates, span)
+    overlap = index_iou(model.head.candidates, span[:, None])
     assert overlap[0, place] == 1 and (overlap[0].argmax() == place)
     outputs = model(batch)
     outputs["candidate_offset"] = torch.zeros_like(outputs["candidate_offset"])
@@ -484,7 +484,7 @@ def test_twice_as_many_negatives_weigh_the_same():
     before = model.loss(outputs, batch)
     span = index_labels(batch.gt, batch.dur, batch.v_mask.sum(1))
     legal = model.legal(batch.v_mask)
-    overlap = inclusive_iou(model.head.candidates, span)
+    overlap = index_iou(model.head.candidates, span[:, None])
     again = ((overlap <= model.tau) & legal)[0]
     assert 0 < again.sum() < legal.sum()
     model.head.candidates = torch.cat([model.head.candidates, model.head.candidates[again]])

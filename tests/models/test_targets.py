@@ -15,7 +15,7 @@ from tsgbench.models.targets import (
     boundary_targets,
     clip_spans,
     foreground_labels,
-    inclusive_iou,
+    index_iou,
     index_labels,
     region_labels,
     span_moments,
@@ -139,7 +139,7 @@ def test_top_spans_are_the_brute_force_best():
 
 def test_inclusive_iou_counts_whole_clips():
     candidates = torch.tensor([[0, 3], [2, 5], [4, 4], [6, 9], [2.5, 3.5]])
-    found = inclusive_iou(candidates, torch.tensor([[2, 5], [4, 4]]))
+    found = index_iou(candidates, torch.tensor([[2, 5], [4, 4]])[:, None])
     assert found[0].tolist() == pytest.approx([2 / 6, 1, 1 / 4, 0, 2 / 4])
     assert found[1].tolist() == pytest.approx([0, 1 / 4, 1, 0, 0.5 / 2.5])
     for row, (first, last) in enumerate(((2, 5), (4, 4))):

@@ -40,7 +40,7 @@ from tsgbench.models.layers import (
     masked_softmax,
     precise,
 )
-from tsgbench.models.targets import clip_spans, inclusive_iou, index_labels, span_moments
+from tsgbench.models.targets import clip_spans, index_iou, index_labels, span_moments
 from tsgbench.text import WordTable
 
 CHOICES = {
@@ -203,7 +203,7 @@ class FIAN(Grounder):
         logits = precise(outputs["candidate_score"])
         candidates = self.head.candidates.to(logits.dtype)
         labels, parts, positive = self.label(
-            inclusive_iou(candidates, span.to(logits.dtype)), self.legal(batch.v_mask)
+            index_iou(candidates, span[:, None].to(logits.dtype)), self.legal(batch.v_mask)
         )
         entropy = F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
         losses = {"align": sum(masked_mean(entropy, part) for part in parts)}

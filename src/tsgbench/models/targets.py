@@ -33,6 +33,33 @@ def index_labels(gt: Tensor, dur: Tensor, counts: Tensor) -> Tensor:
     return torch.cat([near_start.gather(1, best), near_end.gather(1, best)], dim=1)
 
 
+def floor_labels(gt: Tensor, dur: Tensor, counts: Tensor) -> Tensor:
+    """The clips in which the moment's ends fall: (B, 2) long (CMIN lineage, public code).
+
+    The last clip counts whole, however little of it the moment covers. Arguments as above.
+    """
+    place = (gt.double() / dur.double()[:, None] * counts[:, None]).floor().long()
+    end = place[:, 1].minimum(counts - 1)
+    return torch.stack([place[:, 0].minimum(end), end], dim=1)
+
+
+def centred_anchors(clips: int, widths: Tensor) -> Tensor:
+    """Candidates of each width around every clip: (T, A, 2) first and last index, inclusive.
+
+    widths: (A,) in clips, not necessarily whole; an anchor may reach beyond the video.
+    """
+    centre = torch.arange(clips, device=widths.device, dtype=widths.dtype)[:, None]
+    reach = (widths - 1) / 2
+    return torch.stack([centre - reach, centre + reach], dim=-1)
+
+
+def index_iou(a: Tensor, b: Tensor) -> Tensor:
+    """IoU of spans of inclusive indices, (..., 2) each (`idx1` of the CMIN lineage)."""
+    start, end = torch.minimum(a, b)[..., 0], torch.maximum(a, b)[..., 1]
+    overlap = torch.minimum(a, b)[..., 1] - torch.maximum(a, b)[..., 0] + 1
+    return overlap.clamp(min=0) / (end - start + 1)
+
+
 def boundary_targets(index: Tensor, counts: Tensor, clips: int, *, soft: bool) -> Tensor:
     """Target distribution of one boundary over the clips.
 
@@ -100,18 +127,6 @@ def span_moments(spans: Tensor, scores: Tensor, dur: Tensor, counts: Tensor) -> 
     seconds = seconds.minimum(dur[:, None, None])
     moments = torch.cat([seconds, scores.to(seconds.dtype)[..., None]], dim=-1)
     return moments.masked_fill(scores.isnan()[..., None], torch.nan)
-
-
-def inclusive_iou(candidates: Tensor, span: Tensor) -> Tensor:
-    """IoU of spans whose ends are both inside, hence the + 1 (CMIN, IA-Net, FIAN).
-
-    candidates: (J, 2), of whole or half clips; span: (B, 2) clips. Returns (B, J).
-    """
-    start, end = candidates.unbind(-1)
-    first, last = span[:, :1], span[:, 1:]
-    overlap = torch.minimum(end, last) - torch.maximum(start, first) + 1
-    hull = torch.maximum(end, last) - torch.minimum(start, first) + 1
-    return overlap.clamp(min=0) / hull
 
 
 def clip_spans(spans: Tensor, counts: Tensor) -> Tensor:
