@@ -51,6 +51,15 @@ SMALL = {
         "widths": [1, 3, 4, 5, 6],
         "alpha": 0.1,  # few steps must teach the offsets too
     },
+    "fsan": {
+        "width": 16,
+        "heads": 2,
+        "expansion": 2,
+        "dropout": 0.0,
+        "layers": 2,
+        "max_clips": 40,
+        "max_words": 40,
+    },
 }
 # Models whose answer to a query is a draw, so that it depends on its place in the batch.
 DRAWING = {"random", "prior"}

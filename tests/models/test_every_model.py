@@ -33,10 +33,27 @@ WITHOUT_CLIPS = {"location", "phrases"}  # outputs per query, or per query and w
 LEARNED_IOU = {("fian", "head_tgn"): 0.5}
 STEADY = [pair for pair in EVERY if pair not in RANDOM_AT_TEST]
 TRAINABLE = [pair for pair in EVERY if CATALOGUE[pair[0]]["settings"].get("train")]
+# They never learn from moments, so that they cannot learn eight of them by heart:
+# tests/models/test_fsan.py has them fit eight sentences to eight videos instead.
+WEAK = {
+    model
+    for model, entry in CATALOGUE.items()
+    if entry["settings"]["inputs"].get("supervision") == "weak"
+}
+# Parameters without a gradient here, for a reason: fsan's printed equations normalise away what is
+# added to all clips alike; its pooled head pools nothing where the best segment is a single clip.
+SILENT = {
+    ("fsan", "literal"): {"layers.1.inner_clips.norm_ffn.bias"},
+    ("fsan", "no_grounding"): {
+        "segment_head.relevance.0.weight",
+        "segment_head.relevance.2.weight",
+    },
+}
 # The rest of the ablations learn by the same code.
 LEARNERS = [
     pytest.param(*pair, marks=() if pair[1] in ("full", "match_fb") else pytest.mark.slow)
     for pair in TRAINABLE
+    if pair[0] not in WEAK
 ]
 
 
@@ -135,7 +152,9 @@ def test_padding_and_neighbours_change_nothing(model, ablation):
     wide_outputs, wide_found = answer(make_model(model, ablation), pad(batch, clips=5, words=3))
     torch.testing.assert_close(wide_found, found, atol=1e-9, rtol=0, equal_nan=True)
     for name in outputs:
-        wide = real_clips(name, wide_outputs[name], batch)
+        # Squares of clips, and outputs per word, are longer in more than one dimension.
+        narrow = tuple(slice(None, length) for length in outputs[name].shape)
+        wide = real_clips(name, wide_outputs[name][narrow], batch)
         torch.testing.assert_close(
             wide, real_clips(name, outputs[name], batch), atol=1e-9, rtol=0, msg=name
         )
@@ -177,6 +196,8 @@ def test_forward_and_decode_never_see_the_moments(model, ablation):
         found.append(answer(built, given)[1])
     torch.testing.assert_close(found[1], found[0], equal_nan=True, atol=0, rtol=0)
     torch.testing.assert_close(found[2], found[0], equal_nan=True, atol=0, rtol=0)
+    if model in WEAK:
+        return  # learns without them: tests/models/test_fsan.py
     if CATALOGUE[model]["settings"].get("train"):
         with pytest.raises(ValueError, match="gt"):
             built.loss(built(hidden), hidden)
@@ -215,6 +236,8 @@ def test_gradients_reach_every_parameter(model, ablation):
     sum(losses.values()).backward()
     for name, parameter in built.named_parameters():
         assert parameter.grad is not None and parameter.grad.isfinite().all(), name
+        if name in SILENT.get((model, ablation), ()):
+            continue
         assert parameter.grad.abs().max() > 1e-12, name
 
 
@@ -231,6 +254,9 @@ def test_bf16_agrees_with_fp32(model, ablation):
     assert all(loss.dtype == torch.float32 and loss.isfinite() for loss in losses.values())
     for name, value in exact.items():
         value, other = real_clips(name, value, batch), real_clips(name, rough[name], batch).float()
+        real = value.isfinite()
+        assert torch.equal(other.isfinite(), real), name
+        value, other = value[real], other[real]
         error = (value - other).abs().max() / value.abs().max().clamp(min=1)
         assert error < 0.05, f"{name}: {error:.3f}"
 

@@ -19,6 +19,15 @@ def check_choice(model: str, setting: str, value: object, known: Collection) -> 
         )
 
 
+def check_length(model: str, setting: str, length: int, limit: int) -> None:
+    """`UserError` that names the setting, if a batch is longer than the model was built for."""
+    if length > limit:
+        raise UserError(
+            f"config/models/{model}.yaml: {setting}: a batch is {length} long but the model"
+            f" was built for {limit}; give inputs and model the same {setting}"
+        )
+
+
 def precise(x: Tensor) -> Tensor:
     """Half precision made single: losses and probabilities need the digits. fp64 stays."""
     return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x

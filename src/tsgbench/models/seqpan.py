@@ -28,7 +28,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tsgbench.errors import UserError
 from tsgbench.models.base import Batch, Grounder, register
 from tsgbench.models.layers import (
     DepthwiseConv,
@@ -37,6 +36,7 @@ from tsgbench.models.layers import (
     Positions,
     WordVectors,
     check_choice,
+    check_length,
     masked_softmax,
     precise,
 )
@@ -187,7 +187,8 @@ class SeqPAN(Grounder):
         half a convolution that keeps them apart, words. That halves the number of operations.
         """
         clips, words = batch.video.shape[1], batch.tokens.shape[1]
-        self._check_lengths(clips, words)
+        check_length("seqpan", "max_clips", clips, self.max_clips)
+        check_length("seqpan", "max_words", words, self.max_words)
         split = clips + self.gap
         encoded_clips = self.positions(self.clips(batch.video))
         encoded_words = self.positions(self.words(batch.tokens))
@@ -202,17 +203,6 @@ class SeqPAN(Grounder):
         """(1, S): all but the gap, which stands for the zeros beyond the end of an array."""
         place = torch.arange(x.shape[1], device=x.device)
         return ((place < split - self.gap) | (place >= split))[None]
-
-    def _check_lengths(self, clips: int, words: int) -> None:
-        for name, length, limit in (
-            ("max_clips", clips, self.max_clips),
-            ("max_words", words, self.max_words),
-        ):
-            if length > limit:
-                raise UserError(
-                    f"config/models/seqpan.yaml: {name}: a batch is {length} long but the model"
-                    f" was built for {limit}; give inputs and model the same {name}"
-                )
 
     def add_labels(self, fused: Tensor, outputs: dict[str, Tensor]) -> Tensor:
         """Sequence matching (sec. 3.1.4): label every clip, add the labels' embeddings.

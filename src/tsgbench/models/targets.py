@@ -108,16 +108,26 @@ def top_spans(start: Tensor, end: Tensor, k: int) -> tuple[Tensor, Tensor]:
     clips = start.shape[1]
     joint = (start[:, :, None] + end[:, None, :]).float()
     legal = torch.ones(clips, clips, dtype=torch.bool, device=start.device).triu()
-    joint = joint.masked_fill(~legal, -torch.inf).flatten(1)
-    best, place = joint.topk(min(k, joint.shape[1]), dim=1)
+    scores, spans = top_cells(joint.masked_fill(~legal, -torch.inf), k)
+    return scores.exp(), spans
+
+
+def top_cells(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The k best spans of a square of scores.
+
+    scores: (B, T, T), first clip by last clip, -inf where there is no span. Returns (B, k) scores,
+    best first, NaN where there are fewer than k spans; and (B, k, 2) long, 0 there.
+    """
+    clips = scores.shape[1]
+    best, place = scores.flatten(1).topk(min(k, clips * clips), dim=1)
     absent = best.isneginf()
     spans = torch.stack([place // clips, place % clips], dim=-1).masked_fill(absent[..., None], 0)
-    scores = best.exp().masked_fill(absent, torch.nan)
-    missing = k - scores.shape[1]
+    best = best.masked_fill(absent, torch.nan)
+    missing = k - best.shape[1]
     if missing > 0:
-        scores = torch.nn.functional.pad(scores, (0, missing), value=torch.nan)
+        best = torch.nn.functional.pad(best, (0, missing), value=torch.nan)
         spans = torch.nn.functional.pad(spans, (0, 0, 0, missing))
-    return scores, spans
+    return best, spans
 
 
 def span_moments(spans: Tensor, scores: Tensor, dur: Tensor, counts: Tensor) -> Tensor:
