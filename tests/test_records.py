@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tsgbench.errors import UserError
-from tsgbench.records import check_input, is_current, read_record, write_record
+from tsgbench.records import check_input, current_record, read_record, write_record
 
 
 @pytest.fixture
@@ -31,13 +31,13 @@ def record(tmp_path):
 def test_accepts_its_own_identity(record):
     found = check_input(record, "0123456789abcdef")
     assert found.file("data.txt").read_text() == "some numbers"
-    assert is_current(record, "0123456789abcdef")
+    assert current_record(record, "0123456789abcdef") == found
 
 
 def test_refuses_another_identity(record):
     with pytest.raises(UserError, match="made under other settings.*run snakemake"):
         check_input(record, "f" * 16)
-    assert not is_current(record, "f" * 16)
+    assert current_record(record, "f" * 16) is None
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_refuses_malformed_records(record, text):
     record.write_text(text)
     with pytest.raises(UserError, match=str(record)):
         read_record(record)
-    assert not is_current(record, "0123456789abcdef")
+    assert current_record(record, "0123456789abcdef") is None
 
 
 def test_digest_follows_the_files_not_the_circumstances(record, tmp_path):

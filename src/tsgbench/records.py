@@ -128,19 +128,20 @@ def check_input(path: str | Path, identity: str) -> Record:
     return record
 
 
-def is_current(path: Path, identity: str) -> bool:
-    """Whether `path` is the record of this very job and its files are all there, whole.
+def current_record(path: Path, identity: str) -> Record | None:
+    """The record at `path`, if it is of this very job and its files are all there, whole.
 
     Looks at sizes only, because it is asked of every result before each run of the workflow.
     """
     try:
         record = read_record(path)
     except UserError:
-        return False
-    return record.identity == identity and all(
+        return None
+    is_whole = record.identity == identity and all(
         file.exists() and file.stat().st_size == record.content["outputs"][name]["bytes"]
         for name, file in record.files().items()
     )
+    return record if is_whole else None
 
 
 def _damage(file: Path, expected: dict) -> str | None:

@@ -16,7 +16,7 @@ from tsgbench.code import code_digest
 from tsgbench.config import Catalogue, check_study, merge
 from tsgbench.errors import UserError
 from tsgbench.files import digest, read_json
-from tsgbench.records import is_current
+from tsgbench.records import current_record
 
 # Where results live: the one place that knows. Patterns in Snakemake's wildcard syntax, relative
 # to the working directory.
@@ -409,9 +409,10 @@ class Study:
 
     def is_current(self, record: str) -> bool:
         """Whether the result on disk is this very job's, made from its inputs as they are now."""
-        if not is_current(Path(record), self.identity(record)):
+        found = current_record(Path(record), self.identity(record))
+        if found is None:
             return False
-        recorded = read_json(record)["inputs"]
+        recorded = found.content["inputs"]
         for role, path in self.jobs[record].inputs.items():
             # An input that is not here (not pulled, or cleaned away) cannot contradict the result
             if Path(path).exists() and read_json(path).get("digest") != recorded[role]["digest"]:
