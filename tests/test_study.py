@@ -95,11 +95,15 @@ def test_presets_apply(config):
 
 def test_defaults_hold_unless_a_preset_is_chosen(config):
     entry = Catalogue.load().models["ia_net"]
+    config["datasets"]["charades_sta"] = {"features": "blank_i3d_w16s8", "vectors": "learned"}
+    del config["overrides"]
+    config["systems"] = [{"model": "prior", "seeds": [0]}]
     found = Study(config).cell_settings("ia_net", "charades_sta", "full", 0)["model_settings"]
     assert found == entry["settings"]["model"] != found | entry["presets"]["official"]["model"]
 
 
 def test_presets_differ_by_data_set(config):
+    del config["overrides"]["ia_net"]
     catalogue = Catalogue.load()
     entry = merge(
         catalogue.models["ia_net"],
@@ -137,9 +141,36 @@ def test_without_video_only_blind_systems_are_accepted():
     assert "seqpan/full looks at the video" in said and "'blind'" in said
 
 
+def features_read(config: dict, model: str) -> str:
+    return Study(config).cell_settings(model, "shapes", "full", 0)["inputs"]["features"]
+
+
+def test_a_study_chooses_features_for_all_models_and_others_for_one(config):
+    assert features_read(config, "seqpan") == "c3d_random_stats_w16s8_pca128"
+    assert features_read(config, "fsan") == "c3d_random_motion_w16s8"
+    study = Study(config)
+    assert len(study.targets("extract")) == 1  # both are made of the same clips
+    assert len(study.targets("reduce")) == 2
+    (table,) = (study.jobs[record].settings for record in study.targets("table"))
+    assert table["datasets"][0]["features"].endswith("change within the clip in four layers (FSAN)")
+
+
+def test_overrides_for_one_data_set_win_over_those_for_all(config):
+    other = {"datasets": {"shapes": {"inputs": {"features": "i3d_random_stats_w16s8_pca128"}}}}
+    config = merge(config, {"overrides": {"fsan": other}})
+    assert features_read(config, "fsan") == "i3d_random_stats_w16s8_pca128"
+
+
+def test_own_features_must_be_named_by_the_model(config):
+    said = refused(merge(config, {"datasets": {"shapes": {"features": "own"}}}))
+    assert "datasets.shapes.inputs.features: is missing" in said
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
+        ({"overrides": {"fsan": {"inputs": {"features": "c3d"}}}}, "not a known feature recipe"),
+        ({"overrides": {"fsan": {"datasets": {"shape": {}}}}}, "did you mean 'shapes'?"),
         ({"datasets": {"shapes": {"features": "c3d_random"}}}, "not a known feature recipe"),
         ({"datasets": {"shapes": {"vectors": "glove"}}}, "not a known source"),
         ({"datasets": {"shapes": {"render": {"colour": 1}}}}, "'colour' is not a known setting"),

@@ -21,6 +21,10 @@ SAFE_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 MIRROR_VARIABLE = "TSGBENCH_MIRROR"
 STUDY_VARIABLE = "TSGBENCH_STUDY"
 DEFAULT_STUDY = "config/demo.yaml"
+# As a study's features of a data set: every model reads those that its own entry names
+OWN_FEATURES = "own"
+# What may be set beside a model's own settings
+CHOSEN_INPUTS = {"inputs": ("features", "protocol")}
 
 
 def merge(base: dict, difference: dict) -> dict:
@@ -55,6 +59,7 @@ class Catalogue:
 
     models: dict[str, dict]
     datasets: dict[str, dict]
+    clips: dict[str, dict]
     features: dict[str, dict]
     sources: dict[str, dict]
     published: dict[str, dict]
@@ -67,10 +72,12 @@ class Catalogue:
         models = {}
         for path in sorted((config / "models").glob("*.yaml")):
             models[path.stem] = _validated(path, "model", config)
+        features = _validated(config / "features.yaml", "features", config)
         return cls(
             models=models,
             datasets=_validated(config / "datasets.yaml", "datasets", config),
-            features=_validated(config / "features.yaml", "features", config),
+            clips=features["clips"],
+            features=features["features"],
             sources=_validated(config / "sources.yaml", "sources", config),
             published={
                 path.stem: read_yaml(path) for path in sorted((root / "published").glob("*.yaml"))
@@ -112,11 +119,8 @@ def check_study(config: dict, catalogue: Catalogue, source: str) -> None:
     for dataset, chosen in config["datasets"].items():
         where = f"{source}: datasets.{dataset}"
         _known(dataset, catalogue.datasets, f"{source}: datasets", "data set")
-        _known(chosen["features"], catalogue.features, f"{where}.features", "feature recipe")
-        checkpoint = catalogue.features[chosen["features"]].get("checkpoint")
-        if checkpoint:
-            file = f"config/features.yaml: {chosen['features']}.checkpoint"
-            _known(checkpoint, catalogue.sources, file, "source")
+        if chosen["features"] != OWN_FEATURES:
+            _check_features(chosen["features"], catalogue, f"{where}.features")
         if chosen["vectors"] != "learned":
             _known(chosen["vectors"], catalogue.sources, f"{where}.vectors", "source")
         render = catalogue.datasets[dataset].get("render")
@@ -132,40 +136,36 @@ def check_study(config: dict, catalogue: Catalogue, source: str) -> None:
             _known(dataset, config["datasets"], f"{where}.datasets", "data set of this study")
     for model, override in config.get("overrides", {}).items():
         _known(model, catalogue.models, f"{source}: overrides", "model")
-        _check_override(override, catalogue.models[model], f"{source}: overrides.{model}")
-    _check_pixels(config, catalogue, source)
+        _check_override(override, catalogue, model, f"{source}: overrides.{model}", config)
 
 
-def _check_override(override: dict, model: dict, where: str) -> None:
+def _check_override(
+    override: dict, catalogue: Catalogue, model: str, where: str, config: dict
+) -> None:
+    entry = catalogue.models[model]
     for section, values in override.items():
         if section == "preset":
-            _known(values, model.get("presets", {}), f"{where}.preset", "preset")
-            continue
-        for key in values:
-            known = model["settings"].get(section, {})
-            _known(key, known, f"{where}.{section}", "setting")
+            _known(values, entry.get("presets", {}), f"{where}.preset", "preset")
+        elif section == "datasets":
+            for dataset, difference in values.items():
+                place = f"{where}.datasets.{dataset}"
+                _known(dataset, config["datasets"], place, "data set of this study")
+                _check_override(difference, catalogue, model, place, config)
+        else:
+            known = [*entry["settings"].get(section, {}), *CHOSEN_INPUTS.get(section, ())]
+            for key in values:
+                _known(key, known, f"{where}.{section}", "setting")
+            if "features" in values:
+                _check_features(values["features"], catalogue, f"{where}.{section}.features")
 
 
-def _check_pixels(config: dict, catalogue: Catalogue, source: str) -> None:
-    """Without video features only systems that never look at the video mean anything."""
-    for place, system in enumerate(config["systems"]):
-        model = catalogue.models[system["model"]]
-        if not system.get("run", True):
-            continue
-        for dataset in system.get("datasets", config["datasets"]):
-            if not config["datasets"][dataset]["features"].startswith("blank_"):
-                continue
-            for ablation in system.get("ablations", ["full"]):
-                inputs = {
-                    **model["settings"]["inputs"],
-                    **model["ablations"][ablation].get("inputs", {}),
-                }
-                if inputs.get("video", "real") != "zero":
-                    raise UserError(
-                        f"{source}: systems[{place}]: {system['model']}/{ablation} looks at the "
-                        f"video, but data set {dataset} has no video features here; use the "
-                        "ablation 'blind' or give the data set a feature recipe"
-                    )
+def _check_features(name: str, catalogue: Catalogue, where: str) -> None:
+    _known(name, catalogue.features, where, "feature recipe")
+    if clips := catalogue.features[name].get("clips"):
+        _known(clips, catalogue.clips, f"config/features.yaml: features.{name}.clips", "recipe")
+        if checkpoint := catalogue.clips[clips]["checkpoint"]:
+            file = f"config/features.yaml: clips.{clips}.checkpoint"
+            _known(checkpoint, catalogue.sources, file, "source")
 
 
 def _known(name: str, known: dict | list, where: str, kind: str) -> None:

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 
 from tsgbench.code import code_digest
-from tsgbench.config import Catalogue, check_study, merge
+from tsgbench.config import OWN_FEATURES, Catalogue, check_study, merge
 from tsgbench.errors import UserError
 from tsgbench.files import digest, read_json
 from tsgbench.records import current_record
@@ -25,7 +25,7 @@ RECORDS = {
     "download": "data/raw/{source}.json",
     "render": "data/raw/{dataset}.json",
     "annotations": "data/annotations/{dataset}/annotations.json",
-    "extract": "data/features/{dataset}/{features}.clips.json",
+    "extract": "data/features/{dataset}/{clips}.clips.json",
     "reduce": "data/features/{dataset}/{features}.json",
     "blank": "data/features/{dataset}/{features}.json",
     "vectors": "data/text/{dataset}/vectors.json",
@@ -38,7 +38,7 @@ RECORDS = {
 }
 # Files with fixed names that a phase makes beside its record.
 FILES = {
-    "extract": {"features": "data/features/{dataset}/{features}.clips.h5"},
+    "extract": {"features": "data/features/{dataset}/{clips}.clips.h5"},
     "reduce": {"features": "data/features/{dataset}/{features}.h5"},
     "blank": {"features": "data/features/{dataset}/{features}.h5"},
     "vectors": {"vectors": "data/text/{dataset}/vectors.txt"},
@@ -65,7 +65,7 @@ KEYS = {
     "download": "{source}",
     "render": "{dataset}",
     "annotations": "{dataset}",
-    "extract": "{dataset}/{features}",
+    "extract": "{dataset}/{clips}",
     "reduce": "{dataset}/{features}",
     "blank": "{dataset}/{features}",
     "vectors": "{dataset}",
@@ -81,6 +81,7 @@ BENCHMARKS = {phase: f"logs/benchmarks/{phase}/{key}.tsv" for phase, key in KEYS
 # Phases whose feature files hold no pixels are told apart by this prefix of the recipe's name.
 BLANK_PREFIX = "blank_"
 LEARNED_VECTORS = "learned"
+SECTIONS = ("inputs", "model", "train")
 ALL_METRICS = [f"R@{n},IoU={m}" for n in (1, 5) for m in (0.1, 0.3, 0.5, 0.7)] + ["mIoU"]
 
 
@@ -126,6 +127,7 @@ class Study:
         self.name = config["study"]
         self.jobs: dict[str, Job] = {}
         self._identities: dict[str, str] = {}
+        self._check_pixels(source)
         for dataset in config["datasets"]:
             self._plan_dataset(dataset)
         for cell in self.cells():
@@ -148,22 +150,30 @@ class Study:
         """Everything that decides one cell's training, and nothing else.
 
         Later sources win: the model's defaults, the preset that the study chose, the model's
-        settings for the data set, the preset's for the data set, the study's overrides, the
-        ablation's difference.
+        settings for the data set, the preset's for the data set, the study's features of the data
+        set, the study's overrides, those for the data set, the ablation's difference.
         """
         entry = self.catalogue.models[model]
         override = self.config.get("overrides", {}).get(model, {})
         preset = entry.get("presets", {}).get(override.get("preset"), {})
+        features = self.config["datasets"][dataset]["features"]
         layers = [
-            {key: value for key, value in preset.items() if key != "datasets"},
+            preset,
             entry.get("datasets", {}).get(dataset, {}),
             preset.get("datasets", {}).get(dataset, {}),
-            {key: value for key, value in override.items() if key != "preset"},
+            {} if features == OWN_FEATURES else {"inputs": {"features": features}},
+            override,
+            override.get("datasets", {}).get(dataset, {}),
             entry["ablations"][ablation],
         ]
         merged = entry["settings"]
         for layer in layers:
-            merged = merge(merged, {k: v for k, v in layer.items() if k not in ("about", "serves")})
+            merged = merge(merged, {k: v for k, v in layer.items() if k in SECTIONS})
+        if "features" not in merged["inputs"]:
+            raise UserError(
+                f"config/models/{model}.yaml: datasets.{dataset}.inputs.features: is missing, and"
+                f" study {self.name!r} says 'own'; name a recipe of config/features.yaml there"
+            )
         return {
             "model": model,
             "module": entry.get("module", model),
@@ -175,6 +185,18 @@ class Study:
             "model_settings": merged.get("model", {}),
             "train": merged.get("train", {}),
         }
+
+    def _check_pixels(self, source: str) -> None:
+        """Without video features only systems that never look at the video mean anything."""
+        for model, dataset, ablation, seed in self.cells():
+            inputs = self.cell_settings(model, dataset, ablation, seed)["inputs"]
+            is_blank = inputs["features"].startswith(BLANK_PREFIX)
+            if is_blank and inputs.get("video", "real") != "zero":
+                raise UserError(
+                    f"{source}: systems: {model}/{ablation} looks at the video, but data set"
+                    f" {dataset} has no video features here; use the ablation 'blind' or give the"
+                    " data set a feature recipe"
+                )
 
     # --- the plan --------------------------------------------------------------------------
 
@@ -204,7 +226,8 @@ class Study:
                 (f"tsgbench.datasets.{entry['reader']}",),
             )
         )
-        self._plan_features(dataset, chosen["features"], raw, annotations)
+        for features in sorted(self._chosen_inputs(dataset, "features")):
+            self._plan_features(dataset, features, raw, annotations)
         if chosen["vectors"] == LEARNED_VECTORS:
             vectors = self._add(
                 Job(
@@ -216,7 +239,7 @@ class Study:
             )
         else:
             vectors = self._plan_source(chosen["vectors"])
-        for tokenizer in sorted(self._tokenizers(dataset)):
+        for tokenizer in sorted(self._chosen_inputs(dataset, "tokenizer")):
             self._add(
                 Job(
                     "vocabulary",
@@ -236,32 +259,37 @@ class Study:
         recipe = self.catalogue.features[name]
         wildcards = {"dataset": dataset, "features": name}
         if name.startswith(BLANK_PREFIX):
-            self._add(Job("blank", wildcards, recipe, {"annotations": annotations}))
+            settings = {"timeline": recipe["timeline"]}
+            self._add(Job("blank", wildcards, settings, {"annotations": annotations}))
             return
-        # What only the reduction reads must not make anyone extract again
-        extraction = {k: v for k, v in recipe.items() if k not in ("title", "reduce")}
-        extractor = f"tsgbench.features.{recipe['extractor']}"
+        extraction = self.catalogue.clips[recipe["clips"]]
+        extractor = f"tsgbench.features.{extraction['extractor']}"
         reads = {"annotations": annotations, "videos": raw["videos"]}
-        if recipe.get("checkpoint"):
-            reads["checkpoint"] = self._plan_source(recipe["checkpoint"])
-        clips = self._add(Job("extract", wildcards, extraction, reads, (extractor,)))
+        if extraction["checkpoint"]:
+            reads["checkpoint"] = self._plan_source(extraction["checkpoint"])
+        made = {"dataset": dataset, "clips": recipe["clips"]}
+        clips = self._add(Job("extract", made, extraction, reads, (extractor,)))
         inputs = {"annotations": annotations, "clips": clips}
         settings = {
-            "reduce": recipe.get("reduce", {}),
+            "reduce": recipe["reduce"],
             "splits": self.catalogue.datasets[dataset]["splits"],
         }
         self._add(Job("reduce", wildcards, settings, inputs))
 
-    def _tokenizers(self, dataset: str) -> set[str]:
-        return {
-            self.cell_settings(model, data, ablation, seed)["inputs"]["tokenizer"]
-            for model, data, ablation, seed in self.cells()
-            if data == dataset
-        }
+    def _chosen_inputs(self, dataset: str, name: str) -> dict[str, list[str]]:
+        """The values of one input among the cells of a data set, each with its models."""
+        chosen: dict[str, list[str]] = {}
+        for model, data, ablation, seed in self.cells():
+            if data == dataset:
+                value = self.cell_settings(model, data, ablation, seed)["inputs"][name]
+                models = chosen.setdefault(value, [])
+                if model not in models:
+                    models.append(model)
+        return chosen
 
     def _plan_cell(self, model: str, dataset: str, ablation: str, seed: int) -> None:
         settings = self.cell_settings(model, dataset, ablation, seed)
-        features = self.config["datasets"][dataset]["features"]
+        features = settings["inputs"]["features"]
         text = {"dataset": dataset, "tokenizer": settings["inputs"]["tokenizer"]}
         wildcards = {"model": model, "dataset": dataset, "ablation": ablation, "seed": str(seed)}
         annotations = RECORDS["annotations"].format(dataset=dataset)
@@ -315,12 +343,12 @@ class Study:
                 "name": dataset,
                 "title": self.catalogue.datasets[dataset]["title"],
                 "published": self.catalogue.datasets[dataset].get("published"),
-                "features": self.catalogue.features[chosen["features"]]["title"],
+                "features": self._describe_features(dataset),
                 "test_split": self.catalogue.datasets[dataset]["splits"]["test"],
                 "select_split": self.catalogue.datasets[dataset]["splits"]["select"],
                 "note": self.catalogue.datasets[dataset].get("note", ""),
             }
-            for dataset, chosen in self.config["datasets"].items()
+            for dataset in self.config["datasets"]
         ]
         rows = [
             self._table_row(system, ablation)
@@ -346,7 +374,11 @@ class Study:
         label = model["title"]
         if ablation != "full":
             label += f", {model['ablations'][ablation].get('label', ablation.replace('_', ' '))}"
-        published = {"paper": model["paper"]} if "paper" in model and ablation == "full" else None
+        published = None
+        if "paper" in model and ablation == "full":
+            published = {"paper": model["paper"]}
+            if "printed_as" in model:
+                published["method"] = model["printed_as"]
         return {
             "label": label,
             "model": system["model"],
@@ -355,6 +387,19 @@ class Study:
             "datasets": list(system.get("datasets", self.config["datasets"])),
             "published": published,
         }
+
+    def _describe_features(self, dataset: str) -> str:
+        """What the cells of a data set read; with several, which models read the rarer ones."""
+        by_models = sorted(
+            self._chosen_inputs(dataset, "features").items(), key=lambda item: -len(item[1])
+        )
+        parts = []
+        for place, (name, models) in enumerate(by_models):
+            readers = ", ".join(self.catalogue.models[model]["title"] for model in models)
+            parts.append(
+                self.catalogue.features[name]["title"] + (f" ({readers})" if place else "")
+            )
+        return "; ".join(parts)
 
     # --- identity --------------------------------------------------------------------------
 

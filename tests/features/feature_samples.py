@@ -52,8 +52,10 @@ def sample_features(videos: int = 6, dim: int = 8, seed: int = 0) -> dict[str, t
     return made
 
 
-def write_features(path: Path, features: dict[str, tuple], **options) -> Path:
-    with FeatureWriter(path, ATTRS, **options) as writer:
+def write_features(
+    path: Path, features: dict[str, tuple], attrs: dict | None = None, **options
+) -> Path:
+    with FeatureWriter(path, ATTRS | (attrs or {}), **options) as writer:
         for name, (clips, times) in features.items():
             writer.write(name, clips, times)
     return path

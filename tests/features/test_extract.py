@@ -19,13 +19,9 @@ from tsgbench.features.pooling import POOLS
 from tsgbench.features.store import FeatureStore, FeatureWriter
 from tsgbench.video import probe, read_clips
 
-RECIPES = {  # as the plan hands them on: the title is for tables
-    name: {key: value for key, value in recipe.items() if key != "title"}
-    for name, recipe in yaml.safe_load(
-        (Path(__file__).parents[2] / "config" / "features.yaml").read_text()
-    ).items()
-    if not name.startswith("blank_")  # no pixels, nothing to extract
-}
+RECIPES = yaml.safe_load((Path(__file__).parents[2] / "config" / "features.yaml").read_text())[
+    "clips"
+]
 
 
 def run(videos: dict, out: Path, recipe: dict = RECIPE, **options) -> dict:
@@ -226,7 +222,7 @@ def test_the_recipes_of_the_repository_fit_their_networks(name):
     assert set(recipe["taps"]) <= set(network.TAPS)
 
 
-@pytest.mark.parametrize("name", ["c3d_random_stats_w16s8_pca128", "i3d_random_stats_w16s8_pca128"])
+@pytest.mark.parametrize("name", ["c3d_random_stats_w16s8", "i3d_random_stats_w16s8"])
 def test_the_demo_recipes_run(videos, tmp_path, name):
     facts = run(videos, tmp_path / "f.h5", RECIPES[name])
     assert facts["videos"] == 4 and facts["dim"] == {"c": 600, "i": 980}[name[0]]
@@ -235,7 +231,7 @@ def test_the_demo_recipes_run(videos, tmp_path, name):
 def test_the_usual_features_run_at_small_width(videos, tmp_path):
     """The published recipes with random weights and few channels: fc6, and the average pool."""
     changes = {"checkpoint": None, "network": {"width": 0.03125}}
-    c3d = RECIPES["c3d_sports1m_fc6_w16s8_pca500"] | changes
+    c3d = RECIPES["c3d_sports1m_fc6_w16s8"] | changes
     assert run(videos, tmp_path / "c.h5", c3d)["dim"] == 128
     i3d = RECIPES["i3d_kinetics_rgb_w16s8"] | changes | {"frames": {"short_side": 64, "crop": 48}}
     assert run(videos, tmp_path / "i.h5", i3d)["dim"] == 32
@@ -245,7 +241,7 @@ def test_real_videos_to_features(mirror, tmp_path):
     """Two videos of ActivityNet through decoding and C3D (an eighth of its width), without PCA."""
     names = ["v_ZNVhz7ctTq0", "v_GGSY1Qvo990"]
     videos = {name: mirror / "videos" / f"{name}.mp4" for name in names}
-    recipe = RECIPES["c3d_sports1m_fc6_w16s8_pca500"] | {
+    recipe = RECIPES["c3d_sports1m_fc6_w16s8"] | {
         "checkpoint": None,
         "network": {"width": 0.125, "seed": 0},
         "stride": 16,

@@ -39,6 +39,45 @@ def test_centring_is_exact_and_per_video(tmp_path):
         assert np.abs(made[name][0].mean(0)).max() < 1e-5
 
 
+def test_the_median_as_centre_leaves_zero_where_nothing_happens(tmp_path):
+    """A value that holds for most of a video becomes exactly 0; mean-centring would leave -1."""
+    clips = np.full((9, 2), 5.0, np.float32)
+    clips[3:5] = [9.0, 2.0]
+    times = np.stack([np.arange(9), np.arange(9) + 2], 1).astype(np.float64)
+    still = {"v0": (clips, times)}
+    made, _, _ = run(tmp_path, {"center": "video_median"}, still, ["v0"])
+    assert (made["v0"][0][[0, 1, 2, 5, 6, 7, 8]] == 0).all()
+    assert made["v0"][0][3].tolist() == [4.0, -3.0]
+
+
+def test_rectified_numbers_are_the_two_halves(tmp_path):
+    made, facts, _ = run(tmp_path, {"center": "video_median", "rectify": True})
+    assert (facts["dim_raw"], facts["dim"]) == (8, 16)
+    for name, (clips, _) in sample_features().items():
+        x = clips.astype(np.float64) - np.median(clips.astype(np.float64), axis=0)
+        up, down = made[name][0][:, :8], made[name][0][:, 8:]
+        assert up - down == pytest.approx(x, rel=1e-6, abs=1e-6)
+        assert (up >= 0).all() and (down >= 0).all() and (up * down == 0).all()
+
+
+def test_named_statistics_are_kept_in_their_order(tmp_path):
+    """Ten numbers a clip are five statistics of two channels, statistic after statistic."""
+    rng = np.random.default_rng(0)
+    times = np.stack([np.arange(7), np.arange(7) + 2], 1).astype(np.float64)
+    features = {"v0": (rng.normal(size=(7, 10)).astype(np.float32), times)}
+    recipe = ATTRS["recipe"] | {"pool": "channel_stats"}
+    raw = write_features(tmp_path / "raw.h5", features, {"recipe": recipe})
+    steps = {"keep": ["deviation_over_time", "change"]}
+    reduce(raw, tmp_path / "out.h5", train_ids=["v0"], recipe={"reduce": steps}, identity="new")
+    with FeatureStore(tmp_path / "out.h5") as store:
+        assert (store.read("v0")[0] == features["v0"][0][:, [2, 3, 8, 9]]).all()
+
+
+def test_statistics_cannot_be_chosen_where_there_are_none(tmp_path):
+    with pytest.raises(UserError, match="raw.h5: keep: its clips are pooled by None"):
+        run(tmp_path, {"keep": ["change"]})
+
+
 def test_standardising_uses_the_training_clips(tmp_path):
     made, facts, _ = run(tmp_path, {"standardize": True})
     train = np.concatenate([made[name][0] for name in TRAIN])
@@ -107,8 +146,14 @@ def test_constant_numbers_do_not_divide_by_zero(tmp_path):
     assert all((clips[:, 2] == 0).all() for clips, _ in made.values())
 
 
-def test_a_new_video_is_treated_like_the_others(tmp_path):
-    steps = {"center": "video", "standardize": True, "pca": {"dim": 3, "whiten_power": 0.7}}
+@pytest.mark.parametrize(
+    "steps",
+    [
+        {"center": "video", "standardize": True, "pca": {"dim": 3, "whiten_power": 0.7}},
+        {"center": "video_median", "rectify": True, "standardize": True},
+    ],
+)
+def test_a_new_video_is_treated_like_the_others(tmp_path, steps):
     made, _, _ = run(tmp_path, steps)
     with FeatureStore(tmp_path / "out.h5") as store:
         learned = Reduction.from_arrays(store.arrays())
@@ -131,6 +176,9 @@ def test_float16(tmp_path):
         ({"pca": {"dim": 3, "whiten_power": 2}}, "pca"),
         ({"pca": {"dim": 9}}, "9 is more than its 8 numbers"),
         ({"standardize": 1}, "standardize"),
+        ({"rectify": "yes"}, "rectify"),
+        ({"keep": ["median"]}, "keep"),
+        ({"keep": []}, "keep"),
         ({"dtype": "int8"}, "dtype"),
     ],
 )

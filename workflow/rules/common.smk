@@ -33,6 +33,7 @@ wildcard_constraints:
     ablation="[a-z0-9_]+",
     seed=r"\d+",
     source="[a-z0-9_]+",
+    clips="[a-z0-9_]+",
     features="[a-z0-9_]+",
     tokenizer="[a-z0-9_]+",
     table="[a-z0-9_]+",

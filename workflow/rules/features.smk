@@ -21,9 +21,9 @@ rule extract:
     params:
         identity=identity("extract"),
     message:
-        "Extracting {wildcards.features} from the videos of {wildcards.dataset}"
+        "Extracting {wildcards.clips} from the videos of {wildcards.dataset}"
     shell:
-        "tsgbench extract {wildcards.dataset}/{wildcards.features} --identity {params.identity}"
+        "tsgbench extract {wildcards.dataset}/{wildcards.clips} --identity {params.identity}"
         " --threads {threads} > {log} 2>&1"
 
 

@@ -32,7 +32,7 @@ DEFAULTS = {
     "dtype": "float32",
     "max_failed_share": 0.0,
 }
-KNOWN = {*DEFAULTS, "extractor", "frames", "taps", "pool", "reduce"}
+KNOWN = {*DEFAULTS, "extractor", "frames", "taps", "pool"}
 
 
 def extract(

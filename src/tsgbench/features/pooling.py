@@ -17,16 +17,17 @@ def last_mean(taps: dict[str, torch.Tensor]) -> torch.Tensor:
 
 
 def channel_stats(taps: dict[str, torch.Tensor]) -> torch.Tensor:
-    """Five statistics of every channel of every tap, over space and time.
+    """The `STATISTICS` of every channel of every tap, over space and time.
 
-    Mean; mean of the second half of the time minus that of the first; maximum; standard deviation;
-    standard deviation over time of the spatial mean. With random weights they hold far more about
-    what moves, and how, than the last layer's mean does.
+    Mean; change: mean of the second half of the time minus that of the first; maximum; standard
+    deviation; deviation over time, of the spatial mean. With random weights they hold far more
+    about what moves, and how, than the last layer's mean does.
 
-    taps: each (n, C, T, H, W) with T of 2 or more. Returns (n, 5 * sum of C), tap after tap and
-    statistic after statistic.
+    taps: each (n, C, T, H, W) with T of 2 or more. Returns (n, 5 * sum of C), statistic after
+    statistic, within each tap after tap.
     """
-    return torch.cat([part for name, x in taps.items() for part in _statistics(name, x)], dim=1)
+    by_tap = [_statistics(name, x) for name, x in taps.items()]
+    return torch.cat([part for parts in zip(*by_tap, strict=True) for part in parts], dim=1)
 
 
 def _statistics(name: str, x: torch.Tensor) -> list[torch.Tensor]:
