@@ -179,3 +179,34 @@ def cut(batch: Batch) -> Batch:
         video_idx=batch.video_idx,
         gt=batch.gt,
     )
+
+
+def fixed_model(name: str) -> Grounder:
+    """A small model whose every weight is a sine of its place: for golden values."""
+    model = make_model(name)
+    words = model.words
+    vectors = words.vectors if hasattr(words, "is_unknown") else words.vectors.vectors
+    is_unknown = words.is_unknown if hasattr(words, "is_unknown") else words.vectors.is_unknown
+    with torch.no_grad():
+        for place, (_, parameter) in enumerate(sorted(model.named_parameters())):
+            steps = torch.arange(parameter.numel(), dtype=torch.float64).view(parameter.shape)
+            parameter.copy_(0.3 * torch.sin(0.7 * steps + place))
+        vectors.copy_(torch.cos(torch.arange(vectors.numel()).double()).view(vectors.shape))
+        vectors[is_unknown] = 0.0
+    return model
+
+
+def fixed_batch(clips: tuple[int, int] = (6, 4), first_end_s: float = 4.0) -> Batch:
+    """Two queries on videos of these many clips, the same on every machine: for golden values."""
+    most = max(clips)
+    v_mask = torch.arange(most) < torch.tensor(clips)[:, None]
+    steps = torch.arange(2 * most * CLIP_DIM, dtype=torch.float64).view(2, most, CLIP_DIM)
+    return Batch(
+        video=torch.sin(0.37 * steps) * v_mask[..., None],
+        v_mask=v_mask,
+        tokens=torch.tensor([[2, 7, 1, 0], [5, 9, 3, 11]]),
+        q_mask=torch.arange(4) < torch.tensor([3, 4])[:, None],
+        dur=torch.tensor([6.0, 8.0]).double(),
+        video_idx=torch.arange(2),
+        gt=torch.tensor([[1.0, first_end_s], [2.0, 8.0]]).double(),
+    )

@@ -4,10 +4,19 @@ import math
 
 import pytest
 import torch
-from model_samples import CATALOGUE, CLIP_DIM, VOCABULARY, make_batch, make_model, pad, pick
+from model_samples import (
+    CATALOGUE,
+    CLIP_DIM,
+    fixed_batch,
+    fixed_model,
+    make_batch,
+    make_model,
+    pad,
+    pick,
+)
 
 from tsgbench.errors import UserError
-from tsgbench.models import Batch, build
+from tsgbench.models import build
 from tsgbench.models.ia_net import (
     AdditiveAlignment,
     Calibration,
@@ -24,7 +33,7 @@ from tsgbench.text import WordTable
 SETTINGS = CATALOGUE["ia_net"]["settings"]["model"]
 DATASETS = CATALOGUE["ia_net"]["datasets"]
 PRESETS = CATALOGUE["ia_net"]["presets"]
-# Computed once, in double precision, by `fixed_model()(fixed_batch())`
+# Computed once, in double precision, by `fixed_model("ia_net")(fixed_batch())`
 LOGITS = [
     0.15878615581581246,
     0.35529098266897136,
@@ -509,9 +518,11 @@ def test_wide_features_are_reduced_and_narrow_ones_kept():
 
 
 # --- one pass on fixed weights -------------------------------------------------------------------
+
+
 def test_forward_on_fixed_weights():
     """Weights and inputs by formula: the numbers change only when the computation does."""
-    model, batch = fixed_model(), fixed_batch()
+    model, batch = fixed_model("ia_net"), fixed_batch()
     outputs = model(batch)
     losses = {name: value.item() for name, value in model.loss(outputs, batch).items()}
     close = {"rel": 1e-9, "abs": 1e-9}
@@ -521,29 +532,3 @@ def test_forward_on_fixed_weights():
     assert model.decode(outputs, batch, 1)[:, 0].tolist() == [
         pytest.approx(moment, rel=1e-6) for moment in MOMENTS
     ]
-
-
-def fixed_model():
-    model = make_model("ia_net")
-    with torch.no_grad():
-        for place, (_, parameter) in enumerate(sorted(model.named_parameters())):
-            steps = torch.arange(parameter.numel(), dtype=torch.float64).view(parameter.shape)
-            parameter.copy_(0.3 * torch.sin(0.7 * steps + place))
-        vectors = model.words.vectors
-        vectors.copy_(torch.cos(torch.arange(vectors.numel()).double()).view(vectors.shape))
-        vectors[model.words.is_unknown] = 0.0
-    return model
-
-
-def fixed_batch():
-    v_mask = torch.arange(6) < torch.tensor([6, 4])[:, None]
-    steps = torch.arange(2 * 6 * CLIP_DIM, dtype=torch.float64).view(2, 6, CLIP_DIM)
-    return Batch(
-        video=torch.sin(0.37 * steps) * v_mask[..., None],
-        v_mask=v_mask,
-        tokens=torch.tensor([[2, 7, 1, 0], [5, 9, 3, 11]]) % VOCABULARY,
-        q_mask=torch.arange(4) < torch.tensor([3, 4])[:, None],
-        dur=torch.tensor([6.0, 8.0]).double(),
-        video_idx=torch.arange(2),
-        gt=torch.tensor([[1.0, 4.0], [2.0, 8.0]]).double(),
-    )

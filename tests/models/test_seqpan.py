@@ -4,10 +4,19 @@ import math
 
 import pytest
 import torch
-from model_samples import CATALOGUE, cut, make_batch, make_model, pad, pick
+from model_samples import (
+    CATALOGUE,
+    cut,
+    fixed_batch,
+    fixed_model,
+    make_batch,
+    make_model,
+    pad,
+    pick,
+)
 
 from tsgbench.errors import UserError
-from tsgbench.models import Batch, build
+from tsgbench.models import build
 from tsgbench.models.seqpan import (
     CharacterCNN,
     ContextQueryAttention,
@@ -21,7 +30,7 @@ from tsgbench.models.targets import index_labels
 from tsgbench.optim import build_optimizer
 from tsgbench.text import WordTable
 
-# Computed once, in double precision, by `fixed_model()(fixed_batch())`
+# Computed once, in double precision, by `fixed_model("seqpan")(fixed_batch())`
 START = [
     -0.6768699370959365,
     -0.5456689018678071,
@@ -360,7 +369,7 @@ def test_location_loss_reaches_its_floor(ablation, floor):
 
 def test_forward_on_fixed_weights():
     """Weights and inputs by formula: the numbers change only when the computation does."""
-    model, batch = fixed_model(), fixed_batch()
+    model, batch = fixed_model("seqpan"), fixed_batch()
     outputs = model(batch)
     losses = {name: value.item() for name, value in model.loss(outputs, batch).items()}
     start, end = outputs["start"][0].tolist(), outputs["end"][1].tolist()
@@ -369,29 +378,3 @@ def test_forward_on_fixed_weights():
     assert end == pytest.approx([*END_OF_SECOND, -math.inf, -math.inf], **close)
     assert outputs["match"][1, 2].tolist() == pytest.approx(MATCH, **close)
     assert losses == pytest.approx(LOSSES, **close)
-
-
-def fixed_model():
-    model = make_model("seqpan")
-    with torch.no_grad():
-        for place, (_, parameter) in enumerate(sorted(model.named_parameters())):
-            steps = torch.arange(parameter.numel(), dtype=torch.float64).view(parameter.shape)
-            parameter.copy_(0.3 * torch.sin(0.7 * steps + place))
-        vectors = model.words.vectors.vectors
-        vectors.copy_(torch.cos(torch.arange(vectors.numel()).double()).view(vectors.shape))
-        vectors[model.words.vectors.is_unknown] = 0.0
-    return model
-
-
-def fixed_batch():
-    v_mask = torch.arange(6) < torch.tensor([6, 4])[:, None]
-    steps = torch.arange(2 * 6 * 12, dtype=torch.float64).view(2, 6, 12)
-    return Batch(
-        video=torch.sin(0.37 * steps) * v_mask[..., None],
-        v_mask=v_mask,
-        tokens=torch.tensor([[2, 7, 1, 0], [5, 9, 3, 11]]),
-        q_mask=torch.arange(4) < torch.tensor([3, 4])[:, None],
-        dur=torch.tensor([6.0, 8.0]).double(),
-        video_idx=torch.arange(2),
-        gt=torch.tensor([[1.0, 4.0], [2.0, 8.0]]).double(),
-    )
