@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from tsgbench.moments import iou, nms_ranks
+from tsgbench.moments import (
+    from_index,
+    index_iou,
+    iou,
+    nearest_index,
+    nms_ranks,
+    to_index,
+)
 
 
 def random_moments(dice: np.random.Generator, *shape: int) -> np.ndarray:
@@ -120,3 +127,63 @@ def test_the_best_candidate_always_stays_and_kept_ones_differ():
         assert (np.diff(ranks) > 0).all()
         pairs = iou(moments[query, ranks][:, None], moments[query, ranks][None])
         assert (pairs[~np.eye(len(ranks), dtype=bool)] <= 0.4).all()
+
+
+def test_index_iou_equals_a_count_of_positions():
+    dice = np.random.default_rng(7)
+    a, b = (np.sort(dice.integers(0, 12, (300, 2)), axis=1) for _ in range(2))
+    expected = []
+    for (first, last), (other, end) in zip(a, b, strict=True):
+        mine, yours = set(range(first, last + 1)), set(range(other, end + 1))
+        shared = len(mine & yours)
+        hull = max(last, end) - min(first, other) + 1
+        expected.append(shared / hull)
+    np.testing.assert_allclose(index_iou(a, b), expected, atol=1e-12)
+    assert (index_iou(a, a) == 1).all() and 0 < np.mean(np.array(expected) > 0) < 1
+    assert np.isnan(index_iou(np.full(2, np.nan), np.array([0, 3])))
+
+
+def test_indices_survive_the_way_to_seconds_and_back():
+    dice = np.random.default_rng(8)
+    positions, durations = dice.integers(1, 257, 500), dice.uniform(3, 300, 500)
+    last = dice.integers(0, positions)
+    index = np.stack([dice.integers(0, last + 1), last], axis=1)
+    spans = from_index(index, durations, positions)
+    assert (spans[:, 0] >= 0).all() and (spans[:, 1] <= durations * (1 + 1e-12)).all()
+    back, widened = to_index(spans[:, None], durations, positions)
+    np.testing.assert_array_equal(back[:, 0], index)
+    assert widened == 0
+
+
+def test_moments_narrower_than_a_position_keep_one_and_are_counted():
+    spans = np.array([[[3.6, 3.7], [0.0, 10.0], [np.nan, np.nan], [-1.0, 99.0]]])
+    found, widened = to_index(spans, np.array([10.0]), np.array([10]))
+    np.testing.assert_array_equal(found[0], [[4, 4], [0, 9], [np.nan, np.nan], [0, 9]])
+    assert widened == 1
+
+
+def test_the_nearest_span_of_an_axis_is_the_best_of_all():
+    dice = np.random.default_rng(9)
+    positions, durations = dice.integers(1, 15, 300), dice.uniform(3, 60, 300)
+    moments = np.sort(dice.uniform(0, 1, (300, 2)), axis=1) * durations[:, None]
+    moments[:20, 1] = moments[:20, 0] + 1e-3 * durations[:20]  # within one position, mostly
+    moments[20:30] = np.stack([np.zeros(10), durations[20:30]], axis=1)
+    moments = np.minimum(moments, durations[:, None])
+    found = nearest_index(moments, durations, positions)
+    assert (found[:, 0] <= found[:, 1]).all() and (found >= 0).all()
+    assert (found[:, 1] < positions).all()
+    own = iou(from_index(found, durations, positions), moments)
+    for row, n in enumerate(positions):
+        spans = [(i, j) for i in range(n) for j in range(i, n)]
+        spans = from_index(
+            np.array(spans), np.full(len(spans), durations[row]), np.full(len(spans), n)
+        )
+        assert own[row] == pytest.approx(iou(spans, moments[row]).max(), abs=1e-9)
+
+
+def test_suppression_finds_survivors_far_down_the_ranks():
+    """Many near-copies of the best moment come first: the window of ranks must widen."""
+    near = np.array([0.0, 10.0]) + np.linspace(0, 0.5, 70)[:, None]
+    far = np.array([[20.0, 25.0], [30.0, 35.0], [40.0, 45.0]])
+    moments = np.stack([np.concatenate([near, far]), np.concatenate([far, near])])
+    assert nms_ranks(moments, 0.5, 4).tolist() == [[0, 70, 71, 72], [0, 1, 2, 3]]

@@ -25,6 +25,9 @@ DEFAULT_STUDY = "config/demo.yaml"
 OWN_FEATURES = "own"
 # What may be set beside a model's own settings
 CHOSEN_INPUTS = {"inputs": ("features", "protocol")}
+# The convention (config/conventions.yaml) whose numbers stand in every table.
+HEADLINE = "seconds"
+NOT_OPTIONS = ("title", "about", "source", "datasets")
 
 
 def merge(base: dict, difference: dict) -> dict:
@@ -63,6 +66,7 @@ class Catalogue:
     features: dict[str, dict]
     sources: dict[str, dict]
     published: dict[str, dict]
+    conventions: dict[str, dict]
 
     @classmethod
     @cache
@@ -82,7 +86,24 @@ class Catalogue:
             published={
                 path.stem: read_yaml(path) for path in sorted((root / "published").glob("*.yaml"))
             },
+            conventions=_validated(config / "conventions.yaml", "conventions", config),
         )
+
+    def conventions_of(self, dataset: str) -> dict[str, dict]:
+        """Options of the headline and of every convention that the data set names, in that order.
+
+        Only what decides the numbers, with the data set's own differences applied: a new title, or
+        a change that concerns another data set, evaluates nothing again.
+        """
+        where = f"config/datasets.yaml: {dataset}.conventions"
+        chosen = {}
+        for name in [HEADLINE, *self.datasets[dataset].get("conventions", [])]:
+            _known(name, self.conventions, where, "convention")
+            options = merge(
+                self.conventions[name], self.conventions[name].get("datasets", {}).get(dataset, {})
+            )
+            chosen[name] = {key: options[key] for key in options if key not in NOT_OPTIONS}
+        return chosen
 
 
 def load_study(path: str | Path | None = None) -> tuple[dict, str]:

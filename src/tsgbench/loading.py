@@ -86,6 +86,11 @@ class GroundingData:
     def __len__(self) -> int:
         return len(self.queries)
 
+    @property
+    def tokens(self) -> torch.Tensor:
+        """(Q, L) rows of the word table, 0 on padding, as the model sees the queries."""
+        return self._tokens
+
     def batches(self, size: int, order: torch.Generator) -> Iterator[Batch]:
         """All queries once, in an order drawn from `order`, in batches of similar length.
 

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 
 from tsgbench.code import code_digest
-from tsgbench.config import OWN_FEATURES, Catalogue, check_study, merge
+from tsgbench.config import HEADLINE, OWN_FEATURES, Catalogue, check_study, merge
 from tsgbench.errors import UserError
 from tsgbench.files import digest, read_json
 from tsgbench.records import current_record
@@ -82,7 +82,6 @@ BENCHMARKS = {phase: f"logs/benchmarks/{phase}/{key}.tsv" for phase, key in KEYS
 BLANK_PREFIX = "blank_"
 LEARNED_VECTORS = "learned"
 SECTIONS = ("inputs", "model", "train")
-ALL_METRICS = [f"R@{n},IoU={m}" for n in (1, 5) for m in (0.1, 0.3, 0.5, 0.7)] + ["mIoU"]
 
 
 @dataclass(frozen=True)
@@ -306,14 +305,16 @@ class Study:
                 (f"tsgbench.models.{settings['module']}",),
             )
         )
+        test = settings["splits"]["test"]
         self._add(
             Job(
                 "evaluate",
                 wildcards,
                 {
-                    "protocol": "seconds",
-                    "split": settings["splits"]["test"],
-                    "metrics": ALL_METRICS,
+                    "headline": HEADLINE,
+                    "splits": [test] if isinstance(test, str) else list(test),
+                    "score": self.catalogue.datasets[dataset].get("score", {}),
+                    "conventions": self.catalogue.conventions_of(dataset),
                 },
                 {"run": run, "annotations": annotations},
             )

@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from tsgbench.errors import UserError
-from tsgbench.evaluation import evaluate
+from tsgbench.evaluation.metrics import evaluate
 from tsgbench.files import atomic_path
 from tsgbench.loading import GroundingData
 from tsgbench.models.base import Grounder

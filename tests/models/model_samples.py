@@ -134,7 +134,7 @@ def make_model(
         settings=settings_of(model, ablation, preset) | settings,
         module=CATALOGUE[model].get("module"),
     )
-    built.fit(training_queries())
+    built.fit(training_queries(), training_tokens())
     return built.double().eval()
 
 
@@ -145,6 +145,11 @@ def training_queries():
     moments = np.array([[0.0, 5.0], [4.0, 16.0], [29.0, 30.0]])
     names = ["a", "b", "c"]
     return Queries(names, names, names, durations, moments)
+
+
+def training_tokens() -> torch.Tensor:
+    """Words of the training queries: 2 in all of them, 3 twice, 4 and the unknown word once."""
+    return torch.tensor([[2, 3, 0], [2, 3, 3], [1, 4, 2]])
 
 
 def pick(batch: Batch, rows: torch.Tensor) -> Batch:

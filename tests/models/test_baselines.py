@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from model_samples import make_batch, make_model, training_queries, word_table
+from model_samples import make_batch, make_model, pick, training_queries, word_table
 
+from tsgbench.datasets.table import Queries
 from tsgbench.models import build
 
 
@@ -62,3 +63,126 @@ def test_short_moments_survive_single_precision():
     built.moments = torch.tensor([[0.5, 0.5 + 1e-12], [1 - 1e-12, 1.0]]).double()
     start, end, _ = built.decode({}, batch, 50).unbind(-1)
     assert (start < end).all() and (end <= batch.dur[:, None]).all()
+
+
+def fitted(name, queries, tokens, **settings):
+    built = build(name, clip_dim=1, words=word_table(), settings=settings, module="baselines")
+    built.fit(queries, tokens)
+    return built
+
+
+def asked(tokens, durations):
+    """A batch of which only words and durations are read."""
+    tokens = torch.as_tensor(tokens)
+    batch = make_batch(size=len(tokens))
+    batch.tokens, batch.q_mask = tokens, tokens > 0
+    batch.dur = torch.as_tensor(durations, dtype=torch.float64)
+    return batch
+
+
+def table(shares, durations, annotators=()):
+    names = [str(row) for row in range(len(shares))]
+    moments = np.asarray(shares) * np.asarray(durations)[:, None]
+    return Queries(names, names, names, np.asarray(durations), moments, list(annotators))
+
+
+def test_the_most_frequent_span_comes_first_and_short_early_ones_on_ties():
+    shares = [[0.1, 0.4]] * 3 + [[0.62, 0.79]] * 2 + [[0, 1]]
+    queries = table(shares, [10.0, 20.0, 30.0, 40.0, 50.0, 60.0])
+    built = fitted("prior_frequency", queries, None, grid=10)
+    found = built.decode({}, asked([[2], [3]], [100.0, 10.0]), 100)
+    assert found.shape == (2, 55, 3) and not found.isnan().any()
+    expected = torch.tensor([[10, 40], [60, 80], [0, 100], [0, 10], [10, 20]]).double()
+    torch.testing.assert_close(found[0, :5, :2], expected)
+    torch.testing.assert_close(found[1, :5, :2], expected / 10)
+
+
+def test_spans_in_seconds_that_do_not_fit_the_video_are_absent():
+    marked = [np.array([[5.0, 10.0], [25.0, 30.0]]), np.array([[25.0, 30.0], [0.0, 10.0]])]
+    queries = table([[0.2, 0.4], [0, 1 / 3]], [25.0, 30.0], marked)
+    built = fitted("prior_frequency", queries, None, grid=6, step_s=5.0)
+    found = built.decode({}, asked([[2]] * 3, [30.0, 25.0, 3.0]), 21)
+    assert found[0, 0].tolist() == [25.0, 30.0, 1.0] and not found[0].isnan().any()
+    # Runs of five chunks; then nothing
+    assert not found[1, :15].isnan().any() and found[1, 15:].isnan().all()
+    assert found[1, 0, :2].tolist() == [5.0, 10.0]
+    assert found[2, 0, :2].tolist() == [0.0, 3.0] and found[2, 1:].isnan().all()
+
+
+def deciding(count, rng):
+    """Words 2 and 3 stand anywhere; one of words 10 to 13 decides the moment, each its own."""
+    word = rng.integers(10, 14, count)
+    tokens = np.stack([rng.integers(2, 4, count), word, rng.integers(2, 4, count)], axis=1)
+    tokens = rng.permuted(tokens, axis=1)
+    spans = np.array([[0.0, 0.2], [0.2, 0.5], [0.5, 0.6], [0.6, 1.0]])
+    return table(spans[word - 10], rng.uniform(10, 40, count)), torch.from_numpy(tokens)
+
+
+def share_right(model, queries, tokens):
+    found = model.decode({}, asked(tokens, queries.durations), 1)[:, 0, :2].numpy()
+    return 100 * np.mean(np.abs(found - queries.moments).max(axis=1) < 1e-6)
+
+
+@pytest.mark.parametrize("judge", ["iou", "share"])
+def test_a_word_that_decides_the_moment_is_found(judge):
+    rng = np.random.default_rng(0)
+    train, test = deciding(400, rng), deciding(200, rng)
+    assert share_right(fitted("prior_action", *train, judge=judge), *test) == 100
+    assert share_right(fitted("prior_frequency", *train), *test) < 50
+    assert share_right(fitted("prior", *train, seed=0), *test) < 50
+
+
+def test_rare_and_unknown_words_fall_back_on_the_prior_of_all():
+    rng = np.random.default_rng(1)
+    queries, tokens = deciding(400, rng)
+    tokens[0], tokens[1] = torch.tensor([20, 20, 20]), torch.tensor([1, 1, 1])
+    built = fitted("prior_action", queries, tokens)
+    found = built.decode({}, asked([[20, 0], [1, 20], [21, 0]], [10.0] * 3), 5)
+    assert torch.equal(found[0], found[1]) and torch.equal(found[0], found[2])
+    alone = fitted("prior_action", queries, torch.ones_like(tokens))
+    torch.testing.assert_close(found[:1], alone.decode({}, asked([[10]], [10.0]), 5))
+
+
+def test_expectations_equal_a_plain_loop():
+    """With several annotators, every mark of a query counts for each of its words, once."""
+    rng = np.random.default_rng(2)
+    marked = [np.sort(rng.permuted(np.arange(7))[: 2 * 2].reshape(2, 2)) * 5.0 for _ in range(30)]
+    queries = table(np.tile([0.0, 0.5], (30, 1)), np.full(30, 30.0), marked)
+    tokens = rng.integers(2, 8, (30, 5)) * (rng.random((30, 5)) < 0.8)
+    tokens[:, 0] = 9
+    built = fitted(
+        "prior_action",
+        queries,
+        torch.from_numpy(tokens),
+        grid=6,
+        step_s=5.0,
+        judge="share",
+        min_count=1,
+        smoothing=3.0,
+    )
+    everything = [tuple(span) for spans in marked for span in spans]
+    for word in range(2, 10):
+        own = [tuple(s) for row, spans in enumerate(marked) if word in tokens[row] for s in spans]
+        if not own:
+            assert built.expected[word] == -1
+            continue
+        mixed = [
+            (own.count(span) + 3 * everything.count(span) / 60) / (len(own) + 3)
+            for span in set(everything)
+        ]
+        assert float(built.expected[word]) == pytest.approx(max(mixed))
+
+
+@pytest.mark.parametrize("model", ["prior_frequency", "prior_action"])
+def test_grid_priors_must_be_fitted_or_loaded(model):
+    fresh = build(model, clip_dim=1, words=word_table(), settings={}, module="baselines")
+    batch = make_batch().to(torch.float64)
+    with pytest.raises(RuntimeError, match="fit"):
+        fresh.decode({}, batch, 1)
+    other = make_model(model)
+    fresh.load_state_dict(other.state_dict())
+    torch.testing.assert_close(fresh.double().decode({}, batch, 9), other.decode({}, batch, 9))
+    rows = torch.tensor([2, 0])
+    torch.testing.assert_close(
+        other.decode({}, pick(batch, rows), 4), other.decode({}, batch, 4)[rows]
+    )

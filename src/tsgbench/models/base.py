@@ -43,8 +43,11 @@ class Batch:
 class Grounder(nn.Module):
     """Base of every model, baselines included. Subclasses answer four calls."""
 
-    def fit(self, queries: Queries) -> None:
-        """Learn from the training annotations without gradients (baselines). Default: nothing."""
+    def fit(self, queries: Queries, tokens: Tensor) -> None:
+        """Learn from the training annotations without gradients (baselines). Default: nothing.
+
+        tokens: (Q, L) long, the queries' words as batches have them, 0 on padding.
+        """
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Raw outputs, and attention maps for the figures, by name. Never reads `batch.gt`."""

@@ -1,14 +1,19 @@
-"""Baselines without trainable parameters: they look at neither video nor sentence.
+"""Baselines without trainable parameters: they never look at the video, one reads the sentence.
 
 What they score is what a data set gives away, and so what a model must beat.
 """
 
+from typing import Literal
+
+import numpy as np
 import torch
 from torch import Tensor
 
 from tsgbench.datasets.table import Queries
 from tsgbench.models.base import Batch, Grounder, register
+from tsgbench.moments import iou
 from tsgbench.text import WordTable
+from tsgbench.text.table import UNK
 
 
 class Baseline(Grounder):
@@ -25,8 +30,8 @@ class Baseline(Grounder):
         seed = torch.initial_seed() if seed is None else seed
         self.generator = torch.Generator().manual_seed(seed)
 
-    def shares(self, queries: int, k: int) -> Tensor:
-        """(queries, at most k, 2) start and end in [0, 1], double, best first."""
+    def shares(self, batch: Batch, k: int) -> Tensor:
+        """(B, at most k, 2) start and end in [0, 1], double, best first, NaN (last) if absent."""
         raise NotImplementedError
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
@@ -39,22 +44,24 @@ class Baseline(Grounder):
     def decode(self, outputs: dict[str, Tensor], batch: Batch, k: int) -> Tensor:
         """(B, at most k, 3). The scores only keep the order: 1, then evenly down."""
         dur = batch.dur[:, None, None]
-        shares = self.shares(len(dur), k).to(dur.device)
+        shares = self.shares(batch, k).to(dur.device)
         moments = (shares * dur).to(dur.dtype).clamp(min=0).minimum(dur)
         # Rounding to single precision may make a short moment empty.
         before = torch.nextafter(moments[..., 1], torch.zeros_like(moments[..., 1]))
         start = torch.minimum(moments[..., 0], before)
         score = 1 - torch.arange(shares.shape[1], device=dur.device) / shares.shape[1]
-        return torch.stack([start, moments[..., 1], score.to(dur.dtype).expand_as(start)], dim=-1)
+        score = score.to(dur.dtype).expand_as(start).masked_fill(start.isnan(), torch.nan)
+        return torch.stack([start, moments[..., 1], score], dim=-1)
 
 
 @register("random")
 class Random(Baseline):
     """Both ends drawn uniformly from the video."""
 
-    def shares(self, queries: int, k: int) -> Tensor:
+    def shares(self, batch: Batch, k: int) -> Tensor:
         # 1 - [0, 1) is (0, 1]: no moment ends at zero.
-        drawn = 1 - torch.rand(queries, k, 2, generator=self.generator, dtype=torch.float64)
+        shape = (len(batch.dur), k, 2)
+        drawn = 1 - torch.rand(shape, generator=self.generator, dtype=torch.float64)
         return drawn.sort(dim=-1).values
 
 
@@ -62,8 +69,8 @@ class Random(Baseline):
 class WholeVideo(Baseline):
     """From the first second to the last; one candidate a query."""
 
-    def shares(self, queries: int, k: int) -> Tensor:
-        return torch.tensor([0.0, 1.0], dtype=torch.float64).expand(queries, min(k, 1), 2)
+    def shares(self, batch: Batch, k: int) -> Tensor:
+        return torch.tensor([0.0, 1.0], dtype=torch.float64).expand(len(batch.dur), min(k, 1), 2)
 
 
 @register("prior")
@@ -74,15 +81,15 @@ class Prior(Baseline):
         super().__init__(clip_dim, words, seed=seed)
         self.register_buffer("moments", torch.empty(0, 2, dtype=torch.float64))
 
-    def fit(self, queries: Queries) -> None:
+    def fit(self, queries: Queries, tokens: Tensor) -> None:
         """Remember every training moment as shares of its video's duration."""
         shares = queries.moments / queries.durations[:, None]
         self.moments = torch.as_tensor(shares, dtype=torch.float64, device=self.moments.device)
 
-    def shares(self, queries: int, k: int) -> Tensor:
+    def shares(self, batch: Batch, k: int) -> Tensor:
         if not len(self.moments):
             raise RuntimeError("prior: no training moments; call fit or load a state first")
-        drawn = torch.randint(len(self.moments), (queries, k), generator=self.generator)
+        drawn = torch.randint(len(self.moments), (len(batch.dur), k), generator=self.generator)
         return self.moments[drawn.to(self.moments.device)]
 
     def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs) -> None:
@@ -91,3 +98,166 @@ class Prior(Baseline):
         if saved is not None:
             self.moments = self.moments.new_empty(saved.shape)
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+
+class GridPrior(Baseline):
+    """Shared by priors that count training moments on a grid of spans.
+
+    grid: cells of the grid; a span is a run of cells, so there are grid (grid + 1) / 2. step_s:
+    seconds a cell; None makes a cell a share 1 / grid of the video's duration instead.
+    """
+
+    def __init__(
+        self,
+        clip_dim: int,
+        words: WordTable,
+        *,
+        grid: int = 20,
+        step_s: float | None = None,
+        seed: int | None = None,
+    ):
+        super().__init__(clip_dim, words, seed=seed)
+        self.grid, self.step_s = grid, step_s
+        # (S, 2) edges of every span in cells: short ones first, so that ties go to them
+        spans = [(start, start + size) for size in range(1, grid + 1) for start in range(grid)]
+        spans = [span for span in spans if span[1] <= grid]
+        self.register_buffer("spans", torch.tensor(spans, dtype=torch.float64), persistent=False)
+
+    def counted(self, queries: Queries) -> tuple[np.ndarray, np.ndarray]:
+        """The span nearest to every training moment, of all annotators where there are several.
+
+        Returns the query (N,) and the span (N,) of each.
+        """
+        marked = queries.annotators or list(queries.moments[:, None])
+        rows = np.repeat(np.arange(len(queries)), [len(moments) for moments in marked])
+        cell_s = queries.durations / self.grid if self.step_s is None else self.step_s
+        cells = np.concatenate(marked) / np.broadcast_to(cell_s, len(queries))[rows, None]
+        starts = np.clip(np.rint(cells[:, 0]), 0, self.grid - 1).astype(np.int64)
+        ends = np.clip(np.rint(cells[:, 1]), starts + 1, self.grid).astype(np.int64)
+        place = np.zeros((self.grid + 1, self.grid + 1), dtype=np.int64)
+        edges = self.spans.cpu().numpy().astype(np.int64)
+        place[edges[:, 0], edges[:, 1]] = np.arange(len(edges))
+        return rows, place[starts, ends]
+
+    def in_video(self, ranking: Tensor, batch: Batch, k: int) -> Tensor:
+        """(B, k, 2) shares of the first k spans, (B, S) places in `spans`, that fit the video."""
+        spans = self.spans[ranking]  # (B, S, 2)
+        if self.step_s is None:
+            return spans[:, :k] / self.grid
+        shares = spans * self.step_s / batch.dur.double().to(spans.device)[:, None, None]
+        fits = shares[..., 1] <= 1 + 1e-6
+        # A video shorter than a cell: all of it
+        shares[~fits.any(dim=1), 0] = torch.tensor([0.0, 1.0], dtype=shares.dtype)
+        fits[:, 0] |= ~fits.any(dim=1)
+        order = (~fits).int().argsort(dim=1, stable=True)[:, :k]
+        shares = shares.masked_fill(~fits[..., None], torch.nan)
+        return shares.gather(1, order[..., None].expand(-1, -1, 2))
+
+
+@register("prior_frequency")
+class FrequencyPrior(GridPrior):
+    """The training split's spans of a grid, most frequent first: the same for every query."""
+
+    def __init__(
+        self,
+        clip_dim: int,
+        words: WordTable,
+        *,
+        grid: int = 20,
+        step_s: float | None = None,
+        seed: int | None = None,
+    ):
+        super().__init__(clip_dim, words, grid=grid, step_s=step_s, seed=seed)
+        self.register_buffer("ranking", torch.full((len(self.spans),), -1))
+
+    def fit(self, queries: Queries, tokens: Tensor) -> None:
+        """Count the training moments; of equal counts, the shorter and earlier span is first."""
+        _, spans = self.counted(queries)
+        counts = np.bincount(spans, minlength=len(self.spans))
+        self.ranking.copy_(torch.from_numpy(np.argsort(-counts, kind="stable")))
+
+    def shares(self, batch: Batch, k: int) -> Tensor:
+        if self.ranking[0] < 0:
+            raise RuntimeError("prior_frequency: call fit or load a state first")
+        return self.in_video(self.ranking.expand(len(batch.dur), -1), batch, k)
+
+
+@register("prior_action")
+class ActionPrior(GridPrior):
+    """The training moments of the one word of the query that tells most about them.
+
+    Needs no tagger: what an action word is, the training split says. Every word is judged by what
+    is to be expected if the best single span is given for all training queries with it; a query is
+    answered by its word with the highest, with spans in order of that expectation.
+
+    judge: what is expected, `iou` the mean IoU or `share` the share of queries with that very span
+    (for protocols that rank a few fixed spans). min_count: training queries that a word must have
+    to take part; a query without such a word is answered by the counts of all. smoothing: a word's
+    counts are mixed with so many queries' worth of the counts of all words, so that chance
+    agreement of few queries does not win.
+    """
+
+    def __init__(
+        self,
+        clip_dim: int,
+        words: WordTable,
+        *,
+        grid: int = 20,
+        step_s: float | None = None,
+        judge: Literal["iou", "share"] = "iou",
+        min_count: int = 10,
+        smoothing: float = 10.0,
+        seed: int | None = None,
+    ):
+        super().__init__(clip_dim, words, grid=grid, step_s=step_s, seed=seed)
+        self.judge, self.min_count, self.smoothing = judge, min_count, smoothing
+        # Row 0, the padding's, is of all queries
+        shape = (len(words.words), len(self.spans))
+        self.register_buffer("rankings", torch.full(shape, -1, dtype=torch.int16))
+        self.register_buffer("expected", torch.full(shape[:1], -1.0, dtype=torch.float64))
+
+    def fit(self, queries: Queries, tokens: Tensor) -> None:
+        """Judge every word of the training queries."""
+        marked, spans = self.counted(queries)
+        counts, sizes = self._counts_by_word(marked, spans, tokens.cpu().numpy())
+        edges = self.spans.cpu().numpy()
+        pairs = iou(edges[:, None], edges[None]) if self.judge == "iou" else np.eye(len(edges))
+        overall = np.bincount(spans, minlength=len(edges)) / len(spans)
+        shares = counts + self.smoothing * overall
+        shares[0] = overall
+        shares /= np.maximum(shares.sum(axis=1, keepdims=True), 1e-9)  # unseen words: zeros
+        expected = shares @ pairs  # (V, S) of each span
+        is_judged = sizes >= self.min_count
+        is_judged[[0, UNK]] = True, False
+        rankings = np.argsort(-expected, axis=1, kind="stable").astype(np.int16)
+        self.rankings.copy_(torch.from_numpy(rankings))
+        best = np.where(is_judged, expected.max(axis=1), -1.0)
+        self.expected.copy_(torch.from_numpy(best))
+
+    def _counts_by_word(
+        self, marked: np.ndarray, spans: np.ndarray, tokens: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Counts (V, S) of the spans of each word's queries, and its number of queries (V,)."""
+        words, total = len(self.expected), len(self.spans)
+        rows, columns = np.nonzero(tokens)
+        # A word that a query has twice counts once
+        pairs = np.unique(rows * words + tokens[rows, columns])
+        rows, found = pairs // words, pairs % words
+        sizes = np.bincount(found, minlength=words)
+        # Every (query, word) meets the moments of its query: those are consecutive in `marked`
+        first = np.searchsorted(marked, rows)
+        many = np.searchsorted(marked, rows, side="right") - first
+        each = np.repeat(first - np.concatenate([[0], many.cumsum()[:-1]]), many)
+        each += np.arange(many.sum())
+        cells = np.repeat(found, many) * total + spans[each]
+        counts = np.bincount(cells, minlength=words * total).reshape(words, total)
+        return counts.astype(np.float64), sizes
+
+    def shares(self, batch: Batch, k: int) -> Tensor:
+        if self.rankings[0, 0] < 0:
+            raise RuntimeError("prior_action: call fit or load a state first")
+        tokens = batch.tokens.to(self.expected.device)
+        known = self.expected[tokens].masked_fill(tokens == 0, -1.0)  # (B, L)
+        best, column = known.max(dim=1)
+        words = tokens.gather(1, column[:, None])[:, 0].masked_fill(best < 0, 0)
+        return self.in_video(self.rankings[words].long(), batch, k)

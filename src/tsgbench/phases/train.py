@@ -11,7 +11,7 @@ import torch
 
 from tsgbench.datasets.table import read_queries
 from tsgbench.devices import choose_device
-from tsgbench.evaluation import write_predictions
+from tsgbench.evaluation.predictions import write_predictions
 from tsgbench.features.store import FeatureStore
 from tsgbench.files import atomic_path
 from tsgbench.loading import GroundingData
@@ -53,7 +53,7 @@ def run(task: Task):
             settings=settings["model_settings"],
             module=settings["module"],
         ).to(device)
-        model.fit(train_data.queries)
+        model.fit(train_data.queries, train_data.tokens)
         scratch = SCRATCH / task.identity
         state = train(
             model,

@@ -1,0 +1,141 @@
+"""DiDeMo's protocol: rank a video's few chunk moments against several annotators.
+
+Source: `utils/eval.py` of LisaAnne/LocalizingMoments, as models/common.md, section 6, states it.
+A video is cut into chunks of equal length, a moment is a run of chunks, and a system ranks all of
+them. Several people marked each query: the three with whom the ranking agrees best count.
+"""
+
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from tsgbench.errors import UserError
+
+
+@dataclass(frozen=True)
+class Chunks:
+    """count: chunks of a video, also of a shorter one. chunk_s: seconds a chunk. best: annotators
+    that count, those who agree best."""
+
+    count: int = 6
+    chunk_s: float = 5.0
+    best: int = 3
+
+    @property
+    def candidates(self) -> np.ndarray:
+        """(C, 2) first and last chunk of every moment: single chunks first, then longer ones."""
+        single = [(chunk, chunk) for chunk in range(self.count)]
+        return np.array(single + list(combinations(range(self.count), 2)))
+
+    @property
+    def place(self) -> np.ndarray:
+        """(count, count) where the moment [first, last] stands among the candidates, else -1."""
+        table = np.full((self.count, self.count), -1)
+        table[tuple(self.candidates.T)] = np.arange(len(self.candidates))
+        return table
+
+
+def rank_candidates(spans: np.ndarray, chunks: Chunks) -> tuple[np.ndarray, dict[str, int]]:
+    """The rank of every candidate, from 1: (Q, C), and counts of what had to be adapted.
+
+    spans: (Q, K, 2) seconds, best first, NaN where absent. A span stands for the nearest run of
+    chunks: both ends rounded to the grid, or the chunk that holds its middle if nothing is left. Of
+    repetitions the first counts. Candidates that a system does not name follow in their fixed
+    order; neither rule sees a label.
+    """
+    queries, depth = spans.shape[:2]
+    present = ~np.isnan(spans[..., 0])
+    named = np.where(present, _nearest(np.where(present[..., None], spans, 0.0), chunks), -1)
+    total = len(chunks.candidates)
+    first = np.full((queries, total), depth)  # (Q, C) best rank under which a candidate is named
+    rows, ranks = np.nonzero(present)
+    np.minimum.at(first, (rows, named[rows, ranks]), ranks)
+    is_named = first < depth
+    keys = np.where(is_named, first, depth + np.arange(total))
+    order = keys.argsort(axis=1, kind="stable")
+    ranked = np.empty_like(order)
+    np.put_along_axis(ranked, order, np.arange(1, total + 1)[None], axis=1)
+    grid = spans / chunks.chunk_s
+    counts = {
+        "queries_with_appended_candidates": int((~is_named).any(axis=1).sum()),
+        "queries_with_repeated_candidates": int((present.sum(1) > is_named.sum(1)).sum()),
+        "candidates_off_the_grid": int((np.abs(grid - np.rint(grid)) > 1e-6).any(axis=-1).sum()),
+    }
+    return ranked, counts
+
+
+def score_candidates(
+    ranked: np.ndarray, annotators: list[np.ndarray], chunks: Chunks
+) -> dict[str, float]:
+    """Rank@1, Rank@5 and mIoU in percent.
+
+    ranked: (Q, C) rank of every candidate from 1. annotators: per query the (A, 2) moments that
+    people marked, in seconds on the grid. With r the mean of the 3 smallest ranks of a query's
+    labels, Rank@n is the share of r <= n; mIoU is the mean over queries of the mean of the 3
+    largest IoUs, on inclusive chunk indices, of the first candidate.
+    """
+    labels = _labels(annotators, chunks)  # (Q, A) candidates, -1 where there are fewer
+    present = labels >= 0
+    ranks = np.take_along_axis(ranked, np.maximum(labels, 0), axis=1)
+    best = _mean_of_best(np.where(present, ranks, np.inf), chunks.best)
+    pairs = _pairwise_iou(chunks.candidates)
+    overlaps = pairs[ranked.argmin(axis=1)[:, None], np.maximum(labels, 0)]
+    agreed = -_mean_of_best(np.where(present, -overlaps, np.inf), chunks.best)
+    return {
+        "Rank@1": 100.0 * float((best <= 1).mean()),
+        "Rank@5": 100.0 * float((best <= 5).mean()),
+        "mIoU": 100.0 * float(agreed.mean()),
+    }
+
+
+def _nearest(spans: np.ndarray, chunks: Chunks) -> np.ndarray:
+    """(...,) candidate nearest to each span in seconds."""
+    first = np.rint(spans[..., 0] / chunks.chunk_s)
+    last = np.rint(spans[..., 1] / chunks.chunk_s) - 1
+    middle = np.floor(spans.mean(axis=-1) / chunks.chunk_s)
+    is_empty = last < first
+    first, last = np.where(is_empty, middle, first), np.where(is_empty, middle, last)
+    first = np.clip(first, 0, chunks.count - 1).astype(np.int64)
+    last = np.clip(last, first, chunks.count - 1).astype(np.int64)
+    return chunks.place[first, last]
+
+
+def _labels(annotators: list[np.ndarray], chunks: Chunks) -> np.ndarray:
+    """(Q, A) candidate that each person marked, -1 padded; `UserError` if one is off the grid."""
+    sizes = np.array([len(marked) for marked in annotators], dtype=np.int64)
+    if not sizes.size or not sizes.all():
+        raise UserError(
+            "annotators: this convention needs several people's moments for every query; use it on "
+            "data sets whose queries have them"
+        )
+    marked = np.concatenate(annotators) / chunks.chunk_s  # (sum of A, 2)
+    if np.abs(marked - np.rint(marked)).max() > 1e-6:
+        raise UserError(
+            f"annotators: a moment is not made of whole chunks of {chunks.chunk_s:g} s; check the "
+            "annotations or the convention's chunk_s"
+        )
+    first, end = np.rint(marked).astype(np.int64).T
+    if (first < 0).any() or (end > chunks.count).any() or (end <= first).any():
+        raise UserError(
+            f"annotators: a moment is not within {chunks.count} chunks; check the annotations or "
+            "the convention's chunks"
+        )
+    labels = np.full((len(sizes), sizes.max()), -1)
+    labels[np.arange(sizes.max()) < sizes[:, None]] = chunks.place[first, end - 1]
+    return labels
+
+
+def _mean_of_best(costs: np.ndarray, best: int) -> np.ndarray:
+    """(Q,) mean of the `best` smallest costs (Q, A), or of all there are; inf is absent."""
+    smallest = np.sort(costs, axis=1)[:, :best]
+    is_real = np.isfinite(smallest)
+    return np.where(is_real, smallest, 0.0).sum(axis=1) / is_real.sum(axis=1)
+
+
+def _pairwise_iou(candidates: np.ndarray) -> np.ndarray:
+    """(C, C) IoU of runs of chunks, by inclusive indices."""
+    first, last = candidates.T
+    overlap = np.minimum(last[:, None], last) - np.maximum(first[:, None], first) + 1
+    hull = np.maximum(last[:, None], last) - np.minimum(first[:, None], first) + 1
+    return overlap.clip(min=0) / hull

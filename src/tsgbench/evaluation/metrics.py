@@ -1,0 +1,105 @@
+"""Recall and mean IoU of ranked spans against one annotated moment a query.
+
+R@n, IoU=m: the share of queries, in percent, for which one of the first n predictions, after
+non-maximum suppression, has an IoU of at least m with the annotated moment. dR@n, IoU=m: the same
+with every hit discounted by how far its ends are off. mIoU: the mean IoU of the first prediction,
+in percent. (models/common.md, sections 4 and 5; docs/evaluation.md.)
+"""
+
+import re
+from collections.abc import Callable
+
+import numpy as np
+
+from tsgbench import moments
+from tsgbench.errors import UserError
+
+# A candidate is dropped when its IoU with a better one exceeds this. R@1 and mIoU do not depend
+# on it; 2D-TAN's value for ActivityNet, used here for every data set.
+NMS_IOU = 0.5
+METRIC = re.compile(r"(?P<discounted>d?)R@(?P<n>[1-9]\d*),IoU=(?P<m>0\.\d{1,2})")
+COMPARISONS = {">=": np.greater_equal, ">": np.greater}
+
+Nms = float | dict[str, float] | None
+Overlap = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+def evaluate(
+    predictions: np.ndarray,
+    annotated: np.ndarray,
+    metrics: list[str],
+    *,
+    nms: Nms = NMS_IOU,
+    compare: str = ">=",
+    iou: Overlap = moments.iou,
+    extent: np.ndarray | None = None,
+) -> dict[str, float]:
+    """Score ranked predictions.
+
+    predictions: (Q, K, 2), best first, NaN where a query has fewer than K. annotated: (Q, 2). Both
+    in seconds, or both in whatever unit `iou` takes. metrics: names such as "R@1,IoU=0.5",
+    "dR@1,IoU=0.5" and "mIoU". nms: threshold of the suppression; `{"minus": d}` for the threshold
+    m - d at each IoU m; None for no suppression. compare: whether an IoU of exactly m is a hit.
+    extent: (Q,) length of each video in that unit, which only dR needs.
+    Returns name -> percent. A query without any prediction counts as a miss.
+    """
+    parsed = _parse(metrics)
+    if extent is None and any(match["discounted"] for match in parsed.values()):
+        raise UserError("metric dR: needs the durations of the videos; pass them as `extent`")
+    predictions = predictions[:, :1] if _depth(parsed) == 1 else predictions
+    scores = {}
+    for threshold, names in _by_threshold(parsed, nms).items():
+        depth = _depth({name: parsed[name] for name in names})
+        kept = survivors(predictions, threshold, depth)
+        overlaps = np.nan_to_num(iou(kept, annotated[:, None]))  # (Q, depth)
+        for name in names:
+            n, m = int(parsed[name]["n"]), float(parsed[name]["m"])
+            hits = COMPARISONS[compare](overlaps[:, :n], m)
+            if parsed[name]["discounted"]:
+                hits = hits * _closeness(kept[:, :n], annotated, extent)
+            scores[name] = 100.0 * float(hits.max(axis=1).mean())
+    if "mIoU" in metrics:
+        first = np.nan_to_num(iou(predictions[:, 0], annotated))
+        scores["mIoU"] = 100.0 * float(first.mean())
+    return {name: scores[name] for name in metrics}
+
+
+def survivors(predictions: np.ndarray, threshold: float | None, depth: int) -> np.ndarray:
+    """(Q, depth, 2) the first predictions that survive suppression, NaN where there are fewer."""
+    if depth == 1 or threshold is None:
+        kept = np.full((len(predictions), depth, 2), np.nan)
+        kept[:, : predictions.shape[1]] = predictions[:, :depth]
+        return kept
+    ranks = moments.nms_ranks(predictions, threshold, depth)
+    kept = np.take_along_axis(predictions, np.maximum(ranks, 0)[..., None], axis=1)
+    return np.where(ranks[..., None] >= 0, kept, np.nan)
+
+
+def _closeness(kept: np.ndarray, annotated: np.ndarray, extent: np.ndarray) -> np.ndarray:
+    """(Q, n) the discount of each prediction: (1 - |s - s*| / D) (1 - |e - e*| / D)."""
+    off = np.abs(kept - annotated[:, None]) / extent[:, None, None]
+    return np.nan_to_num((1 - off).clip(min=0).prod(axis=-1))
+
+
+def _parse(metrics: list[str]) -> dict[str, re.Match]:
+    parsed = {name: METRIC.fullmatch(name) for name in metrics if name != "mIoU"}
+    unknown = [name for name, match in parsed.items() if match is None]
+    if unknown:
+        raise UserError(
+            f"unknown metric {unknown[0]!r}; use names like 'R@1,IoU=0.5', 'dR@1,IoU=0.5' or 'mIoU'"
+        )
+    return parsed
+
+
+def _depth(parsed: dict[str, re.Match]) -> int:
+    return max((int(match["n"]) for match in parsed.values()), default=1)
+
+
+def _by_threshold(parsed: dict[str, re.Match], nms: Nms) -> dict[float | None, list[str]]:
+    """Metrics by the suppression they need, so that each suppression is run once."""
+    groups: dict[float | None, list[str]] = {}
+    for name, match in parsed.items():
+        # In double precision, as the code of this lineage computes it: 0.7 - 0.05 is below 0.65
+        threshold = float(match["m"]) - nms["minus"] if isinstance(nms, dict) else nms
+        groups.setdefault(threshold, []).append(name)
+    return groups
