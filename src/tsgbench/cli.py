@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 from tsgbench import __version__
-from tsgbench.config import Catalogue, load_study
+from tsgbench.config import Catalogue, load_study, mirror_of
 from tsgbench.errors import UserError
 
 PHASES = {
@@ -81,6 +81,12 @@ def _parser() -> argparse.ArgumentParser:
     models = verbs.add_parser("models", help="list the models and their ablations")
     models.add_argument("--json", action="store_true", help="machine-readable")
     models.set_defaults(verb=_show_models)
+    datasets = verbs.add_parser(
+        "datasets", help="list the data sets: protocols, rows kept and dropped, parts present"
+    )
+    datasets.add_argument("--json", action="store_true", help="machine-readable")
+    datasets.add_argument("--mirror", metavar="FOLDER", help="read files from here, too")
+    datasets.set_defaults(verb=_show_datasets)
     pdf = verbs.add_parser("pdf", help="compile a table to a PDF page, if LaTeX is installed")
     pdf.add_argument("tex", type=Path, help="for example results/table1.tex")
     pdf.set_defaults(verb=_compile_pdf)
@@ -147,6 +153,15 @@ def _show_models(options: argparse.Namespace) -> None:
             served = ", ".join([serves] if isinstance(serves, str) else serves)
             about = difference.get("about", "")
             print(f"    {ablation:26}{about}{f'  [{served}]' if served else ''}")
+
+
+def _show_datasets(options: argparse.Namespace) -> None:
+    from tsgbench.datasets.listing import as_text, list_datasets
+    from tsgbench.study import RECORDS
+
+    known, mirror = Catalogue.load(), options.mirror or mirror_of({})
+    listed = list_datasets(known.datasets, known.sources, RECORDS, mirror=mirror)
+    print(json.dumps(listed, indent=2) if options.json else as_text(listed))
 
 
 def _compile_pdf(options: argparse.Namespace) -> int:

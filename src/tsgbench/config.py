@@ -76,10 +76,12 @@ class Catalogue:
         models = {}
         for path in sorted((config / "models").glob("*.yaml")):
             models[path.stem] = _validated(path, "model", config)
+        datasets = _validated(config / "datasets.yaml", "datasets", config)
+        check_protocols(datasets, str(config / "datasets.yaml"))
         features = _validated(config / "features.yaml", "features", config)
         return cls(
             models=models,
-            datasets=_validated(config / "datasets.yaml", "datasets", config),
+            datasets=datasets,
             clips=features["clips"],
             features=features["features"],
             sources=_validated(config / "sources.yaml", "sources", config),
@@ -158,6 +160,38 @@ def check_study(config: dict, catalogue: Catalogue, source: str) -> None:
     for model, override in config.get("overrides", {}).items():
         _known(model, catalogue.models, f"{source}: overrides", "model")
         _check_override(override, catalogue, model, f"{source}: overrides.{model}", config)
+
+
+def as_list(splits: str | list[str]) -> list[str]:
+    """The splits of a protocol's field, which may be one name or a list of them."""
+    return [splits] if isinstance(splits, str) else splits
+
+
+def check_protocols(datasets: dict[str, dict], source: str) -> None:
+    """Refuse a protocol whose test splits train, or select unless it is marked official."""
+    for dataset, entry in datasets.items():
+        protocols = {"splits": entry["splits"]}
+        for name, protocol in entry.get("protocols", {}).items():
+            protocols[f"protocols.{name}"] = protocol
+        for name, protocol in protocols.items():
+            _check_protocol(protocol, f"{source}: {dataset}.{name}")
+
+
+def _check_protocol(protocol: dict, where: str) -> None:
+    tested = as_list(protocol["test"])
+    for split in as_list(protocol["train"]):
+        if split in tested:
+            raise UserError(f"{where}: {split!r} both trains and is tested; choose another split")
+    for split in as_list(protocol["select"]):
+        if split in tested and not protocol.get("official"):
+            raise UserError(
+                f"{where}: selects checkpoints on {split!r}, which it tests; select on another "
+                "split, or make it a protocol with `official: true` for what a paper did"
+            )
+    for name, splits in protocol.get("score", {}).items():
+        for split in as_list(splits):
+            if split not in tested:
+                raise UserError(f"{where}.score.{name}: {split!r} is not tested; add it to `test`")
 
 
 def _check_override(

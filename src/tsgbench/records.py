@@ -44,9 +44,10 @@ class Record:
             raise UserError(f"{self.path}: lists no file {name!r}; delete it and run again")
         return self.path.parent / name
 
-    def files(self) -> dict[str, Path]:
-        """All listed files, by their name relative to the record."""
-        return {name: self.path.parent / name for name in self.content["outputs"]}
+    def files(self, ending: str = "") -> dict[str, Path]:
+        """The listed files whose names end so, by their name relative to the record."""
+        names = [name for name in self.content["outputs"] if name.endswith(ending)]
+        return {name: self.path.parent / name for name in names}
 
 
 def write_record(

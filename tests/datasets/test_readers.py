@@ -151,7 +151,7 @@ def test_lines_end_only_at_line_ends(tmp_path):
 @pytest.mark.parametrize(
     ("reader", "settings", "message"),
     [
-        ("charades", {}, "unknown reader 'charades'; did you mean 'charades_sta'"),
+        ("charades_st", {}, "unknown reader 'charades_st'; did you mean 'charades_sta'"),
         ("charades_sta", {"val_shar": 0.1}, "unknown setting 'val_shar'; did you mean 'val_share'"),
         ("charades_sta", {"policy": "ignore"}, "unknown policy 'ignore'"),
         ("charades_sta", {}, "needs the file 'durations_train'"),

@@ -23,6 +23,11 @@ from tsgbench.datasets.table import Queries
 from tsgbench.errors import UserError
 
 QUERY_ID = re.compile(r"[A-Za-z0-9_.-]+")
+# Durations and ends of moments that mean the same number differ by 1e-14 s in some files; those are
+# cut like any other moment, but counted apart: nobody's labels changed.
+ROUNDING_S = 1e-6
+# Modules of this folder that read no format
+NO_READERS = {"readers", "table", "json_format", "statistics", "listing"}
 
 
 @dataclass(frozen=True)
@@ -98,20 +103,13 @@ def read_annotations(
     `repaired` and `dropped`, both `{reason: {"count", "rows": [file:line, ...]}}`.
     Raises `UserError` for a missing file, a malformed line and an unknown reader or setting.
     """
-    parse = _find_reader(reader)
-    settings = dict(settings)
-    policy_name = settings.pop("policy", "clip")
+    policy_name = settings.get("policy", "clip")
     if policy_name not in POLICIES:
         raise UserError(f"reader {reader!r}: unknown policy {policy_name!r}; use {list(POLICIES)}")
-    _check_names("setting", reader, settings, list(inspect.getfullargspec(parse).kwonlyargs))
-    for role, path in files.items():
-        if not Path(path).is_file():
-            raise UserError(f"{path}: no such file ({role} of reader {reader!r}); download it")
-    splits = parse({role: Path(path) for role, path in files.items()}, **settings)
-    _check_ids(splits)
+    splits = _parse_files(reader, files, settings)
     report = {
         "reader": reader,
-        "settings": settings,
+        "settings": {name: value for name, value in settings.items() if name != "policy"},
         "policy": policy_name,
         "policy_meaning": POLICIES[policy_name].meaning,
         "splits": {},
@@ -122,6 +120,30 @@ def read_annotations(
     return tables, report
 
 
+def read_as_printed(reader: str, files: dict[str, Path], *, settings: dict) -> dict[str, Queries]:
+    """Every row of every split as its file states it, judged by no policy.
+
+    For statistics of the public files alone, which papers print of the unrepaired rows: moments may
+    be inverted or outside their video, and an unknown duration is nan.
+    Errors are those of `read_annotations`.
+    """
+    splits = _parse_files(reader, files, settings)
+    return {split: _tabulate(rows) for split, rows in splits.items()}
+
+
+def _parse_files(reader: str, files: dict[str, Path], settings: dict) -> dict[str, list[Row]]:
+    """The reader's rows, after its name, settings and files are checked."""
+    parse = _find_reader(reader)
+    own = {name: value for name, value in settings.items() if name != "policy"}
+    _check_names("setting", reader, own, list(inspect.getfullargspec(parse).kwonlyargs))
+    for role, path in files.items():
+        if not Path(path).is_file():
+            raise UserError(f"{path}: no such file ({role} of reader {reader!r}); download it")
+    splits = parse({role: Path(path) for role, path in files.items()}, **own)
+    _check_ids(splits)
+    return splits
+
+
 def apply_policy(rows: list[Row], policy: Policy) -> tuple[Queries, dict]:
     """Judge every row of one split: the queries kept, and the counts with the rows behind them."""
     kept, seen = [], set()
@@ -129,21 +151,23 @@ def apply_policy(rows: list[Row], policy: Policy) -> tuple[Queries, dict]:
     dropped: dict[str, dict] = {}
     for row in rows:
         fixed, repair, fault = _judge(row, policy)
+        repairs = [repair] if repair else []
         key = (row.video_id, row.sentence, row.start_s, row.end_s)
         if fault is None and key in seen:
-            repair, fault = (
-                ("repeated, kept", None) if policy.keep_duplicates else (None, "repeated")
-            )
+            if policy.keep_duplicates:
+                repairs.append("repeated, kept")
+            else:
+                fault = "repeated"
         seen.add(key)
-        if policy.refuse and (fault or repair):
+        if policy.refuse and (fault or repairs):
             raise UserError(
-                f"{row.where}: {fault or repair} (moment {row.start_s}-{row.end_s} s, video"
+                f"{row.where}: {fault or repairs[0]} (moment {row.start_s}-{row.end_s} s, video"
                 f" {row.video_id} of {row.duration_s} s); make the data set again"
             )
         if fault:
             _count(dropped, fault, row)
             continue
-        if repair:
+        for repair in repairs:
             _count(repaired, repair, row)
         kept.append(fixed)
     report = {
@@ -162,7 +186,7 @@ def hold_out(video_ids: list[str], share: float, seed: int) -> set[str]:
     The choice depends on the set of ids alone: not on their order, the platform or a random state.
     """
     if not 0 < share < 1:
-        raise UserError(f"setting val_share: must lie between 0 and 1, got {share}")
+        raise UserError(f"val_share or held_out_share: must lie between 0 and 1, got {share}")
     ranked = sorted(
         set(video_ids), key=lambda name: hashlib.sha256(f"{seed}:{name}".encode()).digest()
     )
@@ -171,12 +195,16 @@ def hold_out(video_ids: list[str], share: float, seed: int) -> set[str]:
 
 def read_lines(path: Path) -> list[str]:
     """The lines of a UTF-8 text file, without their ends; `UserError` if it is not UTF-8."""
+    # not splitlines(): it also breaks at characters that may stand inside a sentence
+    return read_utf8(path).removesuffix("\n").split("\n")
+
+
+def read_utf8(path: Path) -> str:
+    """The text of a file; `UserError` if it is not UTF-8."""
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 text ({error}); download it again") from None
-    # not splitlines(): it also breaks at characters that may stand inside a sentence
-    return text.removesuffix("\n").split("\n")
 
 
 def parse_seconds(text: str, where: str, name: str) -> float:
@@ -207,11 +235,20 @@ def _judge(row: Row, policy: Policy) -> tuple[Row, str | None, str | None]:
         return row, None, "start not before end"
     if row.start_s >= row.duration_s or row.end_s <= 0:
         return row, None, "moment outside the video"
-    if row.start_s >= 0 and row.end_s <= row.duration_s:
+    moments = [(row.start_s, row.end_s), *row.annotators]
+    if all(start_s >= 0 and end_s <= row.duration_s for start_s, end_s in moments):
         return row, None, None
     if not policy.clip:
         return row, None, "moment reaches outside the video"
-    inside = replace(row, start_s=max(row.start_s, 0.0), end_s=min(row.end_s, row.duration_s))
+    (start_s, end_s), *annotators = [
+        (max(start_s, 0.0), min(end_s, row.duration_s)) for start_s, end_s in moments
+    ]
+    if any(start_s >= end_s for start_s, end_s in annotators):
+        return row, None, "an annotator's moment is outside the video"
+    inside = replace(row, start_s=start_s, end_s=end_s, annotators=annotators)
+    excess_s = max(max(-start, end - row.duration_s) for start, end in moments)
+    if excess_s < ROUNDING_S:
+        return inside, "moment cut to the video by a rounding error", None
     return inside, "moment cut to the video", None
 
 
@@ -250,7 +287,7 @@ def _check_ids(splits: dict[str, list[Row]]) -> None:
 def _find_reader(name: str) -> Reader:
     """The reader of this name, from the module of this name: no other reader is imported."""
     modules = {module.name for module in pkgutil.iter_modules(package.__path__)}
-    _check_names("reader", "tsgbench.datasets", [name], sorted(modules - {"readers", "table"}))
+    _check_names("reader", "tsgbench.datasets", [name], sorted(modules - NO_READERS))
     importlib.import_module(f"{package.__name__}.{name}")
     return _READERS[name]
 

@@ -48,6 +48,24 @@ class Queries:
         )
 
 
+def join(tables: list[Queries]) -> Queries:
+    """Several splits as one, in the given order; `UserError` where only some have annotators."""
+    if not tables:
+        raise UserError("splits: none was named; give at least one")
+    if len({bool(table.annotators) for table in tables if len(table)}) > 1:
+        raise UserError(
+            "splits: some have several annotators a query and some one; score them apart"
+        )
+    return Queries(
+        [name for table in tables for name in table.query_ids],
+        [name for table in tables for name in table.video_ids],
+        [sentence for table in tables for sentence in table.sentences],
+        np.concatenate([table.durations for table in tables]),
+        np.concatenate([table.moments for table in tables]),
+        [moments for table in tables for moments in table.annotators],
+    )
+
+
 def write_queries(path: str | Path, queries: Queries) -> None:
     """Write one split as JSON lines, atomically."""
     lines = []

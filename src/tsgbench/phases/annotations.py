@@ -1,7 +1,15 @@
-"""Read a data set's public annotation files into the one table of queries, split by split."""
+"""Read a data set's public annotation files into the one table of queries, split by split.
+
+Beside the splits, `dropped.csv` lists every row that was dropped or repaired, for people to read.
+"""
+
+import csv
+import io
+from pathlib import Path
 
 from tsgbench.datasets.readers import read_annotations
 from tsgbench.datasets.table import write_queries
+from tsgbench.files import write_text
 from tsgbench.phases import Task
 
 
@@ -10,12 +18,29 @@ def run(task: Task):
     reader, generated = settings.pop("reader"), settings.pop("generated")
     files = {role: _file(record, generated.get(role)) for role, record in task.inputs.items()}
     splits, report = read_annotations(reader, files, settings=settings)
-    written = []
+    written = [task.folder / "dropped.csv"]
+    write_bad_rows(written[0], report)
     for split, queries in splits.items():
         path = task.folder / f"{split}.jsonl"
         write_queries(path, queries)
         written.append(path)
     return report, written
+
+
+def write_bad_rows(path: Path, report: dict) -> None:
+    """One line for each row that the policy dropped or repaired, in the order of the splits.
+
+    `row` is file and line, or file and place within its JSON. A row repaired in two ways has two
+    lines.
+    """
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["split", "action", "reason", "row"])
+    for split, entry in report["splits"].items():
+        for action in ("dropped", "repaired"):
+            for reason, found in entry[action].items():
+                table.writerows([split, action, reason, row] for row in found["rows"])
+    write_text(path, text.getvalue())
 
 
 def _file(record, name):

@@ -14,7 +14,7 @@ from tsgbench.phases import Task
 def run(task: Task):
     recipe = task.settings
     durations = {}
-    for path in task.inputs["annotations"].files().values():
+    for path in task.inputs["annotations"].files(".jsonl").values():
         queries = read_queries(path)
         durations.update(zip(queries.video_ids, queries.durations.tolist(), strict=True))
     timeline = recipe["timeline"]

@@ -7,7 +7,7 @@ from tsgbench.phases import Task
 
 
 def run(task: Task):
-    annotations = task.inputs["annotations"].files().values()
+    annotations = task.inputs["annotations"].files(".jsonl").values()
     wanted = sorted({video for path in annotations for video in read_queries(path).video_ids})
     found = {path.stem: path for path in task.inputs["videos"].files().values()}
     checkpoint = None

@@ -10,7 +10,7 @@ def run(task: Task):
     # (models/common.md, section 2).
     sentences = {
         path.stem: read_queries(path).sentences
-        for path in sorted(task.inputs["annotations"].files().values())
+        for path in sorted(task.inputs["annotations"].files(".jsonl").values())
     }
     table, facts = build_vocabulary(
         sentences,

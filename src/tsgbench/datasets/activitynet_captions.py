@@ -1,0 +1,37 @@
+"""ActivityNet Captions (Krishna et al., ICCV 2017): a paragraph of sentences on each video.
+
+`{train,val_1,val_2}.json` are `{video: {"duration", "timestamps", "sentences"}}` in seconds. Two
+people annotated the validation videos independently: val_2 covers 4,885 of val_1's 4,917 videos, so
+the two share videos and no row. There is no public test split; papers test on val_1, on val_2 or on
+both, which is why the splits keep their own names here. Four training rows do not start before they
+end and are dropped: 37,417 of 37,421 remain, the count that IA-Net and FIAN print.
+"""
+
+from pathlib import Path
+
+from tsgbench.datasets.json_format import field_clock, read_videos
+from tsgbench.datasets.readers import Row, hold_out, need_file, register
+
+NAME = "activitynet_captions"
+
+
+@register(NAME)
+def read(
+    files: dict[str, Path], *, held_out_share: float = 0.1, held_out_seed: int = 0
+) -> dict[str, list[Row]]:
+    """Rows of the splits train, held_out, val_1 and val_2. files: roles train, val_1, val_2.
+
+    held_out_share: part of the training videos that train leaves to held_out, for protocols that
+    select checkpoints without looking at a validation split that they test on.
+    """
+    rows = {
+        role: read_videos(need_file(files, role, NAME), role, field_clock("duration"))
+        for role in ("train", "val_1", "val_2")
+    }
+    chosen = hold_out([row.video_id for row in rows["train"]], held_out_share, held_out_seed)
+    return {
+        "train": [row for row in rows["train"] if row.video_id not in chosen],
+        "held_out": [row for row in rows["train"] if row.video_id in chosen],
+        "val_1": rows["val_1"],
+        "val_2": rows["val_2"],
+    }

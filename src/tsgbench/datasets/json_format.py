@@ -1,0 +1,126 @@
+"""What the JSON formats share: strict parsing, and the layout "video, its moments, its sentences".
+
+ActivityNet Captions, TACoS, Charades-CD and ActivityNet-CD are all one object
+`{video: {"timestamps": [[start, end], ...], "sentences": [...], ...}}`; they differ in the name of
+the duration and in the unit of time, which the caller's `Clock` knows.
+"""
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+from tsgbench.datasets.readers import Row, read_utf8
+from tsgbench.errors import UserError
+
+KINDS = {dict: "an object", list: "a list", str: "a text", int: "a whole number"}
+
+# (video, its entry, place for messages) -> duration in seconds, or None; time units a second
+Clock = Callable[[str, dict, str], tuple[float | None, float]]
+
+
+def read_strict(path: Path, kind: type) -> dict | list:
+    """The JSON object or list of a file.
+
+    `UserError` names line and column of malformed JSON, and a name that stands twice in one object:
+    the parser alone would keep the last and forget the others.
+    """
+
+    def refuse_repeated(pairs: list[tuple[str, object]]) -> dict:
+        content = dict(pairs)
+        if len(content) < len(pairs):
+            names = [name for name, _ in pairs]
+            twice = next(name for name in names if names.count(name) > 1)
+            raise UserError(f"{path}: {twice}: stands twice in one object; download it again")
+        return content
+
+    try:
+        content = json.loads(read_utf8(path), object_pairs_hook=refuse_repeated)
+    except json.JSONDecodeError as error:
+        raise UserError(
+            f"{path}, line {error.lineno}, column {error.colno}: not valid JSON ({error.msg});"
+            " download it again"
+        ) from None
+    return check_kind(content, kind, f"{path}", "content")
+
+
+def need(holder: dict, name: str, kind: type, where: str):
+    """Field `name` of a JSON object; `UserError` if it is missing or of another kind."""
+    if name not in holder:
+        raise UserError(f"{where}: {name}: is missing; download the file again")
+    return check_kind(holder[name], kind, where, name)
+
+
+def check_kind(value: object, kind: type, where: str, name: str):
+    """The value, if it is of this kind (true and false are no numbers)."""
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise UserError(
+            f"{where}: {name}: expected {KINDS[kind]}, got {json.dumps(value)[:40]}; download the"
+            " file again"
+        )
+    return value
+
+
+def number(value: object, where: str, name: str) -> float:
+    """A finite JSON number (a text that looks like one is refused)."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not math.isfinite(value):
+        raise UserError(
+            f"{where}: {name}: expected a number, got {json.dumps(value)[:40]}; download the file"
+            " again"
+        )
+    return float(value)
+
+
+def optional_number(holder: dict, name: str, where: str) -> float | None:
+    """The number, or None where the field is absent or null: the policy judges such a row."""
+    return None if holder.get(name) is None else number(holder[name], where, name)
+
+
+def field_clock(name: str) -> Clock:
+    """For entries whose field `name` is their duration, all times being seconds."""
+    return lambda video, entry, where: (optional_number(entry, name, where), 1.0)
+
+
+def read_videos(path: Path, label: str, clock: Clock) -> list[Row]:
+    """Rows of a file of the shared layout, in file order.
+
+    label: part of the query ids, `{video}_{label}_{place in the video}`, which keeps the ids of two
+    files apart that annotate the same videos. A video id loses the ending `.avi`.
+    """
+    rows = []
+    for name, entry in read_strict(path, dict).items():
+        where = f"{path}, {name}"
+        check_kind(entry, dict, where, "entry")
+        sentences = need(entry, "sentences", list, where)
+        timestamps = need(entry, "timestamps", list, where)
+        if len(sentences) != len(timestamps):
+            raise UserError(
+                f"{where}: sentences: {len(sentences)} of them for {len(timestamps)} timestamps;"
+                " download the file again"
+            )
+        duration_s, units_per_s = clock(name, entry, where)
+        video_id = name.removesuffix(".avi")
+        for place, (moment, sentence) in enumerate(zip(timestamps, sentences, strict=True)):
+            start, end = _read_moment(moment, f"{where}[{place}]")
+            rows.append(
+                Row(
+                    where=f"{path.name}:{name}[{place}]",
+                    query_id=f"{video_id}_{label}_{place:03d}",
+                    video_id=video_id,
+                    sentence=check_kind(sentence, str, f"{where}[{place}]", "sentences"),
+                    start_s=start / units_per_s,
+                    end_s=end / units_per_s,
+                    duration_s=duration_s,
+                )
+            )
+    return rows
+
+
+def _read_moment(moment: object, where: str) -> tuple[float, float]:
+    if not isinstance(moment, list) or len(moment) != 2:
+        raise UserError(
+            f"{where}: timestamps: expected [start, end], got {json.dumps(moment)[:40]}; download"
+            " the file again"
+        )
+    return number(moment[0], where, "timestamps"), number(moment[1], where, "timestamps")

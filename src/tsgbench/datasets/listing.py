@@ -1,0 +1,186 @@
+"""What there is of every data set: splits, protocols, counts of rows, and the parts that are here.
+
+Counts come from the record of the annotations step where it was made under the present settings;
+otherwise the public files are read on the fly, from where downloads are kept or from a mirror.
+"""
+
+from pathlib import Path
+
+from tsgbench.datasets.readers import read_annotations
+from tsgbench.errors import UserError
+from tsgbench.files import read_json
+
+VIDEO_SUFFIXES = {".mp4", ".avi", ".mov", ".m4v", ".3gp", ".mkv", ".webm", ".mpg", ".wmv", ".flv"}
+
+
+def list_datasets(
+    datasets: dict[str, dict],
+    sources: dict[str, dict],
+    records: dict[str, str],
+    *,
+    mirror: str | None = None,
+) -> dict[str, dict]:
+    """Describe every data set of the catalogue.
+
+    records: record paths by phase, with the placeholder `{dataset}` (study.RECORDS). mirror: folder
+    with the relative paths of the folder of downloads (a URL is not looked into).
+    Returns by data set: `title`, `note`, `policy`, `splits`, `protocols`, `published`,
+    `conventions`, `parts` (`annotations`, `videos`, `features`), `counted_from` (a record, "raw
+    files" or None), `counts` (by split: `rows`, `kept`, `videos`, and `repaired` and `dropped` by
+    reason; None where nothing could be read) and `problem` (why not, or None).
+    """
+    folders = [Path(records["download"]).parent] + (
+        [Path(mirror)] if mirror and "://" not in mirror else []
+    )
+    listed = {}
+    for name, entry in datasets.items():
+        places = {
+            phase: Path(records[phase].format(dataset=name, features="any"))
+            for phase in ("annotations", "render", "reduce")
+        }
+        files = _find_files(entry, sources, folders, places["render"])
+        counts, counted_from, problem = _count(entry, files, places["annotations"])
+        listed[name] = {
+            "title": entry["title"],
+            "note": " ".join(entry["note"].split()),
+            "policy": entry.get("settings", {}).get("policy", "clip"),
+            "splits": entry["splits"],
+            "protocols": entry.get("protocols", {}),
+            "published": entry.get("published"),
+            "conventions": entry.get("conventions", []),
+            "parts": {
+                "annotations": {role: str(path) if path else None for role, path in files.items()},
+                "videos": _count_videos(entry, sources, folders, places["render"]),
+                "features": sorted(
+                    path.stem
+                    for path in places["reduce"].parent.glob("*.json")
+                    if not path.stem.endswith(".clips")
+                ),
+            },
+            "counted_from": counted_from,
+            "counts": counts,
+            "problem": problem,
+        }
+    return listed
+
+
+def _find_files(
+    dataset: dict, sources: dict[str, dict], folders: list[Path], render: Path
+) -> dict[str, Path | None]:
+    """The file of each role of the reader, None where it is not here."""
+    if "generated" in dataset:
+        made = {role: render.with_suffix("") / name for role, name in dataset["generated"].items()}
+        return {role: path if path.is_file() else None for role, path in made.items()}
+    found = {}
+    for role, name in dataset["files"].items():
+        source = _find_source(name, sources, f"files.{role}")
+        # excerpts and substitutes stand for their source, as they do for downloads
+        stated = [source, *source.get("excerpts", []), *source.get("substitutes", [])]
+        paths = [folder / entry["path"] for entry in stated for folder in folders]
+        found[role] = next((path for path in paths if path.is_file()), None)
+    return found
+
+
+def _find_source(name: str, sources: dict[str, dict], where: str) -> dict:
+    if name not in sources:
+        raise UserError(
+            f"config/datasets.yaml: {where}: source {name!r} is not in config/sources.yaml"
+        )
+    return sources[name]
+
+
+def _count(
+    entry: dict, files: dict[str, Path | None], record: Path
+) -> tuple[dict | None, str | None, str | None]:
+    """Counts by split, where they come from, and why there are none."""
+    asked = {"reader": entry["reader"], "generated": entry.get("generated", {})}
+    asked |= entry.get("settings", {})
+    if record.is_file():
+        content = read_json(record)
+        if content.get("settings") == asked:
+            return _shorten(content["facts"]), str(record), None
+    missing = sorted(role for role, path in files.items() if path is None)
+    if missing:
+        return None, None, f"not here: {', '.join(missing)}"
+    try:
+        _, report = read_annotations(entry["reader"], files, settings=entry.get("settings", {}))
+    except UserError as error:
+        return None, None, str(error)
+    return _shorten(report), "raw files", None
+
+
+def _shorten(report: dict) -> dict[str, dict]:
+    """The counts of a report, without the lists of rows behind them."""
+    return {
+        split: {
+            **{key: counted[key] for key in ("rows", "kept", "videos")},
+            **{
+                action: {reason: found["count"] for reason, found in counted[action].items()}
+                for action in ("repaired", "dropped")
+            },
+        }
+        for split, counted in report["splits"].items()
+    }
+
+
+def _count_videos(
+    dataset: dict, sources: dict[str, dict], folders: list[Path], render: Path
+) -> int:
+    """Video files in the folder that the renderer or the download of the videos fills."""
+    if "generated" in dataset:
+        places = [render.with_suffix("") / "videos"]
+    elif "videos" in dataset:
+        source = _find_source(dataset["videos"], sources, "videos")
+        inside = source.get("unpack", {}).get("into", source["path"])
+        places = [folder / inside for folder in folders]
+    else:
+        return 0
+    counts = [
+        sum(path.suffix.lower() in VIDEO_SUFFIXES for path in place.rglob("*"))
+        for place in places
+        if place.is_dir()
+    ]
+    return max(counts, default=0)
+
+
+def as_text(listed: dict[str, dict]) -> str:
+    """The list for a person: one paragraph a data set."""
+    return "\n".join("\n".join(_paragraph(name, entry)) for name, entry in listed.items())
+
+
+def _paragraph(name: str, entry: dict) -> list[str]:
+    files = entry["parts"]["annotations"]
+    here = sum(path is not None for path in files.values())
+    features = ", ".join(entry["parts"]["features"]) or "none"
+    videos = entry["parts"]["videos"] or "none"
+    lines = [
+        f"{name}: {entry['title']}",
+        f"    here: {here} of {len(files)} annotation files; videos: {videos};"
+        f" features: {features}",
+        f"    default: {_protocol(entry['splits'])}",
+    ]
+    for protocol, splits in entry["protocols"].items():
+        lines.append(f"    {protocol}: {_protocol(splits)}")
+    if entry["counts"] is None:
+        return [*lines, f"    no counts ({entry['problem']})", ""]
+    lines.append(f"    {'split':12}{'rows':>8}{'kept':>8}{'videos':>8}  policy {entry['policy']}")
+    for split, counted in entry["counts"].items():
+        numbers = "".join(f"{counted[key]:8,}" for key in ("rows", "kept", "videos"))
+        changed = [
+            f"  {action} {count:,}: {reason}"
+            for action in ("dropped", "repaired")
+            for reason, count in counted[action].items()
+        ]
+        lines.append(f"    {split:12}{numbers}{''.join(changed[:1])}")
+        lines += [" " * 40 + line for line in changed[1:]]
+    return [*lines, ""]
+
+
+def _protocol(splits: dict) -> str:
+    parts = []
+    for key, verb in (("train", "trains on"), ("select", "selects on"), ("test", "tests on")):
+        named = splits[key]
+        parts.append(f"{verb} {named if isinstance(named, str) else ' + '.join(named)}")
+    if splits.get("score"):
+        parts.append(f"scored apart: {', '.join(splits['score'])}")
+    return ", ".join(parts) + (" (a published practice)" if splits.get("official") else "")

@@ -1,0 +1,66 @@
+"""Statistics of a table of queries, on numbers that can be checked by hand."""
+
+import numpy as np
+import pytest
+
+from tsgbench.datasets import Queries
+from tsgbench.datasets.statistics import describe
+from tsgbench.datasets.table import join
+from tsgbench.errors import UserError
+
+
+def table(videos, moments, durations, sentences, annotators=()) -> Queries:
+    return Queries(
+        [f"{video}_{place}" for place, video in enumerate(videos)],
+        list(videos),
+        list(sentences),
+        np.array(durations, dtype=np.float64),
+        np.array(moments, dtype=np.float64),
+        list(annotators),
+    )
+
+
+ONE = table("aab", [(0, 2), (1, 5), (2, 8)], [10, 10, 20], ["x y", "x", "y z w"])
+TWO = table("c", [(0, 4)], [8], ["x v"])
+
+
+def test_means_are_over_queries_and_video_lengths_over_videos():
+    assert describe(ONE, str.split) == {
+        "videos": 2,
+        "queries": 3,
+        "vocabulary": 4,
+        "query_words": 2.0,
+        "moment_s": 4.0,
+        "moment_std_s": pytest.approx(np.sqrt(8 / 3)),
+        "video_s": 15.0,
+        "ratio": pytest.approx((0.2 + 0.4 + 0.3) / 3),
+        "ratio_std": pytest.approx(np.std([0.2, 0.4, 0.3])),
+    }
+
+
+def test_the_tokeniser_decides_the_words():
+    found = describe(ONE, lambda sentence: list(sentence.replace(" ", "")) + ["."])
+    assert found["vocabulary"] == 5 and found["query_words"] == 3.0
+
+
+def test_unrepaired_rows_are_described_as_they_stand():
+    found = describe(table("ab", [(5, 1), (0, 6)], [8, np.nan], ["x", "x"]), str.split)
+    assert found["moment_s"] == 1.0 and found["video_s"] == 8.0 and found["ratio"] == 0.5
+
+
+def test_joined_splits_keep_every_column_in_order():
+    both = join([ONE, TWO])
+    assert both.query_ids == ONE.query_ids + TWO.query_ids
+    assert both.video_ids == ["a", "a", "b", "c"] and both.sentences[-1] == "x v"
+    assert both.moments.tolist() == [[0, 2], [1, 5], [2, 8], [0, 4]]
+    assert both.durations.tolist() == [10, 10, 20, 8] and both.annotators == []
+    assert describe(both, str.split)["vocabulary"] == 5
+
+
+def test_annotators_are_joined_or_refused():
+    marked = table("d", [(0, 4)], [8], ["x"], [np.array([[0.0, 4.0], [4.0, 8.0]])])
+    assert len(join([marked, marked]).annotators) == 2
+    with pytest.raises(UserError, match="several annotators"):
+        join([ONE, marked])
+    with pytest.raises(UserError, match="at least one"):
+        join([])
