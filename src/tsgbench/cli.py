@@ -87,6 +87,10 @@ def _parser() -> argparse.ArgumentParser:
     datasets.add_argument("--json", action="store_true", help="machine-readable")
     datasets.add_argument("--mirror", metavar="FOLDER", help="read files from here, too")
     datasets.set_defaults(verb=_show_datasets)
+    sources = verbs.add_parser("sources", help="list what is to be downloaded and what is here")
+    sources.add_argument("--json", action="store_true", help="machine-readable")
+    sources.add_argument("--study", metavar="FILE", help="only what this study reads")
+    sources.set_defaults(verb=_show_sources)
     pdf = verbs.add_parser("pdf", help="compile a table to a PDF page, if LaTeX is installed")
     pdf.add_argument("tex", type=Path, help="for example results/table1.tex")
     pdf.set_defaults(verb=_compile_pdf)
@@ -162,6 +166,24 @@ def _show_datasets(options: argparse.Namespace) -> None:
     known, mirror = Catalogue.load(), options.mirror or mirror_of({})
     listed = list_datasets(known.datasets, known.sources, RECORDS, mirror=mirror)
     print(json.dumps(listed, indent=2) if options.json else as_text(listed))
+
+
+def _show_sources(options: argparse.Namespace) -> None:
+    from tsgbench.downloads import listing
+    from tsgbench.study import RECORDS, Study
+
+    names = None
+    if options.study:
+        config, source = load_study(options.study)
+        jobs = Study(config, source=source).jobs.values()
+        names = [job.wildcards["source"] for job in jobs if job.phase == "download"]
+    folder = Path(RECORDS["download"]).parent
+    statuses = listing.list_sources(Catalogue.load().sources, folder, names)
+    totals = listing.total(statuses, folder)
+    if options.json:
+        print(json.dumps(listing.as_json(statuses, totals), indent=2))
+    else:
+        print(listing.render(statuses, totals))
 
 
 def _compile_pdf(options: argparse.Namespace) -> int:

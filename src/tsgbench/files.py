@@ -5,19 +5,24 @@ import hashlib
 import json
 import lzma
 import os
+import posixpath
 import shutil
 import stat
 import tarfile
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
 
 from tsgbench.errors import UserError
 
 CHUNK_BYTES = 1 << 20
+# What an archive may unpack to, where its source states no other limit: beyond it lies a bomb
+UNPACKED_BYTES = 64 << 30
+UNPACKED_FILES = 1_000_000
 
 # What the standard library raises for archives that are damaged, encrypted or of an unknown kind.
 DAMAGED = (
@@ -94,25 +99,40 @@ def sha256_file(path: str | Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def unpack(archive: str | Path, folder: str | Path) -> list[Path]:
+def unpack(
+    archive: str | Path,
+    folder: str | Path,
+    *,
+    members: Sequence[str] = ("*",),
+    max_bytes: int = UNPACKED_BYTES,
+    finish: Callable[[Path], None] | None = None,
+) -> list[Path]:
     """Unpack a zip or tar archive into `folder`; return the files made, sorted.
 
-    Members that would leave the folder, links and devices are refused with a `UserError` before
-    anything is written; the folder appears whole or not at all.
+    members: patterns (as in a shell, `*` also matches `/`) of the files to take. max_bytes: what
+    they may hold altogether; an archive that announces more is refused. finish: called with the
+    folder before it gets its name, to write files of its own there.
+
+    Members that would leave the folder, links, devices and names that come twice are refused with a
+    `UserError` before anything is written; the folder appears whole or not at all.
     """
     archive, folder = Path(archive), Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    # Always the same name, so that what a killed run left there is found and removed
+    staging = folder.with_name(f".{folder.name}.unpacking")
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir()
     try:
         if zipfile.is_zipfile(archive):
-            _unpack_zip(archive, staging)
+            _unpack_zip(archive, staging, _Choice(archive, staging, tuple(members), max_bytes))
         elif tarfile.is_tarfile(archive):
-            _unpack_tar(archive, staging)
+            _unpack_tar(archive, staging, _Choice(archive, staging, tuple(members), max_bytes))
         else:
             raise UserError(f"{archive}: neither a zip nor a tar archive; download it again")
+        if finish:
+            finish(staging)
         if folder.exists():
             shutil.rmtree(folder)
-        staging.chmod(0o755)
         os.replace(staging, folder)
     except DAMAGED as error:
         raise UserError(f"{archive}: damaged archive ({error}); download it again") from error
@@ -127,24 +147,73 @@ def unpack(archive: str | Path, folder: str | Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
-def _unpack_zip(archive: Path, staging: Path) -> None:
+class _Choice:
+    """Which members of an archive are taken; refuses the archive for what must not be."""
+
+    def __init__(self, archive: Path, staging: Path, patterns: tuple[str, ...], max_bytes: int):
+        self.archive, self.staging = archive, staging.resolve()
+        self.patterns, self.max_bytes = patterns, max_bytes
+        self.names: set[str] = set()
+        self.folders: set[str] = set()
+        self.bytes = 0
+
+    def takes(self, name: str, kind: str, size: int) -> bool:
+        """Whether to write a member. kind: "file", "folder" or "other". size: bytes, announced."""
+        if kind == "folder" or not any(fnmatchcase(name, pattern) for pattern in self.patterns):
+            return False  # folders come with their files
+        if kind == "other":
+            raise UserError(f"{self.archive}: refused, it holds a link or device ({name})")
+        if not (self.staging / name).resolve().is_relative_to(self.staging):
+            raise UserError(f"{self.archive}: refused, a member leaves its folder ({name})")
+        plain = posixpath.normpath(name)
+        if plain in self.names:
+            raise UserError(f"{self.archive}: refused, it holds {name} twice")
+        self.names.add(plain)
+        self.folders.update(str(parent) for parent in PurePosixPath(plain).parents)
+        self.bytes += size
+        if self.bytes > self.max_bytes or len(self.names) > UNPACKED_FILES:
+            raise UserError(
+                f"{self.archive}: refused, it unpacks to more than {self.max_bytes:,} bytes or"
+                f" {UNPACKED_FILES:,} files; if that is right, raise the source's max_bytes"
+            )
+        return True
+
+    def check(self) -> None:
+        """Refuse an archive that gives nothing, contradicts itself or does not fit the disk."""
+        if not self.names:
+            wanted = ", ".join(self.patterns)
+            raise UserError(f"{self.archive}: holds no file that matches {wanted}")
+        if clash := self.names & self.folders:
+            name = min(clash)
+            raise UserError(f"{self.archive}: refused, {name} is both a file and a folder in it")
+        free = shutil.disk_usage(self.staging).free
+        if self.bytes > free:
+            raise UserError(
+                f"{self.archive}: unpacks to {self.bytes / 1e6:,.0f} MB, the disk has"
+                f" {free / 1e6:,.0f} MB; free some space and run again"
+            )
+
+
+def _unpack_zip(archive: Path, staging: Path, choice: _Choice) -> None:
     with zipfile.ZipFile(archive) as opened:
+        chosen = []
         for member in opened.infolist():
-            if stat.S_ISLNK(member.external_attr >> 16):
-                raise UserError(f"{archive}: refused, it holds a link ({member.filename})")
-            _check_inside(archive, staging, member.filename)
-        opened.extractall(staging)
+            form = stat.S_IFMT(member.external_attr >> 16)
+            # Programs that know no Unix leave the form out
+            kind = "file" if form in (0, stat.S_IFREG) else "other"
+            kind = "folder" if member.is_dir() else kind
+            if choice.takes(member.filename, kind, member.file_size):
+                chosen.append(member)
+        choice.check()
+        opened.extractall(staging, members=chosen)
 
 
-def _unpack_tar(archive: Path, staging: Path) -> None:
+def _unpack_tar(archive: Path, staging: Path, choice: _Choice) -> None:
     with tarfile.open(archive) as opened:
-        for member in opened.getmembers():
-            if not (member.isfile() or member.isdir()):
-                raise UserError(f"{archive}: refused, it holds a link or device ({member.name})")
-            _check_inside(archive, staging, member.name)
-        opened.extractall(staging, filter="data")
-
-
-def _check_inside(archive: Path, staging: Path, name: str) -> None:
-    if not (staging / name).resolve().is_relative_to(staging.resolve()):
-        raise UserError(f"{archive}: refused, a member leaves its folder ({name})")
+        chosen = []
+        for member in opened:  # one by one, so that a bomb is refused before it is read to its end
+            kind = "file" if member.isfile() else "folder" if member.isdir() else "other"
+            if choice.takes(member.name, kind, member.size):
+                chosen.append(member)
+        choice.check()
+        opened.extractall(staging, members=chosen, filter="data")

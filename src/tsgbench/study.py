@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tsgbench.code import code_digest
 from tsgbench.config import HEADLINE, OWN_FEATURES, Catalogue, check_study, merge
+from tsgbench.downloads import content_key
 from tsgbench.errors import UserError
 from tsgbench.files import digest, read_json
 from tsgbench.records import current_record
@@ -250,9 +251,8 @@ class Study:
 
     def _plan_source(self, name: str) -> str:
         source = self.catalogue.sources[name]
-        # A file is its checksum where one is known: moving it to another URL changes nothing.
-        known = source.get("sha256") or source["urls"]
-        return self._add(Job("download", {"source": name}, {"content": known}, {}))
+        needs = {other: self._plan_source(other) for other in source.get("needs", [])}
+        return self._add(Job("download", {"source": name}, {"content": content_key(source)}, needs))
 
     def _plan_features(self, dataset: str, name: str, raw: dict, annotations: str) -> None:
         recipe = self.catalogue.features[name]

@@ -1,17 +1,66 @@
-"""Fetch the source files of a study: mirror first, then the upstream addresses in order.
+"""Fetch the sources of a study: mirror first, then the upstream addresses in order.
 
 A file appears under its name only when its size and SHA-256 are right. What has arrived of it waits
-in `<name>.part`, so that a broken download, or a killed one, goes on where it stopped.
+in `<name>.part`, so that a broken download, or a killed one, goes on where it stopped. One module
+per concern: transfer (one file, one address), parts (joined files), archives (unpacked folders),
+collection (videos by id list), manifest (the list of a folder's files).
 """
 
 import logging
 import urllib.parse
 from pathlib import Path, PurePosixPath
 
+from tsgbench.downloads.parts import fetch_parts
 from tsgbench.downloads.transfer import Manner, Refused, Wanted, inspect, transfer_file
 from tsgbench.errors import UserError
 
 log = logging.getLogger(__name__)
+
+
+def obtain(
+    name: str,
+    sources: dict[str, dict],
+    destination: str | Path,
+    *,
+    mirror: str | None,
+    progress: bool,
+    ready: dict[str, list[Path]] | None = None,
+    **patience,
+) -> dict:
+    """Bring the source `name`, of whichever form its entry has, below the folder `destination`.
+
+    sources: all of config/sources.yaml, for those whose files this one `needs`. ready: source ->
+    its files, where another job has fetched them already. patience: as of `fetch`. Returns facts as
+    `fetch` does; a source that is a folder lists its manifest as its file.
+    """
+    source = sources[name]
+    how = {"mirror": mirror, "progress": progress, **patience}
+    if "videos" in source:
+        from tsgbench.downloads.collection import collect
+
+        return collect(name, sources, Path(destination), ready=ready or {}, how=how)
+    if "unpack" in source:
+        from tsgbench.downloads.archives import fetch_unpacked
+
+        return fetch_unpacked(source, Path(destination), how=how)
+    return fetch(source, destination, **how)
+
+
+def content_key(source: dict) -> object:
+    """What decides the bytes of a source, as JSON: its identity in a plan.
+
+    A file is its checksum where one is known, so that moving it to another URL changes nothing.
+    """
+    if "videos" in source:
+        manners = ("pause_s", "max_failed_share", "page", "spares")
+        asked = {key: value for key, value in source["videos"].items() if key not in manners}
+        return {"path": source["path"], "videos": asked}
+    parts = source.get("parts", [])
+    known = source.get("sha256") or source.get("urls") or source.get("page")
+    known = known or [part.get("sha256") or part["urls"] for part in parts]
+    if "unpack" not in source:
+        return known
+    return {"archive": known, "members": source["unpack"].get("members", ["*"])}
 
 
 def fetch(
@@ -23,45 +72,57 @@ def fetch(
     attempts: int = 4,
     backoff_s: float = 1.0,
     timeout_s: float = 30.0,
+    longest_wait_s: float = 300.0,
 ) -> dict:
-    """Bring one source below the folder `destination`, at its own relative `path`.
+    """Bring one file below the folder `destination`, at its own relative `path`.
 
-    source: an entry of config/sources.yaml: `path`, `urls`, optional `bytes`, `sha256` and
-    `excerpts` (files that hold part of its rows, taken where a mirror has all of them and not the
-    whole file). mirror: a folder or a base URL with the same relative paths. A correct file that is
-    already there is kept. attempts: in a row without a new byte, per address.
-    Returns `{"path", "excerpt": bool, "files": [{"path", "bytes", "sha256", "from"}], "tried":
-    [...]}`: the files to read, below `destination` (`from`: "present" for kept ones, "mirror", or
-    the URL), and why each address before them failed. `UserError` if none gives the right file.
+    source: an entry of config/sources.yaml: `path`, `urls` or `parts` (pieces to join), optional
+    `bytes`, `sha256`, `excerpts` (files that together hold part of its rows) and `substitutes`
+    (files that each stand for the whole), both taken where a mirror has them and not the file
+    itself. mirror: a folder or a base URL with the same relative paths. A correct file that is
+    already there is kept. attempts: in a row without a new byte, per address. longest_wait_s: what
+    a server may ask for in Retry-After.
+    Returns `{"path", "excerpt": bool, "substitute": bool, "files": [{"path", "bytes", "sha256",
+    "from"}], "tried": [...]}`: the files to read, below `destination` (`from`: "present" for kept
+    ones, "mirror", or the URL), and why each address before them failed. `UserError` if none gives
+    the right file.
     """
     destination = Path(destination)
-    how = Manner(progress, attempts, backoff_s, timeout_s)
-    whole = _want(source, destination)
-    excerpts = [_want(entry, destination) for entry in source.get("excerpts", [])]
-    kept = _keep([whole])
-    if kept:
-        return _facts(source, False, kept, [])
-    if excerpts and (kept := _keep(excerpts)):
-        return _facts(source, True, kept, whole.tried)
+    how = Manner(progress, attempts, backoff_s, timeout_s, longest_wait_s)
+    whole = want(source, destination)
+    stand_ins = [("excerpt", [want(entry, destination) for entry in source.get("excerpts", [])])]
+    stand_ins += [
+        ("substitute", [want(entry, destination)]) for entry in source.get("substitutes", [])
+    ]
+    stand_ins = [(kind, files) for kind, files in stand_ins if files]
+    if kept := _keep([whole]):
+        return _facts(source, "", kept, [])
+    for kind, files in stand_ins:
+        if kept := _keep(files):
+            return _facts(source, kind, kept, whole.tried)
     if mirror:
-        if found := _fetch_from(whole, [_join(mirror, whole.path)], how, "mirror"):
-            return _facts(source, False, [found], whole.tried)
-        parts = [
-            _fetch_from(entry, [_join(mirror, entry.path)], how, "mirror") for entry in excerpts
-        ]
-        if parts and all(parts):
-            return _facts(source, True, parts, whole.tried)
-        whole.tried += [reason for entry in excerpts for reason in entry.tried]
-    if found := _fetch_from(whole, source.get("urls", []), how):
-        return _facts(source, False, [found], whole.tried)
+        if found := fetch_from(whole, [join_address(mirror, whole.path)], how, "mirror"):
+            return _facts(source, "", [found], whole.tried)
+        for kind, files in stand_ins:
+            found = [
+                fetch_from(wanted, [join_address(mirror, wanted.path)], how, "mirror")
+                for wanted in files
+            ]
+            if all(found):
+                return _facts(source, kind, found, whole.tried)
+            whole.tried += [reason for wanted in files for reason in wanted.tried]
+    if found := _fetch_upstream(whole, source, how):
+        return _facts(source, "", [found], whole.tried)
+    page = f" by hand, from {source['page']}" if "page" in source else ""
     raise UserError(
         f"{whole.path}: could not be fetched ({'; '.join(whole.tried) or 'it has no URL'}); set"
-        f" `mirror:` or TSGBENCH_MIRROR to a folder or URL that has it, or place it at"
+        f" `mirror:` or TSGBENCH_MIRROR to a folder or URL that has it, or place it{page} at"
         f" {whole.target}"
     )
 
 
-def _want(entry: dict, destination: Path) -> Wanted:
+def want(entry: dict, destination: Path) -> Wanted:
+    """The file that an entry describes; a checksum noted at its first download counts as stated."""
     path = PurePosixPath(entry["path"])
     if path.is_absolute() or ".." in path.parts or not path.parts:
         raise UserError(f"config/sources.yaml: path: {entry['path']!r} must be a relative path")
@@ -69,6 +130,17 @@ def _want(entry: dict, destination: Path) -> Wanted:
     if wanted.sha256 is None and wanted.record.is_file():
         wanted.sha256 = wanted.record.read_text(encoding="utf-8").split()[0]
     return wanted
+
+
+def _fetch_upstream(whole: Wanted, source: dict, how: Manner) -> dict | None:
+    if found := fetch_from(whole, source.get("urls", []), how):
+        return found
+    parts = source.get("parts", [])
+    if parts and (
+        sha256 := fetch_parts(whole, parts, lambda piece, urls: fetch_from(piece, urls, how))
+    ):
+        return _describe(whole, sha256, f"{len(parts)} parts of {parts[0]['urls'][0]}")
+    return None
 
 
 def _keep(files: list[Wanted]) -> list[dict] | None:
@@ -85,7 +157,7 @@ def _keep(files: list[Wanted]) -> list[dict] | None:
     return facts
 
 
-def _fetch_from(wanted: Wanted, addresses: list[str], how: Manner, origin: str = "") -> dict | None:
+def fetch_from(wanted: Wanted, addresses: list[str], how: Manner, origin: str = "") -> dict | None:
     """Try the addresses in order; facts of the file, or None with the reasons in `tried`."""
     for address in addresses:
         try:
@@ -103,11 +175,17 @@ def _describe(wanted: Wanted, sha256: str, origin: str) -> dict:
     return {"path": wanted.path, "bytes": size, "sha256": sha256, "from": origin}
 
 
-def _facts(source: dict, excerpt: bool, files: list[dict], tried: list[str]) -> dict:
-    return {"path": source["path"], "excerpt": excerpt, "files": files, "tried": list(tried)}
+def _facts(source: dict, kind: str, files: list[dict], tried: list[str]) -> dict:
+    return {
+        "path": source["path"],
+        "excerpt": kind == "excerpt",
+        "substitute": kind == "substitute",
+        "files": files,
+        "tried": list(tried),
+    }
 
 
-def _join(mirror: str, path: str) -> str:
+def join_address(mirror: str, path: str) -> str:
     """Address of a relative path in a mirror, which is a folder or a base URL."""
     if "://" not in mirror:
         mirror = Path(mirror).expanduser().resolve().as_uri()

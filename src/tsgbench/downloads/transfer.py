@@ -12,8 +12,12 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 
+from tsgbench.downloads.connection import OPENER, show_progress
+from tsgbench.downloads.formats import find_format_fault
+from tsgbench.downloads.validators import is_other_version, note_validator, read_validator
 from tsgbench.errors import UserError
 from tsgbench.files import CHUNK_BYTES, sha256_file, write_text
 
@@ -24,11 +28,19 @@ RETRIED_STATUS = (408, 425, 429, 500, 502, 503, 504)
 
 
 class Refused(Exception):
-    """This address will not give the file, however often it is asked."""
+    """This address will not give the file. is_final: nor will it tomorrow."""
+
+    def __init__(self, reason: str, *, is_final: bool = True):
+        super().__init__(reason)
+        self.is_final = is_final
 
 
 class Interrupted(Exception):
-    """This attempt failed; another one may succeed."""
+    """This attempt failed; another one may succeed, `wait_s` seconds later at the earliest."""
+
+    def __init__(self, reason: str, wait_s: float = 0.0):
+        super().__init__(reason)
+        self.wait_s = wait_s
 
 
 @dataclass
@@ -40,11 +52,21 @@ class Wanted:
     size: int | None
     sha256: str | None
     tried: list[str] = field(default_factory=list)
+    keeps_record: bool = True  # False for one of thousands: their manifest holds the checksums
 
     @property
     def part(self) -> Path:
         """What has arrived so far."""
         return self.target.with_name(self.target.name + ".part")
+
+    @property
+    def note(self) -> Path:
+        """Which version of the file the part belongs to (validators.py)."""
+        return self.target.with_name(self.target.name + ".part.json")
+
+    def discard_part(self) -> None:
+        self.part.unlink(missing_ok=True)
+        self.note.unlink(missing_ok=True)
 
     @property
     def record(self) -> Path:
@@ -60,6 +82,7 @@ class Manner:
     attempts: int
     backoff_s: float
     timeout_s: float
+    longest_wait_s: float = 300.0  # a server that asks for more patience (Retry-After) is passed by
 
 
 def transfer_file(wanted: Wanted, address: str, how: Manner) -> str:
@@ -68,7 +91,8 @@ def transfer_file(wanted: Wanted, address: str, how: Manner) -> str:
         wanted.target.parent.mkdir(parents=True, exist_ok=True)
     failures, most = 0, size_of(wanted.part)
     while True:
-        _prepare_part(wanted)
+        wait_s = 0.0
+        _prepare_part(wanted, address)
         resumed = size_of(wanted.part) > 0
         try:
             _receive(wanted, address, how)
@@ -79,21 +103,27 @@ def transfer_file(wanted: Wanted, address: str, how: Manner) -> str:
             failures = 0 if size_of(wanted.part) > most else failures + 1
             most = max(most, size_of(wanted.part))
             if failures >= how.attempts:
-                raise Refused(f"{reason} ({how.attempts} attempts)") from None
+                raise Refused(f"{reason} ({how.attempts} attempts)", is_final=False) from None
+            wait_s = reason.wait_s
+            if wait_s > how.longest_wait_s:
+                raise Refused(
+                    f"{reason}, asks for {wait_s:.0f} s of patience", is_final=False
+                ) from None
             log.warning("%s: %s; trying again", address, reason)
         except Refused:
             # A part of unknown origin may spoil a good file: start once from nothing.
             if not resumed or wanted.part.exists():
                 raise
             log.warning("%s: the resumed file is wrong; starting again", address)
-        time.sleep(how.backoff_s * 2 ** max(0, failures - 1))
+        time.sleep(max(wait_s, how.backoff_s * 2 ** max(0, failures - 1)))
 
 
-def _prepare_part(wanted: Wanted) -> None:
-    # Only a known size or checksum can show that the pieces fit together.
-    provable = wanted.size is not None or wanted.sha256 is not None
+def _prepare_part(wanted: Wanted, address: str) -> None:
+    # Only a known checksum, or the server's word that it is still the same version, can show that
+    # the pieces fit together.
+    provable = wanted.sha256 is not None or read_validator(wanted.note, address) is not None
     if not provable or (wanted.size is not None and size_of(wanted.part) > wanted.size):
-        wanted.part.unlink(missing_ok=True)
+        wanted.discard_part()
 
 
 def _receive(wanted: Wanted, address: str, how: Manner) -> None:
@@ -128,23 +158,40 @@ def _receive_http(wanted: Wanted, address: str, how: Manner) -> None:
     headers = {"User-Agent": "tsgbench", "Accept-Encoding": "identity"}
     if begin:
         headers["Range"] = f"bytes={begin}-"
+        if validator := read_validator(wanted.note, address):
+            headers["If-Range"] = validator
     try:
         request = urllib.request.Request(address, headers=headers)
-        with _OPENER.open(request, timeout=how.timeout_s) as response:
+        with OPENER.open(request, timeout=how.timeout_s) as response:
             begin, total = _agree(wanted, response, begin)
+            if begin == 0:
+                with _disk_errors(wanted):
+                    wanted.discard_part()
+                    note_validator(wanted.note, address, response.headers)
             # read1: what has come counts at once, so that a drop loses none of it
             _append(wanted, response.read1, begin, total, how)
     except urllib.error.HTTPError as error:
         with error:
             if error.code == 416:
-                wanted.part.unlink(missing_ok=True)
+                wanted.discard_part()
             if error.code in (*RETRIED_STATUS, 416):
-                raise Interrupted(f"HTTP {error.code}") from None
+                wait_s = _seconds_until(error.headers.get("Retry-After", ""))
+                raise Interrupted(f"HTTP {error.code}", wait_s) from None
             raise Refused(f"HTTP {error.code}") from None
     except (OSError, http.client.HTTPException) as error:
         raise Interrupted(str(getattr(error, "reason", error)) or type(error).__name__) from None
     except ValueError as error:
         raise Refused(f"not a valid address ({error})") from None
+
+
+def _seconds_until(retry_after: str) -> float:
+    """Seconds that a Retry-After header asks for: a number, or a date; 0 if it is neither."""
+    if retry_after.strip().isdigit():
+        return float(retry_after)
+    try:
+        return max(0.0, parsedate_to_datetime(retry_after).timestamp() - time.time())
+    except ValueError:
+        return 0.0
 
 
 def _agree(
@@ -158,8 +205,11 @@ def _agree(
     if response.status == 206:
         first, _, total_text = response.headers.get("Content-Range", "").rpartition("/")
         if not first.startswith(f"bytes {begin}-"):
-            wanted.part.unlink(missing_ok=True)
+            wanted.discard_part()
             raise Interrupted("the server answers with another range than asked for")
+        if is_other_version(wanted.note, response.headers):
+            wanted.discard_part()
+            raise Interrupted("the file changed since its first bytes came")
         total = int(total_text) if total_text.isdigit() else None
     else:
         begin = 0  # the server ignores ranges: it sends all of it again
@@ -179,7 +229,7 @@ def _append(
         part = open(wanted.part, "r+b" if begin else "wb")  # noqa: SIM115 closed below
     try:
         part.seek(begin)
-        with _show_progress(wanted, begin, total, how.progress) as show:
+        with show_progress(wanted.path, begin, total, how.progress) as show:
             while chunk := read(CHUNK_BYTES):
                 done += len(chunk)
                 if total is not None and done > total:
@@ -192,7 +242,7 @@ def _append(
         with _disk_errors(wanted):
             part.close()
     if total is not None and done > total:
-        wanted.part.unlink(missing_ok=True)
+        wanted.discard_part()
         raise Refused(f"sends more than the expected {total} bytes")
     if total is not None and done < total:
         raise Interrupted(f"the connection ended after {done} of {total} bytes")
@@ -202,14 +252,15 @@ def _install(wanted: Wanted, address: str) -> str:
     """Verify the part and move it into place; its SHA-256. Raises Refused if it is wrong."""
     fault, sha256 = inspect(wanted, wanted.part)
     if fault:
-        wanted.part.unlink()
+        wanted.discard_part()
         raise Refused(fault)
     with _disk_errors(wanted):
         with open(wanted.part, "rb+") as stream:
             os.fsync(stream.fileno())
-        if wanted.sha256 is None:
+        if wanted.sha256 is None and wanted.keeps_record:
             write_text(wanted.record, f"{sha256}  {wanted.target.name}\n")
         os.replace(wanted.part, wanted.target)
+        wanted.note.unlink(missing_ok=True)
     log.info("%s: fetched from %s", wanted.path, address)
     return sha256
 
@@ -221,6 +272,8 @@ def inspect(wanted: Wanted, path: Path) -> tuple[str | None, str]:
         return f"{size} bytes, expected {wanted.size}", ""
     if size == 0:
         return "empty", ""
+    if wanted.sha256 is None and (fault := find_format_fault(path, wanted.target.name)):
+        return fault, ""
     sha256 = sha256_file(path)
     if wanted.sha256 is not None and sha256 != wanted.sha256:
         stated = wanted.record if wanted.record.is_file() else "config/sources.yaml"
@@ -255,38 +308,3 @@ def _disk_errors(wanted: Wanted) -> Iterator[None]:
             f"{wanted.target}: {cause}; {remedy} and run again, the download will go on where it"
             " stopped"
         ) from error
-
-
-@contextmanager
-def _show_progress(
-    wanted: Wanted, begin: int, total: int | None, progress: bool
-) -> Iterator[Callable[[int], None]]:
-    if not progress:
-        yield lambda done: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = [TextColumn("{task.description}"), BarColumn(), DownloadColumn()]
-    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bar:
-        task = bar.add_task(wanted.path, total=total, completed=begin)
-        yield lambda done: bar.update(task, completed=done)
-
-
-def _build_opener() -> urllib.request.OpenerDirector:
-    """An opener that knows http and https only, so that no redirection leads to anything else."""
-    opener = urllib.request.OpenerDirector()
-    for handler in (
-        urllib.request.ProxyHandler,
-        urllib.request.UnknownHandler,
-        urllib.request.HTTPHandler,
-        urllib.request.HTTPSHandler,
-        urllib.request.HTTPDefaultErrorHandler,
-        urllib.request.HTTPRedirectHandler,
-        urllib.request.HTTPErrorProcessor,
-    ):
-        opener.add_handler(handler())
-    return opener
-
-
-_OPENER = _build_opener()

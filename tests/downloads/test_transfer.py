@@ -1,124 +1,19 @@
-"""Downloads against a local server that drops, lies, corrupts and refuses."""
+"""One file from one address: against a server that drops, lies, corrupts and refuses."""
 
 import errno
-import hashlib
 import json
 import re
-import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
-import jsonschema
 import pytest
-import yaml
+from download_server import BODY, SHA256, missing, plain, serve, status
 
 from tsgbench.downloads import fetch, transfer
 from tsgbench.errors import UserError
-
-ROOT = Path(__file__).parents[1]
-BODY = bytes(range(256)) * 4096  # 1 MiB: too long for one socket buffer to hide a drop
-SHA256 = hashlib.sha256(BODY).hexdigest()
-
-
-class Handler(BaseHTTPRequestHandler):
-    """Answers a path by the next of its planned behaviours; the last one stays."""
-
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self):
-        name = self.path.split("?")[0].lstrip("/")
-        self.server.requests.append((name, self.headers.get("Range")))
-        plan = self.server.plans.get(name, [missing])
-        behave = plan.pop(0) if len(plan) > 1 else plan[0]
-        self.close_connection = True
-        behave(self)
-
-    def begin(self) -> int:
-        match = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
-        return int(match.group(1)) if match else 0
-
-    def answer(self, status: int, body: bytes, **headers: str) -> None:
-        self.send_response(status)
-        for name, value in ({"Content-Length": str(len(body))} | headers).items():
-            if value:
-                self.send_header(name.replace("_", "-"), value)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_):
-        pass
-
-
-def serve(body: bytes, *, ranges: bool = True, stop_after: int | None = None) -> Callable:
-    """A sound server of `body`, with ranges or without; `stop_after` bytes it hangs up."""
-
-    def behave(handler: Handler) -> None:
-        begin = handler.begin() if ranges else 0
-        headers = {"Content-Length": str(len(body) - begin)}
-        if begin:
-            headers["Content-Range"] = f"bytes {begin}-{len(body) - 1}/{len(body)}"
-        sent = body[begin:][:stop_after]
-        handler.answer(206 if begin else 200, sent, **headers)
-
-    return behave
-
-
-def status(code: int) -> Callable:
-    return lambda handler: handler.answer(code, b"no")
-
-
-def plain(body: bytes, content_length: str) -> Callable:
-    """Send `body` under any Content-Length ('' for none: the body ends with the connection)."""
-    return lambda handler: handler.answer(200, body, **{"Content-Length": content_length})
-
-
-missing = status(404)
-
-
-@pytest.fixture
-def server(monkeypatch) -> Iterator[ThreadingHTTPServer]:
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
-        running.plans, running.requests = {}, []
-        running.released = threading.Event()
-        running.url = f"http://127.0.0.1:{running.server_port}"
-        thread = threading.Thread(target=running.serve_forever, args=(0.01,))
-        thread.start()
-        yield running
-        running.shutdown()
-        thread.join()
-
-
-@pytest.fixture
-def get(server, tmp_path) -> Callable[..., dict]:
-    """Fetch `raw/file.bin` from the names given, in order."""
-
-    def run(*names: str, mirror: str | None = None, timeout_s: float = 2, **source) -> dict:
-        entry = {"bytes": len(BODY), "sha256": SHA256} | source
-        entry = {key: value for key, value in entry.items() if value is not None}
-        entry |= {"path": "raw/file.bin", "urls": [f"{server.url}/{name}" for name in names]}
-        return fetch(
-            entry,
-            tmp_path / "data",
-            mirror=mirror,
-            progress=False,
-            attempts=3,
-            backoff_s=0.001,
-            timeout_s=timeout_s,
-        )
-
-    return run
-
-
-@pytest.fixture
-def target(tmp_path) -> Path:
-    return tmp_path / "data/raw/file.bin"
-
-
-@pytest.fixture
-def part(target) -> Path:
-    return target.with_name("file.bin.part")
 
 
 def test_a_sound_server_gives_the_file_and_its_facts(server, get, target, part):
@@ -231,6 +126,15 @@ def test_another_range_than_asked_for_is_not_appended(server, get, target):
     assert [asked for _, asked in server.requests] == [None, "bytes=300000-", None]
 
 
+def test_a_range_that_the_server_cannot_satisfy_starts_over(server, get, target, part):
+    part.parent.mkdir(parents=True)
+    part.write_bytes(BODY[:700_000])
+    server.plans["a"] = [status(416), serve(BODY)]
+    get("a")
+    assert [asked for _, asked in server.requests] == ["bytes=700000-", None]
+    assert target.read_bytes() == BODY
+
+
 def test_a_stalled_connection_keeps_what_has_come(server, get, target):
     def stall(handler):
         handler.answer(200, BODY[:300_000], **{"Content-Length": str(len(BODY))})
@@ -244,7 +148,7 @@ def test_a_stalled_connection_keeps_what_has_come(server, get, target):
     assert server.requests[1] == ("a", "bytes=300000-")
 
 
-@pytest.mark.parametrize("code", [500, 503, 429])
+@pytest.mark.parametrize("code", [408, 425, 429, 500, 502, 503, 504])
 def test_a_passing_fault_is_retried(server, get, target, code):
     server.plans["a"] = [status(code), status(code), serve(BODY)]
     get("a")
@@ -404,127 +308,198 @@ def test_too_little_room_is_noticed_before_the_first_byte(server, get, part, mon
     assert not part.exists()
 
 
-@pytest.mark.parametrize("kind", ["folder", "url", "file url"])
-def test_a_mirror_comes_first(server, get, target, tmp_path, kind):
-    folder = tmp_path / "a mirror"
-    (folder / "raw").mkdir(parents=True)
-    (folder / "raw/file.bin").write_bytes(BODY)
-    server.plans |= {"m/raw/file.bin": [serve(BODY)], "a": [serve(BODY)]}
-    mirror = {"folder": str(folder), "url": f"{server.url}/m/", "file url": folder.as_uri()}[kind]
-    assert get("a", mirror=mirror)["files"][0]["from"] == "mirror"
+OTHER = bytes(reversed(BODY))  # as long as BODY, and nowhere the same for long
+DAY = "Wed, 01 Jan 2020 00:00:00 GMT"
+NEXT_DAY = "Thu, 02 Jan 2020 00:00:00 GMT"
+
+
+@pytest.mark.parametrize("version", [{"etag": '"one"'}, {"modified": DAY}])
+def test_an_unknown_checksum_resumes_on_the_servers_word(server, get, target, version):
+    server.plans["a"] = [serve(BODY, stop_after=300_000, **version)]
+    get("a", bytes=None, sha256=None)
+    begins = [asked for _, asked in server.requests]
+    assert begins == [None, "bytes=300000-", "bytes=600000-", "bytes=900000-"]
     assert target.read_bytes() == BODY
-    assert "a" not in [name for name, _ in server.requests]
+    assert sorted(path.name for path in target.parent.iterdir()) == ["file.bin", "file.bin.sha256"]
 
 
-@pytest.mark.parametrize("content", [None, b"short", b"x" * len(BODY)])
-def test_a_mirror_without_the_right_file_is_passed_over(server, get, target, tmp_path, content):
-    (tmp_path / "mirror/raw").mkdir(parents=True)
-    if content is not None:
-        (tmp_path / "mirror/raw/file.bin").write_bytes(content)
-    server.plans["a"] = [serve(BODY)]
-    facts = get("a", mirror=str(tmp_path / "mirror"))
-    assert len(facts["tried"]) == 1 and target.read_bytes() == BODY
-
-
-EXCERPTS = {f"raw/part{n}.txt": f"rows {n}".encode() for n in (1, 2)}
-
-
-def excerpt_entries() -> list[dict]:
-    return [
-        {"path": path, "bytes": len(rows), "sha256": hashlib.sha256(rows).hexdigest()}
-        for path, rows in EXCERPTS.items()
+@pytest.mark.parametrize("heeds", [True, False])
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [({"etag": '"one"'}, {"etag": '"two"'}), ({"modified": DAY}, {"modified": NEXT_DAY})],
+)
+def test_a_file_that_changes_between_attempts_is_not_spliced(
+    server, get, target, first, second, heeds
+):
+    server.plans["a"] = [
+        serve(BODY, stop_after=300_000, **first),
+        serve(OTHER, heeds_if_range=heeds, **second),
     ]
+    get("a", bytes=None, sha256=None)
+    assert target.read_bytes() == OTHER
 
 
-@pytest.mark.parametrize("kind", ["folder", "url"])
-def test_excerpts_stand_in_where_a_mirror_lacks_the_whole(server, get, tmp_path, kind):
-    for path, rows in EXCERPTS.items():
-        (tmp_path / "mirror" / path).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "mirror" / path).write_bytes(rows)
-        server.plans[f"m/{path}"] = [serve(rows)]
-    mirror = {"folder": str(tmp_path / "mirror"), "url": f"{server.url}/m"}[kind]
-    server.plans["a"] = [serve(BODY)]
-    facts = get("a", mirror=mirror, excerpts=excerpt_entries())
-    assert facts["excerpt"] is True
-    assert [file["path"] for file in facts["files"]] == list(EXCERPTS)
-    for path, rows in EXCERPTS.items():
-        assert (tmp_path / "data" / path).read_bytes() == rows
-    again = get("a", excerpts=excerpt_entries())
-    assert again["excerpt"] is True and {file["from"] for file in again["files"]} == {"present"}
-    assert "a" not in [name for name, _ in server.requests]
+def test_a_weak_etag_proves_nothing(server, get, target):
+    server.plans["a"] = [serve(BODY, stop_after=300_000, etag='W/"one"'), serve(OTHER)]
+    get("a", bytes=None, sha256=None)
+    assert target.read_bytes() == OTHER
+    assert [asked for _, asked in server.requests] == [None, None]
 
 
-def test_the_whole_is_taken_where_a_mirror_has_both(get, tmp_path):
-    for path, rows in (EXCERPTS | {"raw/file.bin": BODY}).items():
-        (tmp_path / "mirror" / path).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "mirror" / path).write_bytes(rows)
-    facts = get(mirror=str(tmp_path / "mirror"), excerpts=excerpt_entries())
-    assert facts["excerpt"] is False
-    assert not (tmp_path / "data/raw/part1.txt").exists()
-
-
-@pytest.mark.parametrize("damage", ["absent", "wrong"])
-def test_one_bad_excerpt_and_the_whole_is_fetched(server, get, target, tmp_path, damage):
-    path, rows = next(iter(EXCERPTS.items()))
-    (tmp_path / "mirror/raw").mkdir(parents=True)
-    (tmp_path / "mirror" / path).write_bytes(rows)
-    if damage == "wrong":
-        (tmp_path / "mirror/raw/part2.txt").write_bytes(b"rows 3")
-    server.plans["a"] = [serve(BODY)]
-    facts = get("a", mirror=str(tmp_path / "mirror"), excerpts=excerpt_entries())
-    assert facts["excerpt"] is False and target.read_bytes() == BODY
-    assert any("part2" in reason for reason in facts["tried"])
-
-
-@pytest.mark.parametrize("path", ["/etc/x", "../x", "a/../../x", ""])
-def test_a_path_outside_the_folder_is_refused(tmp_path, path):
-    with pytest.raises(UserError, match="must be a relative path"):
-        fetch({"path": path, "urls": []}, tmp_path, mirror=None, progress=False)
-
-
-def read_config(name: str) -> dict:
-    return yaml.safe_load((ROOT / f"config/{name}.yaml").read_text())
-
-
-def read_schema(name: str) -> dict:
-    return json.loads((ROOT / f"config/schemas/{name}.schema.json").read_text())
-
-
-@pytest.mark.parametrize("name", ["sources", "datasets"])
-def test_the_configs_meet_their_schemas(name):
-    jsonschema.Draft202012Validator.check_schema(read_schema(name))
-    jsonschema.validate(read_config(name), read_schema(name))
+def test_the_right_size_alone_does_not_make_pieces_fit(server, get, target):
+    server.plans["a"] = [serve(BODY, stop_after=300_000), serve(OTHER)]
+    get("a", sha256=None)
+    assert target.read_bytes() == OTHER
 
 
 @pytest.mark.parametrize(
-    "change",
-    [
-        {"urls": []},
-        {"urls": ["ftp://x/y"]},
-        {"path": "../x"},
-        {"path": "a/../../x"},
-        {"path": "/x"},
-        {"sha256": "12"},
-        {"sha-256": "0" * 64},
-        {"bytes": 0},
-    ],
+    ("version", "sent"),
+    [({"etag": '"one"', "modified": DAY}, '"one"'), ({"etag": 'W/"one"', "modified": DAY}, DAY)],
 )
-def test_the_sources_schema_rejects(change):
-    source = {"path": "a/b.txt", "urls": ["http://x/y"], "licence": "MIT", "purpose": "test"}
-    schema = read_schema("sources")
-    jsonschema.validate({"good": source}, schema)
-    with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate({"bad": source | change}, schema)
+def test_the_server_is_asked_for_the_same_version(server, get, target, version, sent):
+    asked = []
+
+    def note(handler):
+        asked.append(handler.headers.get("If-Range"))
+        serve(BODY, **version)(handler)
+
+    server.plans["a"] = [serve(BODY, stop_after=300_000, **version), note]
+    get("a")
+    assert asked == [sent] and target.read_bytes() == BODY
 
 
-def test_every_file_of_a_data_set_is_a_source():
-    sources = read_config("sources")
-    for entry in read_config("datasets").values():
-        assert set(entry["files"].values()) <= set(sources)
-        assert entry["files"] or entry["generated"]
+def test_a_part_of_one_address_is_not_continued_from_another(server, get, target):
+    server.plans["a"] = [serve(BODY, stop_after=300_000, etag='"one"'), status(404)]
+    server.plans["b"] = [serve(OTHER, etag='"one"')]
+    get("a", "b", bytes=None, sha256=None)
+    assert target.read_bytes() == OTHER
+    assert server.requests[-1] == ("b", None)
 
 
-def test_the_mirror_holds_what_the_sources_state(mirror, tmp_path):
-    for source in read_config("sources").values():
-        facts = fetch(source | {"urls": []}, tmp_path, mirror=str(mirror), progress=False)
-        assert all(file["from"] == "mirror" for file in facts["files"])
+def test_a_killed_download_of_unknown_checksum_goes_on(server, get, target, part):
+    part.parent.mkdir(parents=True)
+    part.write_bytes(BODY[:700_000])
+    note = {"address": f"{server.url}/a", "etag": '"one"', "modified": ""}
+    part.with_name("file.bin.part.json").write_text(json.dumps(note))
+    server.plans["a"] = [serve(BODY, etag='"one"')]
+    get("a", bytes=None, sha256=None)
+    assert server.requests == [("a", "bytes=700000-")] and target.read_bytes() == BODY
+
+
+@pytest.mark.parametrize("note", ["", "{", "[]", "null"])
+def test_a_half_written_note_proves_nothing(server, get, target, part, note):
+    part.parent.mkdir(parents=True)
+    part.write_bytes(OTHER[:700_000])
+    part.with_name("file.bin.part.json").write_text(note)
+    server.plans["a"] = [serve(BODY)]
+    get("a", bytes=None, sha256=None)
+    assert server.requests == [("a", None)] and target.read_bytes() == BODY
+
+
+@pytest.fixture
+def naps(monkeypatch) -> list[float]:
+    slept: list[float] = []
+    monkeypatch.setattr(transfer.time, "sleep", slept.append)
+    return slept
+
+
+@pytest.mark.parametrize("code", [429, 503])
+def test_retry_after_is_honoured(server, get, target, naps, code):
+    soon = format_datetime(datetime.now(UTC) + timedelta(seconds=4), usegmt=True)
+    server.plans["a"] = [
+        status(code, Retry_After="3"),
+        status(code, Retry_After=soon),
+        serve(BODY),
+    ]
+    get("a")
+    assert target.read_bytes() == BODY
+    assert naps[0] == 3 and 1 < naps[1] <= 4
+
+
+@pytest.mark.parametrize("said", ["", "soon", "-3"])
+def test_a_retry_after_that_says_nothing_is_the_usual_wait(server, get, target, naps, said):
+    server.plans["a"] = [status(429, Retry_After=said), serve(BODY)]
+    get("a")
+    assert len(naps) == 1 and naps[0] < 0.1 and target.read_bytes() == BODY
+
+
+def test_a_server_that_asks_for_too_much_patience_is_passed_by(server, get, target, naps):
+    server.plans |= {"a": [status(429, Retry_After="3600")], "b": [serve(BODY)]}
+    facts = get("a", "b")
+    assert facts["tried"] == [f"{server.url}/a: HTTP 429, asks for 3600 s of patience"]
+    assert naps == [] and target.read_bytes() == BODY
+
+
+def test_a_circle_of_redirections_ends(server, get, target):
+    server.plans["a"] = [lambda handler: handler.answer(302, b"", Location="/a")]
+    with pytest.raises(UserError, match="HTTP 302"):
+        get("a")
+    assert len(server.requests) < 30
+
+
+PAGES = [
+    b"<!DOCTYPE html><title>Google Drive - Virus scan warning</title>",
+    b"\xef\xbb\xbf\n  <HTML><body>Please log in</body></HTML>",
+    b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>",
+]
+GOOD = {
+    "x.zip": b"PK\x03\x04rest",
+    "x.tar.gz": b"\x1f\x8brest",
+    "x.h5": b"\x89HDF\r\n\x1a\nrest",
+    "x.json": b" \n[1]",
+    "x.mp4": b"\0\0\0\x18ftypmp42",
+    "x.avi": b"RIFF\0\0\0\0AVI LIST",
+    "x.pth": b"\x80\x02rest",
+    "x.npy": b"\x93NUMPYrest",
+    "x.txt": b"the 0.1 0.2",
+}
+
+
+@pytest.mark.parametrize("name", GOOD)
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_instead_of_the_file_is_refused(server, get, tmp_path, name, page):
+    server.plans |= {"a": [serve(page)], "b": [serve(GOOD[name])]}
+    facts = get("a", "b", path=name, bytes=None, sha256=None)
+    assert (tmp_path / "data" / name).read_bytes() == GOOD[name]
+    assert len(facts["tried"]) == 1 and "a web page" in facts["tried"][0]
+
+
+@pytest.mark.parametrize("name", [name for name in GOOD if name != "x.txt"])
+def test_another_format_than_the_suffix_says_is_refused(server, get, tmp_path, name):
+    server.plans["a"] = [serve(b"Sorry, too many people have downloaded this file")]
+    with pytest.raises(UserError, match="not a .* file"):
+        get("a", path=name, bytes=None, sha256=None)
+    assert not any(path.is_file() for path in (tmp_path / "data").rglob("*"))
+
+
+def test_a_page_left_by_hand_is_not_taken_for_the_file(server, get, tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/x.zip").write_bytes(PAGES[0])
+    server.plans["a"] = [serve(GOOD["x.zip"])]
+    get("a", path="x.zip", bytes=None, sha256=None)
+    assert (tmp_path / "data/x.zip").read_bytes() == GOOD["x.zip"]
+
+
+def test_a_process_killed_within_a_body_goes_on_where_it_was(server, get, target, part):
+    def stall(handler):
+        content = {"Content-Length": str(len(BODY)), "ETag": '"one"'}
+        handler.answer(200, BODY[:300_000], **content)
+        handler.wfile.flush()
+        server.released.wait(10)
+
+    server.plans["a"] = [stall]
+    script = (
+        "from tsgbench.downloads import fetch\n"
+        f"fetch({{'path': 'raw/file.bin', 'urls': ['{server.url}/a']}},"
+        f" {str(target.parents[1])!r}, mirror=None, progress=False)"
+    )
+    with subprocess.Popen([sys.executable, "-c", script]) as running:
+        deadline = time.monotonic() + 15
+        while transfer.size_of(part) < 300_000 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        running.kill()
+    server.released.set()
+    assert part.stat().st_size == 300_000 and not target.exists()
+    server.plans["a"] = [serve(BODY, etag='"one"')]
+    get("a", bytes=None, sha256=None)
+    assert server.requests[-1] == ("a", "bytes=300000-") and target.read_bytes() == BODY

@@ -1,0 +1,235 @@
+"""What of the sources is here, what is missing, how large, from where: `tsgbench sources`."""
+
+import shutil
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from tsgbench.downloads import want
+from tsgbench.downloads.archives import is_unpacked
+from tsgbench.downloads.identifiers import read_ids
+from tsgbench.downloads.manifest import MANIFEST, read_manifest
+from tsgbench.downloads.parts import plan_pieces
+from tsgbench.downloads.transfer import Wanted, size_of
+from tsgbench.downloads.unavailable import UNAVAILABLE, read_losses
+from tsgbench.errors import UserError
+from tsgbench.files import sha256_file
+
+# A listing must answer at once: larger files are judged by their size
+MAX_HASHED_BYTES = 32 << 20
+
+
+@dataclass(frozen=True)
+class Status:
+    """One source as found on disk. Sizes in bytes; `expected` is None where nobody states it."""
+
+    name: str
+    kind: str
+    state: str  # present | partly | missing | wrong
+    here: int
+    expected: int | None
+    note: str
+    path: str
+    origin: str
+    licence: str
+    purpose: str
+
+
+def list_sources(
+    sources: dict[str, dict], destination: Path, names: Iterable[str] | None = None
+) -> list[Status]:
+    """The state of every source, or of the named ones with what they need, in the config's order.
+
+    Reads sizes, manifests and the checksums of small files below `destination`; asks no server.
+    """
+    chosen = sources if names is None else close_over_needs(sources, names)
+    return [inspect_source(name, sources, destination) for name in sources if name in chosen]
+
+
+def close_over_needs(sources: dict[str, dict], names: Iterable[str]) -> set[str]:
+    """The named sources and, transitively, those whose files they need or fall back on."""
+    chosen: set[str] = set()
+    rest = list(names)
+    while rest:
+        name = rest.pop()
+        if name not in chosen:
+            chosen.add(name)
+            spares = sources[name].get("videos", {}).get("spares", [])
+            rest += [*sources[name].get("needs", []), *spares]
+    return chosen
+
+
+def total(statuses: list[Status], destination: Path) -> dict:
+    """Bytes here, bytes still to fetch as far as sizes are known, and the free disk."""
+    open_ones = [status for status in statuses if status.state != "present"]
+    return {
+        "sources": len(statuses),
+        "present": len(statuses) - len(open_ones),
+        "bytes_here": sum(status.here for status in statuses),
+        "bytes_to_fetch": sum(
+            max(0, status.expected - status.here)
+            for status in open_ones
+            if status.expected is not None
+        ),
+        "unknown_sizes": sum(status.expected is None for status in open_ones),
+        "bytes_free": shutil.disk_usage(_nearest(destination)).free,
+    }
+
+
+def inspect_source(name: str, sources: dict[str, dict], destination: Path) -> Status:
+    """The state of one source."""
+    source = sources[name]
+    if "videos" in source:
+        state, here, note = _inspect_videos(source, sources, destination)
+    elif "unpack" in source:
+        state, here, note = _inspect_unpacked(source, destination)
+    else:
+        state, here, note = _inspect_file(source, destination)
+    return Status(
+        name=name,
+        kind=source["kind"],
+        state=state,
+        here=here,
+        expected=_expected(source, state, here),
+        note=note,
+        path=source["path"],
+        origin=_origin(source),
+        licence=source["licence"],
+        purpose=source["purpose"],
+    )
+
+
+def render(statuses: list[Status], totals: dict) -> str:
+    """The listing as text: two lines a source, by kind, and the totals."""
+    lines = []
+    for kind in dict.fromkeys(status.kind for status in statuses):
+        lines.append(f"{kind}:")
+        for status in (status for status in statuses if status.kind == kind):
+            expected = "?" if status.expected is None else _size(status.expected)
+            sizes = f"{_size(status.here)} of {expected}"
+            note = f"  ({status.note})" if status.note else ""
+            lines.append(f"  {status.state:8}{status.name:36} {sizes:22}{status.origin}{note}")
+            lines.append(f"          {status.purpose} [{status.licence}]")
+    unknown = totals["unknown_sizes"]
+    lines.append(
+        f"{totals['present']} of {totals['sources']} sources present; {_size(totals['bytes_here'])}"
+        f" here, {_size(totals['bytes_to_fetch'])} to fetch"
+        + (f" and {unknown} of unknown size" if unknown else "")
+        + f"; {_size(totals['bytes_free'])} of disk free"
+    )
+    return "\n".join(lines)
+
+
+def as_json(statuses: list[Status], totals: dict) -> dict:
+    """The listing for programs."""
+    return {"sources": [asdict(status) for status in statuses], "totals": totals}
+
+
+def _inspect_file(source: dict, destination: Path) -> tuple[str, int, str]:
+    whole = want(source, destination)
+    if whole.target.is_file():
+        fault = _fault(whole)
+        return "wrong" if fault else "present", size_of(whole.target), fault or ""
+    for entry in source.get("substitutes", []):
+        substitute = want(entry, destination)
+        if substitute.target.is_file() and not _fault(substitute):
+            return "present", size_of(substitute.target), f"substitute: {entry['purpose']}"
+    excerpts = [want(entry, destination) for entry in source.get("excerpts", [])]
+    here = [excerpt for excerpt in excerpts if excerpt.target.is_file()]
+    if here:
+        size = sum(size_of(excerpt.target) for excerpt in here)
+        return "partly", size, f"{len(here)} of {len(excerpts)} excerpts"
+    begun = size_of(whole.part)
+    for piece in plan_pieces(whole, source.get("parts", [])):
+        begun += size_of(piece.target) + size_of(piece.part)
+    return ("partly", begun, "download begun") if begun else ("missing", 0, "")
+
+
+def _inspect_unpacked(source: dict, destination: Path) -> tuple[str, int, str]:
+    folder = want({"path": source["unpack"]["into"]}, destination).target
+    if is_unpacked(source, folder):
+        entries = read_manifest(folder / MANIFEST)
+        size = sum(entry.bytes for entry in entries.values())
+        return "present", size, f"{len(entries):,} files unpacked"
+    if folder.is_dir():
+        return "wrong", 0, "the folder is incomplete or of another archive"
+    state, here, note = _inspect_file(source, destination)
+    return ("partly", here, "not unpacked yet") if state == "present" else (state, here, note)
+
+
+def _inspect_videos(source: dict, sources: dict, destination: Path) -> tuple[str, int, str]:
+    folder, spec = want(source, destination).target, source["videos"]
+    files = {
+        path.name.removesuffix(spec["suffix"]): path.stat().st_size
+        for path in (folder.iterdir() if folder.is_dir() else [])
+        if path.name.endswith(spec["suffix"]) and path.is_file()
+    }
+    size = sum(files.values())
+    try:
+        ids = _read_wanted(spec, sources, destination)
+        losses = read_losses(folder / UNAVAILABLE)
+    except UserError as error:
+        return "wrong", size, str(error)
+    if ids is None:
+        note = f"{len(files):,} videos; how many are wanted is not known before the annotations are"
+        return "partly" if files else "missing", size, note
+    here = ids & set(files)
+    gone = {video for video, loss in losses.items() if loss.is_final} & (ids - here)
+    note = f"{len(here):,} of {len(ids):,} videos, {len(gone):,} no longer available"
+    if len(here) + len(gone) == len(ids) and here:
+        return "present", size, note
+    return "partly" if here else "missing", size, note
+
+
+def _read_wanted(spec: dict, sources: dict, destination: Path) -> set[str] | None:
+    """The ids that the annotation files name; None while one of the files is missing."""
+    ids: set[str] = set()
+    for name in spec["ids_from"]:
+        entries = [sources[name], *sources[name].get("substitutes", [])]
+        paths = [want(entry, destination).target for entry in entries]
+        path = next((path for path in paths if path.is_file()), None)
+        if path is None:
+            return None
+        ids.update(read_ids(path))
+    return ids
+
+
+def _fault(wanted: Wanted) -> str | None:
+    size = size_of(wanted.target)
+    if wanted.size is not None and size != wanted.size:
+        return f"{size:,} bytes, expected {wanted.size:,}"
+    if wanted.sha256 and size <= MAX_HASHED_BYTES and sha256_file(wanted.target) != wanted.sha256:
+        return "wrong SHA-256"
+    return None
+
+
+def _expected(source: dict, state: str, here: int) -> int | None:
+    if state == "present":
+        return here
+    stated = source.get("bytes") or source.get("about_bytes")
+    pieces = [part.get("bytes") for part in source.get("parts", [])]
+    return stated or (sum(pieces) if pieces and all(pieces) else None)
+
+
+def _origin(source: dict) -> str:
+    spec = source.get("videos", {})
+    if spec.get("by") == "page" or not (spec or "urls" in source or "parts" in source):
+        return f"by hand, {source['page']}"
+    addresses = [spec["url"]] if spec else source.get("urls") or source["parts"][0]["urls"]
+    hosts = dict.fromkeys(urlsplit(address).netloc for address in addresses)
+    via = " through yt-dlp" if spec.get("by") == "yt_dlp" else ""
+    return ", ".join(hosts) + via
+
+
+def _nearest(path: Path) -> Path:
+    """The folder itself, or the closest one above it that exists."""
+    path = path.absolute()
+    return next(folder for folder in (path, *path.parents) if folder.exists())
+
+
+def _size(count: int) -> str:
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= scale:
+            return f"{count / scale:.1f} {unit}"
+    return f"{count} B"
