@@ -18,6 +18,7 @@ from tsgbench.downloads import content_key
 from tsgbench.errors import UserError
 from tsgbench.files import digest, read_json
 from tsgbench.records import current_record
+from tsgbench.report_plan import plan_reports
 
 # Where results live: the one place that knows. Patterns in Snakemake's wildcard syntax, relative
 # to the working directory.
@@ -26,6 +27,7 @@ RECORDS = {
     "download": "data/raw/{source}.json",
     "render": "data/raw/{dataset}.json",
     "annotations": "data/annotations/{dataset}/annotations.json",
+    "statistics": "data/annotations/{dataset}/statistics.json",
     "extract": "data/features/{dataset}/{clips}.clips.json",
     "reduce": "data/features/{dataset}/{features}.json",
     "blank": "data/features/{dataset}/{features}.json",
@@ -35,6 +37,8 @@ RECORDS = {
     "evaluate": f"{CELL}/metrics.json",
     "track": "results/mlflow.json",
     "table": "results/{table}.json",
+    "figure": "results/{figure}.json",
+    "findings": "results/findings.json",
     "summary": "results/summary.json",
 }
 # Files with fixed names that a phase makes beside its record.
@@ -55,6 +59,12 @@ FILES = {
         "markdown": "results/{table}.md",
         "provenance": "results/{table}.provenance.json",
     },
+    "figure": {
+        "pdf": "results/{figure}.pdf",
+        "png": "results/{figure}.png",
+        "csv": "results/{figure}.csv",
+    },
+    "findings": {"markdown": "results/findings.md"},
     "summary": {
         "metrics": "results/metrics.json",
         "learning": "results/plots/learning.csv",
@@ -66,6 +76,7 @@ KEYS = {
     "download": "{source}",
     "render": "{dataset}",
     "annotations": "{dataset}",
+    "statistics": "{dataset}",
     "extract": "{dataset}/{clips}",
     "reduce": "{dataset}/{features}",
     "blank": "{dataset}/{features}",
@@ -75,6 +86,8 @@ KEYS = {
     "evaluate": "{model}/{dataset}/{ablation}/seed{seed}",
     "track": "cells",
     "table": "{table}",
+    "figure": "{figure}",
+    "findings": "cells",
     "summary": "cells",
 }
 LOGS = {phase: f"logs/{phase}/{key}.log" for phase, key in KEYS.items()}
@@ -325,9 +338,25 @@ class Study:
         inputs = {**_named("run", runs), **_named("metrics", metrics)}
         self._add(Job("track", {}, {"study": self.name}, inputs))
         for table, spec in self.config["tables"].items():
-            settings = self._table_settings(table, spec)
-            self._add(Job("table", {"table": table}, settings, inputs))
-        self._add(Job("summary", {}, {"study": self.name}, inputs))
+            if spec.get("kind") != "statistics":
+                settings = self._table_settings(table, spec)
+                self._add_new(Job("table", {"table": table}, settings, inputs))
+        self._add_new(Job("summary", {}, {"study": self.name}, inputs))
+        annotations = {
+            dataset: self.find("annotations", {"dataset": dataset})
+            for dataset in self.config["datasets"]
+        }
+        for planned in plan_reports(self.config, self.catalogue, RECORDS, annotations, inputs):
+            self._add_new(Job(*planned))
+
+    def _add_new(self, job: Job) -> None:
+        """A report that would overwrite another is refused."""
+        if job.record in self.jobs:
+            raise UserError(
+                f"study {self.name!r}: {job.phase} {job.key!r} would overwrite {job.record}, which"
+                f" {self.jobs[job.record].phase} makes; give it another name"
+            )
+        self._add(job)
 
     def _cell_records(self, phase: str) -> dict[str, str]:
         return {
