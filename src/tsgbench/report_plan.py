@@ -65,9 +65,8 @@ def find_table(catalogue: Catalogue, paper: str, table: str) -> list[dict]:
     kinds = {name: entry["kind"] for name, entry in entries.items()}
     if kinds.get(table) != "statistics":
         known = [name for name, kind in kinds.items() if kind == "statistics"]
-        raise UserError(
-            f"{where}: tables: no table of statistics {table!r}; it has {', '.join(known) or 'none'}"
-        )
+        has = ", ".join(known) or "none"
+        raise UserError(f"{where}: tables: no table of statistics {table!r}; it has {has}")
     return entries[table]["rows"]
 
 

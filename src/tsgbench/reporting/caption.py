@@ -49,15 +49,17 @@ def legend(table: Table) -> list[str]:
     if any(result.status == "partial" for result in results):
         lines.append("n/m seeds: only n of the m seeds were run, so the mean is provisional.")
     if any(is_undefined(result, metric) for result in results for metric in table.metrics):
-        reason = "not printed by the paper" if table.has_one_block else (
-            "not defined for this system, or not printed by its paper"
+        reason = (
+            "not printed by the paper"
+            if table.has_one_block
+            else ("not defined for this system, or not printed by its paper")
         )
         lines.append(f"{UNDEFINED}: {reason}.")
     if any(result.printed for result in results):
         lines.append(
             table.printed_note
-            or "“printed” rows: the value in the paper, with its own features and its own evaluation; "
-            "in brackets, reproduced minus printed."
+            or "“printed” rows: the value in the paper, with its own features and its own "
+            "evaluation; in brackets, reproduced minus printed."
         )
     if any(value.is_printed_uncertain for value in values):
         lines.append(f"{DOUBTFUL}: doubtful in the text the printed values were taken from.")

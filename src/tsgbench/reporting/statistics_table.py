@@ -14,8 +14,8 @@ from tsgbench.reporting.published import Printed, read_rows
 from tsgbench.reporting.rows import Result, Row, Table, Value
 
 ABOUT = (
-    "Data sets as the paper describes them (its own numbers in the “printed” rows) and as the public "
-    "annotation files are: every row as it stands there, before any repair. Averages of words and "
+    "Data sets as the paper describes them (its own numbers in the “printed” rows) and as the "
+    "public annotation files are: every row as it stands there, before any repair. Averages of words and "
     "of moments are over sentences, of videos over videos."
 )
 PRINTED_NOTE = "“printed” rows: the value in the paper; in brackets, counted here minus printed."
@@ -81,7 +81,7 @@ def build_statistics_table(
 
 
 def count_exact(table: Table) -> tuple[int, int]:
-    """(numbers that are the printed ones to every printed digit, numbers that have a printed one)."""
+    """How many counted numbers are the printed ones to every digit, of how many with one."""
     values = [
         value
         for row in table.rows

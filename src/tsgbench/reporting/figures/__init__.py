@@ -9,6 +9,7 @@ its fonts, is cut nowhere and repeats byte by byte.
 import csv
 import importlib
 import io
+import logging
 import pkgutil
 from collections.abc import Callable
 from pathlib import Path
@@ -58,6 +59,7 @@ def write_figure(spec: dict, records: dict[str, Record], stem: str | Path) -> li
     """
     from matplotlib import rc_context
 
+    logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells of every table of a font
     stem = Path(stem)
     draw = find_kind(spec["kind"])
     paths = [stem.with_name(f"{stem.name}.{end}") for end in ("pdf", "png", "csv")]

@@ -68,7 +68,9 @@ def _density(moments: dict) -> np.ndarray:
 def _draw_lengths(axes, title: str, name: str, moments: dict, printed: dict, is_first: bool):
     shares = 100 * np.array(moments["length"]) / moments["queries"]
     limits = np.linspace(0, 1, len(shares) + 1)
-    axes.bar(limits[:-1], shares, np.diff(limits), align="edge", color=BAR, edgecolor="black", lw=0.5)
+    axes.bar(
+        limits[:-1], shares, np.diff(limits), align="edge", color=BAR, edgecolor="black", lw=0.5
+    )
     axes.axvline(moments["ratio"], color=MEAN, lw=1.6, label=f"mean {moments['ratio']:.3f}")
     if said := _printed_ratio(name, printed):
         label = f"printed {said:g} ({printed['paper']})"
