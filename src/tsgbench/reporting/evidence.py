@@ -4,7 +4,6 @@ Every number that a statement prints goes through `System.show`, which links it 
 """
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -96,17 +95,21 @@ class System:
 
 @dataclass(frozen=True)
 class PrintedRow:
-    """A row of a paper's table. `row` is as it stands in the file."""
+    """A row of a paper's table. `row` is as it stands in the file, `number` its place there."""
 
     printed: Printed
     row: dict
     kind: str
+    number: int
 
     @property
     def place(self) -> str:
         """The table, as a link."""
-        table = self.printed.table.replace("table", "Table ")
-        return f"[{self.printed.system}, {table}]({ROOT}published/{self.printed.paper}.yaml)"
+        return link_table(self.printed)
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        return self.printed.paper, self.printed.table, self.number
 
     def value(self, metric: str) -> float | None:
         """The printed number; None if there is none or it is in doubt."""
@@ -141,10 +144,12 @@ class Evidence:
     @cached_property
     def _rows(self) -> list[PrintedRow]:
         return [
-            PrintedRow(printed, row, entry["kind"])
+            PrintedRow(printed, row, entry["kind"], number)
             for paper in sorted(self.spec["published"])
             for entry in read_paper(self.published, paper)["tables"]
-            for row, printed in read_rows(self.published, paper, entry["id"])[1]
+            for number, (row, printed) in enumerate(
+                read_rows(self.published, paper, entry["id"])[1]
+            )
         ]
 
     def printed_rows(self, dataset: str, *kinds: str) -> list[PrintedRow]:
@@ -152,12 +157,12 @@ class Evidence:
         key = self.datasets[dataset]["published"]
         return [row for row in self._rows if key == row.row["dataset"] and row.kind in kinds]
 
-    def printed_tables(self, kind: str) -> Iterator[tuple[str, str]]:
-        """(paper, table) of every table of a kind."""
-        for paper in sorted(self.spec["published"]):
-            for entry in read_paper(self.published, paper)["tables"]:
-                if entry["kind"] == kind:
-                    yield paper, entry["id"]
+    def printed_tables(self, kind: str) -> list[Printed]:
+        """One row of every table of a kind, which names its paper and table."""
+        tables = {
+            (r.printed.paper, r.printed.table): r.printed for r in self._rows if r.kind == kind
+        }
+        return list(tables.values())
 
     def own_row(self, system: System) -> Printed | None:
         """What the paper of a system's model prints for it on this data set."""
@@ -184,6 +189,12 @@ def gather(
     order = {name: place for place, name in enumerate(spec["datasets"])}
     systems.sort(key=lambda system: order[system.dataset])
     return Evidence(spec, systems, statistics, published)
+
+
+def link_table(printed: Printed) -> str:
+    """The table of a printed row, as a link to the file that holds it."""
+    table = printed.table.replace("table", "Table ")
+    return f"[{printed.system}, {table}]({ROOT}published/{printed.paper}.yaml)"
 
 
 def as_table(head: list[str], rows: list[list[str]]) -> list[str]:

@@ -15,8 +15,8 @@ from tsgbench.reporting.rows import Result, Row, Table, Value
 
 ABOUT = (
     "Data sets as the paper describes them (its own numbers in the “printed” rows) and as the "
-    "public annotation files are: every row as it stands there, before any repair. Averages of words and "
-    "of moments are over sentences, of videos over videos."
+    "public annotation files are: every row as it stands there, before any repair. Averages of "
+    "words and of moments are over sentences, of videos over videos."
 )
 PRINTED_NOTE = "“printed” rows: the value in the paper; in brackets, counted here minus printed."
 

@@ -1,6 +1,6 @@
 """Statements that set systems without video beside the papers' printed rows."""
 
-from tsgbench.reporting.evidence import ROOT, Evidence, PrintedRow, System, as_table
+from tsgbench.reporting.evidence import Evidence, PrintedRow, System, as_table, link_table
 from tsgbench.reporting.statements import (
     MAIN,
     is_printed,
@@ -25,20 +25,20 @@ def whole_video(evidence: Evidence) -> list[str] | None:
     systems = [s for s in evidence.select(model=WHOLE_VIDEO) if is_printed(evidence, s)]
     if not systems:
         return None
-    found, seen = [], 0
+    found, seen = [], set()
     for system in systems:
         for row in evidence.printed_rows(system.dataset, "comparison", "ablation"):
             for part in (None, *system.parts):
                 shared = _shared(system, row, part)
                 if len(shared) < 2:
                     continue
-                seen += part is None
+                seen.add((system.dataset, *row.key))
                 gap = max(abs(system.mean(m, part=part) - row.value(m)) for m in shared)
                 if gap <= EQUAL:
                     found.append(_equal_row(system, row, part, shared, gap))
     head = ["Printed row", "data set, split", "metrics", "printed", "whole video", "largest gap"]
     said = (
-        f"Of {seen} printed rows with at least two of R@1 and mIoU on these data sets,"
+        f"Of {len(seen)} printed rows with at least two of R@1 and mIoU on these data sets,"
         f" {len(found)} {'is' if len(found) == 1 else 'are'} the score of always answering with the"
         f" whole video: no shared metric differs by more than {EQUAL} points."
     )
@@ -74,43 +74,71 @@ def _equal_row(
     "a text-only prior (prior_action, prior_frequency) on a data set that the papers report on",
 )
 def priors(evidence: Evidence) -> list[str] | None:
-    systems = [s for s in evidence.systems if s.model in PRIORS and is_printed(evidence, s)]
-    lines: list[str] = []
-    for system in systems:
-        for table in _tables(evidence.printed_rows(system.dataset, "comparison")):
-            lines += _below(evidence, system, table)
-    if not lines:
+    summary, tables = [], []
+    for dataset, entry in evidence.datasets.items():
+        printed = _tables(evidence.printed_rows(dataset, "comparison"))
+        systems = [system for system in evidence.select(dataset=dataset) if system.model in PRIORS]
+        if not printed or not systems:
+            continue
+        metrics = sorted({m for rows in printed for m in rows[0].printed.values})
+        lines, names = [], []
+        for system in systems:
+            summary += _summary(system, printed, entry["title"])
+            for rows in printed:
+                cells = [_count(system, rows, metric) for metric in metrics]
+                lines.append([f"{system.title}; {rows[0].place}", *cells])
+                names += _names_below(system, rows)
+        head = [f"{entry['title']}, {systems[0].split}", *metrics]
+        tables += ["", *as_table(head, lines), "", *names]
+    if not summary:
         return None
     said = (
-        "How many of a table's printed rows lie below each prior, metric by metric, of those that"
-        " print a number there. Scored by the paper's own convention where the predictions allow"
-        " it. Papers test on other splits too, so a count is an indication, not a ranking."
+        "Below: the prior's own score, and how many of the table's rows with a number there are"
+        " smaller. Scored by the paper's own convention where the predictions allow it. Papers also"
+        " test on other splits, so a count is an indication and not a ranking."
     )
-    return [said, *lines]
+    return [*summary, "", said, *tables]
 
 
-def _below(evidence: Evidence, system: System, rows: list[PrintedRow]) -> list[str]:
-    """One bullet: counts for each metric, then who is below at the main one."""
-    scope = scope_of(system, rows[0].printed.paper)
-    metrics = [m for m in rows[0].printed.values if system.mean(m, **scope) is not None]
-    counts, names = [], ""
-    for metric in metrics:
-        mean = system.mean(metric, **scope)
-        printed = [row for row in rows if row.value(metric) is not None]
-        below = [row for row in printed if row.value(metric) < mean]
-        if printed:
-            counts.append(
-                f"{metric} {system.show(metric, **scope)}: **{len(below)} of {len(printed)}**"
-            )
-        if metric in MAIN and below:
-            listed = ", ".join(f"{name_row(row)} {row.value(metric):.2f}" for row in below)
-            names = f". Below it at {metric}: {listed}"
-    if not counts:
+def _summary(system: System, printed: list[list[PrintedRow]], title: str) -> list[str]:
+    """One line: at the main metric, over all tables."""
+    below = total = 0
+    metric = ""
+    for rows in printed:
+        scope = scope_of(system, rows[0].printed.paper)
+        metric = main_metric(system, **scope) or metric
+        found = [row for row in rows if row.value(metric) is not None]
+        total += len(found)
+        below += len(_below(system, found, metric))
+    if not total:
         return []
-    where = evidence.datasets[system.dataset]["title"]
-    return ["", f"- {system.title}, {where} ({system.split}) in {rows[0].place}: "] + [
-        "  " + "; ".join(counts) + names + "."
-    ]
+    return [f"- {title}, {system.title}: above {below} of {total} printed numbers at {metric}."]
+
+
+def _below(system: System, rows: list[PrintedRow], metric: str) -> list[PrintedRow]:
+    """Rows with a smaller number than the system's, by the convention of their paper."""
+    mean = system.mean(metric, **scope_of(system, rows[0].printed.paper)) if rows else None
+    if mean is None:
+        return []
+    return [row for row in rows if row.value(metric) is not None and row.value(metric) < mean]
+
+
+def _count(system: System, rows: list[PrintedRow], metric: str) -> str:
+    """`score: k of n`, or n/a where one of both has no such number."""
+    scope = scope_of(system, rows[0].printed.paper)
+    total = sum(row.value(metric) is not None for row in rows)
+    if not total or system.mean(metric, **scope) is None:
+        return "n/a"
+    return f"{system.show(metric, **scope)}: {len(_below(system, rows, metric))} of {total}"
+
+
+def _names_below(system: System, rows: list[PrintedRow]) -> list[str]:
+    metric = main_metric(system, **scope_of(system, rows[0].printed.paper))
+    below = _below(system, rows, metric) if metric else []
+    if not below:
+        return []
+    listed = ", ".join(f"{name_row(row)} {row.value(metric):.2f}" for row in below)
+    return [f"- {rows[0].place}, below {system.title} at {metric}: {listed}."]
 
 
 def _tables(rows: list[PrintedRow]) -> list[list[PrintedRow]]:
@@ -137,9 +165,6 @@ def blind_twins(evidence: Evidence) -> list[str] | None:
             continue
         share = 100 * system.mean(metric, **scope) / printed.values[metric]
         shares.append(share)
-        place = (
-            f"[{printed.table.replace('table', 'Table ')}]({ROOT}published/{printed.paper}.yaml)"
-        )
         title = evidence.datasets[system.dataset]["title"]
         rows.append(
             [
@@ -148,7 +173,7 @@ def blind_twins(evidence: Evidence) -> list[str] | None:
                 metric,
                 system.show(metric) if metric in MAIN[:1] else "n/a",
                 f"{system.show(metric, **scope)} (`{scope.get('convention', 'headline')}`)",
-                f"{printed.values[metric]:.2f} ({place})",
+                f"{printed.values[metric]:.2f} ({link_table(printed)})",
                 f"{share:.0f} %",
             ]
         )
@@ -156,8 +181,8 @@ def blind_twins(evidence: Evidence) -> list[str] | None:
         return None
     said = (
         "The same models trained with every clip set to zero. The share is of the paper's own"
-        f" number by its own convention: between {min(shares):.0f} and {max(shares):.0f} % of it needs no"
-        " video."
+        f" number by its own convention: between {min(shares):.0f} and {max(shares):.0f} % of it"
+        " needs no video."
     )
     head = ["Model", "data set, split", "metric", "headline", "own convention", "printed", "share"]
     return [said, "", *as_table(head, rows)]

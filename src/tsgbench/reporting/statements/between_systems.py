@@ -27,8 +27,8 @@ def changed_distributions(evidence: Evidence) -> list[str] | None:
         return None
     said = (
         "Each system is trained once and scored on a part whose moments lie as in training (iid)"
-        " and on one where they lie elsewhere (ood). What falls was learned from where moments lie; dR"
-        " discounts a hit by how far its ends are off."
+        " and on one where they lie elsewhere (ood). What falls was learned from where moments lie;"
+        " dR discounts a hit by how far its ends are off."
     )
     return [said, *lines]
 

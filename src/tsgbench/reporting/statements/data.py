@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tsgbench.reporting.evidence import ROOT, Evidence, as_table
+from tsgbench.reporting.evidence import ROOT, Evidence, as_table, link_table
 from tsgbench.reporting.statements import statement
 from tsgbench.reporting.statistics_table import build_statistics_table, count_exact, is_exact
 
@@ -30,8 +30,9 @@ def places(evidence: Evidence) -> list[str] | None:
         return None
     said = (
         f"Shares of all kept sentences in percent, on a grid of {bins} x {bins} over start and end"
-        f" in parts of the video: uniform moments would put {100 / bins:.0f} % into the first or"
-        " last column and under one percent into any cell."
+        " in parts of the video. Two points drawn at random, the earlier as start, would put"
+        f" {100 * (1 - (1 - 1 / bins) ** 2):.1f} % into the first bin of starts and into the last"
+        f" of ends, and {200 / bins**2:.1f} % into both."
     )
     head = ["Data set", "sentences", "start in the first bin", "end in the last", "both"]
     return [said, "", *as_table([*head, "fullest cell", "mean length / video"], rows)]
@@ -40,13 +41,12 @@ def places(evidence: Evidence) -> list[str] | None:
 @statement("Printed statistics of the data sets", "statistics of a data set that a paper describes")
 def printed_statistics(evidence: Evidence) -> list[str] | None:
     lines = []
-    for paper, number in evidence.printed_tables("statistics"):
-        spec = {**evidence.spec, "id": f"{paper}/{number}", "paper": paper, "table": number}
+    for one in evidence.printed_tables("statistics"):
+        spec = {**evidence.spec, "paper": one.paper, "table": one.table}
         table = build_statistics_table(spec, evidence.statistics, evidence.published)
         exact, compared = count_exact(table)
         if not compared:
             continue
-        place = f"[{paper}, {number.replace('table', 'Table ')}]({ROOT}published/{paper}.yaml)"
         differing = "; ".join(
             f"{row.label}, {metric.lower()}: {value.mean:.{value.decimals}f}, printed"
             f" {value.printed:.{value.decimals}f}"
@@ -55,7 +55,7 @@ def printed_statistics(evidence: Evidence) -> list[str] | None:
             for metric, value in result.values.items()
             if value.difference is not None and not is_exact(value)
         )
-        said = f"- {place}: {exact} of {compared} counted numbers are the printed ones"
+        said = f"- {link_table(one)}: {exact} of {compared} counted numbers are the printed ones"
         lines.append(f"{said}, to every printed digit. Others: {differing or 'none'}.")
     if not lines:
         return None
