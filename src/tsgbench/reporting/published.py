@@ -45,16 +45,17 @@ def find_printed(
         for name, entry in tables.items()
         if name == table or (table is None and entry.get("kind") == "comparison")
     ]
-    rows = [
+    own = [
         (entry["id"], row)
         for entry in chosen
         for row in entry["rows"]
-        if row["dataset"] == dataset and row.get("own") and method in (None, row["method"])
+        if row["dataset"] == dataset and row.get("own")
     ]
-    if not rows and method is None:
+    if not own:
         return None
+    rows = [(name, row) for name, row in own if method in (None, row["method"])]
     if len(rows) != 1:
-        found = ", ".join(f"{row['method']} in {name}" for name, row in rows) or "none"
+        found = ", ".join(f"{row['method']} in {name}" for name, row in rows or own)
         raise UserError(
             f"{path}: which of the paper's own rows for {dataset} is meant ({found})? Name `table` "
             "and `method` in the row's `published`"
