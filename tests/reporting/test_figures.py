@@ -88,6 +88,19 @@ def test_nothing_is_clipped(records):
     assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= width and box.y1 <= height
 
 
+def test_long_titles_do_not_reach_the_next_panel(records):
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    names = {"real": "A data set with a name that is rather long (and a remark on its version)"}
+    spec = SPEC | {"datasets": names | {"absent": names["real"], "third": names["real"]}}
+    figure, _ = find_kind("moment_distribution")(spec, records)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    upper = figure.axes[0:6:2]
+    boxes = [axes.title.get_window_extent(canvas.get_renderer()) for axes in upper]
+    assert boxes[0].x1 < boxes[1].x0 and boxes[1].x1 < boxes[2].x0 and boxes[0].x0 > 0
+
+
 def test_unknown_kinds_and_unions_are_named(records):
     with pytest.raises(UserError, match="'histogram' is not known; use one of moment_distribution"):
         find_kind("histogram")

@@ -5,6 +5,8 @@ the mean and the printed one; below, the same sentences by start and end. Dark c
 uniform are what a system can answer from without looking at the video.
 """
 
+from textwrap import wrap
+
 import numpy as np
 
 from tsgbench.errors import UserError
@@ -13,6 +15,8 @@ from tsgbench.reporting.figures import register
 
 BAR, MEAN, PRINTED = "#56B4E9", "#000000", "#D55E00"  # Okabe and Ito
 PER_ROW = 3
+# As many characters of this size stand above a panel without reaching the next one
+TITLE_SIZE, TITLE_WIDTH = 8, 32
 
 
 @register("moment_distribution")
@@ -76,7 +80,9 @@ def _draw_lengths(axes, title: str, name: str, moments: dict, printed: dict, is_
         label = f"printed {said:g} ({printed['paper']})"
         axes.axvline(said, color=PRINTED, lw=1.6, ls=(0, (2, 2)), label=label)
     axes.set_xlim(0, 1)
-    axes.set_title(f"{title}\n{moments['queries']:,} sentences ({_brief(moments['part'])})")
+    counted = f"{moments['queries']:,} sentences"
+    title = _wrapped(title, counted, moments["part"].replace("+", " + "))
+    axes.set_title(title, fontsize=TITLE_SIZE)
     axes.set_xlabel("length of the moment / video")
     if is_first:
         axes.set_ylabel("share of sentences (%)")
@@ -102,7 +108,7 @@ def _draw_places(axes, moments: dict, densest: float, is_first: bool):
 
 
 def _mark_not_run(upper, lower, title: str, name: str, printed: dict) -> None:
-    upper.set_title(f"{title}\nnot run: not in this study")
+    upper.set_title(_wrapped(title, "not run: not in this study"), fontsize=TITLE_SIZE)
     for axes in (upper, lower):
         axes.set_xlim(0, 1)
         axes.set_ylim(0, 1)
@@ -117,12 +123,12 @@ def _mark_not_run(upper, lower, title: str, name: str, printed: dict) -> None:
     lower.set_xlabel("start / video")
 
 
+def _wrapped(*lines: str) -> str:
+    return "\n".join(part for line in lines for part in wrap(line, TITLE_WIDTH))
+
+
 def _printed_ratio(name: str, printed: dict) -> float | None:
     return printed.get("numbers", {}).get("average_ratio", {}).get(name)
-
-
-def _brief(part: str) -> str:
-    return part.replace("+", " + ")
 
 
 def _numbers(name: str, moments: dict) -> list[dict]:
