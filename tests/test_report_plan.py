@@ -52,6 +52,16 @@ def test_statistics_need_no_cell(config, record):
     assert phases_behind(Study(config), record) == {"statistics", "annotations", "download"}
 
 
+def test_a_table_reads_the_data_sets_of_its_paper_alone(config):
+    config["datasets"]["tacos"] = config["datasets"]["charades_sta"]
+    config["overrides"] = {}
+    config["systems"] = [{"model": "whole_video", "seeds": [0]}]
+    jobs = Study(config).jobs
+    assert list(jobs["results/fsan/table1.json"].inputs) == ["statistics:charades_sta"]
+    both = ["statistics:charades_sta", "statistics:tacos"]
+    assert list(jobs["results/seqpan/table7.json"].inputs) == both
+
+
 def test_findings_read_every_cell_and_all_statistics(config):
     study = Study(config)
     inputs = set(study.jobs["results/findings.json"].inputs.values())
