@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 
 from tsgbench.code import code_digest
-from tsgbench.config import HEADLINE, OWN_FEATURES, Catalogue, check_study, merge
+from tsgbench.config import HEADLINE, OWN_FEATURES, Catalogue, as_list, check_study, merge
 from tsgbench.downloads import content_key
 from tsgbench.errors import UserError
 from tsgbench.files import digest, read_json
@@ -83,6 +83,7 @@ BENCHMARKS = {phase: f"logs/benchmarks/{phase}/{key}.tsv" for phase, key in KEYS
 BLANK_PREFIX = "blank_"
 LEARNED_VECTORS = "learned"
 SECTIONS = ("inputs", "model", "train")
+DEFAULT = "default"  # the protocol that a data set's `splits` state
 
 
 @dataclass(frozen=True)
@@ -180,7 +181,7 @@ class Study:
             "dataset": dataset,
             "ablation": ablation,
             "seed": seed,
-            "splits": self.catalogue.datasets[dataset]["splits"],
+            "splits": self._splits(model, dataset, merged["inputs"].get("protocol", DEFAULT)),
             "inputs": merged["inputs"],
             "model_settings": merged.get("model", {}),
             "train": merged.get("train", {}),
@@ -198,6 +199,20 @@ class Study:
                     " data set a feature recipe"
                 )
 
+    def _splits(self, model: str, dataset: str, protocol: str) -> dict:
+        """What a protocol trains, selects and tests on: role -> list of splits; and its parts."""
+        entry = self.catalogue.datasets[dataset]
+        known = {DEFAULT: entry["splits"], **entry.get("protocols", {})}
+        if protocol not in known:
+            raise UserError(
+                f"study {self.name!r}: {model}: inputs.protocol: data set {dataset} has no protocol"
+                f" {protocol!r}; it has {', '.join(known)}"
+            )
+        chosen = known[protocol]
+        parts = {name: as_list(splits) for name, splits in chosen.get("score", {}).items()}
+        roles = {role: as_list(chosen[role]) for role in ("train", "select", "test")}
+        return {"protocol": protocol, **roles, "score": parts}
+
     # --- the plan --------------------------------------------------------------------------
 
     def _add(self, job: Job) -> str:
@@ -213,6 +228,8 @@ class Study:
             raw = dict.fromkeys([*entry["generated"], "videos"], rendered)
         else:
             raw = {role: self._plan_source(name) for role, name in entry["files"].items()}
+            if any("clips" in self.catalogue.features[name] for name in self._features_of(dataset)):
+                raw["videos"] = self._plan_source(entry["videos"])
         annotations = self._add(
             Job(
                 "annotations",
@@ -226,14 +243,14 @@ class Study:
                 (f"tsgbench.datasets.{entry['reader']}",),
             )
         )
-        for features in sorted(self._chosen_inputs(dataset, "features")):
+        for features in self._features_of(dataset):
             self._plan_features(dataset, features, raw, annotations)
         if chosen["vectors"] == LEARNED_VECTORS:
             vectors = self._add(
                 Job(
                     "vectors",
                     {"dataset": dataset},
-                    chosen.get("learn_vectors", {}),
+                    {**chosen.get("learn_vectors", {}), "splits": self._train_splits(dataset)},
                     {"annotations": annotations},
                 )
             )
@@ -248,6 +265,10 @@ class Study:
                     {"annotations": annotations, "vectors": vectors},
                 )
             )
+
+    def _train_splits(self, dataset: str) -> list[str]:
+        """What word vectors and reductions of features learn from: the default protocol's."""
+        return as_list(self.catalogue.datasets[dataset]["splits"]["train"])
 
     def _plan_source(self, name: str) -> str:
         source = self.catalogue.sources[name]
@@ -271,9 +292,12 @@ class Study:
         inputs = {"annotations": annotations, "clips": clips}
         settings = {
             "reduce": recipe["reduce"],
-            "splits": self.catalogue.datasets[dataset]["splits"],
+            "splits": self._train_splits(dataset),
         }
         self._add(Job("reduce", wildcards, settings, inputs))
+
+    def _features_of(self, dataset: str) -> list[str]:
+        return sorted(self._chosen_inputs(dataset, "features"))
 
     def _chosen_inputs(self, dataset: str, name: str) -> dict[str, list[str]]:
         """The values of one input among the cells of a data set, each with its models."""
@@ -305,15 +329,14 @@ class Study:
                 (f"tsgbench.models.{settings['module']}",),
             )
         )
-        test = settings["splits"]["test"]
         self._add(
             Job(
                 "evaluate",
                 wildcards,
                 {
                     "headline": HEADLINE,
-                    "splits": [test] if isinstance(test, str) else list(test),
-                    "score": self.catalogue.datasets[dataset].get("score", {}),
+                    "splits": settings["splits"]["test"],
+                    "score": settings["splits"]["score"],
                     "conventions": self.catalogue.conventions_of(dataset),
                 },
                 {"run": run, "annotations": annotations},
@@ -345,8 +368,12 @@ class Study:
                 "title": self.catalogue.datasets[dataset]["title"],
                 "published": self.catalogue.datasets[dataset].get("published"),
                 "features": self._describe_features(dataset),
-                "test_split": self.catalogue.datasets[dataset]["splits"]["test"],
-                "select_split": self.catalogue.datasets[dataset]["splits"]["select"],
+                "test_split": " + ".join(
+                    as_list(self.catalogue.datasets[dataset]["splits"]["test"])
+                ),
+                "select_split": " + ".join(
+                    as_list(self.catalogue.datasets[dataset]["splits"]["select"])
+                ),
                 "note": self.catalogue.datasets[dataset].get("note", ""),
             }
             for dataset in self.config["datasets"]

@@ -1,14 +1,13 @@
 """Centre, standardise and project clip features with statistics of the training videos."""
 
-from tsgbench.datasets.table import read_queries
+from tsgbench.datasets.table import read_splits
 from tsgbench.features.reduce import reduce
 from tsgbench.phases import Task
 
 
 def run(task: Task):
     recipe = dict(task.settings)
-    train = recipe.pop("splits")["train"]
-    queries = read_queries(task.inputs["annotations"].file(f"{train}.jsonl"))
+    queries = read_splits(task.inputs["annotations"], recipe.pop("splits"))
     (clips,) = task.inputs["clips"].files().values()
     facts = reduce(
         clips,
