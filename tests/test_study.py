@@ -236,7 +236,7 @@ def test_a_protocol_decides_what_trains_selects_and_tests(inputs, train, select,
     found = job.settings["splits"]
     assert (found["train"], found["select"], found["test"]) == (train, select, test)
     score = study.find_key("evaluate", "seqpan/activitynet_captions/blind/seed0").settings
-    assert score["splits"] == test and list(score["conventions"])[0] == "seconds"
+    assert score["splits"] == test and next(iter(score["conventions"])) == "seconds"
 
 
 def test_parts_of_the_test_split_are_scored_apart():

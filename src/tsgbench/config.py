@@ -157,6 +157,11 @@ def check_study(config: dict, catalogue: Catalogue, source: str) -> None:
             _known(ablation, known, f"{where}.ablations", f"ablation of {system['model']}")
         for dataset in system.get("datasets", []):
             _known(dataset, config["datasets"], f"{where}.datasets", "data set of this study")
+    for table, spec in config["tables"].items():
+        where = f"{source}: tables.{table}"
+        for dataset in spec.get("datasets", []):
+            _known(dataset, config["datasets"], f"{where}.datasets", "data set of this study")
+        _known(spec.get("convention", HEADLINE), catalogue.conventions, where, "convention")
     for model, override in config.get("overrides", {}).items():
         _known(model, catalogue.models, f"{source}: overrides", "model")
         _check_override(override, catalogue, model, f"{source}: overrides.{model}", config)

@@ -349,7 +349,9 @@ class Study:
         self._add(Job("track", {}, {"study": self.name}, inputs))
         for table, spec in self.config["tables"].items():
             settings = self._table_settings(table, spec)
-            self._add(Job("table", {"table": table}, settings, inputs))
+            chosen = spec.get("datasets", self.config["datasets"])
+            read = {role: path for role, path in inputs.items() if role.split("/")[1] in chosen}
+            self._add(Job("table", {"table": table}, settings, read))
         self._add(Job("summary", {}, {"study": self.name}, inputs))
 
     def _cell_records(self, phase: str) -> dict[str, str]:
@@ -362,26 +364,14 @@ class Study:
 
     def _table_settings(self, table: str, spec: dict) -> dict:
         """The table's specification, complete: labels, protocol, features, published numbers."""
-        datasets = [
-            {
-                "name": dataset,
-                "title": self.catalogue.datasets[dataset]["title"],
-                "published": self.catalogue.datasets[dataset].get("published"),
-                "features": self._describe_features(dataset),
-                "test_split": " + ".join(
-                    as_list(self.catalogue.datasets[dataset]["splits"]["test"])
-                ),
-                "select_split": " + ".join(
-                    as_list(self.catalogue.datasets[dataset]["splits"]["select"])
-                ),
-                "note": self.catalogue.datasets[dataset].get("note", ""),
-            }
-            for dataset in self.config["datasets"]
-        ]
+        convention = spec.get("convention", HEADLINE)
+        chosen = spec.get("datasets", list(self.config["datasets"]))
+        blocks = [block for dataset in chosen for block in self._table_blocks(dataset, spec)]
         rows = [
             self._table_row(system, ablation)
             for system in self.config["systems"]
             for ablation in system.get("ablations", ["full"])
+            if set(chosen) & set(system.get("datasets", chosen))
         ]
         papers = sorted({row["published"]["paper"] for row in rows if row["published"]})
         return {
@@ -390,12 +380,39 @@ class Study:
             "title": self.config["title"],
             "is_demo": self.config.get("demo", False),
             "notes": spec.get("notes", []),
-            "datasets": datasets,
+            "datasets": blocks,
             "metrics": spec["metrics"],
+            "convention": {
+                "name": convention,
+                "about": self.catalogue.conventions[convention]["about"],
+                "is_headline": convention == HEADLINE,
+            },
             "rows": rows,
             # The printed numbers are an input like any other
             "published": {paper: digest(self.catalogue.published[paper]) for paper in papers},
         }
+
+    def _table_blocks(self, dataset: str, spec: dict) -> list[dict]:
+        """A data set's blocks of rows: one, or one for each named part of its test split."""
+        entry = self.catalogue.datasets[dataset]
+        splits = entry["splits"]
+        parts = splits.get("score", {}) if spec.get("by_part", True) else {}
+        blocks = []
+        for part, tested in (parts or {None: splits["test"]}).items():
+            blocks.append(
+                {
+                    "name": f"{dataset}:{part}" if part else dataset,
+                    "dataset": dataset,
+                    "part": part,
+                    "title": entry["title"] + (f", {part}" if part else ""),
+                    "published": entry.get("published"),
+                    "features": self._describe_features(dataset),
+                    "test_split": " + ".join(as_list(tested)),
+                    "select_split": " + ".join(as_list(splits["select"])),
+                    "note": entry.get("note", ""),
+                }
+            )
+        return blocks
 
     def _table_row(self, system: dict, ablation: str) -> dict:
         model = self.catalogue.models[system["model"]]
