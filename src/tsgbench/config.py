@@ -23,6 +23,7 @@ STUDY_VARIABLE = "TSGBENCH_STUDY"
 DEFAULT_STUDY = "config/demo.yaml"
 # As a study's features of a data set: every model reads those that its own entry names
 OWN_FEATURES = "own"
+ALL = "all"  # as a system's ablations: every one of the model
 # What may be set beside a model's own settings
 CHOSEN_INPUTS = {"inputs": ("features", "protocol")}
 # The convention (config/conventions.yaml) whose numbers stand in every table.
@@ -152,7 +153,8 @@ def check_study(config: dict, catalogue: Catalogue, source: str) -> None:
     for place, system in enumerate(config["systems"]):
         where = f"{source}: systems[{place}]"
         _known(system["model"], catalogue.models, f"{where}.model", "model")
-        for ablation in system.get("ablations", []):
+        named = system.get("ablations", ALL)
+        for ablation in [] if named == ALL else named:
             known = catalogue.models[system["model"]]["ablations"]
             _known(ablation, known, f"{where}.ablations", f"ablation of {system['model']}")
         for dataset in system.get("datasets", []):

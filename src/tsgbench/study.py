@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 
 from tsgbench.code import code_digest
-from tsgbench.config import HEADLINE, OWN_FEATURES, Catalogue, as_list, check_study, merge
+from tsgbench.config import ALL, HEADLINE, OWN_FEATURES, Catalogue, as_list, check_study, merge
 from tsgbench.downloads import content_key
 from tsgbench.errors import UserError
 from tsgbench.files import digest, read_json
@@ -82,6 +82,7 @@ BENCHMARKS = {phase: f"logs/benchmarks/{phase}/{key}.tsv" for phase, key in KEYS
 # Phases whose feature files hold no pixels are told apart by this prefix of the recipe's name.
 BLANK_PREFIX = "blank_"
 LEARNED_VECTORS = "learned"
+FULL = "full"
 SECTIONS = ("inputs", "model", "train")
 DEFAULT = "default"  # the protocol that a data set's `splits` state
 
@@ -128,6 +129,7 @@ class Study:
         self.name = config["study"]
         self.jobs: dict[str, Job] = {}
         self._identities: dict[str, str] = {}
+        self._settings: dict[tuple, dict] = {}
         self._check_pixels(source)
         for dataset in config["datasets"]:
             self._plan_dataset(dataset)
@@ -143,9 +145,19 @@ class Study:
             if not system.get("run", True):
                 continue
             for dataset in system.get("datasets", self.config["datasets"]):
-                for ablation in system.get("ablations", ["full"]):
+                for ablation in self._ablations(system, dataset):
                     for seed in system["seeds"]:
                         yield system["model"], dataset, ablation, seed
+
+    def _ablations(self, system: dict, dataset: str | None = None) -> list[str]:
+        """A system's ablations; of those, with a data set, the ones that mean anything there."""
+        known = self.catalogue.models[system["model"]]["ablations"]
+        named = system.get("ablations", [FULL])
+        return [
+            ablation
+            for ablation in (known if named == ALL else named)
+            if dataset in [None, *known[ablation].get("datasets", [dataset])]
+        ]
 
     def cell_settings(self, model: str, dataset: str, ablation: str, seed: int) -> dict:
         """Everything that decides one cell's training, and nothing else.
@@ -154,6 +166,12 @@ class Study:
         settings for the data set, the preset's for the data set, the study's features of the data
         set, the study's overrides, those for the data set, the ablation's difference.
         """
+        key = (model, dataset, ablation)
+        if key not in self._settings:
+            self._settings[key] = self._settle(*key)
+        return self._settings[key] | {"seed": seed}
+
+    def _settle(self, model: str, dataset: str, ablation: str) -> dict:
         entry = self.catalogue.models[model]
         override = self.config.get("overrides", {}).get(model, {})
         preset = entry.get("presets", {}).get(override.get("preset"), {})
@@ -175,12 +193,17 @@ class Study:
                 f"config/models/{model}.yaml: datasets.{dataset}.inputs.features: is missing, and"
                 f" study {self.name!r} says 'own'; name a recipe of config/features.yaml there"
             )
+        chosen = merged["inputs"]["features"]
+        if chosen not in self.catalogue.features:
+            raise UserError(
+                f"config/models/{model}.yaml: datasets.{dataset}.inputs.features: {chosen!r} is not"
+                f" in config/features.yaml; it has {', '.join(self.catalogue.features)}"
+            )
         return {
             "model": model,
             "module": entry.get("module", model),
             "dataset": dataset,
             "ablation": ablation,
-            "seed": seed,
             "splits": self._splits(model, dataset, merged["inputs"].get("protocol", DEFAULT)),
             "inputs": merged["inputs"],
             "model_settings": merged.get("model", {}),
@@ -349,8 +372,16 @@ class Study:
         self._add(Job("track", {}, {"study": self.name}, inputs))
         for table, spec in self.config["tables"].items():
             settings = self._table_settings(table, spec)
-            chosen = spec.get("datasets", self.config["datasets"])
-            read = {role: path for role, path in inputs.items() if role.split("/")[1] in chosen}
+            wanted = {
+                (row["model"], dataset, row["ablation"])
+                for row in settings["rows"]
+                for dataset in spec.get("datasets", row["datasets"])
+            }
+            read = {
+                role: path
+                for role, path in inputs.items()
+                if tuple(role.partition(":")[2].split("/")[:3]) in wanted
+            }
             self._add(Job("table", {"table": table}, settings, read))
         self._add(Job("summary", {}, {"study": self.name}, inputs))
 
@@ -370,8 +401,9 @@ class Study:
         rows = [
             self._table_row(system, ablation)
             for system in self.config["systems"]
-            for ablation in system.get("ablations", ["full"])
+            for ablation in self._ablations(system)
             if set(chosen) & set(system.get("datasets", chosen))
+            and ablation in spec.get("ablations", [ablation])
         ]
         papers = sorted({row["published"]["paper"] for row in rows if row["published"]})
         return {
@@ -417,10 +449,10 @@ class Study:
     def _table_row(self, system: dict, ablation: str) -> dict:
         model = self.catalogue.models[system["model"]]
         label = model["title"]
-        if ablation != "full":
+        if ablation != FULL:
             label += f", {model['ablations'][ablation].get('label', ablation.replace('_', ' '))}"
         published = None
-        if "paper" in model and ablation == "full":
+        if "paper" in model and ablation == FULL:
             published = {"paper": model["paper"]}
             if "printed_as" in model:
                 published["method"] = model["printed_as"]
@@ -429,7 +461,11 @@ class Study:
             "model": system["model"],
             "ablation": ablation,
             "seeds": system["seeds"],
-            "datasets": list(system.get("datasets", self.config["datasets"])),
+            "datasets": [
+                dataset
+                for dataset in system.get("datasets", self.config["datasets"])
+                if ablation in self._ablations(system, dataset)
+            ],
             "published": published,
         }
 
