@@ -67,6 +67,7 @@ def read_clips(
     clip_len: int = 16,
     stride: int = 8,
     fps: float | None = None,
+    until_s: float | None = None,
     chunk_clips: int = 32,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Clips of `clip_len` frames, every `stride` frames, in chunks of at most `chunk_clips`.
@@ -74,7 +75,8 @@ def read_clips(
     Every frame is decoded once and resized at once, to `size` (height, width; one number: a
     square, or with `keep_aspect` the shorter side), then cut to a central square of `crop` pixels.
     fps: None takes every frame of the file; a number takes, for each tick of that clock, the frame
-    on screen at that moment.
+    on screen at that moment. until_s: None takes the whole video; a number only what appears before
+    that second, and what follows is not decoded.
 
     Yields RGB (n, clip_len, H, W, 3) uint8 and times (n, 2): when a clip's first frame appears and
     when its last one leaves the screen, never beyond the end of the video. Where the frames left
@@ -82,11 +84,16 @@ def read_clips(
     every frame is in a clip (for `stride <= clip_len`). A video shorter than one clip gives one
     clip, its last frame repeated. Memory does not grow with the length of the video.
     """
-    if clip_len < 1 or stride < 1 or (fps is not None and fps <= 0):
-        raise UserError(f"clip_len {clip_len}, stride {stride}, fps {fps}: all must be above 0")
+    if min(clip_len, stride, *(x for x in (fps, until_s) if x is not None)) <= 0:
+        raise UserError(
+            f"clip_len {clip_len}, stride {stride}, fps {fps}, until_s {until_s}: all must be above"
+            " 0"
+        )
     frames = _read_frames(path, size, keep_aspect, crop)
     if fps is not None:
         frames = _at_rate(frames, fps)
+    if until_s is not None:
+        frames = _cut(frames, until_s)
     clips, times = [], []
     for clip, time in _windows(frames, clip_len, stride):
         clips.append(clip)
@@ -96,6 +103,14 @@ def read_clips(
             clips, times = [], []
     if clips:
         yield np.stack(clips), np.array(times)
+
+
+def _cut(frames: Iterator[tuple], until_s: float) -> Iterator[tuple]:
+    """The frames that appear before `until_s`, and none on screen longer than that."""
+    for picture, start_s, end_s in frames:
+        if start_s >= until_s - ROUNDING_S:
+            return
+        yield picture, start_s, min(end_s, until_s)
 
 
 def _windows(frames: Iterator[tuple], clip_len: int, stride: int) -> Iterator[tuple]:

@@ -2,9 +2,9 @@
 
 Tran et al., Learning Spatiotemporal Features with 3D Convolutional Networks, ICCV 2015, figure 3;
 layout and mean of the Sports-1M release. Parameters carry the names of the PyTorch ports (`conv1`,
-`conv2`, `conv3a`, ..., `fc7`), and checkpoints with the names of two further families are read, too;
-taps carry those of the paper (`conv1a`, `conv2a`, `conv3a`, ...). Every tap is taken after its ReLU,
-as the release's in-place ReLU leaves them.
+`conv2`, `conv3a`, ..., `fc7`), and checkpoints with the names of two further families are read,
+too; taps carry those of the paper (`conv1a`, `conv2a`, `conv3a`, ...). Every tap is taken after its
+ReLU, as the release's in-place ReLU leaves them.
 """
 
 import re
@@ -33,9 +33,8 @@ LAYERS = (
     ("conv5b", "conv5b", 512, None),
 )
 # Places of the convolutions and fully connected layers where a port keeps them in two lists
-LISTED = {
-    f"features.{place}": layer[0] for place, layer in zip((0, 3, 6, 8, 11, 13, 16, 18), LAYERS)
-}
+PLACES = (0, 3, 6, 8, 11, 13, 16, 18)
+LISTED = {f"features.{n}": layer[0] for n, layer in zip(PLACES, LAYERS, strict=True)}
 BY_TAP = {tap: name for name, tap, _, _ in LAYERS}
 LISTED |= {"classifier.0": "fc6", "classifier.3": "fc7", "classifier.6": "fc8"}
 
@@ -70,7 +69,7 @@ class C3D(ClipNetwork):
                 f"feature recipe: network: order {order!r} and mean {mean!r}: give an order of"
                 f" {' or '.join(ORDERS)} and three numbers in that order"
             )
-        self.order = order
+        self.order, self.mean = order, tuple(mean)
         channels = 3
         for name, _, full, _ in LAYERS:
             self.add_module(name, nn.Conv3d(channels, max(1, round(full * width)), 3, padding=1))
@@ -84,9 +83,6 @@ class C3D(ClipNetwork):
             )
         self.fc6 = nn.Linear(channels * time * space * space, hidden)
         self.fc7 = nn.Linear(hidden, hidden)
-        self.register_buffer(
-            "mean", torch.tensor(mean, dtype=torch.float32).view(1, 3, 1, 1, 1), persistent=False
-        )
         initialise(self, seed)
 
     @classmethod
@@ -112,7 +108,8 @@ class C3D(ClipNetwork):
         last = max(self.TAPS.index(tap) for tap in taps)
         # (n, 3, T, H, W) in memory order channels-last, which is the order the frames come in
         x = clips.permute(0, 4, 1, 2, 3).float()
-        x = ((x.flip(1) if self.order == "bgr" else x) - self.mean.float()).to(self.dtype)
+        mean = torch.tensor(self.mean, device=x.device).view(1, 3, 1, 1, 1)
+        x = ((x.flip(1) if self.order == "bgr" else x) - mean).to(self.dtype)
         found = {}
         for name, tap, _, pooling in LAYERS[: last + 1]:
             if pooling:

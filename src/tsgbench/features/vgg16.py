@@ -3,8 +3,8 @@
 Simonyan and Zisserman, Very Deep Convolutional Networks for Large-Scale Image Recognition, ICLR
 2015, table 1, column D. Parameters carry torchvision's names (`features.0.weight`, ...,
 `classifier.3.weight`) and pictures are normalised as torchvision's weights expect: RGB of 0 to 1,
-minus ImageNet's mean, over its deviation. Taps carry the paper's names (`conv1_1`, ..., `fc7`), each
-after its ReLU: the DiDeMo release was made with Caffe, whose in-place ReLU leaves fc7 rectified.
+minus ImageNet's mean, over its deviation. Taps carry the paper's names (`conv1_1`, ..., `fc7`),
+each after its ReLU: so is the DiDeMo release's fc7, if it is Caffe's, whose ReLU works in place.
 """
 
 from collections.abc import Sequence
@@ -63,8 +63,6 @@ class VGG16(ClipNetwork):
         self.classifier = nn.ModuleDict(
             {"0": nn.Linear(channels * POOLED**2, hidden), "3": nn.Linear(hidden, hidden)}
         )
-        for name, value in (("mean", MEAN_RGB), ("deviation", DEVIATION_RGB)):
-            self.register_buffer(name, torch.tensor(value).view(1, 3, 1, 1), persistent=False)
         initialise(self, seed)
 
     def forward(self, clips: torch.Tensor, taps: Sequence[str]) -> dict[str, torch.Tensor]:
@@ -75,7 +73,8 @@ class VGG16(ClipNetwork):
         n, time = clips.shape[:2]
         # (n T, 3, H, W) in memory order channels-last, which is the order the frames come in
         x = clips.flatten(0, 1).permute(0, 3, 1, 2).float() / 255
-        x = ((x - self.mean.float()) / self.deviation.float()).to(self.dtype)
+        norm = torch.tensor([MEAN_RGB, DEVIATION_RGB], device=x.device).view(2, 1, 3, 1, 1)
+        x = ((x - norm[0]) / norm[1]).to(self.dtype)
         found = {}
         for tap, index, _, is_pooled in LAYERS[: last + 1]:
             x = F.relu_(self.features[str(index)](x))
