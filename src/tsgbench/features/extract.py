@@ -54,8 +54,9 @@ def extract(
     recipe: an entry of config/features.yaml. identity: digest of what determines the result, kept
     in the file. threads: of the network and of the decoders. checkpoint: the file that the recipe's
     `checkpoint` names; without one the weights are random, and the file says so. A killed run goes
-    on where it stopped. Returns facts: videos, clips (through the network, by this run), rows (written),
-    dim, seconds, clips_per_s, resumed and failed, a list of {video, reason}; more failures than `max_failed_share` are a `UserError`.
+    on where it stopped. Returns facts: videos, clips (through the network, by this run), rows
+    (written), dim, seconds, clips_per_s, resumed and failed, a list of {video, reason}; more
+    failures than `max_failed_share` are a `UserError`.
     """
     if not videos:
         raise UserError(f"{out}: no video to extract features from; check the annotations")
