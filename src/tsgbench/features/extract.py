@@ -15,6 +15,7 @@ import torch
 
 import tsgbench
 from tsgbench.errors import UserError
+from tsgbench.features.failures import check_failures
 from tsgbench.features.feeding import batches, decode_ahead
 from tsgbench.features.networks import ClipNetwork, find_network, load_checkpoint
 from tsgbench.features.pooling import POOLS, average_chunks
@@ -79,7 +80,7 @@ def extract(
         resumed = len(writer.done & set(videos))
         todo = {name: path for name, path in videos.items() if name not in writer.done}
         counts = _run(todo, writer, network, recipe, place, threads)
-        _check_failures(out, counts.failed, len(videos), recipe["max_failed_share"])
+        check_failures(out, counts.failed, len(videos), recipe["max_failed_share"])
     seconds = time.perf_counter() - start
     return {
         "videos": len(writer.done),
@@ -236,11 +237,3 @@ def _compute(
         clips = torch.from_numpy(batch).to(device)
         taps = {name: x.float() for name, x in network(clips, recipe["taps"]).items()}
         return POOLS[recipe["pool"]](taps).cpu().numpy()
-
-
-def _check_failures(out: Path, failed: list[dict], videos: int, allowed: float) -> None:
-    if len(failed) > allowed * videos:
-        raise UserError(
-            f"{out}: {len(failed)} of {videos} videos failed, the first: {failed[0]['reason']}; "
-            "mend them, or raise max_failed_share in the recipe: finished videos are kept"
-        )
