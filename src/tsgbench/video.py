@@ -32,6 +32,7 @@ SCALING = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FU
 @dataclass(frozen=True)
 class VideoInfo:
     """What a file's header says. duration_s: the container's, audio included, as annotators see it.
+    width, height: of the pictures as stored, before the rotation that a telephone may ask for.
 
     frames: of the video stream; an estimate from duration and rate where the header has no count.
     """
@@ -151,22 +152,48 @@ def _read_frames(
 ) -> Iterator[tuple[np.ndarray, float, float]]:
     """Decode: (picture (H, W, 3) uint8, start_s, end_s) of every frame, in display order."""
     with _open(path) as (container, stream):
-        height, width = _scaled(stream.height, stream.width, size, keep_aspect)
-        if crop and crop > min(height, width):
-            raise UserError(f"{path}: crop: {crop} pixels do not fit into {height}x{width}")
-        resizer = VideoReformatter()  # one for all frames: it keeps its tables
+        shrink = _Shrinker(path, size, keep_aspect, crop)
         waiting, end_s = None, 0.0
         for frame, start_s, length_s in _timed(container, stream):
             if waiting is not None:
                 yield *waiting, start_s
-            small = resizer.reformat(frame, width, height, "rgb24", interpolation=SCALING)
-            waiting, end_s = (_centre(small.to_ndarray(), crop), start_s), start_s + length_s
+            waiting, end_s = (shrink(frame), start_s), start_s + length_s
         if waiting is None:
             raise UserError(f"{path}: holds no frame that can be decoded; get the file again")
         _check_whole(path, container, stream, end_s)
         if container.duration:  # the last frame's own length is often only a guess
             end_s = max(min(end_s, container.duration / av.time_base), waiting[1])
         yield *waiting, end_s
+
+
+class _Shrinker:
+    """Decoded frames to upright RGB pictures, resized and cropped, all of the first one's size."""
+
+    def __init__(
+        self, path: str | Path, size: int | tuple[int, int], keep_aspect: bool, crop: int | None
+    ) -> None:
+        self.path, self.size, self.keep_aspect, self.crop = path, size, keep_aspect, crop
+        self.resizer = VideoReformatter()  # one for all frames: it keeps its tables
+        self.shape: tuple[int, int] | None = None
+
+    def __call__(self, frame: av.VideoFrame) -> np.ndarray:
+        """(H, W, 3) uint8."""
+        # Counterclockwise, as the file asks players to; a matrix without a meaning gives any number
+        turns = round(frame.rotation / 90) % 4 if abs(frame.rotation) <= 360 else 0
+        lies_down = turns % 2 == 1
+        if self.shape is None:
+            stored = (frame.height, frame.width)
+            self.shape = _scaled(
+                *(stored[::-1] if lies_down else stored), self.size, self.keep_aspect
+            )
+            if self.crop and self.crop > min(self.shape):
+                raise UserError(
+                    f"{self.path}: crop: {self.crop} pixels do not fit into"
+                    f" {self.shape[0]}x{self.shape[1]}"
+                )
+        height, width = self.shape[::-1] if lies_down else self.shape
+        small = self.resizer.reformat(frame, width, height, "rgb24", interpolation=SCALING)
+        return _centre(np.rot90(small.to_ndarray(), turns), self.crop)
 
 
 def _timed(container, stream) -> Iterator[tuple[av.VideoFrame, float, float]]:
