@@ -223,7 +223,13 @@ def _check_override(
 
 def _check_features(name: str, catalogue: Catalogue, where: str) -> None:
     _known(name, catalogue.features, where, "feature recipe")
+    if released := catalogue.features[name].get("released"):
+        place = f"config/features.yaml: features.{name}.released.source"
+        _known(released["source"], catalogue.sources, place, "source")
     if clips := catalogue.features[name].get("clips"):
+        # A recipe of our own, or the name of features that were released
+        if "released" in catalogue.features.get(clips, {}):
+            return _check_features(clips, catalogue, where)
         _known(clips, catalogue.clips, f"config/features.yaml: features.{name}.clips", "recipe")
         if checkpoint := catalogue.clips[clips]["checkpoint"]:
             file = f"config/features.yaml: clips.{clips}.checkpoint"

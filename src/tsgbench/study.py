@@ -28,6 +28,7 @@ RECORDS = {
     "annotations": "data/annotations/{dataset}/annotations.json",
     "extract": "data/features/{dataset}/{clips}.clips.json",
     "reduce": "data/features/{dataset}/{features}.json",
+    "released": "data/features/{dataset}/{features}.json",
     "blank": "data/features/{dataset}/{features}.json",
     "vectors": "data/text/{dataset}/vectors.json",
     "vocabulary": "data/text/{dataset}/{tokenizer}.json",
@@ -39,8 +40,15 @@ RECORDS = {
 }
 # Files with fixed names that a phase makes beside its record.
 FILES = {
-    "extract": {"features": "data/features/{dataset}/{clips}.clips.h5"},
+    "extract": {
+        "features": "data/features/{dataset}/{clips}.clips.h5",
+        "failed": "data/features/{dataset}/{clips}.clips.failed.csv",
+    },
     "reduce": {"features": "data/features/{dataset}/{features}.h5"},
+    "released": {
+        "features": "data/features/{dataset}/{features}.h5",
+        "failed": "data/features/{dataset}/{features}.failed.csv",
+    },
     "blank": {"features": "data/features/{dataset}/{features}.h5"},
     "vectors": {"vectors": "data/text/{dataset}/vectors.txt"},
     "vocabulary": {"words": "data/text/{dataset}/{tokenizer}.npz"},
@@ -68,6 +76,7 @@ KEYS = {
     "annotations": "{dataset}",
     "extract": "{dataset}/{clips}",
     "reduce": "{dataset}/{features}",
+    "released": "{dataset}/{features}",
     "blank": "{dataset}/{features}",
     "vectors": "{dataset}",
     "vocabulary": "{dataset}/{tokenizer}",
@@ -305,19 +314,32 @@ class Study:
             settings = {"timeline": recipe["timeline"]}
             self._add(Job("blank", wildcards, settings, {"annotations": annotations}))
             return
-        extraction = self.catalogue.clips[recipe["clips"]]
-        extractor = f"tsgbench.features.{extraction['extractor']}"
-        reads = {"annotations": annotations, "videos": raw["videos"]}
-        if extraction["checkpoint"]:
-            reads["checkpoint"] = self._plan_source(extraction["checkpoint"])
-        made = {"dataset": dataset, "clips": recipe["clips"]}
-        clips = self._add(Job("extract", made, extraction, reads, (extractor,)))
-        inputs = {"annotations": annotations, "clips": clips}
+        if "released" in recipe:
+            settings = {"released": recipe["released"]}
+            reads = {"annotations": annotations}
+            reads["released"] = self._plan_source(recipe["released"]["source"])
+            self._add(Job("released", wildcards, settings, reads))
+            return
+        inputs = {"annotations": annotations}
+        inputs["clips"] = self._plan_clips(dataset, recipe["clips"], raw, annotations)
         settings = {
             "reduce": recipe["reduce"],
             "splits": self._train_splits(dataset),
         }
         self._add(Job("reduce", wildcards, settings, inputs))
+
+    def _plan_clips(self, dataset: str, name: str, raw: dict, annotations: str) -> str:
+        """What a reduction reads: clips of our own, or features as released."""
+        if name not in self.catalogue.clips:
+            self._plan_features(dataset, name, raw, annotations)
+            return RECORDS["released"].format(dataset=dataset, features=name)
+        extraction = self.catalogue.clips[name]
+        extractor = f"tsgbench.features.{extraction['extractor']}"
+        reads = {"annotations": annotations, "videos": raw["videos"]}
+        if extraction["checkpoint"]:
+            reads["checkpoint"] = self._plan_source(extraction["checkpoint"])
+        made = {"dataset": dataset, "clips": name}
+        return self._add(Job("extract", made, extraction, reads, (extractor,)))
 
     def _features_of(self, dataset: str) -> list[str]:
         return sorted(self._chosen_inputs(dataset, "features"))

@@ -50,7 +50,7 @@ localrules:
 
 PHASE_TARGETS = {
     "data": STUDY.targets("download", "render", "annotations"),
-    "features": STUDY.targets("reduce", "blank"),
+    "features": STUDY.targets("reduce", "released", "blank"),
     "text": STUDY.targets("vocabulary"),
     "cells": STUDY.targets("evaluate"),
     "report": STUDY.targets("table", "summary"),
