@@ -41,6 +41,7 @@ wildcard_constraints:
 
 localrules:
     all,
+    download,
     phase_data,
     phase_features,
     phase_text,
@@ -49,6 +50,7 @@ localrules:
 
 
 PHASE_TARGETS = {
+    "download": STUDY.targets("download"),
     "data": STUDY.targets("download", "render", "annotations"),
     "features": STUDY.targets("reduce", "released", "blank"),
     "text": STUDY.targets("vocabulary"),
