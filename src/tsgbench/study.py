@@ -472,7 +472,8 @@ class Study:
         model = self.catalogue.models[system["model"]]
         label = model["title"]
         if ablation != FULL:
-            label += f", {model['ablations'][ablation].get('label', ablation.replace('_', ' '))}"
+            named = model["ablations"][ablation].get("label", ablation.replace("_", " "))
+            label += f", {named}" if named else ""
         published = None
         if "paper" in model and ablation == FULL:
             published = {"paper": model["paper"]}

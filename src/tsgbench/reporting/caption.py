@@ -60,7 +60,7 @@ def row_label(row: Row, result: Result) -> str:
     """The system's name, with a mark where seeds are missing or another protocol was followed."""
     label = row.label
     if result.protocol not in (None, OWN_PROTOCOL):
-        label += f" [protocol {result.protocol}: {result.cells[0].evaluation['facts']['split']}]"
+        label += f" (tested on {result.cells[0].evaluation['facts']['split']})"
     if result.status == "partial":
         label += f" ({len(result.cells)}/{len(result.wanted)} seeds)"
     return label
