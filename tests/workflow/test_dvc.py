@@ -80,7 +80,7 @@ def test_a_changed_parameter_reruns_only_its_cells_through_dvc(pulled):
     said = pulled.run("dvc", "repro").stdout
     assert "Stage 'data' didn't change" in said
     after = made()
-    # The stage of the features runs, since a study's overrides may name other ones; its rules do not
+    # The stage of the features runs, since overrides may name others; its rules do not
     assert [name for name in records if after[name] != before[name]] == ["seqpan"]
     changed = json.loads(pulled.run("dvc", "metrics", "diff", "--json").stdout)
     assert changed  # two epochs and three do not score the same
