@@ -30,8 +30,8 @@ table1: $(READY)
 	@cat results/table1.md
 
 blind: $(READY)
-	$(BIN)/snakemake --cores 2 --configfile config/blind.yaml results/table1.tex
-	@cat results/table1.md
+	$(BIN)/snakemake --cores 2 --configfile config/blind.yaml results/charades_sta.tex
+	@cat results/charades_sta.md
 
 test: $(READY)
 	$(BIN)/python -m pytest

@@ -32,6 +32,12 @@ rule all:
         tables_as_pdf(),
 
 
+# Everything that the study takes from elsewhere, and nothing else
+rule download:
+    input:
+        PHASE_TARGETS["download"],
+
+
 # One target a phase: the grain at which DVC versions the pipeline (dvc.yaml)
 rule phase_data:
     input:

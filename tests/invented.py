@@ -25,6 +25,10 @@ def write_cell(
     lr: float = 0.001,
     parameters: int = 1000,
     mlflow: dict | None = None,
+    protocol: str = "default",
+    split: str = "test",
+    conventions: dict | None = None,
+    parts: dict | None = None,
 ) -> Path:
     """Write an invented cell; `base=None` leaves it unevaluated. Returns its folder."""
     model, dataset, ablation, seed = cell.split("/")
@@ -36,6 +40,7 @@ def write_cell(
         "inputs": {"max_clips": 64, "extractor": "c3d_random_multi_w16s8"},
         "model_settings": {"width": 32, "dropout": 0.2},
         "train": {"lr": lr, "epochs": epochs},
+        "splits": {"protocol": protocol},
     }
     identity = digest(settings)
     folder = root / cell
@@ -79,9 +84,11 @@ def write_cell(
             "facts": {
                 "queries": 400,
                 "protocol": "seconds",
-                "split": "test",
+                "split": split,
                 "nms_iou": 0.5,
                 "metrics": invented_metrics(base) if metrics is None else metrics,
+                "conventions": conventions or {},
+                "parts": parts or {},
             },
         }
         (folder / "metrics.json").write_text(json.dumps(evaluated))

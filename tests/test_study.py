@@ -207,3 +207,47 @@ def test_settling_times_makes_outputs_no_older_than_inputs(config, tmp_path, mon
 
 def test_cells_are_where_the_documentation_says():
     assert CELL.format(model="a", dataset="b", ablation="c", seed=1) == "results/cells/a/b/c/seed1"
+
+
+def on_activitynet(inputs: dict) -> dict:
+    """A study of one blind SeqPAN on ActivityNet Captions, with the given inputs."""
+    return {
+        "study": "protocols",
+        "title": "protocols",
+        "datasets": {"activitynet_captions": {"features": "blank_i3d_w16s8", "vectors": "learned"}},
+        "systems": [{"model": "seqpan", "ablations": ["blind"], "seeds": [0]}],
+        "overrides": {"seqpan": {"inputs": inputs}},
+        "tables": {"table1": {"metrics": ["mIoU"]}},
+    }
+
+
+@pytest.mark.parametrize(
+    ("inputs", "train", "select", "test"),
+    [
+        ({}, ["train", "held_out"], ["val_1"], ["val_2"]),
+        ({"protocol": "val_1"}, ["train"], ["held_out"], ["val_1"]),
+        ({"protocol": "merged"}, ["train"], ["held_out"], ["val_1", "val_2"]),
+        ({"protocol": "official_seqpan"}, ["train", "held_out"], ["val_1"], ["val_1"]),
+    ],
+)
+def test_a_protocol_decides_what_trains_selects_and_tests(inputs, train, select, test):
+    study = Study(on_activitynet(inputs))
+    job = study.find_key("train", "seqpan/activitynet_captions/blind/seed0")
+    found = job.settings["splits"]
+    assert (found["train"], found["select"], found["test"]) == (train, select, test)
+    score = study.find_key("evaluate", "seqpan/activitynet_captions/blind/seed0").settings
+    assert score["splits"] == test and next(iter(score["conventions"])) == "seconds"
+
+
+def test_parts_of_the_test_split_are_scored_apart():
+    config = on_activitynet({})
+    config["datasets"] = {"charades_cd": config["datasets"]["activitynet_captions"]}
+    (job,) = (job for job in Study(config).jobs.values() if job.phase == "evaluate")
+    assert job.settings["splits"] == ["test_iid", "test_ood"]
+    assert job.settings["score"] == {"iid": ["test_iid"], "ood": ["test_ood"]}
+
+
+def test_an_unknown_protocol_is_named():
+    assert "has no protocol 'val1'; it has default, val_1" in refused(
+        on_activitynet({"protocol": "val1"})
+    )

@@ -1,5 +1,8 @@
 """Decoding: every frame once, exact times, clear errors. Videos are made here, with PyAV."""
 
+import struct
+import subprocess
+import sys
 import tracemalloc
 from fractions import Fraction
 from pathlib import Path
@@ -174,6 +177,40 @@ def test_the_crop_is_the_centre(tmp_path):
     assert full[0, 0, :12].max() < 12
 
 
+def turn(path: Path, degrees: int) -> None:
+    """Make an MP4 ask its player for a clockwise turn, as telephones do: its header's matrix."""
+    content = bytearray(path.read_bytes())
+    start = content.index(b"tkhd") + 44
+    cos, sin = {0: (1, 0), 90: (0, 1), 180: (-1, 0), 270: (0, -1)}[degrees]
+    matrix = (cos << 16, sin << 16, 0, -sin << 16, cos << 16, 0, 0, 0, 1 << 30)
+    struct.pack_into(">9i", content, start, *matrix)
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("degrees", [0, 90, 180, 270])
+def test_pictures_are_turned_upright(tmp_path, degrees):
+    """A picture with one bright corner, 96 wide and 64 high, stored lying on its side."""
+    upright = np.full((64, 96, 3), 20, np.uint8)
+    upright[:16, :24] = 220
+    path = tmp_path / "a.mp4"
+    stored = np.ascontiguousarray(np.rot90(upright, degrees // 90))
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=8, options={"qp": "1"})
+        stream.height, stream.width = stored.shape[:2]
+        stream.pix_fmt = "yuv444p"
+        for _ in range(3):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(stored, format="rgb24")))
+        container.mux(stream.encode())
+    turn(path, degrees)
+    clips, _ = clips_of(path, size=32, keep_aspect=True)
+    assert clips.shape[2:] == (32, 48, 3)
+    picture = clips[0, 0].mean(-1)
+    assert picture[1:7, 1:11].min() > 200 and picture[10:].max() < 40
+    assert picture[:, 14:].max() < 40
+    squeezed, _ = clips_of(path, size=(16, 24))
+    assert squeezed.shape[2:] == (16, 24, 3) and squeezed[0, 0, :3, :5].min() > 190
+
+
 def test_clips_equal_a_direct_decode(mirror):
     path = mirror / "videos" / "v_ZNVhz7ctTq0.mp4"
     with av.open(str(path)) as container:
@@ -233,6 +270,12 @@ def damaged(tmp_path: Path, kind: str) -> Path:
             frame.sample_rate = 16000
             container.mux(stream.encode(frame))
             container.mux(stream.encode())
+    elif kind == "no frames":
+        with av.open(str(bad), "w") as container:
+            stream = container.add_stream("libx264", rate=8)
+            stream.height = stream.width = 64
+            stream.pix_fmt = "yuv420p"
+            container.start_encoding()
     elif kind == "folder":
         bad.mkdir()
     return bad
@@ -240,7 +283,10 @@ def damaged(tmp_path: Path, kind: str) -> Path:
 
 @pytest.mark.parametrize(
     "kind",
-    ["missing", "folder", "empty", "text", "head only", "cut off", "noise", "audio only"],
+    [
+        *("missing", "folder", "empty", "text", "head only"),
+        *("cut off", "noise", "audio only", "no frames"),
+    ],
 )
 def test_a_bad_file_is_one_clear_error(tmp_path, kind):
     path = damaged(tmp_path, kind)
@@ -254,7 +300,7 @@ def test_a_bad_file_is_one_clear_error(tmp_path, kind):
 
 def test_settings_that_make_no_sense(tmp_path):
     path = write_video(tmp_path / "a.mp4", 3)
-    for options in ({"clip_len": 0}, {"stride": 0}, {"fps": 0.0}, {"fps": -1.0}):
+    for options in ({"clip_len": 0}, {"stride": 0}, {"fps": 0.0}, {"fps": -1.0}, {"until_s": 0}):
         with pytest.raises(UserError, match="above 0"):
             clips_of(path, **options)
 
@@ -269,3 +315,49 @@ def test_memory_does_not_grow_with_length(tmp_path):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 10 * 16 * 16 * 16 * 3 + 200_000
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.9])
+def test_a_hole_in_the_stream_is_an_error_or_patched_over(tmp_path, share):
+    """What is left is decoded as players do, with every clip's time; never fewer clips silently."""
+    path = write_video(tmp_path / "a.mp4", 200, size=(64, 64))
+    whole = clips_of(path)[1]
+    content = bytearray(path.read_bytes())
+    start = content.index(b"mdat") + 8
+    hole = start + int(share * (len(content) - start))
+    content[hole : hole + 400] = np.random.default_rng(0).bytes(400)[: len(content) - hole]
+    path.write_bytes(content)
+    try:
+        _, times = clips_of(path)
+    except UserError as error:
+        assert "a.mp4: " in str(error) and "\n" not in str(error)
+    else:
+        assert times[-1, 1] == pytest.approx(whole[-1, 1], abs=1.0)
+
+
+READ_AND_SAY_PEAK = """
+import resource, sys
+from tsgbench.video import read_clips
+clips = sum(len(times) for _, times in read_clips(sys.argv[1], size=112))
+print(clips, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+def test_resident_memory_does_not_grow_with_length(tmp_path):
+    """Ten thousand frames, 376 MB as pictures of 112 x 112, against five hundred."""
+    peaks = []
+    for frames in (500, 10_000):
+        path = write_video(tmp_path / f"{frames}.mp4", frames, size=(16, 16), fps=25)
+        command = [sys.executable, "-c", READ_AND_SAY_PEAK, str(path)]
+        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        clips, peak_mb = map(int, said.split())
+        assert clips == -(-(frames - 16) // 8) + 1
+        peaks.append(peak_mb)
+    assert peaks[1] < peaks[0] + 40
+
+
+def test_only_the_first_seconds(tmp_path):
+    path = write_video(tmp_path / "a.mp4", 44)
+    clips, times = clips_of(path, clip_len=4, stride=4, until_s=2.3)
+    assert numbers(clips)[:, 0].tolist() == [0, 4, 8, 12, 15]  # frames 0 to 18 start before 2.3 s
+    assert times[-1].tolist() == [pytest.approx(15 / 8), pytest.approx(2.3)]

@@ -26,6 +26,7 @@ PHASES = {
     "statistics": "count what papers print about a data set",
     "extract": "decode videos and extract clip features",
     "reduce": "centre, standardise and project clip features (PCA)",
+    "released": "bring released features into a feature file, with a time axis",
     "blank": "write the time axis of a data set that is studied without video",
     "vectors": "learn word vectors from a data set's own sentences",
     "vocabulary": "collect a data set's words with their vectors",

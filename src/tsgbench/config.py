@@ -23,6 +23,7 @@ STUDY_VARIABLE = "TSGBENCH_STUDY"
 DEFAULT_STUDY = "config/demo.yaml"
 # As a study's features of a data set: every model reads those that its own entry names
 OWN_FEATURES = "own"
+ALL = "all"  # as a system's ablations: every one of the model
 # What may be set beside a model's own settings
 CHOSEN_INPUTS = {"inputs": ("features", "protocol")}
 # The convention (config/conventions.yaml) whose numbers stand in every table.
@@ -152,11 +153,17 @@ def check_study(config: dict, catalogue: Catalogue, source: str) -> None:
     for place, system in enumerate(config["systems"]):
         where = f"{source}: systems[{place}]"
         _known(system["model"], catalogue.models, f"{where}.model", "model")
-        for ablation in system.get("ablations", []):
+        named = system.get("ablations", ALL)
+        for ablation in [] if named == ALL else named:
             known = catalogue.models[system["model"]]["ablations"]
             _known(ablation, known, f"{where}.ablations", f"ablation of {system['model']}")
         for dataset in system.get("datasets", []):
             _known(dataset, config["datasets"], f"{where}.datasets", "data set of this study")
+    for table, spec in config["tables"].items():
+        where = f"{source}: tables.{table}"
+        for dataset in spec.get("datasets", []):
+            _known(dataset, config["datasets"], f"{where}.datasets", "data set of this study")
+        _known(spec.get("convention", HEADLINE), catalogue.conventions, where, "convention")
     for model, override in config.get("overrides", {}).items():
         _known(model, catalogue.models, f"{source}: overrides", "model")
         _check_override(override, catalogue, model, f"{source}: overrides.{model}", config)
@@ -216,7 +223,13 @@ def _check_override(
 
 def _check_features(name: str, catalogue: Catalogue, where: str) -> None:
     _known(name, catalogue.features, where, "feature recipe")
+    if released := catalogue.features[name].get("released"):
+        place = f"config/features.yaml: features.{name}.released.source"
+        _known(released["source"], catalogue.sources, place, "source")
     if clips := catalogue.features[name].get("clips"):
+        # A recipe of our own, or the name of features that were released
+        if "released" in catalogue.features.get(clips, {}):
+            return _check_features(clips, catalogue, where)
         _known(clips, catalogue.clips, f"config/features.yaml: features.{name}.clips", "recipe")
         if checkpoint := catalogue.clips[clips]["checkpoint"]:
             file = f"config/features.yaml: clips.{clips}.checkpoint"

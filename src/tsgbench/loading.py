@@ -48,7 +48,7 @@ class GroundingData:
         seed: int,
         device: torch.device,
     ):
-        self.queries = queries
+        self.queries = queries  # as read, in the order of every batch's rows
         self.device = device
         names = sorted(set(queries.video_ids))
         place = {name: index for index, name in enumerate(names)}
@@ -56,6 +56,8 @@ class GroundingData:
         packed, ends, _ = store.read_all(names)
         if inputs.get("video", "real") == "zero":
             packed = np.zeros_like(packed)
+        # (Q,) clips that the extractor made of each query's own video
+        self.source_clips = np.diff(ends)[own]
         clips, counts = _resampled(packed, ends, inputs)
         seen = _video_seen(own, len(names), inputs.get("video", "real"), seed)
         tokens, mask = encode(

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 
 from tsgbench.code import code_digest
-from tsgbench.config import HEADLINE, OWN_FEATURES, Catalogue, check_study, merge
+from tsgbench.config import ALL, HEADLINE, OWN_FEATURES, Catalogue, as_list, check_study, merge
 from tsgbench.downloads import content_key
 from tsgbench.errors import UserError
 from tsgbench.files import digest, read_json
@@ -30,6 +30,7 @@ RECORDS = {
     "statistics": "data/annotations/{dataset}/statistics.json",
     "extract": "data/features/{dataset}/{clips}.clips.json",
     "reduce": "data/features/{dataset}/{features}.json",
+    "released": "data/features/{dataset}/{features}.json",
     "blank": "data/features/{dataset}/{features}.json",
     "vectors": "data/text/{dataset}/vectors.json",
     "vocabulary": "data/text/{dataset}/{tokenizer}.json",
@@ -43,8 +44,15 @@ RECORDS = {
 }
 # Files with fixed names that a phase makes beside its record.
 FILES = {
-    "extract": {"features": "data/features/{dataset}/{clips}.clips.h5"},
+    "extract": {
+        "features": "data/features/{dataset}/{clips}.clips.h5",
+        "failed": "data/features/{dataset}/{clips}.clips.failed.csv",
+    },
     "reduce": {"features": "data/features/{dataset}/{features}.h5"},
+    "released": {
+        "features": "data/features/{dataset}/{features}.h5",
+        "failed": "data/features/{dataset}/{features}.failed.csv",
+    },
     "blank": {"features": "data/features/{dataset}/{features}.h5"},
     "vectors": {"vectors": "data/text/{dataset}/vectors.txt"},
     "vocabulary": {"words": "data/text/{dataset}/{tokenizer}.npz"},
@@ -79,6 +87,7 @@ KEYS = {
     "statistics": "{dataset}",
     "extract": "{dataset}/{clips}",
     "reduce": "{dataset}/{features}",
+    "released": "{dataset}/{features}",
     "blank": "{dataset}/{features}",
     "vectors": "{dataset}",
     "vocabulary": "{dataset}/{tokenizer}",
@@ -95,7 +104,9 @@ BENCHMARKS = {phase: f"logs/benchmarks/{phase}/{key}.tsv" for phase, key in KEYS
 # Phases whose feature files hold no pixels are told apart by this prefix of the recipe's name.
 BLANK_PREFIX = "blank_"
 LEARNED_VECTORS = "learned"
+FULL = "full"
 SECTIONS = ("inputs", "model", "train")
+DEFAULT = "default"  # the protocol that a data set's `splits` state
 
 
 @dataclass(frozen=True)
@@ -140,6 +151,7 @@ class Study:
         self.name = config["study"]
         self.jobs: dict[str, Job] = {}
         self._identities: dict[str, str] = {}
+        self._settings: dict[tuple, dict] = {}
         self._check_pixels(source)
         for dataset in config["datasets"]:
             self._plan_dataset(dataset)
@@ -155,9 +167,19 @@ class Study:
             if not system.get("run", True):
                 continue
             for dataset in system.get("datasets", self.config["datasets"]):
-                for ablation in system.get("ablations", ["full"]):
+                for ablation in self._ablations(system, dataset):
                     for seed in system["seeds"]:
                         yield system["model"], dataset, ablation, seed
+
+    def _ablations(self, system: dict, dataset: str | None = None) -> list[str]:
+        """A system's ablations; of those, with a data set, the ones that mean anything there."""
+        known = self.catalogue.models[system["model"]]["ablations"]
+        named = system.get("ablations", [FULL])
+        return [
+            ablation
+            for ablation in (known if named == ALL else named)
+            if dataset in [None, *known[ablation].get("datasets", [dataset])]
+        ]
 
     def cell_settings(self, model: str, dataset: str, ablation: str, seed: int) -> dict:
         """Everything that decides one cell's training, and nothing else.
@@ -166,6 +188,12 @@ class Study:
         settings for the data set, the preset's for the data set, the study's features of the data
         set, the study's overrides, those for the data set, the ablation's difference.
         """
+        key = (model, dataset, ablation)
+        if key not in self._settings:
+            self._settings[key] = self._settle(*key)
+        return self._settings[key] | {"seed": seed}
+
+    def _settle(self, model: str, dataset: str, ablation: str) -> dict:
         entry = self.catalogue.models[model]
         override = self.config.get("overrides", {}).get(model, {})
         preset = entry.get("presets", {}).get(override.get("preset"), {})
@@ -187,13 +215,18 @@ class Study:
                 f"config/models/{model}.yaml: datasets.{dataset}.inputs.features: is missing, and"
                 f" study {self.name!r} says 'own'; name a recipe of config/features.yaml there"
             )
+        chosen = merged["inputs"]["features"]
+        if chosen not in self.catalogue.features:
+            raise UserError(
+                f"config/models/{model}.yaml: datasets.{dataset}.inputs.features: {chosen!r} is not"
+                f" in config/features.yaml; it has {', '.join(self.catalogue.features)}"
+            )
         return {
             "model": model,
             "module": entry.get("module", model),
             "dataset": dataset,
             "ablation": ablation,
-            "seed": seed,
-            "splits": self.catalogue.datasets[dataset]["splits"],
+            "splits": self._splits(model, dataset, merged["inputs"].get("protocol", DEFAULT)),
             "inputs": merged["inputs"],
             "model_settings": merged.get("model", {}),
             "train": merged.get("train", {}),
@@ -211,6 +244,20 @@ class Study:
                     " data set a feature recipe"
                 )
 
+    def _splits(self, model: str, dataset: str, protocol: str) -> dict:
+        """What a protocol trains, selects and tests on: role -> list of splits; and its parts."""
+        entry = self.catalogue.datasets[dataset]
+        known = {DEFAULT: entry["splits"], **entry.get("protocols", {})}
+        if protocol not in known:
+            raise UserError(
+                f"study {self.name!r}: {model}: inputs.protocol: data set {dataset} has no protocol"
+                f" {protocol!r}; it has {', '.join(known)}"
+            )
+        chosen = known[protocol]
+        parts = {name: as_list(splits) for name, splits in chosen.get("score", {}).items()}
+        roles = {role: as_list(chosen[role]) for role in ("train", "select", "test")}
+        return {"protocol": protocol, **roles, "score": parts}
+
     # --- the plan --------------------------------------------------------------------------
 
     def _add(self, job: Job) -> str:
@@ -226,6 +273,8 @@ class Study:
             raw = dict.fromkeys([*entry["generated"], "videos"], rendered)
         else:
             raw = {role: self._plan_source(name) for role, name in entry["files"].items()}
+            if any("clips" in self.catalogue.features[name] for name in self._features_of(dataset)):
+                raw["videos"] = self._plan_source(entry["videos"])
         annotations = self._add(
             Job(
                 "annotations",
@@ -239,14 +288,14 @@ class Study:
                 (f"tsgbench.datasets.{entry['reader']}",),
             )
         )
-        for features in sorted(self._chosen_inputs(dataset, "features")):
+        for features in self._features_of(dataset):
             self._plan_features(dataset, features, raw, annotations)
         if chosen["vectors"] == LEARNED_VECTORS:
             vectors = self._add(
                 Job(
                     "vectors",
                     {"dataset": dataset},
-                    chosen.get("learn_vectors", {}),
+                    {**chosen.get("learn_vectors", {}), "splits": self._train_splits(dataset)},
                     {"annotations": annotations},
                 )
             )
@@ -262,6 +311,10 @@ class Study:
                 )
             )
 
+    def _train_splits(self, dataset: str) -> list[str]:
+        """What word vectors and reductions of features learn from: the default protocol's."""
+        return as_list(self.catalogue.datasets[dataset]["splits"]["train"])
+
     def _plan_source(self, name: str) -> str:
         source = self.catalogue.sources[name]
         needs = {other: self._plan_source(other) for other in source.get("needs", [])}
@@ -274,19 +327,35 @@ class Study:
             settings = {"timeline": recipe["timeline"]}
             self._add(Job("blank", wildcards, settings, {"annotations": annotations}))
             return
-        extraction = self.catalogue.clips[recipe["clips"]]
+        if "released" in recipe:
+            settings = {"released": recipe["released"]}
+            reads = {"annotations": annotations}
+            reads["released"] = self._plan_source(recipe["released"]["source"])
+            self._add(Job("released", wildcards, settings, reads))
+            return
+        inputs = {"annotations": annotations}
+        inputs["clips"] = self._plan_clips(dataset, recipe["clips"], raw, annotations)
+        settings = {
+            "reduce": recipe["reduce"],
+            "splits": self._train_splits(dataset),
+        }
+        self._add(Job("reduce", wildcards, settings, inputs))
+
+    def _plan_clips(self, dataset: str, name: str, raw: dict, annotations: str) -> str:
+        """What a reduction reads: clips of our own, or features as released."""
+        if name not in self.catalogue.clips:
+            self._plan_features(dataset, name, raw, annotations)
+            return RECORDS["released"].format(dataset=dataset, features=name)
+        extraction = self.catalogue.clips[name]
         extractor = f"tsgbench.features.{extraction['extractor']}"
         reads = {"annotations": annotations, "videos": raw["videos"]}
         if extraction["checkpoint"]:
             reads["checkpoint"] = self._plan_source(extraction["checkpoint"])
-        made = {"dataset": dataset, "clips": recipe["clips"]}
-        clips = self._add(Job("extract", made, extraction, reads, (extractor,)))
-        inputs = {"annotations": annotations, "clips": clips}
-        settings = {
-            "reduce": recipe["reduce"],
-            "splits": self.catalogue.datasets[dataset]["splits"],
-        }
-        self._add(Job("reduce", wildcards, settings, inputs))
+        made = {"dataset": dataset, "clips": name}
+        return self._add(Job("extract", made, extraction, reads, (extractor,)))
+
+    def _features_of(self, dataset: str) -> list[str]:
+        return sorted(self._chosen_inputs(dataset, "features"))
 
     def _chosen_inputs(self, dataset: str, name: str) -> dict[str, list[str]]:
         """The values of one input among the cells of a data set, each with its models."""
@@ -318,15 +387,14 @@ class Study:
                 (f"tsgbench.models.{settings['module']}",),
             )
         )
-        test = settings["splits"]["test"]
         self._add(
             Job(
                 "evaluate",
                 wildcards,
                 {
                     "headline": HEADLINE,
-                    "splits": [test] if isinstance(test, str) else list(test),
-                    "score": self.catalogue.datasets[dataset].get("score", {}),
+                    "splits": settings["splits"]["test"],
+                    "score": settings["splits"]["score"],
                     "conventions": self.catalogue.conventions_of(dataset),
                 },
                 {"run": run, "annotations": annotations},
@@ -338,9 +406,20 @@ class Study:
         inputs = {**_named("run", runs), **_named("metrics", metrics)}
         self._add(Job("track", {}, {"study": self.name}, inputs))
         for table, spec in self.config["tables"].items():
-            if spec.get("kind") != "statistics":
-                settings = self._table_settings(table, spec)
-                self._add_new(Job("table", {"table": table}, settings, inputs))
+            if spec.get("kind") == "statistics":  # reads no cell: planned below
+                continue
+            settings = self._table_settings(table, spec)
+            wanted = {
+                (row["model"], dataset, row["ablation"])
+                for row in settings["rows"]
+                for dataset in spec.get("datasets", row["datasets"])
+            }
+            read = {
+                role: path
+                for role, path in inputs.items()
+                if tuple(role.partition(":")[2].split("/")[:3]) in wanted
+            }
+            self._add_new(Job("table", {"table": table}, settings, read))
         self._add_new(Job("summary", {}, {"study": self.name}, inputs))
         annotations = {
             dataset: self.find("annotations", {"dataset": dataset})
@@ -368,22 +447,15 @@ class Study:
 
     def _table_settings(self, table: str, spec: dict) -> dict:
         """The table's specification, complete: labels, protocol, features, published numbers."""
-        datasets = [
-            {
-                "name": dataset,
-                "title": self.catalogue.datasets[dataset]["title"],
-                "published": self.catalogue.datasets[dataset].get("published"),
-                "features": self._describe_features(dataset),
-                "test_split": self.catalogue.datasets[dataset]["splits"]["test"],
-                "select_split": self.catalogue.datasets[dataset]["splits"]["select"],
-                "note": self.catalogue.datasets[dataset].get("note", ""),
-            }
-            for dataset in self.config["datasets"]
-        ]
+        convention = spec.get("convention", HEADLINE)
+        chosen = spec.get("datasets", list(self.config["datasets"]))
+        blocks = [block for dataset in chosen for block in self._table_blocks(dataset, spec)]
         rows = [
             self._table_row(system, ablation)
             for system in self.config["systems"]
-            for ablation in system.get("ablations", ["full"])
+            for ablation in self._ablations(system)
+            if set(chosen) & set(system.get("datasets", chosen))
+            and ablation in spec.get("ablations", [ablation])
         ]
         papers = sorted({row["published"]["paper"] for row in rows if row["published"]})
         return {
@@ -392,20 +464,48 @@ class Study:
             "title": self.config["title"],
             "is_demo": self.config.get("demo", False),
             "notes": spec.get("notes", []),
-            "datasets": datasets,
+            "datasets": blocks,
             "metrics": spec["metrics"],
+            "convention": {
+                "name": convention,
+                "about": self.catalogue.conventions[convention]["about"],
+                "is_headline": convention == HEADLINE,
+            },
             "rows": rows,
             # The printed numbers are an input like any other
             "published": {paper: digest(self.catalogue.published[paper]) for paper in papers},
         }
 
+    def _table_blocks(self, dataset: str, spec: dict) -> list[dict]:
+        """A data set's blocks of rows: one, or one for each named part of its test split."""
+        entry = self.catalogue.datasets[dataset]
+        splits = entry["splits"]
+        parts = splits.get("score", {}) if spec.get("by_part", True) else {}
+        blocks = []
+        for part, tested in (parts or {None: splits["test"]}).items():
+            blocks.append(
+                {
+                    "name": f"{dataset}:{part}" if part else dataset,
+                    "dataset": dataset,
+                    "part": part,
+                    "title": entry["title"] + (f", {part}" if part else ""),
+                    "published": entry.get("published"),
+                    "features": self._describe_features(dataset),
+                    "test_split": " + ".join(as_list(tested)),
+                    "select_split": " + ".join(as_list(splits["select"])),
+                    "note": entry.get("note", ""),
+                }
+            )
+        return blocks
+
     def _table_row(self, system: dict, ablation: str) -> dict:
         model = self.catalogue.models[system["model"]]
         label = model["title"]
-        if ablation != "full":
-            label += f", {model['ablations'][ablation].get('label', ablation.replace('_', ' '))}"
+        if ablation != FULL:
+            named = model["ablations"][ablation].get("label", ablation.replace("_", " "))
+            label += f", {named}" if named else ""
         published = None
-        if "paper" in model and ablation == "full":
+        if "paper" in model and ablation == FULL:
             published = {"paper": model["paper"]}
             if "printed_as" in model:
                 published["method"] = model["printed_as"]
@@ -414,7 +514,11 @@ class Study:
             "model": system["model"],
             "ablation": ablation,
             "seeds": system["seeds"],
-            "datasets": list(system.get("datasets", self.config["datasets"])),
+            "datasets": [
+                dataset
+                for dataset in system.get("datasets", self.config["datasets"])
+                if ablation in self._ablations(system, dataset)
+            ],
             "published": published,
         }
 

@@ -32,6 +32,7 @@ SCALING = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FU
 @dataclass(frozen=True)
 class VideoInfo:
     """What a file's header says. duration_s: the container's, audio included, as annotators see it.
+    width, height: of the pictures as stored, before the rotation that a telephone may ask for.
 
     frames: of the video stream; an estimate from duration and rate where the header has no count.
     """
@@ -67,6 +68,7 @@ def read_clips(
     clip_len: int = 16,
     stride: int = 8,
     fps: float | None = None,
+    until_s: float | None = None,
     chunk_clips: int = 32,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Clips of `clip_len` frames, every `stride` frames, in chunks of at most `chunk_clips`.
@@ -74,7 +76,8 @@ def read_clips(
     Every frame is decoded once and resized at once, to `size` (height, width; one number: a
     square, or with `keep_aspect` the shorter side), then cut to a central square of `crop` pixels.
     fps: None takes every frame of the file; a number takes, for each tick of that clock, the frame
-    on screen at that moment.
+    on screen at that moment. until_s: None takes the whole video; a number only what appears before
+    that second, and what follows is not decoded.
 
     Yields RGB (n, clip_len, H, W, 3) uint8 and times (n, 2): when a clip's first frame appears and
     when its last one leaves the screen, never beyond the end of the video. Where the frames left
@@ -82,11 +85,16 @@ def read_clips(
     every frame is in a clip (for `stride <= clip_len`). A video shorter than one clip gives one
     clip, its last frame repeated. Memory does not grow with the length of the video.
     """
-    if clip_len < 1 or stride < 1 or (fps is not None and fps <= 0):
-        raise UserError(f"clip_len {clip_len}, stride {stride}, fps {fps}: all must be above 0")
+    if min(clip_len, stride, *(x for x in (fps, until_s) if x is not None)) <= 0:
+        raise UserError(
+            f"clip_len {clip_len}, stride {stride}, fps {fps}, until_s {until_s}: all must be above"
+            " 0"
+        )
     frames = _read_frames(path, size, keep_aspect, crop)
     if fps is not None:
         frames = _at_rate(frames, fps)
+    if until_s is not None:
+        frames = _cut(frames, until_s)
     clips, times = [], []
     for clip, time in _windows(frames, clip_len, stride):
         clips.append(clip)
@@ -96,6 +104,14 @@ def read_clips(
             clips, times = [], []
     if clips:
         yield np.stack(clips), np.array(times)
+
+
+def _cut(frames: Iterator[tuple], until_s: float) -> Iterator[tuple]:
+    """The frames that appear before `until_s`, and none on screen longer than that."""
+    for picture, start_s, end_s in frames:
+        if start_s >= until_s - ROUNDING_S:
+            return
+        yield picture, start_s, min(end_s, until_s)
 
 
 def _windows(frames: Iterator[tuple], clip_len: int, stride: int) -> Iterator[tuple]:
@@ -136,22 +152,48 @@ def _read_frames(
 ) -> Iterator[tuple[np.ndarray, float, float]]:
     """Decode: (picture (H, W, 3) uint8, start_s, end_s) of every frame, in display order."""
     with _open(path) as (container, stream):
-        height, width = _scaled(stream.height, stream.width, size, keep_aspect)
-        if crop and crop > min(height, width):
-            raise UserError(f"{path}: crop: {crop} pixels do not fit into {height}x{width}")
-        resizer = VideoReformatter()  # one for all frames: it keeps its tables
+        shrink = _Shrinker(path, size, keep_aspect, crop)
         waiting, end_s = None, 0.0
         for frame, start_s, length_s in _timed(container, stream):
             if waiting is not None:
                 yield *waiting, start_s
-            small = resizer.reformat(frame, width, height, "rgb24", interpolation=SCALING)
-            waiting, end_s = (_centre(small.to_ndarray(), crop), start_s), start_s + length_s
+            waiting, end_s = (shrink(frame), start_s), start_s + length_s
         if waiting is None:
             raise UserError(f"{path}: holds no frame that can be decoded; get the file again")
         _check_whole(path, container, stream, end_s)
         if container.duration:  # the last frame's own length is often only a guess
             end_s = max(min(end_s, container.duration / av.time_base), waiting[1])
         yield *waiting, end_s
+
+
+class _Shrinker:
+    """Decoded frames to upright RGB pictures, resized and cropped, all of the first one's size."""
+
+    def __init__(
+        self, path: str | Path, size: int | tuple[int, int], keep_aspect: bool, crop: int | None
+    ) -> None:
+        self.path, self.size, self.keep_aspect, self.crop = path, size, keep_aspect, crop
+        self.resizer = VideoReformatter()  # one for all frames: it keeps its tables
+        self.shape: tuple[int, int] | None = None
+
+    def __call__(self, frame: av.VideoFrame) -> np.ndarray:
+        """(H, W, 3) uint8."""
+        # Counterclockwise, as the file asks players to; a matrix without a meaning gives any number
+        turns = round(frame.rotation / 90) % 4 if abs(frame.rotation) <= 360 else 0
+        lies_down = turns % 2 == 1
+        if self.shape is None:
+            stored = (frame.height, frame.width)
+            self.shape = _scaled(
+                *(stored[::-1] if lies_down else stored), self.size, self.keep_aspect
+            )
+            if self.crop and self.crop > min(self.shape):
+                raise UserError(
+                    f"{self.path}: crop: {self.crop} pixels do not fit into"
+                    f" {self.shape[0]}x{self.shape[1]}"
+                )
+        height, width = self.shape[::-1] if lies_down else self.shape
+        small = self.resizer.reformat(frame, width, height, "rgb24", interpolation=SCALING)
+        return _centre(np.rot90(small.to_ndarray(), turns), self.crop)
 
 
 def _timed(container, stream) -> Iterator[tuple[av.VideoFrame, float, float]]:

@@ -37,8 +37,18 @@ def change(dataset: str, path: list[str], value) -> dict:
         ("activitynet_captions", ["splits", "select"], ["held_out", "val_2"], "'val_2', which it"),
         ("activitynet_captions", ["splits", "test"], ["val_2", "val_1"], "'val_1', which it tests"),
         ("activitynet_captions", ["protocols", "merged", "select"], "val_1", "protocols.merged: "),
-        ("charades_sta", ["protocols", "official", "official"], False, "protocols.official: sel"),
-        ("charades_sta", ["protocols", "official", "train"], ["train", "test"], "both trains and"),
+        (
+            "charades_sta",
+            ["protocols", "official_seqpan", "official"],
+            False,
+            "official_seqpan: sel",
+        ),
+        (
+            "charades_sta",
+            ["protocols", "official_seqpan", "train"],
+            ["train", "test"],
+            "both trains and",
+        ),
         ("charades_cd", ["splits", "score", "iid"], "val", "score.iid: 'val' is not tested"),
     ],
 )

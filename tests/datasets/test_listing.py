@@ -173,7 +173,7 @@ def test_the_verb_lists_every_data_set(monkeypatch, capsys):
     assert main(["datasets", "--json"]) == 0
     listed = json.loads(capsys.readouterr().out)
     assert {"shapes", "didemo", "activitynet_cd"} <= set(listed)
-    assert listed["charades_sta"]["protocols"]["official"]["select"] == "test"
+    assert listed["charades_sta"]["protocols"]["official_seqpan"]["select"] == "test"
     assert main(["datasets"]) == 0
     said = capsys.readouterr().out
     assert all(f"{name}: " in said for name in listed)

@@ -205,6 +205,9 @@ def test_a_bug_in_decoding_is_not_a_failed_video(videos, tmp_path, monkeypatch):
         ({"network": {"depth": 3}}, "network"),
         ({"taps": ["fc6"]}, "channel_stats needs"),
         ({"taps": []}, "no list of names"),
+        ({"precision": "float16"}, "precision: 'float16' is unknown"),
+        ({"chunk_s": 0}, "chunk_s: 0 must be above 0"),
+        ({"until_s": 0}, "until_s 0: all must be above 0"),
     ],
 )
 def test_wrong_recipes_are_named(videos, tmp_path, change, words):
@@ -235,6 +238,50 @@ def test_the_usual_features_run_at_small_width(videos, tmp_path):
     assert run(videos, tmp_path / "c.h5", c3d)["dim"] == 128
     i3d = RECIPES["i3d_kinetics_rgb_w16s8"] | changes | {"frames": {"short_side": 64, "crop": 48}}
     assert run(videos, tmp_path / "i.h5", i3d)["dim"] == 32
+
+
+CHUNKS = RECIPES["vgg16_imagenet_fc7_5s"] | {
+    "checkpoint": None,
+    "network": {"width": 0.015625},
+    "frames": {"short_side": 40, "crop": 32},
+}
+
+
+def test_chunks_are_means_of_their_frames(tmp_path):
+    """DiDeMo's recipe: 8 frames a second looked at five times a second, 11.25 s in three chunks."""
+    path = write_video(tmp_path / "v.mp4", 90)
+    facts = run({"v": path}, tmp_path / "f.h5", CHUNKS)
+    assert (facts["clips"], facts["rows"], facts["dim"]) == (57, 3, 64)
+    run({"v": path}, tmp_path / "g.h5", CHUNKS | {"chunk_s": None})
+    frames, frame_times = contents(tmp_path / "g.h5")["v"]
+    assert frame_times[:, 0] == pytest.approx(np.arange(57) / 5)
+    rows, times = contents(tmp_path / "f.h5")["v"]
+    assert times.tolist() == [[0, 5], [5, 10], [10, pytest.approx(11.25)]]
+    for row, part in zip(rows, np.split(frames, [25, 50]), strict=True):
+        np.testing.assert_allclose(row, part.mean(0), rtol=1e-5)
+
+
+def test_only_the_first_seconds_are_read(tmp_path):
+    path = write_video(tmp_path / "v.mp4", 90)
+    facts = run({"v": path}, tmp_path / "f.h5", CHUNKS | {"until_s": 7})
+    assert (facts["clips"], facts["rows"]) == (35, 2)
+    assert contents(tmp_path / "f.h5")["v"][1].tolist() == [[0, 5], [5, 7]]
+
+
+@pytest.mark.parametrize("extractor", ["c3d", "i3d", "vgg16"])
+def test_bfloat16_is_close_and_says_so(videos, tmp_path, extractor):
+    recipe = RECIPE | {"extractor": extractor, "pool": "last_mean", "network": {"width": 0.125}}
+    taps = {"c3d": ["conv3b"], "i3d": ["Mixed_3b"], "vgg16": ["conv3_3"]}
+    recipe |= {"taps": taps[extractor]}
+    some = {"b": videos["b"]}
+    run(some, tmp_path / "f.h5", recipe)
+    run(some, tmp_path / "g.h5", recipe | {"precision": "bfloat16"})
+    with FeatureStore(tmp_path / "g.h5") as store:
+        assert store.attrs["recipe"]["precision"] == "bfloat16"
+        rough = store.read("b")[0]
+    exact = contents(tmp_path / "f.h5")["b"][0]
+    assert not np.array_equal(rough, exact)
+    assert np.linalg.norm(rough - exact) < 0.02 * np.linalg.norm(exact)
 
 
 def test_real_videos_to_features(mirror, tmp_path):

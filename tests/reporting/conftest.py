@@ -70,6 +70,11 @@ def spec() -> dict:
         "is_demo": True,
         "notes": ["Cost: 100 % of $0_0 & more."],
         "metrics": list(METRICS),
+        "convention": {
+            "name": "seconds",
+            "about": "in seconds against the unquantised labels",
+            "is_headline": True,
+        },
         "groups": [{"id": "trained", "title": "Trained"}],
         "datasets": [
             {"name": "shapes", "title": "Shapes", "published": None, "features": "C3D_random"},

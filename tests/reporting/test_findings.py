@@ -141,7 +141,7 @@ def test_printed_rows_below_a_prior_are_counted_by_the_papers_convention(bench):
     conventions = {"seconds": {R5: 20.0}, "official_net": {R5: 20.5}}
     bench.add("prior_action/real/full/seed0", {R5: 20.0}, conventions=conventions)
     said = unlinked(bench.say("priors"))
-    assert f"- Real, Action word: above 1 of 3 printed numbers at {R5}." in said
+    assert f"- Real (test), Action word: above 1 of 3 printed numbers at {R5}." in said
     assert "[20.50]: 1 of 3" in said and "Old 20.00." in said
     assert "Doubted" not in said and "n/a" in said  # no R@1,IoU=0.3 and no mIoU
     bench.add("prior_action/real/full/seed0", {R5: 48.1})

@@ -5,9 +5,10 @@ from statistics import stdev
 
 import pytest
 
-from invented import write_cell
+from invented import invented_metrics, write_cell
 from tsgbench.errors import UserError
 from tsgbench.reporting import build_table
+from tsgbench.reporting.caption import caption, row_label
 
 
 def result(table, label, dataset):
@@ -145,3 +146,49 @@ def test_a_metric_that_only_some_seeds_have_is_refused(spec, cells, published):
     edit(path, lambda record: record["facts"]["metrics"].pop("mIoU"))
     with pytest.raises(UserError, match=r"lacks 'mIoU'"):
         build_table(spec, cells, published)
+
+
+def test_parts_of_a_test_split_are_blocks_of_their_own(spec, published, tmp_path):
+    parts = {
+        name: {"queries": queries, "metrics": invented_metrics(base)}
+        for name, queries, base in (("iid", 100, 60.0), ("ood", 300, 40.0))
+    }
+    name = "seqpan/shapes/full/seed0"
+    cells = {name: write_cell(tmp_path / "cells", name, parts=parts)}
+    spec["rows"] = [{"label": "SeqPAN", "model": "seqpan", "ablation": "full", "seeds": [0]}]
+    spec["datasets"] = [
+        {"name": f"shapes:{part}", "dataset": "shapes", "part": part, "title": part}
+        for part in parts
+    ]
+    table = build_table(spec, cells, published)
+    found = {name: r.values["R@1,IoU=0.3"].mean for name, r in table.rows[0].results.items()}
+    assert found == {"shapes:iid": 60.0, "shapes:ood": 40.0}
+    assert "iid: tested on “test”, 100 query" in caption(table)
+    spec["datasets"][0]["part"] = "odd"
+    with pytest.raises(UserError, match=r"facts.parts: has no part 'odd'"):
+        build_table(spec, cells, published)
+
+
+def test_another_convention_reads_its_own_numbers(spec, cells, published, tmp_path):
+    name = "seqpan/shapes/full/seed0"
+    cells[name] = write_cell(tmp_path / "new", name, conventions={"ranks": {"Rank@1": 12.5}})
+    spec["convention"] = {"name": "ranks", "about": "by rank", "is_headline": False}
+    spec["metrics"] = ["Rank@1"]
+    spec["rows"] = [{"label": "SeqPAN", "model": "seqpan", "ablation": "full", "seeds": [0]}]
+    spec["datasets"] = spec["datasets"][:1]
+    table = build_table(spec, cells, published)
+    assert result(table, "SeqPAN", "shapes").values["Rank@1"].mean == 12.5
+    assert "Scored by convention “ranks”: by rank." in caption(table)
+
+
+def test_a_row_by_another_protocol_is_marked_and_not_ranked(spec, cells, published, tmp_path):
+    for seed in (0, 1):
+        name = f"other/shapes/full/seed{seed}"
+        options = {"base": 85.0, "protocol": "val_1", "split": "val_1"}
+        cells[name] = write_cell(tmp_path / "new", name, **options)
+    table = build_table(spec, cells, published)
+    found = result(table, "Other", "shapes")
+    assert row_label(table.rows[3], found) == "Other (tested on val_1)"
+    assert all(value.rank == 0 for value in found.values.values())
+    # who is left has nobody to be compared with
+    assert result(table, "SeqPAN", "shapes").values["mIoU"].rank == 0

@@ -42,6 +42,7 @@ wildcard_constraints:
 
 localrules:
     all,
+    download,
     phase_data,
     phase_features,
     phase_text,
@@ -50,8 +51,9 @@ localrules:
 
 
 PHASE_TARGETS = {
+    "download": STUDY.targets("download"),
     "data": STUDY.targets("download", "render", "annotations"),
-    "features": STUDY.targets("reduce", "blank"),
+    "features": STUDY.targets("reduce", "released", "blank"),
     "text": STUDY.targets("vocabulary"),
     "cells": STUDY.targets("evaluate"),
     "report": STUDY.targets("table", "figure", "findings", "summary"),

@@ -1,7 +1,7 @@
 # Raw data: files from upstream or a mirror, videos rendered by code, annotations as one table.
 
 
-rule download:
+rule fetch:
     input:
         inputs("download"),
     output:

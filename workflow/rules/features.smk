@@ -1,4 +1,5 @@
-# Features: clips of every video through an extractor, then centred, standardised and projected.
+# Features: clips of every video through an extractor, then centred, standardised and projected; or
+# as others released them.
 
 
 rule extract:
@@ -53,6 +54,34 @@ rule reduce:
     shell:
         "tsgbench reduce {wildcards.dataset}/{wildcards.features} --identity {params.identity}"
         " --threads {threads} > {log} 2>&1"
+
+
+rule released:
+    input:
+        inputs("released"),
+    output:
+        **FILES["released"],
+        record=RECORDS["released"],
+    log:
+        LOGS["released"],
+    benchmark:
+        BENCHMARKS["released"]
+    wildcard_constraints:
+        features=planned("released", "features"),
+    conda:
+        "../../envs/tsgbench.yaml"
+    threads: 1
+    resources:
+        gpu=0,
+        mem_mb=reserved("released", "mem_mb", 2000),
+        runtime=reserved("released", "runtime", 240),
+    params:
+        identity=identity("released"),
+    message:
+        "Reading the released features {wildcards.features} of {wildcards.dataset}"
+    shell:
+        "tsgbench released {wildcards.dataset}/{wildcards.features} --identity {params.identity}"
+        " > {log} 2>&1"
 
 
 rule blank:

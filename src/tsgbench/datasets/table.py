@@ -13,6 +13,7 @@ import numpy as np
 
 from tsgbench.errors import UserError
 from tsgbench.files import write_text
+from tsgbench.records import Record
 
 FIELDS = ("query_id", "video_id", "duration_s", "start_s", "end_s", "sentence")
 
@@ -64,6 +65,11 @@ def join(tables: list[Queries]) -> Queries:
         np.concatenate([table.moments for table in tables]),
         [moments for table in tables for moments in table.annotators],
     )
+
+
+def read_splits(annotations: Record, splits: list[str]) -> Queries:
+    """The named splits of an annotations record, joined."""
+    return join([read_queries(annotations.file(f"{split}.jsonl")) for split in splits])
 
 
 def write_queries(path: str | Path, queries: Queries) -> None:

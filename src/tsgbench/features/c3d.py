@@ -2,10 +2,12 @@
 
 Tran et al., Learning Spatiotemporal Features with 3D Convolutional Networks, ICCV 2015, figure 3;
 layout and mean of the Sports-1M release. Parameters carry the names of the PyTorch ports (`conv1`,
-`conv2`, `conv3a`, ..., `fc7`); taps carry those of the paper (`conv1a`, `conv2a`, `conv3a`, ...).
-Every tap is taken after its ReLU, as the release's in-place ReLU leaves them.
+`conv2`, `conv3a`, ..., `fc7`), and checkpoints with the names of two further families are read,
+too; taps carry those of the paper (`conv1a`, `conv2a`, `conv3a`, ...). Every tap is taken after its
+ReLU, as the release's in-place ReLU leaves them.
 """
 
+import re
 from collections.abc import Sequence
 
 import torch
@@ -15,8 +17,9 @@ from torch import nn
 from tsgbench.errors import UserError
 from tsgbench.features.networks import ClipNetwork, initialise, register
 
-# The release subtracts a mean clip; PyTorch ports its mean colour, in the release's order B, G, R.
-MEAN_BGR = (90.0, 98.0, 102.0)
+# The release reads pictures as B, G, R and subtracts a mean clip; PyTorch ports its mean colour.
+MEAN = (90.0, 98.0, 102.0)
+ORDERS = ("bgr", "rgb")
 
 # parameter name, tap, output channels at width 1, pooling before the layer (time, space)
 LAYERS = (
@@ -29,6 +32,11 @@ LAYERS = (
     ("conv5a", "conv5a", 512, (2, 2)),
     ("conv5b", "conv5b", 512, None),
 )
+# Places of the convolutions and fully connected layers where a port keeps them in two lists
+PLACES = (0, 3, 6, 8, 11, 13, 16, 18)
+LISTED = {f"features.{n}": layer[0] for n, layer in zip(PLACES, LAYERS, strict=True)}
+BY_TAP = {tap: name for name, tap, _, _ in LAYERS}
+LISTED |= {"classifier.0": "fc6", "classifier.3": "fc7", "classifier.6": "fc8"}
 
 
 @register("c3d")
@@ -36,16 +44,32 @@ class C3D(ClipNetwork):
     """C3D up to fc7.
 
     width: multiplies every number of channels. size, clip_len: the input's side and frames, on
-    which only fc6 depends. seed: of the initialisation that a checkpoint then replaces.
+    which only fc6 depends. order, mean: of the colours that the weights were trained with, the mean
+    in that order; the defaults are the Sports-1M release's. seed: of the initialisation that a
+    checkpoint then replaces.
     """
 
     TAPS = (*(tap for _, tap, _, _ in LAYERS), "fc6", "fc7")
-    UNUSED = ("fc8.weight", "fc8.bias")  # the Sports-1M classes
+    # class scores: the Sports-1M classes, and OpenMMLab's head
+    UNUSED = ("fc8.weight", "fc8.bias", "cls_head.fc_cls.weight", "cls_head.fc_cls.bias")
 
     def __init__(
-        self, *, width: float = 1.0, size: int = 112, clip_len: int = 16, seed: int = 0
+        self,
+        *,
+        width: float = 1.0,
+        size: int = 112,
+        clip_len: int = 16,
+        order: str = "bgr",
+        mean: Sequence[float] = MEAN,
+        seed: int = 0,
     ) -> None:
         super().__init__()
+        if order not in ORDERS or len(mean) != 3:
+            raise UserError(
+                f"feature recipe: network: order {order!r} and mean {mean!r}: give an order of"
+                f" {' or '.join(ORDERS)} and three numbers in that order"
+            )
+        self.order, self.mean = order, tuple(mean)
         channels = 3
         for name, _, full, _ in LAYERS:
             self.add_module(name, nn.Conv3d(channels, max(1, round(full * width)), 3, padding=1))
@@ -59,7 +83,6 @@ class C3D(ClipNetwork):
             )
         self.fc6 = nn.Linear(channels * time * space * space, hidden)
         self.fc7 = nn.Linear(hidden, hidden)
-        self.register_buffer("mean", torch.tensor(MEAN_BGR).view(1, 3, 1, 1, 1), persistent=False)
         initialise(self, seed)
 
     @classmethod
@@ -69,13 +92,24 @@ class C3D(ClipNetwork):
             raise UserError("feature recipe: frames: C3D needs square pictures; add crop: pixels")
         return cls(**settings, clip_len=clip_len, size=size)
 
+    @classmethod
+    def rename(cls, name: str) -> str:
+        """Three families of checkpoints: `conv1.weight` (Sports-1M ports), `features.0.weight`
+        (ports in two lists), `conv1a.conv.weight` (OpenMMLab, below `backbone.` or not)."""
+        layer, _, kind = name.rpartition(".")
+        layer = LISTED.get(layer, layer)
+        layer = re.sub(r"^(conv\d[ab])\.conv$", lambda found: BY_TAP.get(found[1], layer), layer)
+        return f"{layer}.{kind}"
+
     def forward(self, clips: torch.Tensor, taps: Sequence[str]) -> dict[str, torch.Tensor]:
         """clips: (n, T, H, W, 3) uint8 RGB. Returns the activations asked for, by tap:
         (n, C, T', H', W') from a convolution, (n, C) from fc6 and fc7."""
         self.check_taps(taps)
         last = max(self.TAPS.index(tap) for tap in taps)
         # (n, 3, T, H, W) in memory order channels-last, which is the order the frames come in
-        x = clips.permute(0, 4, 1, 2, 3).flip(1).to(self.mean.dtype) - self.mean
+        x = clips.permute(0, 4, 1, 2, 3).float()
+        mean = torch.tensor(self.mean, device=x.device).view(1, 3, 1, 1, 1)
+        x = ((x.flip(1) if self.order == "bgr" else x) - mean).to(self.dtype)
         found = {}
         for name, tap, _, pooling in LAYERS[: last + 1]:
             if pooling:

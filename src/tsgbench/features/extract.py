@@ -15,9 +15,10 @@ import torch
 
 import tsgbench
 from tsgbench.errors import UserError
+from tsgbench.features.failures import check_failures
 from tsgbench.features.feeding import batches, decode_ahead
 from tsgbench.features.networks import ClipNetwork, find_network, load_checkpoint
-from tsgbench.features.pooling import POOLS
+from tsgbench.features.pooling import POOLS, average_chunks
 from tsgbench.features.store import FeatureWriter
 
 Item = TypeVar("Item")
@@ -28,10 +29,14 @@ DEFAULTS = {
     "clip_len": 16,
     "stride": 8,
     "fps": None,
+    "until_s": None,
+    "chunk_s": None,
+    "precision": "float32",
     "batch_clips": 16,
     "dtype": "float32",
     "max_failed_share": 0.0,
 }
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 KNOWN = {*DEFAULTS, "extractor", "frames", "taps", "pool"}
 
 
@@ -50,15 +55,17 @@ def extract(
     recipe: an entry of config/features.yaml. identity: digest of what determines the result, kept
     in the file. threads: of the network and of the decoders. checkpoint: the file that the recipe's
     `checkpoint` names; without one the weights are random, and the file says so. A killed run goes
-    on where it stopped. Returns facts: videos, clips, dim, seconds, clips_per_s, resumed and
-    failed, a list of {video, reason}; more failures than `max_failed_share` are a `UserError`.
+    on where it stopped. Returns facts: videos, clips (through the network, by this run), rows
+    (written), dim, seconds, clips_per_s, resumed and failed, a list of {video, reason}; more
+    failures than `max_failed_share` are a `UserError`.
     """
     if not videos:
         raise UserError(f"{out}: no video to extract features from; check the annotations")
     recipe = check_recipe(recipe)
     place = torch.device(_device(device))
     network, weights = _build(recipe, checkpoint)
-    network = network.eval().to(place, memory_format=torch.channels_last_3d)
+    network = network.eval().to(place, PRECISIONS[recipe["precision"]])
+    network = network.to(memory_format=network.MEMORY_FORMAT)
     attrs = {
         "identity": identity,
         "recipe": recipe,
@@ -73,11 +80,12 @@ def extract(
         resumed = len(writer.done & set(videos))
         todo = {name: path for name, path in videos.items() if name not in writer.done}
         counts = _run(todo, writer, network, recipe, place, threads)
-        _check_failures(out, counts.failed, len(videos), recipe["max_failed_share"])
+        check_failures(out, counts.failed, len(videos), recipe["max_failed_share"])
     seconds = time.perf_counter() - start
     return {
         "videos": len(writer.done),
         "clips": counts.clips,
+        "rows": counts.rows,
         "dim": writer.dim,
         "seconds": round(seconds, 3),
         "clips_per_s": round(counts.clips / seconds, 1),
@@ -100,6 +108,13 @@ def check_recipe(recipe: dict) -> dict:
         raise UserError(
             f"feature recipe: pool: {recipe['pool']!r} is unknown; one of {', '.join(POOLS)}"
         )
+    precision = recipe.get("precision", DEFAULTS["precision"])
+    if precision not in PRECISIONS:
+        raise UserError(
+            f"feature recipe: precision: {precision!r} is unknown; one of {', '.join(PRECISIONS)}"
+        )
+    if not (recipe.get("chunk_s") is None or recipe["chunk_s"] > 0):
+        raise UserError(f"feature recipe: chunk_s: {recipe['chunk_s']!r} must be above 0, or null")
     if not recipe["taps"] or not isinstance(recipe["taps"], list | tuple):
         raise UserError(f"feature recipe: taps: {recipe['taps']!r} is no list of names")
     frames = recipe["frames"]
@@ -155,7 +170,8 @@ def _versions() -> dict[str, str]:
 
 @dataclass
 class _Counts:
-    clips: int = 0
+    clips: int = 0  # through the network
+    rows: int = 0  # written: clips, or chunks of them
     failed: list[dict] = field(default_factory=list)
 
 
@@ -195,8 +211,11 @@ def _run(
                     whole = parts.pop(piece.video, [])
                     if not piece.is_broken:
                         clips, times = (np.concatenate(part) for part in zip(*whole, strict=True))
-                        writer.write(piece.video, clips, times)
                         counts.clips += len(clips)
+                        if recipe["chunk_s"]:
+                            clips, times = average_chunks(clips, times, recipe["chunk_s"])
+                        writer.write(piece.video, clips, times)
+                        counts.rows += len(clips)
     return counts
 
 
@@ -216,12 +235,5 @@ def _compute(
     """(n, T, H, W, 3) uint8 to (n, dim) float32."""
     with torch.inference_mode():
         clips = torch.from_numpy(batch).to(device)
-        return POOLS[recipe["pool"]](network(clips, recipe["taps"])).float().cpu().numpy()
-
-
-def _check_failures(out: Path, failed: list[dict], videos: int, allowed: float) -> None:
-    if len(failed) > allowed * videos:
-        raise UserError(
-            f"{out}: {len(failed)} of {videos} videos failed, the first: {failed[0]['reason']}; "
-            "mend them, or raise max_failed_share in the recipe: finished videos are kept"
-        )
+        taps = {name: x.float() for name, x in network(clips, recipe["taps"]).items()}
+        return POOLS[recipe["pool"]](taps).cpu().numpy()

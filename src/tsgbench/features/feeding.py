@@ -127,6 +127,7 @@ def _decode(path: Path, recipe: dict, box: queue.Queue, stop: threading.Event) -
             clip_len=recipe["clip_len"],
             stride=recipe["stride"],
             fps=recipe["fps"],
+            until_s=recipe["until_s"],
             chunk_clips=recipe["batch_clips"],
         )
         for chunk in chunks:

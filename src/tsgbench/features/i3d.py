@@ -106,12 +106,13 @@ class I3D(ClipNetwork):
     """I3D up to the class scores; the usual feature is the tap `avg_pool` (1024 at width 1).
 
     width: multiplies every number of channels. seed: of the initialisation (He; batch norm at its
-    identity) that a checkpoint then replaces.
+    identity) that a checkpoint then replaces. classes: scores at the end, as many as the
+    checkpoint has (157 of those fine-tuned on Charades).
     """
 
     TAPS = (*(layer[0] for layer in LAYERS), "avg_pool", "logits")
 
-    def __init__(self, *, width: float = 1.0, seed: int = 0) -> None:
+    def __init__(self, *, width: float = 1.0, classes: int = CLASSES, seed: int = 0) -> None:
         super().__init__()
 
         def scaled(number: int) -> int:
@@ -129,7 +130,7 @@ class I3D(ClipNetwork):
                 self.add_module(name, Inception(channels, parts))
                 channels = parts[0] + parts[2] + parts[4] + parts[5]
         # a named part, because the port's parameters are called logits.conv3d.*
-        self.logits = nn.ModuleDict({"conv3d": nn.Conv3d(channels, CLASSES, 1)})
+        self.logits = nn.ModuleDict({"conv3d": nn.Conv3d(channels, classes, 1)})
         initialise(self, seed)
         self.eval()  # batch norm must use its stored statistics
 
@@ -139,12 +140,11 @@ class I3D(ClipNetwork):
 
     def forward(self, clips: torch.Tensor, taps: Sequence[str]) -> dict[str, torch.Tensor]:
         """clips: (n, T, H, W, 3) uint8 RGB. Returns the activations asked for, by tap:
-        (n, C, T', H', W') from a layer, (n, C) from avg_pool, (n, 400) from logits."""
+        (n, C, T', H', W') from a layer, (n, C) from avg_pool, (n, classes) from logits."""
         self.check_taps(taps)
         last = max(self.TAPS.index(tap) for tap in taps)
-        dtype = self.logits["conv3d"].weight.dtype
         # (n, 3, T, H, W) in memory order channels-last; the release scales colours to [-1, 1]
-        x = clips.permute(0, 4, 1, 2, 3).to(dtype) * (2 / 255) - 1
+        x = (clips.permute(0, 4, 1, 2, 3).float() * (2 / 255) - 1).to(self.dtype)
         found = {}
         for name, *_ in LAYERS[: last + 1]:
             found[name] = x = self.get_submodule(name)(x)

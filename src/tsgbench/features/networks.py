@@ -18,16 +18,28 @@ class ClipNetwork(nn.Module):
 
     TAPS: every name that can be asked for, in the order of the layers; layers beyond the last one
     asked for are not run. UNUSED: keys of public checkpoints that we have no layer for.
+    MEMORY_FORMAT: the order of weights and activations in memory that is fastest.
     """
 
     TAPS: tuple[str, ...] = ()
     UNUSED: tuple[str, ...] = ()
+    MEMORY_FORMAT: torch.memory_format = torch.channels_last_3d
 
     @classmethod
     def for_clips(cls, settings: dict, clip_len: int, size: int | None) -> "ClipNetwork":
         """Build for clips of `clip_len` square pictures of `size` pixels (None: not square, or not
         known beforehand), with a recipe's `network` section as arguments."""
         return cls(**settings)
+
+    @classmethod
+    def rename(cls, name: str) -> str:
+        """Our name of a parameter that a public checkpoint calls `name`."""
+        return name
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the weights, and so of the activations."""
+        return next(self.parameters()).dtype
 
     def forward(self, clips: torch.Tensor, taps: Sequence[str]) -> dict[str, torch.Tensor]:
         """clips: (n, T, H, W, 3) uint8 RGB. Returns (n, C, T', H', W') or (n, C) by tap."""
@@ -40,6 +52,10 @@ class ClipNetwork(nn.Module):
                 name = type(self).__name__
                 raise UserError(f"taps: {name} has no {tap!r}; it has {', '.join(self.TAPS)}")
 
+
+# Where training scripts keep the parameters among other things, and what they put before each name
+WRAPPERS = ("state_dict", "model_state_dict")
+PREFIXES = ("module.", "backbone.")
 
 _REGISTRY: dict[str, type[ClipNetwork]] = {}
 
@@ -75,7 +91,7 @@ def initialise(network: nn.Module, seed: int) -> None:
     on the other layers.
     """
     for name, layer in network.named_modules():
-        if isinstance(layer, nn.Conv3d | nn.Linear):
+        if isinstance(layer, nn.Conv2d | nn.Conv3d | nn.Linear):
             key = hashlib.sha256(f"{seed}/{name}".encode()).digest()[:8]
             generator = torch.Generator().manual_seed(int.from_bytes(key) >> 1)
             fan_in = layer.weight[0].numel()
@@ -85,33 +101,56 @@ def initialise(network: nn.Module, seed: int) -> None:
                     layer.bias.zero_()
 
 
-def load_checkpoint(
-    network: ClipNetwork, path: str | Path, rename: Callable[[str], str] = lambda name: name
-) -> str:
+def load_checkpoint(network: ClipNetwork, path: str | Path) -> str:
     """Load a public checkpoint into `network`; returns its SHA-256.
 
-    rename: from the file's parameter names to ours. Unknown, missing and misshapen parameters are
-    one `UserError`. Only tensors are unpickled (`weights_only`), never code.
+    The file's names are brought to ours by the network's `rename`. Unknown, missing and misshapen
+    parameters are one `UserError`. Only tensors are unpickled (`weights_only`), never code: a file
+    that needs more than that is refused.
     """
     path = Path(path)
     if not path.is_file():
         raise UserError(f"{path}: no such checkpoint; download it first")
+    state = _read_tensors(path)
+    renamed: dict[str, torch.Tensor] = {}
+    for name, value in state.items():
+        own = network.rename(_bare(name))
+        if own in network.UNUSED:
+            continue
+        if own in renamed:
+            raise UserError(
+                f"{path}: {own}: stands in it twice, the second time as {name!r}; give a checkpoint"
+                " of one network"
+            )
+        renamed[own] = value
+    _compare(network, renamed, path)
+    network.load_state_dict(renamed, strict=False)
+    return sha256_file(path)
+
+
+def _read_tensors(path: Path) -> dict[str, torch.Tensor]:
+    """The table of parameters in a checkpoint, with or without training state around it."""
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch.load raises whatever its unpickler meets
         raise UserError(
-            f"{path}: not a PyTorch checkpoint of plain tensors ({type(error).__name__}); download "
-            "it again"
+            f"{path}: not a PyTorch checkpoint of plain tensors ({type(error).__name__}), and"
+            " nothing else is read, for it could run code; download it again, or save its state"
+            " dict alone with torch.save"
         ) from error
-    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
-        state = state["state_dict"]
+    for wrapper in WRAPPERS:
+        if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
+            state = state[wrapper]
     if not isinstance(state, dict) or not all(torch.is_tensor(v) for v in state.values()):
         raise UserError(f"{path}: not a table of parameters; give a state dict")
-    state = {rename(name): value for name, value in state.items()}
-    state = {name: value for name, value in state.items() if name not in network.UNUSED}
-    _compare(network, state, path)
-    network.load_state_dict(state, strict=False)
-    return sha256_file(path)
+    return state
+
+
+def _bare(name: str) -> str:
+    """A parameter's name without what training on several GPUs or within a larger model adds."""
+    while name.startswith(PREFIXES):
+        name = name.split(".", 1)[1]
+    return name
 
 
 def _compare(network: ClipNetwork, state: dict[str, torch.Tensor], path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 
 from tsgbench.errors import UserError
@@ -49,6 +50,25 @@ def _statistics(name: str, x: torch.Tensor) -> list[torch.Tensor]:
     change = mean[:, half:].mean(1) - mean[:, :half].mean(1)
     spread = (square.mean(1) - overall**2).clamp_min(0).sqrt()
     return [overall, change, largest, spread, mean.std(1, unbiased=False)]
+
+
+def average_chunks(
+    clips: np.ndarray, times: np.ndarray, chunk_s: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """A video's clips averaged over chunks of `chunk_s` seconds, as DiDeMo's features are.
+
+    A clip belongs to the chunk in which it starts; the last chunk, which may be shorter, is the
+    mean of what there is. clips: (n, dim), times: (n, 2) seconds, in order. Returns (m, dim) and
+    the chunks' times (m, 2), the last one ending with the last clip. A chunk in which no clip
+    starts has no row.
+    """
+    chunk = np.floor(times[:, 0] / chunk_s + 1e-6).astype(int)  # a tick may be a hair too early
+    firsts = np.flatnonzero(np.diff(chunk, prepend=-1))
+    counts = np.diff(firsts, append=len(chunk))
+    means = np.add.reduceat(clips.astype(np.float64), firsts) / counts[:, None]
+    starts = chunk[firsts] * chunk_s
+    ends = np.minimum(starts + chunk_s, times[:, 1].max())
+    return means.astype(np.float32), np.stack([starts, ends], axis=1)
 
 
 POOLS: dict[str, Callable[[dict[str, torch.Tensor]], torch.Tensor]] = {

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tsgbench.datasets.table import Queries, read_queries
+from tsgbench.datasets.table import Queries, join, read_queries
 from tsgbench.evaluation.conventions import evaluate_convention, needs_clips
 from tsgbench.evaluation.predictions import Predictions, read_ranked
 from tsgbench.phases import Task
@@ -19,7 +19,7 @@ def run(task: Task):
     found = {
         split: read_queries(task.inputs["annotations"].file(f"{split}.jsonl")) for split in splits
     }
-    queries = _joined(list(found.values()))
+    queries = join(list(found.values()))
     predictions = read_ranked(task.inputs["run"].file("predictions.parquet"), queries)
     place = np.repeat(splits, [len(found[split]) for split in splits])
     parts = {}
@@ -52,15 +52,3 @@ def _scored(predictions: Predictions, queries: Queries, task: Task) -> dict:
         "counts": counts,
         "not_computable": missing,
     }
-
-
-def _joined(splits: list[Queries]) -> Queries:
-    """Several splits, one after another, as one."""
-    return Queries(
-        [name for split in splits for name in split.query_ids],
-        [name for split in splits for name in split.video_ids],
-        [sentence for split in splits for sentence in split.sentences],
-        np.concatenate([split.durations for split in splits]),
-        np.concatenate([split.moments for split in splits]),
-        [marked for split in splits for marked in split.annotators],
-    )

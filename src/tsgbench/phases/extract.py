@@ -1,21 +1,26 @@
 """Decode a data set's videos and turn every clip into raw features."""
 
+from pathlib import Path
+
 from tsgbench.datasets.table import read_queries
 from tsgbench.devices import choose_device
+from tsgbench.downloads.manifest import files_of
 from tsgbench.features.extract import extract
+from tsgbench.features.failures import find_file, write_failures
 from tsgbench.phases import Task
 
 
 def run(task: Task):
     annotations = task.inputs["annotations"].files(".jsonl").values()
     wanted = sorted({video for path in annotations for video in read_queries(path).video_ids})
-    found = {path.stem: path for path in task.inputs["videos"].files().values()}
+    found = {Path(name).stem: path for name, path in files_of(task.inputs["videos"]).items()}
+    folder = task.inputs["videos"].path.parent
     checkpoint = None
     if "checkpoint" in task.inputs:
-        (checkpoint,) = task.inputs["checkpoint"].files().values()
+        (checkpoint,) = files_of(task.inputs["checkpoint"]).values()
     facts = extract(
         # A video that is not there is passed on all the same: extraction counts it as failed
-        {video: found.get(video, task.inputs["videos"].path.parent / video) for video in wanted},
+        {video: find_file(video, found) or folder / video for video in wanted},
         task.files["features"],
         recipe=task.settings,
         identity=task.identity,
@@ -23,4 +28,6 @@ def run(task: Task):
         checkpoint=checkpoint,
         device=str(choose_device()),
     )
-    return facts, [task.files["features"]]
+    failed = facts.pop("failed")
+    write_failures(task.files["failed"], failed)
+    return facts | {"failed": len(failed)}, [task.files["features"], task.files["failed"]]

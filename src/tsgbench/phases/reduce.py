@@ -1,20 +1,24 @@
 """Centre, standardise and project clip features with statistics of the training videos."""
 
-from tsgbench.datasets.table import read_queries
+from tsgbench.datasets.table import read_splits
+from tsgbench.features.failures import read_failures
 from tsgbench.features.reduce import reduce
 from tsgbench.phases import Task
 
 
 def run(task: Task):
     recipe = dict(task.settings)
-    train = recipe.pop("splits")["train"]
-    queries = read_queries(task.inputs["annotations"].file(f"{train}.jsonl"))
-    (clips,) = task.inputs["clips"].files().values()
+    queries = read_splits(task.inputs["annotations"], recipe.pop("splits"))
+    (clips,) = task.inputs["clips"].files(".h5").values()
+    train = set(queries.video_ids)
+    lacking: set[str] = set()
+    for path in task.inputs["clips"].files(".failed.csv").values():
+        lacking |= train & read_failures(path)
     facts = reduce(
         clips,
         task.files["features"],
-        train_ids=sorted(set(queries.video_ids)),
+        train_ids=sorted(train - lacking),
         recipe=recipe,
         identity=task.identity,
     )
-    return facts, [task.files["features"]]
+    return facts | {"train_videos_lacking": len(lacking)}, [task.files["features"]]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from tsgbench.datasets.table import read_queries
+from tsgbench.datasets.table import read_splits
 from tsgbench.devices import choose_device
 from tsgbench.evaluation.predictions import write_predictions
 from tsgbench.features.store import FeatureStore
@@ -40,7 +40,7 @@ def run(task: Task):
     with FeatureStore(features) as store:
 
         def load(role: str, with_moments: bool) -> GroundingData:
-            queries = read_queries(task.inputs["annotations"].file(f"{splits[role]}.jsonl"))
+            queries = read_splits(task.inputs["annotations"], splits[role])
             return GroundingData(
                 queries, store, words, inputs, with_moments=with_moments, seed=seed, device=device
             )
@@ -69,7 +69,7 @@ def run(task: Task):
         test_data = load("test", False)
     seed_everything(seed)
     ranked = predict(model, test_data, how.candidates, how, device)
-    write_predictions(task.files["predictions"], test_data.queries, ranked)
+    write_predictions(task.files["predictions"], test_data.queries, ranked, test_data.source_clips)
     weights = {name: value.cpu() for name, value in model.state_dict().items()}
     save_tensors(task.files["checkpoint"], weights)
     _write_history(task.files["history"], state.history)
@@ -79,7 +79,7 @@ def run(task: Task):
         "train_queries": len(train_data),
         "epochs": state.epoch,
         "best_epoch": state.best_epoch,
-        "selected_on": splits["select"] if state.epoch else None,
+        "selected_on": " + ".join(splits["select"]) if state.epoch else None,
         "selected_by": how.select if state.epoch else None,
         "seconds": round(time.perf_counter() - started, 2),
         "device": str(device),

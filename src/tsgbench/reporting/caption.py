@@ -1,17 +1,10 @@
 """The sentences around a table: what was measured, on what, by which protocol."""
 
-from tsgbench.reporting.rows import Result, Row, Table, Value
+from tsgbench.reporting.rows import OWN_PROTOCOL, Result, Row, Table, Value
 
 NOT_RUN = "—"
 UNDEFINED = "n/a"
 DOUBTFUL = "?"
-# What the named protocols of the evaluator mean, in words
-PROTOCOLS = {
-    "seconds": (
-        "temporal IoU in seconds against the unquantised labels, counted when at least (≥) the "
-        "threshold"
-    ),
-}
 
 
 def caption(table: Table) -> str:
@@ -25,10 +18,7 @@ def caption(table: Table) -> str:
     sentences.append(f"Study “{table.study}”: {table.title}.")
     if table.about:
         return " ".join([*sentences, table.about])
-    sentences.append(
-        "R@n, IoU=m: share of queries (%) with one of the first n moments at IoU m or better; "
-        "mIoU: mean IoU (%) of the first."
-    )
+    sentences.extend(_metrics(table))
     sentences.extend(_protocol(table))
     for dataset in table.datasets:
         sentences.append(_dataset(table, dataset))
@@ -75,10 +65,13 @@ def is_undefined(result: Result, metric: str) -> bool:
 
 
 def row_label(row: Row, result: Result) -> str:
-    """The system's name, with a mark where seeds are missing."""
+    """The system's name, with a mark where seeds are missing or another protocol was followed."""
+    label = row.label
+    if result.protocol not in (None, OWN_PROTOCOL):
+        label += f" (tested on {result.cells[0].evaluation['facts']['split']})"
     if result.status == "partial":
-        return f"{row.label} ({len(result.cells)}/{len(result.wanted)} seeds)"
-    return row.label
+        label += f" ({len(result.cells)}/{len(result.wanted)} seeds)"
+    return label
 
 
 def printed_label(result: Result) -> str:
@@ -103,24 +96,37 @@ def _cells(table: Table, dataset: str | None = None) -> list:
     ]
 
 
-def _protocol(table: Table) -> list[str]:
-    facts = [cell.evaluation["facts"] for cell in _cells(table)]
-    names = sorted({str(fact["protocol"]) for fact in facts if fact.get("protocol")})
-    sentences = [f"Protocol “{name}”: {PROTOCOLS.get(name, 'see its code')}." for name in names]
-    thresholds = sorted({fact["nms_iou"] for fact in facts if fact.get("nms_iou") is not None})
-    if thresholds and any(metric.startswith("R@5") for metric in table.metrics):
-        said = ", ".join(f"{threshold:g}" for threshold in thresholds)
-        sentences.append(
-            f"Before R@5, moments that overlap a better one at IoU > {said} are dropped."
+def _metrics(table: Table) -> list[str]:
+    """What the metrics of this table mean; only the kinds that occur."""
+    names = table.metrics
+    said = []
+    if any(name.startswith(("R@", "dR@")) for name in names):
+        said.append(
+            "R@n, IoU=m: share of queries (%) with one of the first n moments at IoU m or better"
         )
-    return sentences
+    if any(name.startswith("dR@") for name in names):
+        said.append("dR@n, IoU=m: the same, each hit discounted by how far its ends are off")
+    if any(name.startswith("Rank@") for name in names):
+        said.append(
+            "Rank@k: share of queries (%) whose annotated moments, the three best placed, rank k "
+            "or better on average"
+        )
+    if "mIoU" in names:
+        said.append("mIoU: mean IoU (%) of the first moment")
+    return ["; ".join(said) + "."] if said else []
+
+
+def _protocol(table: Table) -> list[str]:
+    if not table.convention:
+        return []
+    about = table.convention["about"].rstrip(". ")
+    return [f"Scored by convention “{table.convention['name']}”: {about}."]
 
 
 def _dataset(table: Table, dataset: dict) -> str:
-    cells = _cells(table, dataset["name"])
-    facts = [cell.evaluation["facts"] for cell in cells]
-    test = (facts[0].get("split") if facts else None) or dataset.get("test_split") or "test"
-    queries = f", {facts[0]['queries']:,} query–moment pairs" if facts else ""
+    cells = [c for c in _cells(table, dataset["name"]) if c.protocol == OWN_PROTOCOL]
+    test = dataset.get("test_split") or "test"
+    queries = f", {cells[0].scored['queries']:,} query–moment pairs" if cells else ""
     chosen = {cell.run["facts"].get("selected_on") for cell in cells} - {None}
     select = ", ".join(sorted(chosen)) or dataset.get("select_split")
     parts = [f"{dataset['title']}: tested on “{test}”{queries}"]

@@ -12,16 +12,43 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class Cell:
-    """One evaluated cell. metrics: name -> percent, None where undefined."""
+    """One evaluated cell, seen under one convention and over one part of its test split.
+
+    convention: None for the headline's. part: None for the whole test split.
+    """
 
     name: str
     folder: Path
     run: dict
     evaluation: dict
+    convention: str | None = None
+    part: str | None = None
+
+    @property
+    def scored(self) -> dict:
+        """The facts of the evaluation that concern the part: metrics, queries, conventions."""
+        facts = self.evaluation["facts"]
+        if self.part is None:
+            return facts
+        if self.part not in facts.get("parts", {}):
+            raise UserError(
+                f"{self.folder / 'metrics.json'}: facts.parts: has no part {self.part!r}; name one"
+                " of the data set's `score`, or evaluate the cell again"
+            )
+        return facts["parts"][self.part]
 
     @property
     def metrics(self) -> dict[str, float | None]:
-        return self.evaluation["facts"]["metrics"]
+        """Name -> percent, None where undefined; nothing if the convention cannot be computed."""
+        if self.convention is None:
+            return self.scored["metrics"]
+        return self.scored.get("conventions", {}).get(self.convention, {})
+
+    @property
+    def protocol(self) -> str:
+        """Which of the data set's protocols it was trained and tested by."""
+        splits = self.run["settings"].get("splits", {})
+        return splits.get("protocol", "default")
 
     @property
     def is_trained(self) -> bool:
@@ -46,7 +73,9 @@ class Cell:
         }
 
 
-def read_cell(name: str, folder: str | Path | None) -> Cell | None:
+def read_cell(
+    name: str, folder: str | Path | None, convention: str | None = None, part: str | None = None
+) -> Cell | None:
     """Read a cell's `run.json` and `metrics.json`; None if it was not trained or not evaluated.
 
     `UserError` if either lacks its identity, if they do not belong together, or if a metric is
@@ -67,16 +96,19 @@ def read_cell(name: str, folder: str | Path | None) -> Cell | None:
             f"{metrics_path}: inputs.run.identity: scores run {scored}, but run.json beside it is "
             f"{run['identity']}; evaluate the cell again"
         )
-    metrics = evaluation["facts"].get("metrics")
-    if not isinstance(metrics, dict) or not metrics:
+    if (
+        not isinstance(evaluation["facts"].get("metrics"), dict)
+        or not evaluation["facts"]["metrics"]
+    ):
         raise UserError(f"{metrics_path}: facts.metrics: holds no metric; evaluate the cell again")
-    for metric, value in metrics.items():
+    cell = Cell(name, Path(folder), run, evaluation, convention, part)
+    for metric, value in cell.metrics.items():
         if value is not None and not _is_percentage(value):
             raise UserError(
                 f"{metrics_path}: facts.metrics.{metric}: {value!r} is not a percentage; "
                 "evaluate the cell again"
             )
-    return Cell(name, Path(folder), run, evaluation)
+    return cell
 
 
 def read_cells(cells: dict[str, str | Path]) -> dict[str, Cell]:

@@ -9,6 +9,7 @@ from tsgbench.reporting.cells import Cell, read_cell
 from tsgbench.reporting.published import Printed, find_printed
 
 FULL = "full"
+OWN_PROTOCOL = "default"  # rows by another protocol are marked, and not ranked with the others
 
 
 @dataclass
@@ -37,6 +38,11 @@ class Result:
     cells: list[Cell]
     values: dict[str, Value] = field(default_factory=dict)
     printed: Printed | None = None
+
+    @property
+    def protocol(self) -> str | None:
+        """The protocol of its cells; None if none was run."""
+        return self.cells[0].protocol if self.cells else None
 
     @property
     def status(self) -> str:
@@ -79,14 +85,17 @@ class Table:
     about: str = ""
     printed_note: str = ""
     has_one_block: bool = False
+    convention: dict = field(default_factory=dict)
 
 
 def build_table(spec: dict, cells: dict[str, Path], published_folder: str | Path) -> Table:
     """Assemble a table from its specification and the cells' records.
 
-    spec: `id`, `study`, `title`, `is_demo`, `notes`, `metrics`;
-    `datasets`: [{name, title, published: its name in the papers' files or None, and optionally
-    features, test_split, select_split, protocol_line, note}];
+    spec: `id`, `study`, `title`, `is_demo`, `notes`, `metrics`; `convention`: {name, about, and
+    is_headline}, how predictions were turned into numbers;
+    `datasets`: the blocks [{name, title, published: its name in the papers' files or None, and
+    optionally dataset (if it is not the name), part (of its test split), features, test_split,
+    select_split, protocol_line, note}];
     `rows`: [{label, model, ablation, seeds, and optionally datasets, group,
     published: {paper, table, method}}]; `groups`: [{id, title}].
     cells: cell name -> folder. A missing or unfinished cell is shown as not run; one that cannot
@@ -111,17 +120,21 @@ def build_table(spec: dict, cells: dict[str, Path], published_folder: str | Path
         ],
         rows=rows,
         notes=list(spec.get("notes", [])),
+        convention=spec.get("convention", {}),
     )
 
 
 def _build_row(spec: dict, row: dict, cells: dict[str, Path], published: Path) -> Row:
     results = {}
+    convention = spec.get("convention", {})
+    scoring = None if convention.get("is_headline", True) else convention["name"]
     for dataset in spec["datasets"]:
-        if dataset["name"] not in row.get("datasets", [dataset["name"]]):
+        name = dataset.get("dataset", dataset["name"])
+        if name not in row.get("datasets", [name]):
             continue
-        prefix = f"{row['model']}/{dataset['name']}/{row['ablation']}"
+        prefix = f"{row['model']}/{name}/{row['ablation']}"
         wanted = [f"{prefix}/seed{seed}" for seed in row["seeds"]]
-        found = [read_cell(name, cells.get(name)) for name in wanted]
+        found = [read_cell(cell, cells.get(cell), scoring, dataset.get("part")) for cell in wanted]
         result = Result(wanted, [cell for cell in found if cell is not None])
         _check_same_system(result.cells)
         result.printed = _find_printed(row, dataset, published)
@@ -184,6 +197,7 @@ def _rank(results: list[Result], metric: str) -> None:
         result.values[metric]
         for result in results
         if result.status == "complete"
+        and result.protocol == OWN_PROTOCOL
         and all(cell.is_trained for cell in result.cells)
         and result.values[metric].mean is not None
     ]
@@ -218,12 +232,14 @@ def _without_seed(cell: Cell, name: str) -> object:
 
 
 def _check_comparable(dataset: str, cells: list[Cell]) -> None:
-    """All systems of a data set answer the same queries under the same protocol."""
-    for cell in cells[1:]:
+    """All systems of a data set that follow the same protocol answer the same queries."""
+    first: dict[str, Cell] = {}
+    for cell in cells:
+        other = first.setdefault(cell.protocol, cell)
         for name in ("queries", "protocol", "split", "nms_iou"):
-            here, there = (c.evaluation["facts"].get(name) for c in (cell, cells[0]))
+            here, there = (c.evaluation["facts"].get(name) for c in (cell, other))
             if here != there:
                 raise UserError(
                     f"{cell.folder / 'metrics.json'}: facts.{name}: {here!r}, but {there!r} for "
-                    f"{cells[0].name}, so systems on {dataset} cannot be compared; evaluate again"
+                    f"{other.name}, so systems on {dataset} cannot be compared; evaluate again"
                 )

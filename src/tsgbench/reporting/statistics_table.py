@@ -27,6 +27,7 @@ class Described:
 
     name: str
     record: Record
+    protocol: None = None  # nothing is trained or tested
 
     def provenance(self) -> dict:
         """Where its numbers come from."""

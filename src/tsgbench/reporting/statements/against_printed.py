@@ -86,9 +86,9 @@ def priors(evidence: Evidence) -> list[str] | None:
             summary += _summary(system, printed, entry["title"])
             for rows in printed:
                 cells = [_count(system, rows, metric) for metric in metrics]
-                lines.append([f"{system.title}; {rows[0].place}", *cells])
+                lines.append([f"{system.title} ({system.split}); {rows[0].place}", *cells])
                 names += _names_below(system, rows)
-        head = [f"{entry['title']}, {systems[0].split}", *metrics]
+        head = [entry["title"], *metrics]
         tables += ["", *as_table(head, lines), "", *names]
     if not summary:
         return None
@@ -112,7 +112,8 @@ def _summary(system: System, printed: list[list[PrintedRow]], title: str) -> lis
         below += len(_below(system, found, metric))
     if not total:
         return []
-    return [f"- {title}, {system.title}: above {below} of {total} printed numbers at {metric}."]
+    said = f"{title} ({system.split}), {system.title}"
+    return [f"- {said}: above {below} of {total} printed numbers at {metric}."]
 
 
 def _below(system: System, rows: list[PrintedRow], metric: str) -> list[PrintedRow]:
@@ -138,7 +139,8 @@ def _names_below(system: System, rows: list[PrintedRow]) -> list[str]:
     if not below:
         return []
     listed = ", ".join(f"{name_row(row)} {row.value(metric):.2f}" for row in below)
-    return [f"- {rows[0].place}, below {system.title} at {metric}: {listed}."]
+    said = f"{rows[0].place}, below {system.title} ({system.split})"
+    return [f"- {said} at {metric}: {listed}."]
 
 
 def _tables(rows: list[PrintedRow]) -> list[list[PrintedRow]]:

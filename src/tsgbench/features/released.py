@@ -1,0 +1,221 @@
+"""Features that others released, brought into a feature file as they are, with a time axis.
+
+The numbers are not touched. What a release does not say is which seconds a row stands for: the
+recipe states it (`times`), and the file says that it came from the recipe.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+import tsgbench
+from tsgbench.errors import UserError
+from tsgbench.features.failures import check_failures, find_file
+from tsgbench.features.store import FeatureWriter
+
+DEFAULTS = {
+    "member": None,
+    "drop_zero_rows": False,
+    "dtype": "float32",
+    "max_failed_share": 0.0,
+}
+ALL_OF_IT = "equal"  # as `times`
+HDF5_ENDINGS = (".h5", ".hdf5")
+
+
+def convert(
+    files: dict[str, Path],
+    durations: dict[str, float],
+    out: Path,
+    *,
+    recipe: dict,
+    identity: str,
+) -> dict:
+    """Features of the videos of `durations` (id to seconds), from released `files`, in `out`.
+
+    files: every file of the release, by name. recipe: the `released` section of an entry of
+    config/features.yaml: layout (`hdf5`: one file, an array a video by its id, or in a group of
+    that name the array `member`; `npy`: a file a video), times (see `row_times`), drop_zero_rows
+    (rows of zeros at the end stand for time beyond the video), dtype, max_failed_share. Returns
+    facts: videos, rows, dim, dropped_zero_rows, unused (videos of the release that nobody asked
+    for) and failed, a list of {video, reason}: lacking, of no row, or of too many for the duration.
+    More of those than max_failed_share, and any NaN or infinity, are a `UserError`.
+    """
+    recipe = DEFAULTS | {name: value for name, value in recipe.items() if name != "source"}
+    if recipe["layout"] not in LAYOUTS:
+        raise UserError(
+            f"feature recipe: released: layout: {recipe['layout']!r} is unknown; one of"
+            f" {', '.join(LAYOUTS)}"
+        )
+    attrs = {
+        "identity": identity,
+        "recipe": {"released": recipe},
+        "extractor": "released",
+        "weights": "as released",
+        "clip_len": 0,  # unknown: the times are the recipe's
+        "stride": 0,
+        "versions": {"tsgbench": tsgbench.__version__, "numpy": np.__version__},
+    }
+    failed, rows, zeros = [], 0, 0
+    with (
+        LAYOUTS[recipe["layout"]](files, recipe["member"]) as (read, count),
+        FeatureWriter(out, attrs, dtype=recipe["dtype"]) as writer,
+    ):
+        for video, duration_s in sorted(durations.items()):
+            if video in writer.done:
+                continue
+            try:
+                array = read(video)
+                array, dropped = _without_zeros(array, recipe["drop_zero_rows"])
+                times = row_times(len(array), duration_s, recipe["times"])
+            except _Unusable as error:
+                failed.append({"video": video, "reason": str(error)})
+                continue
+            writer.write(video, array, times)
+            rows, zeros = rows + len(array), zeros + dropped
+        check_failures(out, failed, len(durations), recipe["max_failed_share"])
+    return {
+        "videos": len(writer.done),
+        "rows": rows,
+        "dim": writer.dim,
+        "dropped_zero_rows": zeros,
+        "unused": count - len(writer.done),
+        "failed": failed,
+    }
+
+
+def row_times(rows: int, duration_s: float, times: str | dict) -> np.ndarray:
+    """(rows, 2) seconds that each row stands for.
+
+    times: `equal` (the rows divide the video into equal parts, as the code that reads these
+    releases takes them to), {chunk_s: c} (row k stands for [k c, (k + 1) c), the last one ends with
+    the video) or {fps, clip_len, stride} (windows of frames).
+    """
+    if times == ALL_OF_IT:
+        edges = np.linspace(0, duration_s, rows + 1)
+        return np.stack([edges[:-1], edges[1:]], axis=1)
+    if set(times) == {"chunk_s"}:
+        step = length = times["chunk_s"]
+    elif set(times) == {"fps", "clip_len", "stride"}:
+        step, length = times["stride"] / times["fps"], times["clip_len"] / times["fps"]
+    else:
+        raise UserError(
+            f"feature recipe: released: times: {times!r} is wrong; give equal, {{chunk_s}} or"
+            " {fps, clip_len, stride}"
+        )
+    starts = np.arange(rows) * step
+    # A window's length of grace: annotated durations are rounded
+    if starts[-1] >= duration_s + length:
+        raise _Unusable(
+            f"its {rows} rows, at the stated {step:.3g} s each, last {starts[-1] + length:.1f} s,"
+            f" and the video {duration_s:.1f} s: other features, or another rate, than stated"
+        )
+    ends = np.minimum(starts + length, np.maximum(duration_s, starts + step))
+    return np.stack([starts, ends], axis=1)
+
+
+class _Unusable(Exception):
+    """Why a video of a release cannot be used; it is listed, and the next one is read."""
+
+
+def _without_zeros(array: np.ndarray, drop: bool) -> tuple[np.ndarray, int]:
+    """The rows up to the last that is not all zeros, and how many came after it."""
+    if not drop:
+        return array, 0
+    used = np.flatnonzero(array.any(axis=1))
+    if not len(used):
+        raise _Unusable("has no row that is not all zeros in the release")
+    return array[: used[-1] + 1], len(array) - used[-1] - 1
+
+
+def _checked(array: np.ndarray, where: str) -> np.ndarray:
+    """(n, dim), without axes of length 1 that some releases keep; no NaN, no infinity."""
+    shape = array.shape
+    if not np.issubdtype(array.dtype, np.floating):
+        raise UserError(f"{where}: holds {array.dtype}, not floating-point features")
+    if array.ndim > 2:
+        array = array.reshape([size for size in shape if size != 1])
+    if array.ndim == 1:
+        array = array[None]
+    if array.ndim != 2:
+        raise UserError(f"{where}: has shape {shape}; rows of numbers are needed: (n, dim)")
+    if not len(array):
+        raise _Unusable("has no row in the release")
+    if not np.isfinite(array).all():
+        raise UserError(
+            f"{where}: holds NaN or infinity, so it is damaged or not features; get the file again"
+        )
+    return array
+
+
+Reader = Callable[[str], np.ndarray]
+
+
+@contextmanager
+def _hdf5(files: dict[str, Path], member: str | None) -> Iterator[tuple[Reader, int]]:
+    """One HDF5 file. Yields the function that reads a video's array, and the number of videos."""
+    found = [path for name, path in files.items() if name.endswith(HDF5_ENDINGS)]
+    if len(found) != 1:
+        raise UserError(
+            f"feature recipe: released: layout: hdf5 needs one file, and the source has"
+            f" {len(found)} that end in {' or '.join(HDF5_ENDINGS)}; mend the source's `unpack`"
+        )
+    path = found[0]
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        raise UserError(f"{path}: not an HDF5 file, or damaged ({error}); get it again") from None
+
+    def read(video: str) -> np.ndarray:
+        name = next((name for name in (video, Path(video).stem) if name in file), None)
+        if name is None:
+            raise _Unusable("is not in the release")
+        item = file[name]
+        if isinstance(item, h5py.Group):
+            if member not in item:
+                raise UserError(
+                    f"{path}: {name}: holds {sorted(item)}, not {member!r}; name one as the"
+                    " recipe's released: member"
+                )
+            item = item[member]
+        try:
+            return _checked(item[()], f"{path}: {name}")
+        except OSError as error:
+            raise UserError(f"{path}: {name}: damaged ({error}); get the file again") from None
+
+    with file:
+        yield read, len(file)
+
+
+@contextmanager
+def _npy(files: dict[str, Path], member: str | None) -> Iterator[tuple[Reader, int]]:
+    """A NumPy file a video, anywhere in the release, named by the video."""
+    found: dict[str, Path] = {}
+    for name, path in sorted(files.items()):
+        if name.endswith(".npy"):
+            stem = Path(name).stem
+            if stem in found:
+                raise UserError(f"{path}: {found[stem]} is of the same video; keep one of them")
+            found[stem] = path
+    if not found:
+        raise UserError("feature recipe: released: layout: npy, but the source has no .npy file")
+
+    def read(video: str) -> np.ndarray:
+        path = find_file(video, found)
+        if path is None:
+            raise _Unusable("is not in the release")
+        try:
+            array = np.load(path, allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise UserError(
+                f"{path}: not a NumPy file of plain numbers ({error}); get it again"
+            ) from None
+        return _checked(array, str(path))
+
+    yield read, len(found)
+
+
+LAYOUTS = {"hdf5": _hdf5, "npy": _npy}

@@ -1,0 +1,95 @@
+"""VGG16: thirteen 3x3 convolutions and two fully connected layers, for single pictures.
+
+Simonyan and Zisserman, Very Deep Convolutional Networks for Large-Scale Image Recognition, ICLR
+2015, table 1, column D. Parameters carry torchvision's names (`features.0.weight`, ...,
+`classifier.3.weight`) and pictures are normalised as torchvision's weights expect: RGB of 0 to 1,
+minus ImageNet's mean, over its deviation. Taps carry the paper's names (`conv1_1`, ..., `fc7`),
+each after its ReLU: so is the DiDeMo release's fc7, if it is Caffe's, whose ReLU works in place.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from tsgbench.features.networks import ClipNetwork, initialise, register
+
+# torchvision's, of RGB scaled to 0..1
+MEAN_RGB = (0.485, 0.456, 0.406)
+DEVIATION_RGB = (0.229, 0.224, 0.225)
+
+# output channels at width 1, by block; a block ends with 2x2 pooling
+BLOCKS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
+POOLED = 7  # side of what fc6 reads
+
+
+def _layers() -> list[tuple[str, int, int, bool]]:
+    """(tap, index in `features`, channels at width 1, whether pooling follows)."""
+    layers, index = [], 0
+    for block, channels in enumerate(BLOCKS, start=1):
+        for place, number in enumerate(channels, start=1):
+            layers.append((f"conv{block}_{place}", index, number, place == len(channels)))
+            index += 2  # a convolution and its ReLU
+        index += 1  # the pooling
+    return layers
+
+
+LAYERS = _layers()
+
+
+@register("vgg16")
+class VGG16(ClipNetwork):
+    """VGG16 up to fc7, applied to every frame of a clip.
+
+    width: multiplies every number of channels. seed: of the initialisation that a checkpoint then
+    replaces.
+    """
+
+    TAPS = (*(tap for tap, _, _, _ in LAYERS), "fc6", "fc7")
+    UNUSED = ("classifier.6.weight", "classifier.6.bias")  # the ImageNet classes
+    MEMORY_FORMAT = torch.channels_last
+
+    def __init__(self, *, width: float = 1.0, seed: int = 0) -> None:
+        super().__init__()
+        convolutions, channels = {}, 3
+        for _, index, full, _ in LAYERS:
+            outputs = max(1, round(full * width))
+            convolutions[str(index)] = nn.Conv2d(channels, outputs, 3, padding=1)
+            channels = outputs
+        hidden = max(1, round(4096 * width))
+        # named by torchvision's places; ReLU, pooling and dropout have no parameters
+        self.features = nn.ModuleDict(convolutions)
+        self.classifier = nn.ModuleDict(
+            {"0": nn.Linear(channels * POOLED**2, hidden), "3": nn.Linear(hidden, hidden)}
+        )
+        initialise(self, seed)
+
+    def forward(self, clips: torch.Tensor, taps: Sequence[str]) -> dict[str, torch.Tensor]:
+        """clips: (n, T, H, W, 3) uint8 RGB. Returns the activations asked for, by tap:
+        (n, C, T, H', W') from a convolution, (n, C, T, 1, 1) from fc6 and fc7."""
+        self.check_taps(taps)
+        last = max(self.TAPS.index(tap) for tap in taps)
+        n, time = clips.shape[:2]
+        # (n T, 3, H, W) in memory order channels-last, which is the order the frames come in
+        x = clips.flatten(0, 1).permute(0, 3, 1, 2).float() / 255
+        norm = torch.tensor([MEAN_RGB, DEVIATION_RGB], device=x.device).view(2, 1, 3, 1, 1)
+        x = ((x - norm[0]) / norm[1]).to(self.dtype)
+        found = {}
+        for tap, index, _, is_pooled in LAYERS[: last + 1]:
+            x = F.relu_(self.features[str(index)](x))
+            found[tap] = x
+            if is_pooled:
+                x = F.max_pool2d(x, 2)
+        if last >= len(LAYERS):
+            # as torchvision: pictures of another size than 224 are brought to 7 x 7 places
+            x = F.adaptive_avg_pool2d(x, POOLED).flatten(1)
+            found["fc6"] = x = F.relu(self.classifier["0"](x))
+            found["fc7"] = F.relu(self.classifier["3"](x))
+        return {tap: _by_clip(found[tap], n, time) for tap in taps}
+
+
+def _by_clip(x: torch.Tensor, n: int, time: int) -> torch.Tensor:
+    """(n T, C) or (n T, C, H, W) to (n, C, T, H, W)."""
+    x = x[..., None, None] if x.ndim == 2 else x
+    return x.unflatten(0, (n, time)).movedim(2, 1)

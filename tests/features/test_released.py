@@ -1,0 +1,228 @@
+"""Released features in the layouts of their releases, with invented numbers."""
+
+import csv
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import yaml
+
+from tsgbench.datasets.table import Queries, write_queries
+from tsgbench.errors import UserError
+from tsgbench.features.released import convert, row_times
+from tsgbench.features.store import FeatureStore
+from tsgbench.phases import Task, released
+from tsgbench.records import read_record, write_record
+from tsgbench.study import Study
+
+ROOT = Path(__file__).resolve().parents[2]
+RECIPES = yaml.safe_load((ROOT / "config" / "features.yaml").read_text())["features"]
+ACTIVITYNET = RECIPES["activitynet_c3d_pca500_released"]["released"]
+DIDEMO = RECIPES["didemo_vgg16_fc7_5s_released"]["released"]
+CHARADES = RECIPES["charades_i3d_released"]["released"]
+
+
+def numbers(rows: int, dim: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(1, 1, (rows, dim)).astype(np.float32)
+
+
+def write_activitynet(path: Path, videos: dict[str, np.ndarray]) -> dict[str, Path]:
+    with h5py.File(path, "w") as file:
+        for video, array in videos.items():
+            file.create_dataset(f"{video}/c3d_features", data=array)
+    return {path.name: path}
+
+
+def write_didemo(path: Path, videos: dict[str, np.ndarray]) -> dict[str, Path]:
+    """Six rows a video in double precision, zeros beyond its end."""
+    with h5py.File(path, "w") as file:
+        for video, array in videos.items():
+            six = np.zeros((6, array.shape[1]))
+            six[: len(array)] = array
+            file.create_dataset(video, data=six)
+    return {path.name: path}
+
+
+def write_npy(folder: Path, videos: dict[str, np.ndarray]) -> dict[str, Path]:
+    found = {}
+    for video, array in videos.items():
+        path = folder / f"{video}.npy"
+        np.save(path, array)
+        found[f"i3d/{path.name}"] = path
+    return found
+
+
+def run(files: dict, durations: dict, out: Path, recipe: dict) -> dict:
+    return convert(files, durations, out, recipe=recipe, identity="me")
+
+
+def contents(path: Path) -> dict:
+    with FeatureStore(path) as store:
+        assert store.attrs["weights"] == "as released"
+        return {name: store.read(name) for name in store.video_ids}
+
+
+def test_activitynets_numbers_are_unchanged(tmp_path):
+    videos = {"v_a": numbers(7, 500), "v_b": numbers(3, 500, 1), "v_unasked": numbers(2, 500)}
+    files = write_activitynet(tmp_path / "sub.hdf5", videos)
+    facts = run(files, {"v_a": 14.0, "v_b": 10.0}, tmp_path / "f.h5", ACTIVITYNET)
+    assert {name: facts[name] for name in ("videos", "rows", "dim", "unused")} == {
+        "videos": 2,
+        "rows": 10,
+        "dim": 500,
+        "unused": 1,
+    }
+    found = contents(tmp_path / "f.h5")
+    assert all((found[name][0] == videos[name]).all() for name in ("v_a", "v_b"))
+    assert found["v_a"][1].tolist() == [[2 * k, 2 * k + 2] for k in range(7)]
+    assert found["v_b"][1][-1].tolist() == [pytest.approx(20 / 3), 10.0]
+
+
+def test_didemos_rows_beyond_the_end_are_dropped(tmp_path):
+    videos = {"x.mov": numbers(6, 8), "y.mp4": numbers(5, 8, 1)}
+    videos["y.mp4"][2] = 0  # a row of zeros in the middle is a row
+    files = write_didemo(tmp_path / "average_fc7.h5", videos)
+    facts = run(files, {"x.mov": 30.0, "y.mp4": 25.0}, tmp_path / "f.h5", DIDEMO)
+    assert facts["dropped_zero_rows"] == 1 and facts["rows"] == 11
+    found = contents(tmp_path / "f.h5")
+    assert (found["y.mp4"][0] == videos["y.mp4"]).all()
+    assert found["y.mp4"][1].tolist() == [[5 * k, 5 * k + 5] for k in range(5)]
+
+
+@pytest.mark.parametrize("shape", [(4, 6), (1, 4, 6), (4, 1, 1, 1, 6), (1, 4, 1, 1, 6)])
+def test_charades_folders_of_arrays(tmp_path, shape):
+    array = numbers(4, 6)
+    files = write_npy(tmp_path, {"AO8RW": array.reshape(shape)})
+    run(files, {"AO8RW": 20.0}, tmp_path / "f.h5", CHARADES)
+    vectors, times = contents(tmp_path / "f.h5")["AO8RW"]
+    assert (vectors == array).all()
+    assert times.tolist() == [[0, 5], [5, 10], [10, 15], [15, 20]]
+
+
+def test_names_with_and_without_the_videos_suffix(tmp_path):
+    files = write_npy(tmp_path, {"s13-d21": numbers(4, 6)})
+    run(files, {"s13-d21.avi": 20.0}, tmp_path / "f.h5", CHARADES)
+    assert list(contents(tmp_path / "f.h5")) == ["s13-d21.avi"]
+
+
+def test_lacking_videos_are_counted_up_to_the_stated_share(tmp_path):
+    files = write_npy(tmp_path, {"a": numbers(2, 4), "b": numbers(2, 4)})
+    durations = {"a": 4.0, "b": 4.0, "c": 4.0}
+    with pytest.raises(UserError, match=r"1 of 3 videos failed, the first: is not in the release"):
+        run(files, durations, tmp_path / "f.h5", CHARADES)
+    assert not (tmp_path / "f.h5").exists()
+    facts = run(files, durations, tmp_path / "f.h5", CHARADES | {"max_failed_share": 0.4})
+    assert facts["failed"] == [{"video": "c", "reason": "is not in the release"}]
+    assert list(contents(tmp_path / "f.h5")) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("times", "expected"),
+    [
+        ("equal", [[0, 2.5], [2.5, 5], [5, 7.5], [7.5, 10]]),
+        ({"chunk_s": 3}, [[0, 3], [3, 6], [6, 9], [9, 12]]),
+        ({"fps": 4, "clip_len": 16, "stride": 8}, [[0, 4], [2, 6], [4, 8], [6, 10]]),
+    ],
+)
+def test_times(times, expected):
+    assert row_times(4, 10.0, times).tolist() == expected
+
+
+def test_a_rate_that_contradicts_the_duration_is_a_failure(tmp_path):
+    files = write_npy(tmp_path, {"a": numbers(40, 4)})
+    recipe = CHARADES | {"times": {"fps": 24, "clip_len": 16, "stride": 24}}
+    with pytest.raises(UserError, match=r"40 rows, at the stated 1 s each, last 39\.7 s, and the"):
+        run(files, {"a": 20.0}, tmp_path / "f.h5", recipe)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_nan_is_refused_whatever_the_share(tmp_path, value):
+    array = numbers(3, 4)
+    array[1, 2] = value
+    recipe = CHARADES | {"max_failed_share": 1.0}
+    with pytest.raises(UserError, match=r"a\.npy: holds NaN or infinity"):
+        run(write_npy(tmp_path, {"a": array}), {"a": 4.0}, tmp_path / "f.h5", recipe)
+
+
+def test_files_that_are_something_else(tmp_path):
+    out = tmp_path / "f.h5"
+    files = write_activitynet(tmp_path / "sub.hdf5", {"v_a": numbers(2, 4)})
+    with pytest.raises(UserError, match=r"v_a: holds \['c3d_features'\], not 'fc7'"):
+        run(files, {"v_a": 4.0}, out, ACTIVITYNET | {"member": "fc7"})
+    with pytest.raises(UserError, match="hdf5 needs one file, and the source has 0"):
+        run({}, {"v_a": 4.0}, out, ACTIVITYNET)
+    with pytest.raises(UserError, match="no .npy file"):
+        run(files, {"v_a": 4.0}, out, CHARADES)
+    (tmp_path / "sub.hdf5").write_bytes(b"not HDF5" * 50)
+    with pytest.raises(UserError, match=r"sub\.hdf5: not an HDF5 file"):
+        run(files, {"v_a": 4.0}, out, ACTIVITYNET)
+    path = tmp_path / "v_a.npy"
+    np.save(path, np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    with pytest.raises(UserError, match=r"v_a\.npy: not a NumPy file of plain numbers"):
+        run({path.name: path}, {"v_a": 4.0}, out, CHARADES)
+    for array, words in ((np.zeros((2, 3, 4)), "has shape"), (np.zeros((2, 3), int), "int64")):
+        np.save(path, array)
+        with pytest.raises(UserError, match=words):
+            run({path.name: path}, {"v_a": 4.0}, out, CHARADES)
+
+
+def study_with(features: str) -> Study:
+    """A study of one model on Charades-STA with these features."""
+    chosen = {"features": features, "vectors": "learned"}
+    config = {
+        "study": "released",
+        "title": "released features",
+        "datasets": {"charades_sta": chosen},
+        "systems": [{"model": "seqpan", "seeds": [0]}],
+        "tables": {"table1": {"metrics": ["mIoU"]}},
+    }
+    return Study(config, source="released.yaml")
+
+
+def test_the_plan_reads_a_release(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    study = study_with("charades_i3d_released")
+    (record,) = study.targets("released")
+    job = study.jobs[record]
+    assert record == "data/features/charades_sta/charades_i3d_released.json"
+    assert job.inputs["released"] == "data/raw/charades_i3d.json"
+    assert not study.targets("extract", "reduce")
+    trained = study.jobs[study.targets("train")[0]]
+    assert trained.inputs["features"] == record
+
+
+def test_a_release_can_be_reduced(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    study = study_with("didemo_vgg16_fc7_5s_released_pca500")
+    (record,) = study.targets("reduce")
+    assert [study.jobs[record].inputs["clips"]] == study.targets("released")
+
+
+def test_the_phase_lists_what_the_release_lacks(tmp_path):
+    def record(name: str, files: list[Path]):
+        common = {"phase": "x", "key": "x", "identity": "0", "settings": {}, "code": ""}
+        path = tmp_path / name
+        write_record(path, inputs={}, files=files, facts={}, made={}, **common)
+        return read_record(path)
+
+    queries = Queries(
+        ["1", "2"], ["a", "b"], ["x", "y"], np.array([4.0, 4.0]), np.array([[0.0, 1.0]] * 2)
+    )
+    write_queries(tmp_path / "train.jsonl", queries)
+    (array,) = write_npy(tmp_path, {"a": numbers(2, 4)}).values()
+    task = Task(
+        settings={"released": CHARADES | {"max_failed_share": 0.5}},
+        inputs={
+            "annotations": record("annotations.json", [tmp_path / "train.jsonl"]),
+            "released": record("released.json", [array]),
+        },
+        identity="me",
+        record=tmp_path / "out.json",
+        files={"features": tmp_path / "out.h5", "failed": tmp_path / "out.failed.csv"},
+        wildcards={},
+    )
+    facts, made = released.run(task)
+    assert facts["videos"] == 1 and facts["failed"] == 1 and all(path.exists() for path in made)
+    with open(tmp_path / "out.failed.csv", newline="") as stream:
+        assert list(csv.DictReader(stream)) == [{"video": "b", "reason": "is not in the release"}]
