@@ -23,6 +23,7 @@ PHASES = {
     "download": "fetch one source from the mirror or upstream, and verify it",
     "render": "render the videos and sentences of a synthetic data set",
     "annotations": "read public annotation files into one table of queries",
+    "statistics": "count what papers print about a data set",
     "extract": "decode videos and extract clip features",
     "reduce": "centre, standardise and project clip features (PCA)",
     "released": "bring released features into a feature file, with a time axis",
@@ -33,6 +34,8 @@ PHASES = {
     "evaluate": "score one cell's predictions",
     "track": "make MLflow agree with the cells on disk",
     "table": "write one table as LaTeX, CSV and Markdown",
+    "figure": "draw one figure as PDF and PNG, and write its numbers as CSV",
+    "findings": "say in sentences what the study's numbers show",
     "summary": "write the metrics and curves that DVC shows",
 }
 

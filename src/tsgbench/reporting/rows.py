@@ -17,7 +17,7 @@ class Value:
     """One number of the table, in percent. mean is None where the system does not define it.
 
     std: sample standard deviation (n-1), None for a single seed. difference: mean minus printed.
-    rank: 1 best, 2 second among the trained systems, else 0.
+    rank: 1 best, 2 second among the trained systems, else 0. decimals: as many as are written.
     """
 
     mean: float | None
@@ -27,6 +27,7 @@ class Value:
     is_printed_uncertain: bool = False
     difference: float | None = None
     rank: int = 0
+    decimals: int = 2
 
 
 @dataclass
@@ -65,7 +66,12 @@ class Row:
 
 @dataclass
 class Table:
-    """A table of systems x metrics, one block of rows for each data set."""
+    """A table of systems x metrics, one block of rows for each data set.
+
+    about, printed_note: what the caption says instead of how systems are scored, and the legend
+    instead of what a paper's own number is, in tables of something else. has_one_block: data sets
+    are rows of their own and need no block each.
+    """
 
     id: str
     study: str
@@ -76,6 +82,9 @@ class Table:
     groups: list[dict]
     rows: list[Row]
     notes: list[str]
+    about: str = ""
+    printed_note: str = ""
+    has_one_block: bool = False
     convention: dict = field(default_factory=dict)
 
 
