@@ -64,8 +64,8 @@ def extract(
     recipe = check_recipe(recipe)
     place = torch.device(_device(device))
     network, weights = _build(recipe, checkpoint)
-    network = network.eval().to(place, PRECISIONS[recipe["precision"]])
-    network = network.to(memory_format=network.MEMORY_FORMAT)
+    network.set_precision(PRECISIONS[recipe["precision"]])
+    network = network.eval().to(place, memory_format=network.MEMORY_FORMAT)
     attrs = {
         "identity": identity,
         "recipe": recipe,
