@@ -96,18 +96,18 @@ def test_neighbours_in_the_batch_do_not_matter(videos, whole, tmp_path):
 @pytest.mark.parametrize("finished", [1, 2, 3])
 def test_resuming_gives_the_same_file(videos, whole, tmp_path, monkeypatch, finished):
     out = tmp_path / "f.h5"
-    write = FeatureWriter.write
+    end = FeatureWriter.end
 
-    def die(self, *item):
-        if len(self.done) == finished:
+    def die(self, video):
+        if len(self.done) == finished:  # all parts of the next video are written, but not its end
             raise KeyboardInterrupt
-        write(self, *item)
+        end(self, video)
 
-    monkeypatch.setattr(FeatureWriter, "write", die)
+    monkeypatch.setattr(FeatureWriter, "end", die)
     with pytest.raises(KeyboardInterrupt):
         run(videos, out)
     assert not out.exists()
-    monkeypatch.setattr(FeatureWriter, "write", write)
+    monkeypatch.setattr(FeatureWriter, "end", end)
     facts = run(videos, out)
     assert facts["resumed"] == finished and facts["videos"] == 4
     assert_equal(contents(out), contents(whole))

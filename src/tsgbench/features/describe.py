@@ -122,20 +122,26 @@ def plot(path: str | Path, out: str | Path, videos: int = 6) -> None:
     axes = figure.subplots(2 if variance is None else 3, 1)
     figure.suptitle(title[:90], fontsize=9)
     for row, (_, times) in enumerate(read):
-        axes[0].hlines(
-            row + np.arange(len(times)) % 4 * 0.15, times[:, 0], times[:, 1], color="#0072B2"
-        )
+        heights = row + (np.arange(len(times)) % 4 - 1.5) * 0.15  # clips overlap
+        axes[0].hlines(heights, times[:, 0], times[:, 1], color="#0072B2")
     axes[0].set(yticks=range(len(picked)), yticklabels=picked, xlabel="seconds", title="clips")
     clips, times = read[0]
+    # each number against its own mean and deviation: else a few large ones hide what changes
+    deviation = clips.std(0)
+    clips = (clips - clips.mean(0)) / np.where(deviation > 0, deviation, 1)
     image = axes[1].imshow(
         clips[:, :SHOWN_NUMBERS].T,
         aspect="auto",
         extent=(times[0, 0], times[:, 1].max(), 0, min(SHOWN_NUMBERS, clips.shape[1])),
         origin="lower",
         interpolation="nearest",
-        cmap="viridis",
+        cmap="coolwarm",
+        vmin=-3,
+        vmax=3,
     )
-    axes[1].set(xlabel="seconds", ylabel="number of a row", title=f"{picked[0]}, its first numbers")
+    axes[1].set(
+        xlabel="seconds", ylabel="number of a row", title=f"{picked[0]}, its numbers standardised"
+    )
     figure.colorbar(image, ax=axes[1])
     if variance is not None:
         shares = np.cumsum(variance)
