@@ -1,8 +1,8 @@
-"""Clips a second of the extractors at full width: plain PyTorch one clip at a time, and as extraction
-runs them, in float32 and bfloat16, with the share of this machine's matrix product rate.
+"""Clips a second of the extractors at full width: plain PyTorch one clip at a time, and as
+extraction runs them, in float32 and bfloat16, with the share of this machine's matrix product rate.
 
-Weights and clips are random: neither the speed nor the rounding depends much on them. With --video,
-also what share of an extraction decoding takes.
+Weights are random, and so are clips without --video, which also says how long decoding takes beside
+the network. --busy counts processor time instead of the clock's, for a machine that others use.
 """
 
 import argparse
@@ -10,6 +10,7 @@ import time
 import types
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -49,30 +50,39 @@ def make_plain(network: ClipNetwork) -> ClipNetwork:
     return network
 
 
-def rate(work: Callable[[], int], seconds: float) -> float:
-    """Units a second of `work`, which returns how many it did; the first call only warms up."""
-    work()
-    done, start = 0, time.perf_counter()
-    while (passed := time.perf_counter() - start) < seconds or not done:
-        done += work()
-    return done / passed
+@dataclass
+class Timing:
+    """How to measure: for how long, on how many threads, by which clock."""
+
+    seconds: float
+    threads: int
+    busy: bool
+
+    def now(self) -> float:
+        return time.process_time() / self.threads if self.busy else time.perf_counter()
+
+    def rate(self, work: Callable[[], int]) -> float:
+        """Units a second of `work`, which returns how many it did; the first call only warms up."""
+        work()
+        done, start = 0, self.now()
+        while (passed := self.now() - start) < self.seconds or not done:
+            done += work()
+        return done / passed
 
 
-def matrix_rate(dtype: torch.dtype, threads: int, seconds: float) -> float:
-    """Floating-point operations a second of a large matrix product on `threads` threads."""
-    torch.set_num_threads(threads)
+def matrix_rate(dtype: torch.dtype, timing: Timing) -> float:
+    """Floating-point operations a second of a large matrix product."""
+    torch.set_num_threads(timing.threads)
     a, b = (torch.rand(2048, 2048).to(dtype) for _ in range(2))
 
     def multiply() -> int:
         torch.mm(a, b)
         return 2 * 2048**3
 
-    return rate(multiply, seconds)
+    return timing.rate(multiply)
 
 
-def batched_rate(
-    network: ClipNetwork, clips: torch.Tensor, tap: str, threads: int, seconds: float
-) -> float:
+def batched_rate(network: ClipNetwork, clips: torch.Tensor, tap: str, timing: Timing) -> float:
     """Clips a second as `extract` computes them: as many batches at once as threads."""
 
     def compute(_: int) -> int:
@@ -80,21 +90,19 @@ def batched_rate(
             network(clips, [tap])
         return len(clips)
 
-    with ThreadPoolExecutor(threads, "compute", torch.set_num_threads, (1,)) as pool:
-        return rate(lambda: sum(pool.map(compute, range(threads))), seconds)
+    with ThreadPoolExecutor(timing.threads, "compute", torch.set_num_threads, (1,)) as pool:
+        return timing.rate(lambda: sum(pool.map(compute, range(timing.threads))))
 
 
-def one_by_one_rate(
-    network: ClipNetwork, clips: torch.Tensor, tap: str, threads: int, seconds: float
-) -> float:
-    torch.set_num_threads(threads)
+def one_by_one_rate(network: ClipNetwork, clips: torch.Tensor, tap: str, timing: Timing) -> float:
+    torch.set_num_threads(timing.threads)
 
     def compute() -> int:
         with torch.inference_mode():
             network(clips[:1], [tap])
         return 1
 
-    return rate(compute, seconds)
+    return timing.rate(compute)
 
 
 def difference(network: ClipNetwork, clips: torch.Tensor, tap: str) -> tuple[float, float]:
@@ -111,15 +119,16 @@ def difference(network: ClipNetwork, clips: torch.Tensor, tap: str) -> tuple[flo
 
 
 def read(video: Path, frames: int, options: dict) -> tuple[torch.Tensor, float]:
-    """A video's clips, and the seconds that decoding a clip took, on one thread."""
-    start = time.perf_counter()
+    """A video's clips, and the processor seconds that decoding a clip took."""
+    start = time.process_time()
     stride = max(1, frames // 2)
     chunks = [clips for clips, _ in read_clips(video, clip_len=frames, stride=stride, **options)]
     clips = torch.from_numpy(np.concatenate(chunks))
-    return clips, (time.perf_counter() - start) / len(clips)
+    return clips, (time.process_time() - start) / len(clips)
 
 
-def report(name: str, options: argparse.Namespace, peaks: dict[torch.dtype, float]) -> None:
+def report(name: str, options: argparse.Namespace, timing: Timing, peaks: dict) -> None:
+    """Measure one extractor and print what came out. peaks: matrix rate by dtype."""
     frames, side, tap, cut = SHAPES[name]
     kind = find_network(name)
     network = kind.for_clips({}, frames, side).eval()
@@ -133,23 +142,17 @@ def report(name: str, options: argparse.Namespace, peaks: dict[torch.dtype, floa
         make_plain(kind.for_clips({}, frames, side).eval())(clips[:1], [tap])
     flops = counter.get_total_flops()
     print(f"\n{name}: {frames} x {side} x {side}, {tap}, {flops / 1e9:.1f} GFLOP a clip")
-    naive = one_by_one_rate(
-        make_plain(kind.for_clips({}, frames, side).eval()),
-        clips,
-        tap,
-        options.threads,
-        options.seconds,
-    )
+    naive = one_by_one_rate(make_plain(kind.for_clips({}, frames, side).eval()), clips, tap, timing)
     print(f"  plain, one clip at a time   {naive:7.2f} clips/s")
     network = network.to(memory_format=network.MEMORY_FORMAT)
     for dtype in (torch.float32, torch.bfloat16):
         network.set_precision(dtype)
-        found = batched_rate(network, clips, tap, options.threads, options.seconds)
+        found = batched_rate(network, clips, tap, timing)
         share = found * flops / peaks[dtype]
         line = f"  batches, {str(dtype).split('.')[1]:9}          {found:7.2f} clips/s"
         line += f"   {found / naive:4.2f} x plain   {share:4.0%} of the matrix rate"
         if decode_s:
-            line += f"   decoding {decode_s * found / options.threads:4.0%} beside it"
+            line += f"   decoding: {decode_s * found / options.threads:.0%} of that time"
         print(line, flush=True)
     error, cosine = difference(network, clips, tap)
     print(f"  bfloat16 against float32: relative error {error:.2e}, smallest cosine {cosine:.6f}")
@@ -162,15 +165,18 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=4.0, help="of each measurement")
     parser.add_argument("--video", type=Path, help="take clips from it, and time its decoding")
+    parser.add_argument("--busy", action="store_true", help="count processor time")
     options = parser.parse_args()
-    peaks = {
-        dtype: matrix_rate(dtype, options.threads, 1.0) for dtype in (torch.float32, torch.bfloat16)
-    }
-    print(f"{options.threads} threads, batches of {options.batch}, PyTorch {torch.__version__}")
+    timing = Timing(options.seconds, options.threads, options.busy)
+    peaks = {dtype: matrix_rate(dtype, timing) for dtype in (torch.float32, torch.bfloat16)}
+    clock = "processor time" if options.busy else "clock time"
+    print(
+        f"{options.threads} threads, batches of {options.batch}, {clock}, torch {torch.__version__}"
+    )
     for dtype, peak in peaks.items():
         print(f"matrix product, 2048 squared, {dtype}: {peak / 1e9:.0f} GFLOP/s")
     for name in options.extractors:
-        report(name, options, peaks)
+        report(name, options, timing, peaks)
 
 
 if __name__ == "__main__":
