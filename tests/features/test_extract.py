@@ -284,6 +284,21 @@ def test_bfloat16_is_close_and_says_so(videos, tmp_path, extractor):
     assert np.linalg.norm(rough - exact) < 0.02 * np.linalg.norm(exact)
 
 
+@pytest.mark.parametrize("change", [{}, {"chunk_s": 1.0}])
+def test_clips_are_written_as_they_come(videos, tmp_path, monkeypatch, change):
+    """Never more than a batch, or a chunk of seconds, waits in memory."""
+    lengths = []
+    append = FeatureWriter.append
+
+    def count(self, video, clips, times):
+        lengths.append(len(clips))
+        append(self, video, clips, times)
+
+    monkeypatch.setattr(FeatureWriter, "append", count)
+    run({"c": videos["c"]}, tmp_path / "f.h5", RECIPE | {"batch_clips": 2, "stride": 2} | change)
+    assert max(lengths) <= 2 and len(lengths) > 4
+
+
 def test_real_videos_to_features(mirror, tmp_path):
     """Two videos of ActivityNet through decoding and C3D (an eighth of its width), without PCA."""
     names = ["v_ZNVhz7ctTq0", "v_GGSY1Qvo990"]
