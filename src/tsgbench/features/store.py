@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 SCHEMA = "tsgbench-features-1"
 REQUIRED = ("identity", "recipe", "extractor", "weights", "clip_len", "stride", "versions")
+CHUNK_BYTES = 1 << 20
 JOURNAL = 2  # version of its layout
 AS_JSON = ("recipe", "versions")  # attributes that HDF5 keeps as JSON text
 RECORD = struct.Struct("<IQI")  # bytes of the head, bytes of the body, CRC-32 of both
@@ -171,19 +172,24 @@ class FeatureWriter:
         if self._open:
             raise ValueError(f"{self.path}: video {self._open!r} was never ended")
         counts = self._count_clips()
-        with atomic_path(self.path) as temporary, h5py.File(temporary, "w") as file:
+        with (
+            atomic_path(self.path) as temporary,
+            h5py.File(temporary, "w", rdcc_nbytes=8 * CHUNK_BYTES) as file,
+        ):
             file.attrs["schema"] = SCHEMA
             file.attrs["dim"] = self.dim
             for name, value in self.attrs.items():
                 file.attrs[name] = json.dumps(value) if name in AS_JSON else value
             for name, array in self.arrays.items():
                 file.create_dataset(f"arrays/{name}", data=array)
-            filled = dict.fromkeys(counts, 0)
+            video, sets, filled = None, None, 0
             for head, body, _ in _scan(self._journal):
-                if "shape" in head:
-                    name = head["video"]
-                    self._store(file, head, body, filled[name], counts[name])
-                    filled[name] += head["shape"][0]
+                if "shape" not in head:
+                    continue
+                if head["video"] != video:
+                    video, filled = head["video"], 0
+                    sets = self._create(file, video, counts[video])
+                filled = self._fill(sets, body, filled, head["shape"][0])
 
     def _count_clips(self) -> dict[str, int]:
         """Clips of each video in the journal, which may stand there in parts."""
@@ -193,24 +199,28 @@ class FeatureWriter:
                 counts[head["video"]] = counts.get(head["video"], 0) + head["shape"][0]
         return counts
 
-    def _store(self, file: h5py.File, head: dict, body: bytes, start: int, total: int) -> None:
-        """One record's clips into their place, from `start` of `total`."""
-        n, dim = head["shape"]
-        clips = np.frombuffer(body, dtype=self.dtype, count=n * dim).reshape(n, dim)
+    def _create(self, file: h5py.File, video: str, total: int) -> dict[str, h5py.Dataset]:
+        """Room for a video's `total` clips and their times."""
+        sets = {}
+        for name, dtype, columns in (("clips", self.dtype, self.dim), ("times_s", np.float64, 2)):
+            # a checksum needs chunks; about a megabyte each
+            rows = max(1, min(total, CHUNK_BYTES // (np.dtype(dtype).itemsize * columns)))
+            sets[name] = file.create_dataset(
+                f"videos/{video}/{name}",
+                shape=(total, columns),
+                dtype=dtype,
+                chunks=(rows, columns),
+                fletcher32=True,
+            )
+        return sets
+
+    def _fill(self, sets: dict[str, h5py.Dataset], body: bytes, start: int, n: int) -> int:
+        """One record's `n` clips into their place; returns where the next ones go."""
+        clips = np.frombuffer(body, dtype=self.dtype, count=n * self.dim).reshape(n, self.dim)
         times = np.frombuffer(body, dtype=np.float64, offset=clips.nbytes).reshape(n, 2)
-        group = file.require_group(f"videos/{head['video']}")
-        for name, array in (("clips", clips), ("times_s", times)):
-            if start == 0:
-                # a checksum needs chunks; about a megabyte each
-                rows = max(1, min(total, (1 << 20) // (array.itemsize * array.shape[1])))
-                group.create_dataset(
-                    name,
-                    shape=(total, array.shape[1]),
-                    dtype=array.dtype,
-                    chunks=(rows, array.shape[1]),
-                    fletcher32=True,
-                )
-            group[name][start : start + n] = array
+        sets["clips"][start : start + n] = clips
+        sets["times_s"][start : start + n] = times
+        return start + n
 
 
 def _scan(journal: BinaryIO) -> Iterator[tuple[dict, bytes, int]]:
