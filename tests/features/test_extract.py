@@ -96,18 +96,18 @@ def test_neighbours_in_the_batch_do_not_matter(videos, whole, tmp_path):
 @pytest.mark.parametrize("finished", [1, 2, 3])
 def test_resuming_gives_the_same_file(videos, whole, tmp_path, monkeypatch, finished):
     out = tmp_path / "f.h5"
-    write = FeatureWriter.write
+    end = FeatureWriter.end
 
-    def die(self, *item):
-        if len(self.done) == finished:
+    def die(self, video):
+        if len(self.done) == finished:  # all parts of the next video are written, but not its end
             raise KeyboardInterrupt
-        write(self, *item)
+        end(self, video)
 
-    monkeypatch.setattr(FeatureWriter, "write", die)
+    monkeypatch.setattr(FeatureWriter, "end", die)
     with pytest.raises(KeyboardInterrupt):
         run(videos, out)
     assert not out.exists()
-    monkeypatch.setattr(FeatureWriter, "write", write)
+    monkeypatch.setattr(FeatureWriter, "end", end)
     facts = run(videos, out)
     assert facts["resumed"] == finished and facts["videos"] == 4
     assert_equal(contents(out), contents(whole))
@@ -282,6 +282,21 @@ def test_bfloat16_is_close_and_says_so(videos, tmp_path, extractor):
     exact = contents(tmp_path / "f.h5")["b"][0]
     assert not np.array_equal(rough, exact)
     assert np.linalg.norm(rough - exact) < 0.02 * np.linalg.norm(exact)
+
+
+@pytest.mark.parametrize("change", [{}, {"chunk_s": 1.0}])
+def test_clips_are_written_as_they_come(videos, tmp_path, monkeypatch, change):
+    """Never more than a batch, or a chunk of seconds, waits in memory."""
+    lengths = []
+    append = FeatureWriter.append
+
+    def count(self, video, clips, times):
+        lengths.append(len(clips))
+        append(self, video, clips, times)
+
+    monkeypatch.setattr(FeatureWriter, "append", count)
+    run({"c": videos["c"]}, tmp_path / "f.h5", RECIPE | {"batch_clips": 2, "stride": 2} | change)
+    assert max(lengths) <= 2 and len(lengths) > 4
 
 
 def test_real_videos_to_features(mirror, tmp_path):
