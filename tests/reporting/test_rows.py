@@ -8,7 +8,7 @@ import pytest
 from invented import invented_metrics, write_cell
 from tsgbench.errors import UserError
 from tsgbench.reporting import build_table
-from tsgbench.reporting.caption import caption, row_label
+from tsgbench.reporting.caption import caption, legend, row_label
 
 
 def result(table, label, dataset):
@@ -192,3 +192,24 @@ def test_a_row_by_another_protocol_is_marked_and_not_ranked(spec, cells, publish
     assert all(value.rank == 0 for value in found.values.values())
     # who is left has nobody to be compared with
     assert result(table, "SeqPAN", "shapes").values["mIoU"].rank == 0
+
+
+def test_rows_scored_on_part_of_the_split_say_so_and_enter_no_contest(spec, cells, published):
+    for seed in (0, 1):
+        edit(
+            cells[f"other/shapes/full/seed{seed}"] / "metrics.json",
+            lambda record: record["facts"].update(queries=380, of_queries=400),
+        )
+    table = build_table(spec, cells, published)
+    [other] = [row for row in table.rows if row.label == "Other"]
+    assert row_label(other, other.results["shapes"]) == "Other [380 of 400 queries]"
+    assert row_label(other, other.results["real"]) == "Other"
+    assert any("is not a score of the split" in line for line in legend(table))
+    assert "400 query–moment pairs" in caption(table)
+    ranks = {row.label: row.results["shapes"].values["mIoU"].rank for row in table.rows}
+    assert set(ranks.values()) == {0}
+    assert result(table, "SeqPAN", "real").values["mIoU"].rank == 1
+
+
+def test_a_table_of_whole_splits_does_not_mention_parts(spec, cells, published):
+    assert not any("queries]" in line for line in legend(build_table(spec, cells, published)))

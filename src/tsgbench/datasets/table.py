@@ -6,6 +6,7 @@ A split is stored as JSON lines, one query a line:
 """
 
 import json
+from collections.abc import Container
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -70,6 +71,12 @@ def join(tables: list[Queries]) -> Queries:
 def read_splits(annotations: Record, splits: list[str]) -> Queries:
     """The named splits of an annotations record, joined."""
     return join([read_queries(annotations.file(f"{split}.jsonl")) for split in splits])
+
+
+def part_by_video(queries: Queries, known: Container[str]) -> tuple[Queries, Queries]:
+    """The queries whose video is among `known`, and the others; both in their order."""
+    is_known = np.array([video in known for video in queries.video_ids], dtype=bool)
+    return queries.take(np.flatnonzero(is_known)), queries.take(np.flatnonzero(~is_known))
 
 
 def write_queries(path: str | Path, queries: Queries) -> None:

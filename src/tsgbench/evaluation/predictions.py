@@ -1,5 +1,11 @@
-"""Prediction files: ranked spans in seconds, one row a candidate."""
+"""Prediction files: ranked spans in seconds, one row a candidate.
 
+The file itself names the queries of its split that it does not answer, for want of their videos:
+`unanswered`, a JSON list in the metadata of its schema.
+"""
+
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +16,8 @@ import pyarrow.parquet as pq
 from tsgbench.datasets.table import Queries
 from tsgbench.errors import UserError
 from tsgbench.files import atomic_path
+
+UNANSWERED = b"unanswered"
 
 
 @dataclass(frozen=True)
@@ -26,13 +34,19 @@ class Predictions:
 
 
 def write_predictions(
-    path: str | Path, queries: Queries, ranked: np.ndarray, clips: np.ndarray | None = None
+    path: str | Path,
+    queries: Queries,
+    ranked: np.ndarray,
+    clips: np.ndarray | None = None,
+    *,
+    unanswered: Sequence[str] = (),
 ) -> None:
     """Write predictions, one row a candidate: query_id, rank (from 1), start_s, end_s, score.
 
     ranked: (Q, K, 3) start_s, end_s, score; NaN rows are absent candidates and are not written.
     clips: (Q,) number of source clips of each query's video, written as a further column; without
-    it conventions that quantise labels cannot be computed.
+    it conventions that quantise labels cannot be computed. unanswered: ids of the queries of the
+    split that `queries` leaves out because their video is not available.
     """
     present = ~np.isnan(ranked[..., 0])
     rows, ranks = np.nonzero(present)
@@ -46,8 +60,22 @@ def write_predictions(
     }
     if clips is not None:
         columns["clips"] = pa.array(np.asarray(clips)[rows], pa.int32())
+    table = pa.table(columns)
+    if len(unanswered):
+        table = table.replace_schema_metadata({UNANSWERED: json.dumps(list(unanswered))})
     with atomic_path(path) as temporary:
-        pq.write_table(pa.table(columns), temporary, compression="zstd")
+        pq.write_table(table, temporary, compression="zstd")
+
+
+def read_unanswered(path: str | Path) -> set[str]:
+    """Ids of the queries that the file says it does not answer."""
+    try:
+        metadata = pq.read_schema(path).metadata or {}
+    except (OSError, pa.ArrowException) as error:
+        raise UserError(
+            f"{path}: not a prediction file ({error}); run the training again"
+        ) from None
+    return set(json.loads(metadata.get(UNANSWERED, b"[]")))
 
 
 def read_predictions(path: str | Path, queries: Queries) -> np.ndarray:

@@ -1,11 +1,18 @@
-"""Decode a data set's videos and turn every clip into raw features."""
+"""Decode a data set's videos and turn every clip into raw features.
+
+A video that its download lists as unavailable is listed here, too, and does not count against what
+extraction may lose: the download has its own limit for that. Anything else that gives no features,
+a broken file or one that nobody lists, does.
+"""
 
 from tsgbench.datasets.table import read_queries
 from tsgbench.devices import choose_device
-from tsgbench.downloads.manifest import files_of
+from tsgbench.downloads.manifest import MANIFEST, files_of
+from tsgbench.downloads.unavailable import UNAVAILABLE, read_losses
 from tsgbench.features.extract import extract
 from tsgbench.features.failures import find_file, name_by_video, write_failures
 from tsgbench.phases import Task
+from tsgbench.records import Record
 
 
 def run(task: Task):
@@ -16,9 +23,15 @@ def run(task: Task):
     checkpoint = None
     if "checkpoint" in task.inputs:
         (checkpoint,) = files_of(task.inputs["checkpoint"]).values()
+    places = {video: find_file(video, found) for video in wanted}
+    lost = {
+        video: reason
+        for video, reason in read_unavailable(task.inputs["videos"]).items()
+        if video in places and places[video] is None
+    }
     facts = extract(
-        # A video that is not there is passed on all the same: extraction counts it as failed
-        {video: find_file(video, found) or folder / video for video in wanted},
+        # A video that is not there, and nobody knows why, is passed on: extraction counts it
+        {video: path or folder / video for video, path in places.items() if video not in lost},
         task.files["features"],
         recipe=task.settings,
         identity=task.identity,
@@ -27,5 +40,16 @@ def run(task: Task):
         device=str(choose_device()),
     )
     failed = facts.pop("failed")
-    write_failures(task.files["failed"], failed)
-    return facts | {"failed": len(failed)}, [task.files["features"], task.files["failed"]]
+    gone = [{"video": video, "reason": f"unavailable: {why}"} for video, why in lost.items()]
+    write_failures(task.files["failed"], [*failed, *gone])
+    counts = {"failed": len(failed), "unavailable": len(gone)}
+    return facts | counts, [task.files["features"], task.files["failed"]]
+
+
+def read_unavailable(videos: Record) -> dict[str, str]:
+    """Video -> why a download of videos by id list could not have it."""
+    return {
+        video: loss.reason
+        for path in videos.files(MANIFEST).values()
+        for video, loss in read_losses(path.with_name(UNAVAILABLE)).items()
+    }

@@ -1,4 +1,9 @@
-"""Train one cell and predict its test split."""
+"""Train one cell and predict its test split.
+
+Queries on videos that have no features (unavailable, or not to be decoded: the extraction lists
+them) neither train nor are predicted. They are counted for each role, and the prediction file names
+those of the test split, so that a score of the others is never taken for one of the split.
+"""
 
 import csv
 import os
@@ -9,8 +14,9 @@ from pathlib import Path
 
 import torch
 
-from tsgbench.datasets.table import read_splits
+from tsgbench.datasets.table import Queries, part_by_video, read_splits
 from tsgbench.devices import choose_device
+from tsgbench.errors import UserError
 from tsgbench.evaluation.predictions import write_predictions
 from tsgbench.features.store import FeatureStore
 from tsgbench.files import atomic_path
@@ -36,11 +42,18 @@ def run(task: Task):
     seed_everything(seed)
 
     words = load_word_table(task.inputs["vocabulary"].file(_vocabulary_name(inputs)))
-    (features,) = task.inputs["features"].files().values()
+    (features,) = task.inputs["features"].files(".h5").values()
+    lacking: dict[str, Queries] = {}
     with FeatureStore(features) as store:
 
         def load(role: str, with_moments: bool) -> GroundingData:
             queries = read_splits(task.inputs["annotations"], splits[role])
+            queries, lacking[role] = part_by_video(queries, store)
+            if not len(queries):
+                raise UserError(
+                    f"{features}: has no video of {' + '.join(splits[role])}; see the list of"
+                    " failed videos beside the clips, and get more of them"
+                )
             return GroundingData(
                 queries, store, words, inputs, with_moments=with_moments, seed=seed, device=device
             )
@@ -69,7 +82,13 @@ def run(task: Task):
         test_data = load("test", False)
     seed_everything(seed)
     ranked = predict(model, test_data, how.candidates, how, device)
-    write_predictions(task.files["predictions"], test_data.queries, ranked, test_data.source_clips)
+    write_predictions(
+        task.files["predictions"],
+        test_data.queries,
+        ranked,
+        test_data.source_clips,
+        unanswered=lacking["test"].query_ids,
+    )
     weights = {name: value.cpu() for name, value in model.state_dict().items()}
     save_tensors(task.files["checkpoint"], weights)
     _write_history(task.files["history"], state.history)
@@ -77,6 +96,7 @@ def run(task: Task):
     facts = {
         "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
         "train_queries": len(train_data),
+        "without_features": {role: _count(queries) for role, queries in lacking.items()},
         "epochs": state.epoch,
         "best_epoch": state.best_epoch,
         "selected_on": " + ".join(splits["select"]) if state.epoch else None,
@@ -87,6 +107,10 @@ def run(task: Task):
         "versions": {"torch": torch.__version__, "python": platform.python_version()},
     }
     return facts, list(task.files.values())
+
+
+def _count(queries: Queries) -> dict[str, int]:
+    return {"queries": len(queries), "videos": len(set(queries.video_ids))}
 
 
 def _vocabulary_name(inputs: dict) -> str:

@@ -38,6 +38,12 @@ def legend(table: Table) -> list[str]:
         lines.append(f"{NOT_RUN}: not run.")
     if any(result.status == "partial" for result in results):
         lines.append("n/m seeds: only n of the m seeds were run, so the mean is provisional.")
+    if any(result.scored for result in results):
+        lines.append(
+            "[n of m queries]: the videos of the others were not available to this system; a score "
+            "over part of a split is not a score of the split, and no best is marked among systems "
+            "scored on different queries."
+        )
     if any(is_undefined(result, metric) for result in results for metric in table.metrics):
         reason = (
             "not printed by the paper"
@@ -65,10 +71,13 @@ def is_undefined(result: Result, metric: str) -> bool:
 
 
 def row_label(row: Row, result: Result) -> str:
-    """The system's name, with a mark where seeds are missing or another protocol was followed."""
+    """The system's name, with a mark where seeds or queries are missing, or where another protocol
+    was followed."""
     label = row.label
     if result.protocol not in (None, OWN_PROTOCOL):
         label += f" (tested on {result.cells[0].evaluation['facts']['split']})"
+    if result.scored:
+        label += " [{:,} of {:,} queries]".format(*result.scored)
     if result.status == "partial":
         label += f" ({len(result.cells)}/{len(result.wanted)} seeds)"
     return label
@@ -126,7 +135,7 @@ def _protocol(table: Table) -> list[str]:
 def _dataset(table: Table, dataset: dict) -> str:
     cells = [c for c in _cells(table, dataset["name"]) if c.protocol == OWN_PROTOCOL]
     test = dataset.get("test_split") or "test"
-    queries = f", {cells[0].scored['queries']:,} query–moment pairs" if cells else ""
+    queries = f", {cells[0].of_queries:,} query–moment pairs" if cells else ""
     chosen = {cell.run["facts"].get("selected_on") for cell in cells} - {None}
     select = ", ".join(sorted(chosen)) or dataset.get("select_split")
     parts = [f"{dataset['title']}: tested on “{test}”{queries}"]

@@ -45,6 +45,11 @@ class Cell:
         return self.scored.get("conventions", {}).get(self.convention, {})
 
     @property
+    def of_queries(self) -> int:
+        """Queries of the split or part: more than were scored where videos were not available."""
+        return self.scored.get("of_queries", self.scored["queries"])
+
+    @property
     def protocol(self) -> str:
         """Which of the data set's protocols it was trained and tested by."""
         splits = self.run["settings"].get("splits", {})

@@ -45,6 +45,13 @@ class Result:
         return self.cells[0].protocol if self.cells else None
 
     @property
+    def scored(self) -> tuple[int, int] | None:
+        """Queries scored and queries of the split, if these differ: some videos were not there."""
+        if not self.cells or self.cells[0].scored["queries"] == self.cells[0].of_queries:
+            return None
+        return self.cells[0].scored["queries"], self.cells[0].of_queries
+
+    @property
     def status(self) -> str:
         """`complete`, `partial` (some seeds) or `not run`."""
         if not self.cells:
@@ -192,17 +199,21 @@ def _value(result: Result, metric: str) -> Value:
 
 
 def _rank(results: list[Result], metric: str) -> None:
-    """Mark the best and the second of the fully run trained systems, if there is a contest."""
-    contest = [
-        result.values[metric]
+    """Mark the best and the second of the fully run trained systems, if there is a contest.
+
+    Systems that were scored on different queries are in none.
+    """
+    entered = [
+        result
         for result in results
         if result.status == "complete"
         and result.protocol == OWN_PROTOCOL
         and all(cell.is_trained for cell in result.cells)
         and result.values[metric].mean is not None
     ]
-    if len(contest) < 2:
+    if len(entered) < 2 or len({result.cells[0].scored["queries"] for result in entered}) > 1:
         return
+    contest = [result.values[metric] for result in entered]
     # Rounded as printed: two equal numbers in the table must not be told apart by their marks
     places = sorted({round(value.mean, 2) for value in contest}, reverse=True)
     for value in contest:
@@ -232,12 +243,18 @@ def _without_seed(cell: Cell, name: str) -> object:
 
 
 def _check_comparable(dataset: str, cells: list[Cell]) -> None:
-    """All systems of a data set that follow the same protocol answer the same queries."""
+    """All systems of a data set that follow the same protocol are asked the same queries.
+
+    Some may lack the videos of a few, which their rows then say.
+    """
     first: dict[str, Cell] = {}
     for cell in cells:
         other = first.setdefault(cell.protocol, cell)
         for name in ("queries", "protocol", "split", "nms_iou"):
-            here, there = (c.evaluation["facts"].get(name) for c in (cell, other))
+            here, there = (
+                c.of_queries if name == "queries" else c.evaluation["facts"].get(name)
+                for c in (cell, other)
+            )
             if here != there:
                 raise UserError(
                     f"{cell.folder / 'metrics.json'}: facts.{name}: {here!r}, but {there!r} for "
