@@ -60,7 +60,7 @@ def conventions(evidence: Evidence) -> list[str] | None:
 
 
 def _range(systems: list[System], convention: str, metric: str) -> str:
-    """`-0.10 … +2.42 (system)`; empty if no system has both numbers."""
+    """`-0.10 … +2.42 (system)`, or one number; empty if no system has both numbers."""
     found = []
     for system in systems:
         official, headline = system.mean(metric, convention=convention), system.mean(metric)
@@ -72,7 +72,8 @@ def _range(systems: list[System], convention: str, metric: str) -> str:
     most = max(found, key=lambda pair: abs(pair[0]))[1]
     if low == high == 0:
         return "0.00 for all"
-    return f"{low:+.2f} … {high:+.2f} ({most.link(most.title)})"
+    reach = f"{low:+.2f}" if low == high else f"{low:+.2f} … {high:+.2f}"
+    return f"{reach} ({most.link(most.title)})"
 
 
 @statement("How far seeds differ", "a system with at least two seeds")
