@@ -50,6 +50,12 @@ class Cell:
         return self.scored.get("of_queries", self.scored["queries"])
 
     @property
+    def coverage(self) -> tuple[int, int] | None:
+        """Queries scored and queries of the split or part, if these differ."""
+        scored = self.scored["queries"]
+        return None if scored == self.of_queries else (scored, self.of_queries)
+
+    @property
     def protocol(self) -> str:
         """Which of the data set's protocols it was trained and tested by."""
         splits = self.run["settings"].get("splits", {})

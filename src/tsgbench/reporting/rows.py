@@ -47,9 +47,7 @@ class Result:
     @property
     def scored(self) -> tuple[int, int] | None:
         """Queries scored and queries of the split, if these differ: some videos were not there."""
-        if not self.cells or self.cells[0].scored["queries"] == self.cells[0].of_queries:
-            return None
-        return self.cells[0].scored["queries"], self.cells[0].of_queries
+        return self.cells[0].coverage if self.cells else None
 
     @property
     def status(self) -> str:

@@ -28,6 +28,7 @@ class Described:
     name: str
     record: Record
     protocol: None = None  # nothing is trained or tested
+    coverage: None = None
 
     def provenance(self) -> dict:
         """Where its numbers come from."""
