@@ -96,7 +96,7 @@ def _at_one_place(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> 
 
 
 class SamePool(nn.Module):
-    """Max pooling with "same" padding. Its inputs come from a ReLU, so padding with 0 is exact."""
+    """Max pooling with "same" padding, whose cells never win: the maximum is over real places."""
 
     def __init__(self, kernel: int | tuple, stride: int | tuple) -> None:
         super().__init__()
@@ -106,10 +106,9 @@ class SamePool(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if not x.is_cuda and (self.kernel, self.stride) == ((3, 3, 3), (1, 1, 1)):
             return _neighbours_maximum(x)
-        padding = same_padding(x.shape[2:], self.kernel, self.stride)
-        if any(padding):
-            x = F.pad(x, padding)
-        return F.max_pool3d(x, self.kernel, self.stride)
+        # An extra padded cell behind is what `ceil_mode` reaches for; no padded copy is made
+        before = same_padding(x.shape[2:], self.kernel, self.stride)[::2][::-1]
+        return F.max_pool3d(x, self.kernel, self.stride, before, ceil_mode=True)
 
 
 def _neighbours_maximum(x: torch.Tensor) -> torch.Tensor:
