@@ -44,7 +44,7 @@ def convert(
     for) and failed, a list of {video, reason}: lacking, of no row, or of too many for the duration.
     More of those than max_failed_share, and any NaN or infinity, are a `UserError`.
     """
-    recipe = DEFAULTS | {name: value for name, value in recipe.items() if name != "source"}
+    recipe = DEFAULTS | recipe
     if recipe["layout"] not in LAYOUTS:
         raise UserError(
             f"feature recipe: released: layout: {recipe['layout']!r} is unknown; one of"
