@@ -25,7 +25,7 @@ def test_help_names_every_phase(capsys):
 
 
 def test_every_phase_of_the_plan_has_a_verb():
-    from tsgbench.study import RECORDS
+    from tsgbench.planning.layout import RECORDS
 
     assert set(PHASES) == set(RECORDS)
     assert all((ROOT / "src/tsgbench/phases" / f"{phase}.py").exists() for phase in PHASES)

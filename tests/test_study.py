@@ -10,7 +10,8 @@ import yaml
 
 from tsgbench.config import Catalogue, merge, read_yaml
 from tsgbench.errors import UserError
-from tsgbench.study import CELL, RECORDS, Study
+from tsgbench.planning.layout import CELL, RECORDS
+from tsgbench.study import Study
 from tsgbench.synthetic import DEFAULTS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -81,15 +82,15 @@ def test_a_change_of_the_data_reaches_everything(config):
 
 def test_ablations_differ_from_the_full_model_only_where_they_say(config):
     study = Study(config)
-    full = study.cell_settings("seqpan", "shapes", "full", 0)
-    blind = study.cell_settings("seqpan", "shapes", "blind", 0)
+    full = study.cells.settings("seqpan", "shapes", "full", 0)
+    blind = study.cells.settings("seqpan", "shapes", "blind", 0)
     assert blind["inputs"] == full["inputs"] | {"video": "zero"}
     assert blind["model_settings"] == full["model_settings"] and blind["train"] == full["train"]
 
 
 def test_presets_apply(config):
     paper = merge(config, {"overrides": {"seqpan": {"preset": "paper"}}})
-    settings = Study(paper).cell_settings("seqpan", "shapes", "full", 0)["model_settings"]
+    settings = Study(paper).cells.settings("seqpan", "shapes", "full", 0)["model_settings"]
     assert settings["char"] is False and settings["st_mode"] == "st_hard"
 
 
@@ -98,7 +99,7 @@ def test_defaults_hold_unless_a_preset_is_chosen(config):
     config["datasets"]["charades_sta"] = {"features": "blank_i3d_w16s8", "vectors": "learned"}
     del config["overrides"]
     config["systems"] = [{"model": "prior", "seeds": [0]}]
-    found = Study(config).cell_settings("ia_net", "charades_sta", "full", 0)["model_settings"]
+    found = Study(config).cells.settings("ia_net", "charades_sta", "full", 0)["model_settings"]
     assert found == entry["settings"]["model"] != found | entry["presets"]["official"]["model"]
 
 
@@ -120,7 +121,7 @@ def test_presets_differ_by_data_set(config):
     ):
         study = Study(merge(config, {"overrides": {"ia_net": override}}), catalogue)
         assert (
-            study.cell_settings("ia_net", "shapes", "full", 0)["model_settings"]["alpha"] == alpha
+            study.cells.settings("ia_net", "shapes", "full", 0)["model_settings"]["alpha"] == alpha
         )
 
 
@@ -142,7 +143,7 @@ def test_without_video_only_blind_systems_are_accepted():
 
 
 def features_read(config: dict, model: str) -> str:
-    return Study(config).cell_settings(model, "shapes", "full", 0)["inputs"]["features"]
+    return Study(config).cells.settings(model, "shapes", "full", 0)["inputs"]["features"]
 
 
 def test_a_study_chooses_features_for_all_models_and_others_for_one(config):

@@ -236,7 +236,7 @@ def _show_models(options: argparse.Namespace) -> None:
 
 def _show_datasets(options: argparse.Namespace) -> None:
     from tsgbench.datasets.listing import as_text, list_datasets
-    from tsgbench.study import RECORDS
+    from tsgbench.planning.layout import RECORDS
 
     known, mirror = Catalogue.load(), options.mirror or mirror_of({})
     listed = list_datasets(known.datasets, known.sources, RECORDS, mirror=mirror)
@@ -245,7 +245,8 @@ def _show_datasets(options: argparse.Namespace) -> None:
 
 def _show_sources(options: argparse.Namespace) -> None:
     from tsgbench.downloads import listing
-    from tsgbench.study import RECORDS, Study
+    from tsgbench.planning.layout import RECORDS
+    from tsgbench.study import Study
 
     names = None
     if options.study:

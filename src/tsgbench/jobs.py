@@ -13,8 +13,9 @@ from pathlib import Path
 from tsgbench.config import mirror_of
 from tsgbench.errors import UserError
 from tsgbench.phases import Task
+from tsgbench.planning.layout import Job
 from tsgbench.records import check_input, write_record
-from tsgbench.study import Job, Study
+from tsgbench.study import Study
 from tsgbench.tracking import CellTracker, default_uri, resolve_uri
 
 log = logging.getLogger(__name__)

@@ -1,144 +1,26 @@
 """A study: one config file, checked, and the plan of every job it takes.
 
 The plan is the single description of what is made from what. The Snakemake rules ask it for their
-inputs and parameters, the command line for settings, and `reconcile` compares it with the records
-on disk to find what is out of date. Nothing here imports torch: it runs before every command.
+inputs and parameters, the command line for settings, and compares it with the records on disk to
+find what is out of date. `planning/` holds what it consists of. Nothing here imports torch: it runs
+before every command.
 """
 
 import difflib
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
-from tsgbench.code import code_digest
-from tsgbench.config import ALL, HEADLINE, OWN_FEATURES, Catalogue, as_list, check_study, merge
+from tsgbench.config import HEADLINE, Catalogue, as_list, check_study, merge
 from tsgbench.downloads import content_key
 from tsgbench.errors import UserError
 from tsgbench.files import digest, read_json
+from tsgbench.planning.cells import BLANK_PREFIX, Cells
+from tsgbench.planning.layout import BENCHMARKS, RECORDS, Job
+from tsgbench.planning.reports import plan_reports
+from tsgbench.planning.tables import Tables
 from tsgbench.records import current_record
-from tsgbench.report_plan import plan_reports
 
-# Where results live: the one place that knows. Patterns in Snakemake's wildcard syntax, relative
-# to the working directory.
-CELL = "results/cells/{model}/{dataset}/{ablation}/seed{seed}"
-RECORDS = {
-    "download": "data/raw/{source}.json",
-    "render": "data/raw/{dataset}.json",
-    "annotations": "data/annotations/{dataset}/annotations.json",
-    "statistics": "data/annotations/{dataset}/statistics.json",
-    "extract": "data/features/{dataset}/{clips}.clips.json",
-    "reduce": "data/features/{dataset}/{features}.json",
-    "released": "data/features/{dataset}/{features}.json",
-    "blank": "data/features/{dataset}/{features}.json",
-    "vectors": "data/text/{dataset}/vectors.json",
-    "vocabulary": "data/text/{dataset}/{tokenizer}.json",
-    "train": f"{CELL}/run.json",
-    "evaluate": f"{CELL}/metrics.json",
-    "track": "results/mlflow.json",
-    "table": "results/{table}.json",
-    "figure": "results/{figure}.json",
-    "findings": "results/findings.json",
-    "summary": "results/summary.json",
-}
-# Files with fixed names that a phase makes beside its record.
-FILES = {
-    "extract": {
-        "features": "data/features/{dataset}/{clips}.clips.h5",
-        "failed": "data/features/{dataset}/{clips}.clips.failed.csv",
-    },
-    "reduce": {"features": "data/features/{dataset}/{features}.h5"},
-    "released": {
-        "features": "data/features/{dataset}/{features}.h5",
-        "failed": "data/features/{dataset}/{features}.failed.csv",
-    },
-    "blank": {"features": "data/features/{dataset}/{features}.h5"},
-    "vectors": {"vectors": "data/text/{dataset}/vectors.txt"},
-    "vocabulary": {"words": "data/text/{dataset}/{tokenizer}.npz"},
-    "train": {
-        "checkpoint": f"{CELL}/checkpoint.pt",
-        "history": f"{CELL}/history.csv",
-        "predictions": f"{CELL}/predictions.parquet",
-    },
-    "table": {
-        "tex": "results/{table}.tex",
-        "csv": "results/{table}.csv",
-        "markdown": "results/{table}.md",
-        "provenance": "results/{table}.provenance.json",
-    },
-    "figure": {
-        "pdf": "results/{figure}.pdf",
-        "png": "results/{figure}.png",
-        "csv": "results/{figure}.csv",
-    },
-    "findings": {"markdown": "results/findings.md"},
-    "summary": {
-        "metrics": "results/metrics.json",
-        "learning": "results/plots/learning.csv",
-        "systems": "results/plots/systems.csv",
-    },
-}
-# What a job is called among its phase's, and so its log and benchmark.
-KEYS = {
-    "download": "{source}",
-    "render": "{dataset}",
-    "annotations": "{dataset}",
-    "statistics": "{dataset}",
-    "extract": "{dataset}/{clips}",
-    "reduce": "{dataset}/{features}",
-    "released": "{dataset}/{features}",
-    "blank": "{dataset}/{features}",
-    "vectors": "{dataset}",
-    "vocabulary": "{dataset}/{tokenizer}",
-    "train": "{model}/{dataset}/{ablation}/seed{seed}",
-    "evaluate": "{model}/{dataset}/{ablation}/seed{seed}",
-    "track": "cells",
-    "table": "{table}",
-    "figure": "{figure}",
-    "findings": "cells",
-    "summary": "cells",
-}
-LOGS = {phase: f"logs/{phase}/{key}.log" for phase, key in KEYS.items()}
-BENCHMARKS = {phase: f"logs/benchmarks/{phase}/{key}.tsv" for phase, key in KEYS.items()}
-# Phases whose feature files hold no pixels are told apart by this prefix of the recipe's name.
-BLANK_PREFIX = "blank_"
 LEARNED_VECTORS = "learned"
-FULL = "full"
-SECTIONS = ("inputs", "model", "train")
-DEFAULT = "default"  # the protocol that a data set's `splits` state
-
-
-@dataclass(frozen=True)
-class Job:
-    """One unit of work: a phase applied to a key, with all that decides its result."""
-
-    phase: str
-    wildcards: dict[str, str]
-    settings: dict
-    inputs: dict[str, str]  # role -> record path
-    modules: tuple[str, ...] = ()  # code chosen at run time, beside the phase's own
-
-    @property
-    def key(self) -> str:
-        """Its name among the jobs of its phase, such as `seqpan/shapes/full/seed0`."""
-        return KEYS[self.phase].format(**self.wildcards)
-
-    @property
-    def record(self) -> str:
-        return RECORDS[self.phase].format(**self.wildcards)
-
-    @property
-    def files(self) -> dict[str, str]:
-        patterns = FILES.get(self.phase, {})
-        return {role: pattern.format(**self.wildcards) for role, pattern in patterns.items()}
-
-    @cached_property
-    def code(self) -> str:
-        # A downloaded file is what its checksum says, whichever code fetched it
-        if self.phase == "download":
-            return "none"
-        return code_digest(f"tsgbench.phases.{self.phase}", *self.modules)
 
 
 class Study:
@@ -151,112 +33,13 @@ class Study:
         self.name = config["study"]
         self.jobs: dict[str, Job] = {}
         self._identities: dict[str, str] = {}
-        self._settings: dict[tuple, dict] = {}
-        self._check_pixels(source)
+        self.cells = Cells(config, self.catalogue)
+        self.cells.check_pixels(source)
         for dataset in config["datasets"]:
             self._plan_dataset(dataset)
-        for cell in self.cells():
+        for cell in self.cells:
             self._plan_cell(*cell)
         self._plan_report()
-
-    # --- what the study asks for -----------------------------------------------------------
-
-    def cells(self) -> Iterable[tuple[str, str, str, int]]:
-        """Every (model, dataset, ablation, seed), in the order of the study's systems."""
-        for system in self.config["systems"]:
-            if not system.get("run", True):
-                continue
-            for dataset in system.get("datasets", self.config["datasets"]):
-                for ablation in self._ablations(system, dataset):
-                    for seed in system["seeds"]:
-                        yield system["model"], dataset, ablation, seed
-
-    def _ablations(self, system: dict, dataset: str | None = None) -> list[str]:
-        """A system's ablations; of those, with a data set, the ones that mean anything there."""
-        known = self.catalogue.models[system["model"]]["ablations"]
-        named = system.get("ablations", [FULL])
-        return [
-            ablation
-            for ablation in (known if named == ALL else named)
-            if dataset in [None, *known[ablation].get("datasets", [dataset])]
-        ]
-
-    def cell_settings(self, model: str, dataset: str, ablation: str, seed: int) -> dict:
-        """Everything that decides one cell's training, and nothing else.
-
-        Later sources win: the model's defaults, the preset that the study chose, the model's
-        settings for the data set, the preset's for the data set, the study's features of the data
-        set, the study's overrides, those for the data set, the ablation's difference.
-        """
-        key = (model, dataset, ablation)
-        if key not in self._settings:
-            self._settings[key] = self._settle(*key)
-        return self._settings[key] | {"seed": seed}
-
-    def _settle(self, model: str, dataset: str, ablation: str) -> dict:
-        entry = self.catalogue.models[model]
-        override = self.config.get("overrides", {}).get(model, {})
-        preset = entry.get("presets", {}).get(override.get("preset"), {})
-        features = self.config["datasets"][dataset]["features"]
-        layers = [
-            preset,
-            entry.get("datasets", {}).get(dataset, {}),
-            preset.get("datasets", {}).get(dataset, {}),
-            {} if features == OWN_FEATURES else {"inputs": {"features": features}},
-            override,
-            override.get("datasets", {}).get(dataset, {}),
-            entry["ablations"][ablation],
-        ]
-        merged = entry["settings"]
-        for layer in layers:
-            merged = merge(merged, {k: v for k, v in layer.items() if k in SECTIONS})
-        if "features" not in merged["inputs"]:
-            raise UserError(
-                f"config/models/{model}.yaml: datasets.{dataset}.inputs.features: is missing, and"
-                f" study {self.name!r} says 'own'; name a recipe of config/features.yaml there"
-            )
-        chosen = merged["inputs"]["features"]
-        if chosen not in self.catalogue.features:
-            raise UserError(
-                f"config/models/{model}.yaml: datasets.{dataset}.inputs.features: {chosen!r} is not"
-                f" in config/features.yaml; it has {', '.join(self.catalogue.features)}"
-            )
-        return {
-            "model": model,
-            "module": entry.get("module", model),
-            "dataset": dataset,
-            "ablation": ablation,
-            "splits": self._splits(model, dataset, merged["inputs"].get("protocol", DEFAULT)),
-            "inputs": merged["inputs"],
-            "model_settings": merged.get("model", {}),
-            "train": merged.get("train", {}),
-        }
-
-    def _check_pixels(self, source: str) -> None:
-        """Without video features only systems that never look at the video mean anything."""
-        for model, dataset, ablation, seed in self.cells():
-            inputs = self.cell_settings(model, dataset, ablation, seed)["inputs"]
-            is_blank = inputs["features"].startswith(BLANK_PREFIX)
-            if is_blank and inputs.get("video", "real") != "zero":
-                raise UserError(
-                    f"{source}: systems: {model}/{ablation} looks at the video, but data set"
-                    f" {dataset} has no video features here; use the ablation 'blind' or give the"
-                    " data set a feature recipe"
-                )
-
-    def _splits(self, model: str, dataset: str, protocol: str) -> dict:
-        """What a protocol trains, selects and tests on: role -> list of splits; and its parts."""
-        entry = self.catalogue.datasets[dataset]
-        known = {DEFAULT: entry["splits"], **entry.get("protocols", {})}
-        if protocol not in known:
-            raise UserError(
-                f"study {self.name!r}: {model}: inputs.protocol: data set {dataset} has no protocol"
-                f" {protocol!r}; it has {', '.join(known)}"
-            )
-        chosen = known[protocol]
-        parts = {name: as_list(splits) for name, splits in chosen.get("score", {}).items()}
-        roles = {role: as_list(chosen[role]) for role in ("train", "select", "test")}
-        return {"protocol": protocol, **roles, "score": parts}
 
     # --- the plan --------------------------------------------------------------------------
 
@@ -301,7 +84,7 @@ class Study:
             )
         else:
             vectors = self._plan_source(chosen["vectors"])
-        for tokenizer in sorted(self._chosen_inputs(dataset, "tokenizer")):
+        for tokenizer in sorted(self.cells.chosen_inputs(dataset, "tokenizer")):
             self._add(
                 Job(
                     "vocabulary",
@@ -355,21 +138,10 @@ class Study:
         return self._add(Job("extract", made, extraction, reads, (extractor,)))
 
     def _features_of(self, dataset: str) -> list[str]:
-        return sorted(self._chosen_inputs(dataset, "features"))
-
-    def _chosen_inputs(self, dataset: str, name: str) -> dict[str, list[str]]:
-        """The values of one input among the cells of a data set, each with its models."""
-        chosen: dict[str, list[str]] = {}
-        for model, data, ablation, seed in self.cells():
-            if data == dataset:
-                value = self.cell_settings(model, data, ablation, seed)["inputs"][name]
-                models = chosen.setdefault(value, [])
-                if model not in models:
-                    models.append(model)
-        return chosen
+        return sorted(self.cells.chosen_inputs(dataset, "features"))
 
     def _plan_cell(self, model: str, dataset: str, ablation: str, seed: int) -> None:
-        settings = self.cell_settings(model, dataset, ablation, seed)
+        settings = self.cells.settings(model, dataset, ablation, seed)
         features = settings["inputs"]["features"]
         text = {"dataset": dataset, "tokenizer": settings["inputs"]["tokenizer"]}
         wildcards = {"model": model, "dataset": dataset, "ablation": ablation, "seed": str(seed)}
@@ -405,10 +177,11 @@ class Study:
         runs, metrics = self._cell_records("train"), self._cell_records("evaluate")
         inputs = {**_named("run", runs), **_named("metrics", metrics)}
         self._add(Job("track", {}, {"study": self.name}, inputs))
+        tables = Tables(self.config, self.catalogue, self.cells)
         for table, spec in self.config["tables"].items():
             if spec.get("kind") == "statistics":  # reads no cell: planned below
                 continue
-            settings = self._table_settings(table, spec)
+            settings = tables.settings(table, spec)
             wanted = {
                 (row["model"], dataset, row["ablation"])
                 for row in settings["rows"]
@@ -425,8 +198,8 @@ class Study:
             dataset: self.find("annotations", {"dataset": dataset})
             for dataset in self.config["datasets"]
         }
-        for planned in plan_reports(self.config, self.catalogue, RECORDS, annotations, inputs):
-            self._add_new(Job(*planned))
+        for job in plan_reports(self.config, self.catalogue, annotations, inputs):
+            self._add_new(job)
 
     def _add_new(self, job: Job) -> None:
         """A report that would overwrite another is refused."""
@@ -442,98 +215,8 @@ class Study:
             f"{model}/{dataset}/{ablation}/seed{seed}": RECORDS[phase].format(
                 model=model, dataset=dataset, ablation=ablation, seed=seed
             )
-            for model, dataset, ablation, seed in self.cells()
+            for model, dataset, ablation, seed in self.cells
         }
-
-    def _table_settings(self, table: str, spec: dict) -> dict:
-        """The table's specification, complete: labels, protocol, features, published numbers."""
-        convention = spec.get("convention", HEADLINE)
-        chosen = spec.get("datasets", list(self.config["datasets"]))
-        blocks = [block for dataset in chosen for block in self._table_blocks(dataset, spec)]
-        rows = [
-            self._table_row(system, ablation)
-            for system in self.config["systems"]
-            for ablation in self._ablations(system)
-            if set(chosen) & set(system.get("datasets", chosen))
-            and ablation in spec.get("ablations", [ablation])
-        ]
-        papers = sorted({row["published"]["paper"] for row in rows if row["published"]})
-        return {
-            "id": table,
-            "study": self.name,
-            "title": self.config["title"],
-            "is_demo": self.config.get("demo", False),
-            "notes": spec.get("notes", []),
-            "datasets": blocks,
-            "metrics": spec["metrics"],
-            "convention": {
-                "name": convention,
-                "about": self.catalogue.conventions[convention]["about"],
-                "is_headline": convention == HEADLINE,
-            },
-            "rows": rows,
-            # The printed numbers are an input like any other
-            "published": {paper: digest(self.catalogue.published[paper]) for paper in papers},
-        }
-
-    def _table_blocks(self, dataset: str, spec: dict) -> list[dict]:
-        """A data set's blocks of rows: one, or one for each named part of its test split."""
-        entry = self.catalogue.datasets[dataset]
-        splits = entry["splits"]
-        parts = splits.get("score", {}) if spec.get("by_part", True) else {}
-        blocks = []
-        for part, tested in (parts or {None: splits["test"]}).items():
-            blocks.append(
-                {
-                    "name": f"{dataset}:{part}" if part else dataset,
-                    "dataset": dataset,
-                    "part": part,
-                    "title": entry["title"] + (f", {part}" if part else ""),
-                    "published": entry.get("published"),
-                    "features": self._describe_features(dataset),
-                    "test_split": " + ".join(as_list(tested)),
-                    "select_split": " + ".join(as_list(splits["select"])),
-                    "note": entry.get("note", ""),
-                }
-            )
-        return blocks
-
-    def _table_row(self, system: dict, ablation: str) -> dict:
-        model = self.catalogue.models[system["model"]]
-        label = model["title"]
-        if ablation != FULL:
-            named = model["ablations"][ablation].get("label", ablation.replace("_", " "))
-            label += f", {named}" if named else ""
-        published = None
-        if "paper" in model and ablation == FULL:
-            published = {"paper": model["paper"]}
-            if "printed_as" in model:
-                published["method"] = model["printed_as"]
-        return {
-            "label": label,
-            "model": system["model"],
-            "ablation": ablation,
-            "seeds": system["seeds"],
-            "datasets": [
-                dataset
-                for dataset in system.get("datasets", self.config["datasets"])
-                if ablation in self._ablations(system, dataset)
-            ],
-            "published": published,
-        }
-
-    def _describe_features(self, dataset: str) -> str:
-        """What the cells of a data set read; with several, which models read the rarer ones."""
-        by_models = sorted(
-            self._chosen_inputs(dataset, "features").items(), key=lambda item: -len(item[1])
-        )
-        parts = []
-        for place, (name, models) in enumerate(by_models):
-            readers = ", ".join(self.catalogue.models[model]["title"] for model in models)
-            parts.append(
-                self.catalogue.features[name]["title"] + (f" ({readers})" if place else "")
-            )
-        return "; ".join(parts)
 
     # --- identity --------------------------------------------------------------------------
 

@@ -10,8 +10,8 @@ from tsgbench.datasets.listing import as_text, list_datasets
 from tsgbench.errors import UserError
 from tsgbench.files import write_json
 from tsgbench.phases import Task, annotations
+from tsgbench.planning.layout import RECORDS
 from tsgbench.records import read_record, write_record
-from tsgbench.study import RECORDS
 
 SOURCES = {
     "x_train": {

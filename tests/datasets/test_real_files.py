@@ -14,7 +14,7 @@ from tsgbench.datasets.readers import read_as_printed
 from tsgbench.datasets.statistics import describe
 from tsgbench.datasets.table import join
 from tsgbench.moments import iou
-from tsgbench.study import RECORDS
+from tsgbench.planning.layout import RECORDS
 from tsgbench.text.tokens import find_tokenizer
 
 ROOT = Path(__file__).parents[2]

@@ -172,7 +172,7 @@ def planned(conventions, names=("official_seqpan",)):
     catalogue = Catalogue(**{**fields, "datasets": datasets, "conventions": conventions})
     config = yaml.safe_load(Path("config/demo.yaml").read_text())
     study = Study(config, catalogue)
-    model, dataset, ablation, seed = next(iter(study.cells()))
+    model, dataset, ablation, seed = next(iter(study.cells))
     cell = {"model": model, "dataset": dataset, "ablation": ablation, "seed": str(seed)}
     return [study.identity(study.find(phase, cell).record) for phase in ("train", "evaluate")]
 

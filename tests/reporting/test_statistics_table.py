@@ -21,11 +21,11 @@ from tsgbench.datasets.readers import read_annotations
 from tsgbench.datasets.table import write_queries
 from tsgbench.errors import UserError
 from tsgbench.phases import Task, statistics
+from tsgbench.planning.layout import RECORDS
+from tsgbench.planning.reports import printed_parts
 from tsgbench.records import Record
-from tsgbench.report_plan import printed_parts
 from tsgbench.reporting import write_table
 from tsgbench.reporting.statistics_table import build_statistics_table, count_exact
-from tsgbench.study import RECORDS
 from tsgbench.text.tokens import TOKENIZERS
 
 ROOT = Path(__file__).parents[2]

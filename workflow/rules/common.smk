@@ -13,7 +13,8 @@ for name in [name for name in sys.modules if name.split(".")[0] == "tsgbench"]:
 
 from tsgbench.config import export_study
 from tsgbench.errors import UserError
-from tsgbench.study import BENCHMARKS, FILES, LOGS, RECORDS, Study
+from tsgbench.planning.layout import BENCHMARKS, FILES, LOGS, RECORDS
+from tsgbench.study import Study
 
 try:
     STUDY = Study(config, source=", ".join(map(str, workflow.configfiles)))

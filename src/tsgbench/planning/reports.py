@@ -10,24 +10,18 @@ from collections.abc import Iterator
 from tsgbench.config import Catalogue
 from tsgbench.errors import UserError
 from tsgbench.files import digest
+from tsgbench.planning.layout import RECORDS, Job
 from tsgbench.text.tokens import TOKENIZERS
 
 BINS = 20  # of histograms over a video's length
 
-# phase, wildcards, settings, inputs, modules: the arguments of study.Job
-Planned = tuple[str, dict[str, str], dict, dict[str, str], tuple[str, ...]]
-
 
 def plan_reports(
-    config: dict,
-    catalogue: Catalogue,
-    records: dict[str, str],
-    annotations: dict,
-    cells: dict[str, str],
-) -> Iterator[Planned]:
+    config: dict, catalogue: Catalogue, annotations: dict[str, Job], cells: dict[str, str]
+) -> Iterator[Job]:
     """Every job, inputs before consumers.
 
-    records: study.RECORDS. annotations: data set -> its annotations job. cells: role -> record of
+    annotations: data set -> its annotations job. cells: role -> record of
     every cell's run and metrics.
     """
     tables = {
@@ -42,7 +36,7 @@ def plan_reports(
     if config.get("findings"):
         described |= set(annotations)
     statistics = {
-        dataset: records["statistics"].format(dataset=dataset)
+        dataset: RECORDS["statistics"].format(dataset=dataset)
         for dataset in annotations
         if dataset in described
     }
@@ -83,7 +77,7 @@ def printed_parts(published: dict[str, dict], dataset: str) -> list[list[str]]:
     return [list(part) for part in dict.fromkeys(map(tuple, found))]
 
 
-def _plan_statistics(dataset: str, catalogue: Catalogue, annotations) -> Planned:
+def _plan_statistics(dataset: str, catalogue: Catalogue, annotations: Job) -> Job:
     settings = {
         **annotations.settings,
         "parts": printed_parts(catalogue.published, dataset),
@@ -91,12 +85,12 @@ def _plan_statistics(dataset: str, catalogue: Catalogue, annotations) -> Planned
         "bins": BINS,
     }
     inputs = {**annotations.inputs, "annotations": annotations.record}
-    return "statistics", {"dataset": dataset}, settings, inputs, annotations.modules
+    return Job("statistics", {"dataset": dataset}, settings, inputs, annotations.modules)
 
 
 def _plan_table(
     name: str, spec: dict, config: dict, catalogue: Catalogue, statistics: dict[str, str]
-) -> Planned:
+) -> Job:
     paper, table = _paper(name, "tables")
     named = {row["dataset"] for row in find_table(catalogue, paper, table)}
     settings = {
@@ -108,12 +102,12 @@ def _plan_table(
         "published": {paper: digest(catalogue.published[paper])},
     }
     inputs = {f"statistics:{one}": path for one, path in statistics.items() if one in named}
-    return "table", {"table": name}, settings, inputs, ()
+    return Job("table", {"table": name}, settings, inputs)
 
 
 def _plan_figure(
     name: str, spec: dict, config: dict, catalogue: Catalogue, statistics: dict[str, str]
-) -> Planned:
+) -> Job:
     datasets = _datasets(name, spec, config, catalogue)
     settings = {
         **_common(name, config),
@@ -123,12 +117,12 @@ def _plan_figure(
     }
     inputs = {f"statistics:{one}": statistics[one] for one in datasets if one in statistics}
     module = f"tsgbench.reporting.figures.{spec['kind']}"
-    return "figure", {"figure": name}, settings, inputs, (module,)
+    return Job("figure", {"figure": name}, settings, inputs, (module,))
 
 
 def _plan_findings(
     config: dict, catalogue: Catalogue, statistics: dict[str, str], cells: dict[str, str]
-) -> Planned:
+) -> Job:
     models = {system["model"]: catalogue.models[system["model"]] for system in config["systems"]}
     settings = {
         **_common("findings", config),
@@ -146,7 +140,7 @@ def _plan_findings(
         "published": {paper: digest(content) for paper, content in catalogue.published.items()},
     }
     inputs = {f"statistics:{one}": path for one, path in statistics.items()}
-    return "findings", {}, settings, {**cells, **inputs}, ()
+    return Job("findings", {}, settings, {**cells, **inputs})
 
 
 def _common(name: str, config: dict) -> dict:

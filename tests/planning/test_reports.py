@@ -7,11 +7,11 @@ import pytest
 
 from tsgbench.config import Catalogue
 from tsgbench.errors import UserError
-from tsgbench.report_plan import printed_parts
+from tsgbench.planning.reports import printed_parts
 from tsgbench.study import Study
 from tsgbench.text.tokens import TOKENIZERS
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(autouse=True)

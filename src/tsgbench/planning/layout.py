@@ -1,0 +1,122 @@
+"""Where results live, and the job: one unit of the plan.
+
+Patterns are in Snakemake's wildcard syntax, relative to the working directory. Nothing else knows
+them: rules, command line and records ask here.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from tsgbench.code import code_digest
+
+CELL = "results/cells/{model}/{dataset}/{ablation}/seed{seed}"
+RECORDS = {
+    "download": "data/raw/{source}.json",
+    "render": "data/raw/{dataset}.json",
+    "annotations": "data/annotations/{dataset}/annotations.json",
+    "statistics": "data/annotations/{dataset}/statistics.json",
+    "extract": "data/features/{dataset}/{clips}.clips.json",
+    "reduce": "data/features/{dataset}/{features}.json",
+    "released": "data/features/{dataset}/{features}.json",
+    "blank": "data/features/{dataset}/{features}.json",
+    "vectors": "data/text/{dataset}/vectors.json",
+    "vocabulary": "data/text/{dataset}/{tokenizer}.json",
+    "train": f"{CELL}/run.json",
+    "evaluate": f"{CELL}/metrics.json",
+    "track": "results/mlflow.json",
+    "table": "results/{table}.json",
+    "figure": "results/{figure}.json",
+    "findings": "results/findings.json",
+    "summary": "results/summary.json",
+}
+# Files with fixed names that a phase makes beside its record.
+FILES = {
+    "extract": {
+        "features": "data/features/{dataset}/{clips}.clips.h5",
+        "failed": "data/features/{dataset}/{clips}.clips.failed.csv",
+    },
+    "reduce": {"features": "data/features/{dataset}/{features}.h5"},
+    "released": {
+        "features": "data/features/{dataset}/{features}.h5",
+        "failed": "data/features/{dataset}/{features}.failed.csv",
+    },
+    "blank": {"features": "data/features/{dataset}/{features}.h5"},
+    "vectors": {"vectors": "data/text/{dataset}/vectors.txt"},
+    "vocabulary": {"words": "data/text/{dataset}/{tokenizer}.npz"},
+    "train": {
+        "checkpoint": f"{CELL}/checkpoint.pt",
+        "history": f"{CELL}/history.csv",
+        "predictions": f"{CELL}/predictions.parquet",
+    },
+    "table": {
+        "tex": "results/{table}.tex",
+        "csv": "results/{table}.csv",
+        "markdown": "results/{table}.md",
+        "provenance": "results/{table}.provenance.json",
+    },
+    "figure": {
+        "pdf": "results/{figure}.pdf",
+        "png": "results/{figure}.png",
+        "csv": "results/{figure}.csv",
+    },
+    "findings": {"markdown": "results/findings.md"},
+    "summary": {
+        "metrics": "results/metrics.json",
+        "learning": "results/plots/learning.csv",
+        "systems": "results/plots/systems.csv",
+    },
+}
+# What a job is called among its phase's, and so its log and benchmark.
+KEYS = {
+    "download": "{source}",
+    "render": "{dataset}",
+    "annotations": "{dataset}",
+    "statistics": "{dataset}",
+    "extract": "{dataset}/{clips}",
+    "reduce": "{dataset}/{features}",
+    "released": "{dataset}/{features}",
+    "blank": "{dataset}/{features}",
+    "vectors": "{dataset}",
+    "vocabulary": "{dataset}/{tokenizer}",
+    "train": "{model}/{dataset}/{ablation}/seed{seed}",
+    "evaluate": "{model}/{dataset}/{ablation}/seed{seed}",
+    "track": "cells",
+    "table": "{table}",
+    "figure": "{figure}",
+    "findings": "cells",
+    "summary": "cells",
+}
+LOGS = {phase: f"logs/{phase}/{key}.log" for phase, key in KEYS.items()}
+BENCHMARKS = {phase: f"logs/benchmarks/{phase}/{key}.tsv" for phase, key in KEYS.items()}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One unit of work: a phase applied to a key, with all that decides its result."""
+
+    phase: str
+    wildcards: dict[str, str]
+    settings: dict
+    inputs: dict[str, str]  # role -> record path
+    modules: tuple[str, ...] = ()  # code chosen at run time, beside the phase's own
+
+    @property
+    def key(self) -> str:
+        """Its name among the jobs of its phase, such as `seqpan/shapes/full/seed0`."""
+        return KEYS[self.phase].format(**self.wildcards)
+
+    @property
+    def record(self) -> str:
+        return RECORDS[self.phase].format(**self.wildcards)
+
+    @property
+    def files(self) -> dict[str, str]:
+        patterns = FILES.get(self.phase, {})
+        return {role: pattern.format(**self.wildcards) for role, pattern in patterns.items()}
+
+    @cached_property
+    def code(self) -> str:
+        # A downloaded file is what its checksum says, whichever code fetched it
+        if self.phase == "download":
+            return "none"
+        return code_digest(f"tsgbench.phases.{self.phase}", *self.modules)

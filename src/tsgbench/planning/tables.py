@@ -1,0 +1,102 @@
+"""The specification of a table of systems: its blocks, rows, labels and printed numbers."""
+
+from tsgbench.config import HEADLINE, Catalogue, as_list
+from tsgbench.files import digest
+from tsgbench.planning.cells import FULL, Cells
+
+
+class Tables:
+    """Specifications of a study's tables, as `reporting.build_table` takes them."""
+
+    def __init__(self, config: dict, catalogue: Catalogue, cells: Cells):
+        self.config, self.catalogue, self.cells = config, catalogue, cells
+
+    def settings(self, table: str, spec: dict) -> dict:
+        """The table's specification, complete: labels, protocol, features, published numbers."""
+        convention = spec.get("convention", HEADLINE)
+        chosen = spec.get("datasets", list(self.config["datasets"]))
+        blocks = [block for dataset in chosen for block in self._blocks(dataset, spec)]
+        rows = [
+            self._row(system, ablation)
+            for system in self.config["systems"]
+            for ablation in self.cells.ablations(system)
+            if set(chosen) & set(system.get("datasets", chosen))
+            and ablation in spec.get("ablations", [ablation])
+        ]
+        papers = sorted({row["published"]["paper"] for row in rows if row["published"]})
+        return {
+            "id": table,
+            "study": self.config["study"],
+            "title": self.config["title"],
+            "is_demo": self.config.get("demo", False),
+            "notes": spec.get("notes", []),
+            "datasets": blocks,
+            "metrics": spec["metrics"],
+            "convention": {
+                "name": convention,
+                "about": self.catalogue.conventions[convention]["about"],
+                "is_headline": convention == HEADLINE,
+            },
+            "rows": rows,
+            # The printed numbers are an input like any other
+            "published": {paper: digest(self.catalogue.published[paper]) for paper in papers},
+        }
+
+    def _blocks(self, dataset: str, spec: dict) -> list[dict]:
+        """A data set's blocks of rows: one, or one for each named part of its test split."""
+        entry = self.catalogue.datasets[dataset]
+        splits = entry["splits"]
+        parts = splits.get("score", {}) if spec.get("by_part", True) else {}
+        blocks = []
+        for part, tested in (parts or {None: splits["test"]}).items():
+            blocks.append(
+                {
+                    "name": f"{dataset}:{part}" if part else dataset,
+                    "dataset": dataset,
+                    "part": part,
+                    "title": entry["title"] + (f", {part}" if part else ""),
+                    "published": entry.get("published"),
+                    "features": self._describe_features(dataset),
+                    "test_split": " + ".join(as_list(tested)),
+                    "select_split": " + ".join(as_list(splits["select"])),
+                    "note": entry.get("note", ""),
+                }
+            )
+        return blocks
+
+    def _row(self, system: dict, ablation: str) -> dict:
+        model = self.catalogue.models[system["model"]]
+        label = model["title"]
+        if ablation != FULL:
+            named = model["ablations"][ablation].get("label", ablation.replace("_", " "))
+            label += f", {named}" if named else ""
+        published = None
+        if "paper" in model and ablation == FULL:
+            published = {"paper": model["paper"]}
+            if "printed_as" in model:
+                published["method"] = model["printed_as"]
+        return {
+            "label": label,
+            "model": system["model"],
+            "ablation": ablation,
+            "seeds": system["seeds"],
+            "datasets": [
+                dataset
+                for dataset in system.get("datasets", self.config["datasets"])
+                if ablation in self.cells.ablations(system, dataset)
+            ],
+            "published": published,
+        }
+
+    def _describe_features(self, dataset: str) -> str:
+        """What the cells of a data set read; with several, which models read the rarer ones."""
+        by_models = sorted(
+            self.cells.chosen_inputs(dataset, "features").items(), key=lambda item: -len(item[1])
+        )
+        parts = []
+        for place, (name, models) in enumerate(by_models):
+            readers = ", ".join(self.catalogue.models[model]["title"] for model in models)
+            parts.append(
+                self.catalogue.features[name]["title"] + (f" ({readers})" if place else "")
+            )
+        return "; ".join(parts)
