@@ -47,7 +47,8 @@ def task(tmp_path) -> Task:
 def test_unavailable_videos_are_listed_and_counted_apart(task):
     facts, files = run(task)
     assert (facts["videos"], facts["failed"], facts["unavailable"]) == (2, 1, 1)
-    rows = {row["video"]: row["reason"] for row in csv.DictReader(open(files[1]))}
+    with open(files[1], newline="") as stream:
+        rows = {row["video"]: row["reason"] for row in csv.DictReader(stream)}
     assert set(rows) == {"gone", "lost"}
     assert rows["gone"] == "unavailable: removed" and "lost" in rows["lost"]
     with FeatureStore(files[0]) as store:
