@@ -5,171 +5,30 @@ invented, tiny, and served by a local server that fails now and then (upstream.p
 readers, the extractors, the models and the tables are those of the real study.
 """
 
-import json
-import os
+import csv
+import hashlib
 import sys
-import threading
-from collections.abc import Iterator
-from dataclasses import dataclass
-from http.server import ThreadingHTTPServer
+from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
-from downloads.download_server import Handler, serve, status
-from tsgbench.config import Catalogue
 from tsgbench.features.store import FeatureStore
-from tsgbench.study import Study
+from tsgbench.study import Job, Study
 from workflow import upstream
-from workflow.conftest import Project, check_out
+from workflow.conftest import ROOT
+from workflow.miniature import NARROW, PAPER, Ran, run_everything
 
 pytestmark = pytest.mark.slow
 
-PAPER = ("--configfile", "config/paper.yaml")
-# A cell takes seconds to start, so beside every model on all its data sets only a few are run: the
-# controls of one model, another's cells by its paper's own protocols, a baseline for each data set
-MORE_ABLATIONS = {
-    "fsan": ["blind"],
-    "cma": ["own_test_split"],
-    "seqpan": ["own_test_split", "official_selection"],
-}
-NARROW = {
-    "ia_net": {
-        "inputs": {"max_clips": 16},
-        "model": {"width": 16, "reduce": 8, "widths": [2, 4, 8]},
-    },
-    "fian": {
-        "inputs": {"max_clips": 16},
-        "model": {"width": 16, "heads": 2, "ffn_scale": 2, "max_clips": 16, "windows": [2, 4]},
-    },
-    "cma": {"model": {"width": 16, "heads": 2, "ffn_width": 16, "phrase_width": 8}},
-    "seqpan": {"model": {"width": 16, "heads": 2, "char_dim": 6, "conv_layers": 1}},
-    "fsan": {"model": {"width": 16, "heads": 2, "expansion": 2, "layers": 1}},
-}
-# Understands what downloads say to yt-dlp; a video that is gone is gone in the site's words
-YT_DLP = """#!{python}
-import pathlib, sys, urllib.error, urllib.request
-target = pathlib.Path(sys.argv[sys.argv.index("--output") + 1].replace("%(ext)s", "mp4"))
-address = sys.argv[-1]
-try:
-    with urllib.request.urlopen(address.replace("watch?v=", "watched/")) as answer:
-        target.write_bytes(answer.read())
-except urllib.error.HTTPError:
-    key = address.rpartition("=")[2]
-    print("ERROR: [youtube] " + key + ": Video unavailable. This video has been removed by the"
-          " uploader", file=sys.stderr)
-    sys.exit(1)
-"""
-
-
-# --- the project copy ----------------------------------------------------------------------
-
-
-def shrink_study(study: dict) -> dict:
-    """The study with one seed, few ablations and narrow models; the rest as it is."""
-    few, datasets = [], iter(study["datasets"])
-    for system in study["systems"]:
-        smaller = system | {"seeds": system["seeds"][:1]}
-        if "ablations" in system:
-            smaller["ablations"] = ["full", *MORE_ABLATIONS.get(system["model"], [])]
-        else:
-            smaller["datasets"] = [next(datasets)]
-        few.append(smaller)
-    overrides = {
-        model: {**narrow, "train": {"epochs": 1, "batch_size": 8}}
-        for model, narrow in NARROW.items()
-    }
-    one = {phase: kept | {"threads": 1} for phase, kept in study["resources"].items()}
-    return study | {"systems": few, "overrides": overrides, "resources": one}
-
-
-def shrink_features(recipes: dict) -> dict:
-    """Every recipe with a narrow network, small pictures and few principal components."""
-    for clips in recipes["clips"].values():
-        if clips["checkpoint"]:
-            clips["network"] = clips["network"] | {"width": upstream.WIDTH}
-            size = clips["frames"]
-            size |= {"resize": [upstream.CROP, 40]} if "resize" in size else {}
-            size |= {"short_side": upstream.CROP} if "short_side" in size else {}
-            size["crop"] = upstream.CROP
-    for features in recipes["features"].values():
-        if (features.get("reduce") or {}).get("pca"):
-            features["reduce"]["pca"]["dim"] = 8
-    return recipes
-
-
-def plan_server(server: ThreadingHTTPServer, sources: dict, made: upstream.Upstream) -> None:
-    """What each address answers; some fail once, and one of two alternates for good."""
-    for name, body in made.files.items():
-        addresses = [upstream.server_path(address) for address in sources[name]["urls"]]
-        for address in addresses:
-            server.plans[address] = [serve(body)]
-    for name, fault in {
-        "charades_sta_train": status(503),
-        "glove_840b_300d": serve(made.files["glove_840b_300d"], stop_after=5000, etag='"a"'),
-        "tacos_val": status(500),
-    }.items():
-        server.plans[upstream.server_path(sources[name]["urls"][0])].insert(0, fault)
-    for name in ("didemo_train", "charades_videos"):
-        server.plans[upstream.server_path(sources[name]["urls"][0])] = [status(404)]
-    for address, body in made.videos.items():
-        server.plans[address] = [status(404) if body is None else serve(body)]
-
-
-@dataclass
-class Ran:
-    """The miniature after everything ran, and what was seen on the way."""
-
-    project: Project
-    made: upstream.Upstream
-    study: dict
-    by_hand: str  # what the first download said of the videos that a person must fetch
-    asked: list[str]  # of the server, in order
-
-    def record(self, path: str) -> dict:
-        return json.loads(self.project.read(path))
-
-    def plan(self) -> Study:
-        return Study(self.study, Catalogue.load(self.project.folder))
-
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory) -> Iterator[Ran]:
-    """Download, place by hand what must be, run everything; then the server is gone."""
+def ran(tmp_path_factory) -> Ran:
     if (Path(sys.executable).parent / "yt-dlp").exists():
         pytest.skip("this environment's own yt-dlp comes before the make-believe one")
-    folder = tmp_path_factory.mktemp("paper")
-    made = upstream.make_upstream(folder / "upstream")
-    project = check_out(folder / "project")
-    config = project.folder / "config"
-    sources = yaml.safe_load((config / "sources.yaml").read_text())
-    study = shrink_study(yaml.safe_load((config / "paper.yaml").read_text()))
-    recipes = shrink_features(yaml.safe_load((config / "features.yaml").read_text()))
-    (config / "paper.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
-    (config / "features.yaml").write_text(yaml.safe_dump(recipes, sort_keys=False))
-    program = folder / "bin" / "yt-dlp"
-    program.parent.mkdir()
-    program.write_text(YT_DLP.replace("{python}", sys.executable))
-    program.chmod(0o755)
-    project.env["PATH"] = f"{program.parent}{os.pathsep}{project.env['PATH']}"
-    project.env["no_proxy"] = "127.0.0.1"
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.plans, server.requests = {}, []
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        url = f"http://127.0.0.1:{server.server_port}"
-        plan_server(server, sources, made)
-        led = upstream.lead_to_server(sources, url, made)
-        (config / "sources.yaml").write_text(yaml.safe_dump(led, sort_keys=False))
-        first = project.snakemake("--keep-going", "download", *PAPER, check=False)
-        assert first.returncode == 1
-        for name, body in made.by_hand.items():
-            (project.folder / "data/raw/videos/tacos" / name).write_bytes(body)
-        project.snakemake("download", *PAPER)
-        server.shutdown()
-        asked = [name for name, _ in server.requests]
-    project.snakemake("phase_report", *PAPER)
-    yield Ran(project, made, study, first.stdout + first.stderr, asked)
+    return run_everything(tmp_path_factory.mktemp("paper"))
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
@@ -177,7 +36,7 @@ def read_csv(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
-def in_no_detail(job) -> tuple[str, str]:
+def in_no_detail(job: Job) -> tuple[str, str]:
     """A job of the study without what the miniature leaves out: ablation and seed."""
     if job.phase in ("train", "evaluate"):
         return job.phase, "{model}/{dataset}".format(**job.wildcards)
