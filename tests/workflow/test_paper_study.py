@@ -36,7 +36,7 @@ def read_csv(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
-def in_no_detail(job: Job) -> tuple[str, str]:
+def in_outline(job: Job) -> tuple[str, str]:
     """A job of the study without what the miniature leaves out: ablation and seed."""
     if job.phase in ("train", "evaluate"):
         return job.phase, "{model}/{dataset}".format(**job.wildcards)
@@ -55,11 +55,11 @@ def test_the_miniature_is_the_paper_study(ran):
     assert [s["model"] for s in mini.config["systems"]] == [
         s["model"] for s in real.config["systems"]
     ]
-    planned = {in_no_detail(job) for job in mini.jobs.values()}
-    left_out = {in_no_detail(job) for job in real.jobs.values()} - planned
+    planned = {in_outline(job) for job in mini.jobs.values()}
+    left_out = {in_outline(job) for job in real.jobs.values()} - planned
     baselines = {s["model"] for s in real.config["systems"] if "ablations" not in s}
     assert {key.split("/")[0] for _, key in left_out} <= baselines
-    assert planned <= {in_no_detail(job) for job in real.jobs.values()}
+    assert planned <= {in_outline(job) for job in real.jobs.values()}
     # Every form of source, and the protocols of two papers
     protocols = {
         job.settings["splits"]["protocol"] for job in mini.jobs.values() if job.phase == "train"
