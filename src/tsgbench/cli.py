@@ -23,6 +23,7 @@ PHASES = {
     "download": "fetch one source from the mirror or upstream, and verify it",
     "render": "render the videos and sentences of a synthetic data set",
     "annotations": "read public annotation files into one table of queries",
+    "statistics": "count what papers print about a data set",
     "extract": "decode videos and extract clip features",
     "reduce": "centre, standardise and project clip features (PCA)",
     "released": "bring released features into a feature file, with a time axis",
@@ -33,6 +34,8 @@ PHASES = {
     "evaluate": "score one cell's predictions",
     "track": "make MLflow agree with the cells on disk",
     "table": "write one table as LaTeX, CSV and Markdown",
+    "figure": "draw one figure as PDF and PNG, and write its numbers as CSV",
+    "findings": "say in sentences what the study's numbers show",
     "summary": "write the metrics and curves that DVC shows",
 }
 
@@ -66,13 +69,16 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
     for phase, about in PHASES.items():
         verb = verbs.add_parser(phase, help=about, description=about[0].upper() + about[1:] + ".")
-        verb.add_argument(
-            "key", nargs="?", default="cells", help="which one; `tsgbench plan` lists them all"
-        )
+        if phase == "extract":
+            _add_own_videos(verb)
+        else:
+            verb.add_argument(
+                "key", nargs="?", default="cells", help="which one; `tsgbench plan` lists them all"
+            )
         _add_study(verb)
         verb.add_argument("--identity", help="refuse to run unless the plan still says this")
         verb.add_argument("--threads", type=int, default=1, help="CPU threads to use (default 1)")
-        verb.set_defaults(verb=_run_phase, phase=phase)
+        verb.set_defaults(verb=_extract if phase == "extract" else _run_phase, phase=phase)
     plan = verbs.add_parser(
         "plan", help="list every job of a study and whether its result is current"
     )
@@ -92,10 +98,34 @@ def _parser() -> argparse.ArgumentParser:
     sources.add_argument("--json", action="store_true", help="machine-readable")
     sources.add_argument("--study", metavar="FILE", help="only what this study reads")
     sources.set_defaults(verb=_show_sources)
+    features = verbs.add_parser("features", help="what a feature file holds and how it was made")
+    features.add_argument("file", type=Path, help="a feature file (HDF5)")
+    features.add_argument("--videos", type=int, default=6, help="how many to look at (default 6)")
+    features.add_argument("--plot", metavar="FILE", type=Path, help="draw it, too: PNG, PDF or SVG")
+    features.add_argument("--json", action="store_true", help="machine-readable")
+    features.set_defaults(verb=_show_features)
     pdf = verbs.add_parser("pdf", help="compile a table to a PDF page, if LaTeX is installed")
     pdf.add_argument("tex", type=Path, help="for example results/table1.tex")
     pdf.set_defaults(verb=_compile_pdf)
     return parser
+
+
+def _add_own_videos(verb: argparse.ArgumentParser) -> None:
+    """`extract` takes a job of the study, or with --out one's own video files."""
+    verb.description = (
+        "Decode videos and extract clip features: those of a data set by the study's plan (DATASET/"
+        "CLIPS), or with --extractor and --out those of your own files."
+    )
+    verb.add_argument(
+        "key", nargs="+", metavar="KEY|VIDEO", help="a job of `tsgbench plan`, or video files"
+    )
+    verb.add_argument("--out", type=Path, help="feature file to write, of your own videos")
+    verb.add_argument(
+        "--extractor", metavar="NAME", help="c3d, i3d, vgg16, or a name of config/features.yaml"
+    )
+    verb.add_argument(
+        "--checkpoint", type=Path, help="weights (default: random ones, as the file will say)"
+    )
 
 
 def _add_study(verb: argparse.ArgumentParser) -> None:
@@ -104,12 +134,56 @@ def _add_study(verb: argparse.ArgumentParser) -> None:
     )
 
 
-def _run_phase(options: argparse.Namespace) -> None:
+def _extract(options: argparse.Namespace) -> int:
+    if not (options.out or options.extractor or options.checkpoint):
+        if len(options.key) > 1:
+            raise UserError(
+                "extract: several names, but no --out: name one job of the study, or say where the"
+                " features of your own videos go: --extractor i3d --out features.h5"
+            )
+        (options.key,) = options.key
+        _run_phase(options)
+        return 0
+    if not (options.out and options.extractor):
+        raise UserError("extract: one's own videos need both --extractor and --out")
+    _limit_threads(options.threads)
+    from tsgbench.features.own import extract_files, find_recipe
+
+    facts = extract_files(
+        [Path(name) for name in options.key],
+        options.out,
+        recipe=find_recipe(options.extractor, Catalogue.load().clips),
+        checkpoint=options.checkpoint,
+        threads=options.threads,
+    )
+    for failure in facts["failed"]:
+        print(f"tsgbench: left out: {failure['reason']}", file=sys.stderr)
+    print(
+        f"wrote {options.out}: {facts['videos']} videos, {facts['rows']} rows of {facts['dim']},"
+        f" weights {facts['weights']}, {facts['clips_per_s']} clips/s"
+    )
+    return 1 if facts["failed"] else 0
+
+
+def _show_features(options: argparse.Namespace) -> None:
+    from tsgbench.features import describe
+
+    facts = describe.describe(options.file, options.videos)
+    print(json.dumps(facts, indent=2) if options.json else describe.as_text(facts))
+    if options.plot:
+        describe.plot(options.file, options.plot, options.videos)
+
+
+def _limit_threads(threads: int) -> None:
     # Before NumPy and torch are imported: their thread pools follow Snakemake's `threads`
     for library in ("OMP", "OPENBLAS", "MKL"):
-        os.environ[f"{library}_NUM_THREADS"] = str(max(1, options.threads))
+        os.environ[f"{library}_NUM_THREADS"] = str(max(1, threads))
     # Waiting threads sleep instead of spinning: more jobs than cores is common on small machines
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
+def _run_phase(options: argparse.Namespace) -> None:
+    _limit_threads(options.threads)
     from tsgbench.jobs import run_job
     from tsgbench.study import Study
 

@@ -18,6 +18,7 @@ from tsgbench.downloads import content_key
 from tsgbench.errors import UserError
 from tsgbench.files import digest, read_json
 from tsgbench.records import current_record
+from tsgbench.report_plan import plan_reports
 
 # Where results live: the one place that knows. Patterns in Snakemake's wildcard syntax, relative
 # to the working directory.
@@ -26,6 +27,7 @@ RECORDS = {
     "download": "data/raw/{source}.json",
     "render": "data/raw/{dataset}.json",
     "annotations": "data/annotations/{dataset}/annotations.json",
+    "statistics": "data/annotations/{dataset}/statistics.json",
     "extract": "data/features/{dataset}/{clips}.clips.json",
     "reduce": "data/features/{dataset}/{features}.json",
     "released": "data/features/{dataset}/{features}.json",
@@ -36,6 +38,8 @@ RECORDS = {
     "evaluate": f"{CELL}/metrics.json",
     "track": "results/mlflow.json",
     "table": "results/{table}.json",
+    "figure": "results/{figure}.json",
+    "findings": "results/findings.json",
     "summary": "results/summary.json",
 }
 # Files with fixed names that a phase makes beside its record.
@@ -63,6 +67,12 @@ FILES = {
         "markdown": "results/{table}.md",
         "provenance": "results/{table}.provenance.json",
     },
+    "figure": {
+        "pdf": "results/{figure}.pdf",
+        "png": "results/{figure}.png",
+        "csv": "results/{figure}.csv",
+    },
+    "findings": {"markdown": "results/findings.md"},
     "summary": {
         "metrics": "results/metrics.json",
         "learning": "results/plots/learning.csv",
@@ -74,6 +84,7 @@ KEYS = {
     "download": "{source}",
     "render": "{dataset}",
     "annotations": "{dataset}",
+    "statistics": "{dataset}",
     "extract": "{dataset}/{clips}",
     "reduce": "{dataset}/{features}",
     "released": "{dataset}/{features}",
@@ -84,6 +95,8 @@ KEYS = {
     "evaluate": "{model}/{dataset}/{ablation}/seed{seed}",
     "track": "cells",
     "table": "{table}",
+    "figure": "{figure}",
+    "findings": "cells",
     "summary": "cells",
 }
 LOGS = {phase: f"logs/{phase}/{key}.log" for phase, key in KEYS.items()}
@@ -393,6 +406,8 @@ class Study:
         inputs = {**_named("run", runs), **_named("metrics", metrics)}
         self._add(Job("track", {}, {"study": self.name}, inputs))
         for table, spec in self.config["tables"].items():
+            if spec.get("kind") == "statistics":  # reads no cell: planned below
+                continue
             settings = self._table_settings(table, spec)
             wanted = {
                 (row["model"], dataset, row["ablation"])
@@ -404,8 +419,23 @@ class Study:
                 for role, path in inputs.items()
                 if tuple(role.partition(":")[2].split("/")[:3]) in wanted
             }
-            self._add(Job("table", {"table": table}, settings, read))
-        self._add(Job("summary", {}, {"study": self.name}, inputs))
+            self._add_new(Job("table", {"table": table}, settings, read))
+        self._add_new(Job("summary", {}, {"study": self.name}, inputs))
+        annotations = {
+            dataset: self.find("annotations", {"dataset": dataset})
+            for dataset in self.config["datasets"]
+        }
+        for planned in plan_reports(self.config, self.catalogue, RECORDS, annotations, inputs):
+            self._add_new(Job(*planned))
+
+    def _add_new(self, job: Job) -> None:
+        """A report that would overwrite another is refused."""
+        if job.record in self.jobs:
+            raise UserError(
+                f"study {self.name!r}: {job.phase} {job.key!r} would overwrite {job.record}, which"
+                f" {self.jobs[job.record].phase} makes; give it another name"
+            )
+        self._add(job)
 
     def _cell_records(self, phase: str) -> dict[str, str]:
         return {
@@ -472,7 +502,8 @@ class Study:
         model = self.catalogue.models[system["model"]]
         label = model["title"]
         if ablation != FULL:
-            label += f", {model['ablations'][ablation].get('label', ablation.replace('_', ' '))}"
+            named = model["ablations"][ablation].get("label", ablation.replace("_", " "))
+            label += f", {named}" if named else ""
         published = None
         if "paper" in model and ablation == FULL:
             published = {"paper": model["paper"]}

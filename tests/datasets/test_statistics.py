@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tsgbench.datasets import Queries
-from tsgbench.datasets.statistics import describe
+from tsgbench.datasets.statistics import average_moments, count_moments, describe
 from tsgbench.datasets.table import join
 from tsgbench.errors import UserError
 
@@ -64,3 +64,48 @@ def test_annotators_are_joined_or_refused():
         join([ONE, marked])
     with pytest.raises(UserError, match="at least one"):
         join([])
+
+
+def random_table(seed: int) -> Queries:
+    """Moments on a coarse grid, so that some repeat, in videos of different lengths."""
+    draw = np.random.default_rng(seed)
+    videos = [f"v{number}" for number in draw.integers(0, 5, 40)]
+    durations = np.array([10.0 + 5 * int(video[1]) for video in videos])
+    ends = np.sort(draw.integers(0, 8, (40, 2)), axis=1) + [0, 1]
+    return table(videos, ends / 8 * durations[:, None], durations, ["x"] * 40)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_averages_equal_plain_loops(seed):
+    queries = random_table(seed)
+    by_video, distinct = {}, set()
+    for video, (start, end) in zip(queries.video_ids, queries.moments.tolist(), strict=True):
+        by_video.setdefault(video, []).append(end - start)
+        distinct.add((video, start, end))
+    found = average_moments(queries)
+    assert found["queries_per_video"] == 40 / len(by_video)
+    means = [sum(lengths) / len(lengths) for lengths in by_video.values()]
+    assert found["video_mean_moment_s"] == pytest.approx(sum(means) / len(means))
+    lengths = [end - start for _, start, end in distinct]
+    assert len(lengths) < 40 and found["distinct_moment_s"] == pytest.approx(np.mean(lengths))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_histograms_equal_plain_loops(seed):
+    queries, bins = random_table(seed), 5
+    both, length = np.zeros((bins, bins), int), np.zeros(bins, int)
+    ratios = []
+    for (start, end), duration in zip(queries.moments.tolist(), queries.durations, strict=True):
+        at = [min(int(part / duration * bins), bins - 1) for part in (start, end)]
+        both[at[0], at[1]] += 1
+        ratios.append((end - start) / duration)
+        length[min(int(ratios[-1] * bins), bins - 1)] += 1
+    found = count_moments(queries, bins)
+    assert found["start_end"] == both.tolist() and found["length"] == length.tolist()
+    assert found["start"] == both.sum(1).tolist() and found["end"] == both.sum(0).tolist()
+    assert found["queries"] == 40 and found["ratio"] == pytest.approx(np.mean(ratios))
+
+
+def test_the_whole_video_is_in_the_last_bin():
+    found = count_moments(table("a", [(0.0, 0.3)], [0.3], ["x"]), 20)
+    assert found["length"][-1] == 1 and found["start_end"][0][-1] == 1

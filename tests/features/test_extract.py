@@ -96,18 +96,18 @@ def test_neighbours_in_the_batch_do_not_matter(videos, whole, tmp_path):
 @pytest.mark.parametrize("finished", [1, 2, 3])
 def test_resuming_gives_the_same_file(videos, whole, tmp_path, monkeypatch, finished):
     out = tmp_path / "f.h5"
-    write = FeatureWriter.write
+    end = FeatureWriter.end
 
-    def die(self, *item):
-        if len(self.done) == finished:
+    def die(self, video):
+        if len(self.done) == finished:  # all parts of the next video are written, but not its end
             raise KeyboardInterrupt
-        write(self, *item)
+        end(self, video)
 
-    monkeypatch.setattr(FeatureWriter, "write", die)
+    monkeypatch.setattr(FeatureWriter, "end", die)
     with pytest.raises(KeyboardInterrupt):
         run(videos, out)
     assert not out.exists()
-    monkeypatch.setattr(FeatureWriter, "write", write)
+    monkeypatch.setattr(FeatureWriter, "end", end)
     facts = run(videos, out)
     assert facts["resumed"] == finished and facts["videos"] == 4
     assert_equal(contents(out), contents(whole))
@@ -284,19 +284,50 @@ def test_bfloat16_is_close_and_says_so(videos, tmp_path, extractor):
     assert np.linalg.norm(rough - exact) < 0.02 * np.linalg.norm(exact)
 
 
-def test_real_videos_to_features(mirror, tmp_path):
-    """Two videos of ActivityNet through decoding and C3D (an eighth of its width), without PCA."""
-    names = ["v_ZNVhz7ctTq0", "v_GGSY1Qvo990"]
-    videos = {name: mirror / "videos" / f"{name}.mp4" for name in names}
-    recipe = RECIPES["c3d_sports1m_fc6_w16s8"] | {
-        "checkpoint": None,
-        "network": {"width": 0.125, "seed": 0},
-        "stride": 16,
-    }
+@pytest.mark.parametrize("change", [{}, {"chunk_s": 1.0}])
+def test_clips_are_written_as_they_come(videos, tmp_path, monkeypatch, change):
+    """Never more than a batch, or a chunk of seconds, waits in memory."""
+    lengths = []
+    append = FeatureWriter.append
+
+    def count(self, video, clips, times):
+        lengths.append(len(clips))
+        append(self, video, clips, times)
+
+    monkeypatch.setattr(FeatureWriter, "append", count)
+    run({"c": videos["c"]}, tmp_path / "f.h5", RECIPE | {"batch_clips": 2, "stride": 2} | change)
+    assert max(lengths) <= 2 and len(lengths) > 4
+
+
+REAL = ["v_ZNVhz7ctTq0.mp4", "v_GGSY1Qvo990.mp4"]  # ActivityNet
+REAL += ["v_ApplyEyeMakeup_g01_c01.avi", "v_BaseballPitch_g01_c01.avi"]  # UCF101
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "dim"),
+    [
+        ("c3d_sports1m_fc6_w16s8", {"network": {"width": 0.0625}}, 256),
+        (
+            "i3d_kinetics_rgb_w16s8",
+            {"network": {"width": 0.0625}, "frames": {"short_side": 72, "crop": 64}},
+            64,
+        ),
+        ("vgg16_imagenet_fc7_5s", {"network": {"width": 0.03125}, "fps": 2}, 128),
+    ],
+)
+def test_real_videos_to_features(mirror, tmp_path, name, change, dim):
+    """The published recipes on real videos, with few random channels."""
+    videos = {Path(file).stem: mirror / "videos" / file for file in REAL}
+    recipe = check_recipe(RECIPES[name] | {"checkpoint": None} | change)
+    stride = recipe["stride"] = 1 if recipe["chunk_s"] else 32
     facts = run(videos, tmp_path / "f.h5", recipe)
-    assert facts["videos"] == 2 and facts["dim"] == 512 and not facts["failed"]
-    for name, (clips, times) in contents(tmp_path / "f.h5").items():
-        info = probe(videos[name])
-        assert len(clips) == -(-(info.frames - 16) // 16) + 1
-        assert clips.std(0).max() > 0 and np.isfinite(clips).all()
+    assert facts["videos"] == 4 and facts["dim"] == dim and not facts["failed"]
+    for video, (clips, times) in contents(tmp_path / "f.h5").items():
+        info = probe(videos[video])
         assert times[0, 0] == 0 and info.duration_s - 0.2 < times[-1, 1] <= info.duration_s
+        assert np.isfinite(clips).all() and (np.diff(times[:, 0]) > 0).all()
+        if recipe["chunk_s"]:
+            assert len(clips) == -(-times[-1, 1] // 5)
+        else:
+            assert len(clips) == -(-(info.frames - 16) // stride) + 1
+        assert len(clips) == 1 or clips.std(0).max() > 0

@@ -243,3 +243,49 @@ def test_a_damaged_file_is_one_clear_error(tmp_path, kind):
     with pytest.raises(UserError, match=r"f\.h5: ") as caught, FeatureStore(path) as store:
         store.read("v1")
     assert "features step" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_parts_make_the_same_file_as_a_whole(tmp_path):
+    features = sample_features(4, dim=8)
+    whole = write_features(tmp_path / "whole.h5", features)
+    with FeatureWriter(tmp_path / "parts.h5", ATTRS) as writer:
+        for name, (clips, times) in features.items():
+            for rows in np.array_split(np.arange(len(clips)), 3):
+                if len(rows):
+                    writer.append(name, clips[rows], times[rows])
+            writer.end(name)
+    with FeatureStore(whole) as one, FeatureStore(tmp_path / "parts.h5") as other:
+        assert one.video_ids == other.video_ids
+        for name in one.video_ids:
+            for a, b in zip(one.read(name), other.read(name), strict=True):
+                assert np.array_equal(a, b)
+
+
+def test_a_video_that_never_ended_is_not_there(tmp_path):
+    """Killed between two parts of a video: the next run starts that video again."""
+    clips, times = numbers = np.ones((2, 3), np.float32), np.array([[0.0, 1], [1, 2]])
+    with pytest.raises(KeyboardInterrupt), FeatureWriter(tmp_path / "f.h5", ATTRS) as writer:
+        writer.write("a", *numbers)
+        writer.append("b", *numbers)
+        raise KeyboardInterrupt
+    with FeatureWriter(tmp_path / "f.h5", ATTRS) as writer:
+        assert writer.done == {"a"}
+        writer.append("b", 2 * clips, times)
+        writer.end("b")
+    with FeatureStore(tmp_path / "f.h5") as store:
+        assert store.video_ids == ["a", "b"] and (store.read("b")[0] == 2).all()
+
+
+def test_a_broken_video_leaves_nothing_behind(tmp_path):
+    numbers = np.ones((2, 3), np.float32), np.array([[0.0, 1], [1, 2]])
+    with FeatureWriter(tmp_path / "f.h5", ATTRS) as writer:
+        writer.append("bad", *numbers)
+        with pytest.raises(ValueError, match="comes before the end of 'bad'"):
+            writer.append("a", *numbers)
+        writer.discard("bad")
+        writer.discard("never seen")
+        writer.write("a", *numbers)
+        with pytest.raises(ValueError, match="ends without a clip"):
+            writer.end("b")
+    with FeatureStore(tmp_path / "f.h5") as store:
+        assert store.video_ids == ["a"]

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from tsgbench.errors import UserError
-from tsgbench.reporting.published import find_printed
+from tsgbench.reporting.published import find_printed, read_rows
 
 REPOSITORY = Path(__file__).parents[2] / "published"
 
@@ -25,6 +25,20 @@ def test_wrong_names_are_refused(published):
         find_printed(published, "seqpan", "real", table="table9")
     with pytest.raises(UserError, match="which of"):
         find_printed(published, "seqpan", "real", method="Other")
+
+
+def test_a_data_set_that_the_paper_does_not_report_on_has_no_row(published):
+    assert find_printed(published, "seqpan", "other") is None
+    assert find_printed(published, "seqpan", "other", method="SeqPAN") is None
+    assert find_printed(REPOSITORY, "cma", "tacos", method="Ours") is None
+
+
+def test_a_table_is_read_row_by_row():
+    entry, rows = read_rows(REPOSITORY, "seqpan", "table7")
+    assert entry["kind"] == "statistics" and len(rows) == 4
+    assert rows[0][0]["dataset"] == "charades_sta" and rows[0][1].values["vocab_size"] == 1303
+    with pytest.raises(UserError, match="no table 'table8'"):
+        read_rows(REPOSITORY, "seqpan", "table8")
 
 
 def test_an_open_choice_is_refused(published):

@@ -188,7 +188,7 @@ def test_a_row_by_another_protocol_is_marked_and_not_ranked(spec, cells, publish
         cells[name] = write_cell(tmp_path / "new", name, **options)
     table = build_table(spec, cells, published)
     found = result(table, "Other", "shapes")
-    assert row_label(table.rows[3], found) == "Other [protocol val_1: val_1]"
+    assert row_label(table.rows[3], found) == "Other (tested on val_1)"
     assert all(value.rank == 0 for value in found.values.values())
     # who is left has nobody to be compared with
     assert result(table, "SeqPAN", "shapes").values["mIoU"].rank == 0

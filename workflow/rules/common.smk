@@ -36,7 +36,8 @@ wildcard_constraints:
     clips="[a-z0-9_]+",
     features="[a-z0-9_]+",
     tokenizer="[a-z0-9_]+",
-    table="[a-z0-9_]+",
+    table="[a-z0-9_]+(/[a-z0-9_]+)?",
+    figure="[a-z0-9_]+(/[a-z0-9_]+)?",
 
 
 localrules:
@@ -55,7 +56,7 @@ PHASE_TARGETS = {
     "features": STUDY.targets("reduce", "released", "blank"),
     "text": STUDY.targets("vocabulary"),
     "cells": STUDY.targets("evaluate"),
-    "report": STUDY.targets("table", "summary"),
+    "report": STUDY.targets("table", "figure", "findings", "summary"),
 }
 
 

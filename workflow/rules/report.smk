@@ -1,4 +1,40 @@
-# What people read: MLflow runs, tables, and the files behind `dvc metrics` and `dvc plots`.
+# What people read: MLflow runs, tables, figures, findings, and the files behind `dvc metrics` and
+# `dvc plots`.
+
+# Files of tables and figures look alike: what is not planned as a figure is asked of the tables,
+# where a wrong name gets an answer that helps
+A_TABLE = rf"(?!(?:{planned('figure', 'figure')})[.])[a-z0-9_]+(?:/[a-z0-9_]+)?"
+
+
+def tracked(wildcards):
+    """A table of cells waits until MLflow has them, but does not change because MLflow does."""
+    job = STUDY.find("table", dict(wildcards.items()))
+    reads_cells = any(role.startswith("run:") for role in job.inputs)
+    return [ancient(RECORDS["track"])] if reads_cells else []
+
+
+rule statistics:
+    input:
+        inputs("statistics"),
+    output:
+        record=RECORDS["statistics"],
+    log:
+        LOGS["statistics"],
+    benchmark:
+        BENCHMARKS["statistics"]
+    conda:
+        "../../envs/tsgbench.yaml"
+    threads: 1
+    resources:
+        gpu=0,
+        mem_mb=reserved("statistics", "mem_mb", 1000),
+        runtime=reserved("statistics", "runtime", 30),
+    params:
+        identity=identity("statistics"),
+    message:
+        "Counting what papers print about {wildcards.dataset}"
+    shell:
+        "tsgbench statistics {wildcards.dataset} --identity {params.identity} > {log} 2>&1"
 
 
 rule track:
@@ -28,8 +64,8 @@ rule track:
 rule table:
     input:
         inputs("table"),
-        # Logged before it is printed; but a table does not change because MLflow does
-        tracked=ancient(RECORDS["track"]),
+        # Logged before it is printed
+        tracked=tracked,
     output:
         record=RECORDS["table"],
         tex=report(
@@ -44,6 +80,8 @@ rule table:
         LOGS["table"],
     benchmark:
         BENCHMARKS["table"]
+    wildcard_constraints:
+        table=A_TABLE,
     conda:
         "../../envs/tsgbench.yaml"
     threads: 1
@@ -57,6 +95,64 @@ rule table:
         "Writing {wildcards.table}"
     shell:
         "tsgbench table {wildcards.table} --identity {params.identity} > {log} 2>&1"
+
+
+rule figure:
+    input:
+        inputs("figure"),
+    output:
+        record=RECORDS["figure"],
+        pdf=FILES["figure"]["pdf"],
+        png=report(
+            FILES["figure"]["png"],
+            category="Figures",
+            caption="../report/figure.rst",
+        ),
+        csv=FILES["figure"]["csv"],
+    log:
+        LOGS["figure"],
+    benchmark:
+        BENCHMARKS["figure"]
+    wildcard_constraints:
+        figure=planned("figure", "figure"),
+    conda:
+        "../../envs/tsgbench.yaml"
+    threads: 1
+    resources:
+        gpu=0,
+        mem_mb=reserved("figure", "mem_mb", 1000),
+        runtime=reserved("figure", "runtime", 30),
+    params:
+        identity=identity("figure"),
+    message:
+        "Drawing {wildcards.figure}"
+    shell:
+        "tsgbench figure {wildcards.figure} --identity {params.identity} > {log} 2>&1"
+
+
+rule findings:
+    input:
+        inputs("findings"),
+    output:
+        **FILES["findings"],
+        record=RECORDS["findings"],
+    log:
+        LOGS["findings"],
+    benchmark:
+        BENCHMARKS["findings"]
+    conda:
+        "../../envs/tsgbench.yaml"
+    threads: 1
+    resources:
+        gpu=0,
+        mem_mb=reserved("findings", "mem_mb", 1000),
+        runtime=reserved("findings", "runtime", 30),
+    params:
+        identity=identity("findings"),
+    message:
+        "Writing what the numbers of this study show"
+    shell:
+        "tsgbench findings cells --identity {params.identity} > {log} 2>&1"
 
 
 rule summary:
@@ -97,6 +193,8 @@ rule pdf:
         "logs/pdf/{table}.log",
     benchmark:
         "logs/benchmarks/pdf/{table}.tsv"
+    wildcard_constraints:
+        table=A_TABLE,
     conda:
         "../../envs/tsgbench.yaml"
     threads: 1

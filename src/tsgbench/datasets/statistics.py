@@ -38,5 +38,51 @@ def describe(queries: Queries, tokenizer: Callable[[str], list[str]]) -> dict[st
     }
 
 
+def average_moments(queries: Queries) -> dict[str, float]:
+    """Averages that weigh queries otherwise than `describe` does.
+
+    Returns `queries_per_video`; `distinct_moment_s`: mean length over the distinct moments, which
+    differ in video, start or end; `video_mean_moment_s`: mean over videos of their mean length.
+    """
+    lengths_s = queries.moments[:, 1] - queries.moments[:, 0]
+    videos = _places(queries.video_ids)
+    distinct = np.unique(np.column_stack([videos, queries.moments]), axis=0)
+    totals_s, counts = np.bincount(videos, lengths_s), np.bincount(videos)
+    return {
+        "queries_per_video": len(queries) / len(counts),
+        "distinct_moment_s": _mean(distinct[:, 2] - distinct[:, 1]),
+        "video_mean_moment_s": _mean(totals_s / counts),
+    }
+
+
+def count_moments(queries: Queries, bins: int) -> dict:
+    """Histograms of where moments lie, in parts of their video: `bins` equal bins over [0, 1].
+
+    queries: with moments inside their videos, as the row policies leave them. Returns `queries`,
+    `ratio` (mean length), and the counts `start`, `end` and `length` (bins,) and `start_end`
+    (bins, bins), start first. The last bin includes 1.
+    """
+    ends = queries.moments / queries.durations[:, None]  # (Q, 2)
+    lengths = ends[:, 1] - ends[:, 0]
+    limits = np.linspace(0, 1, bins + 1)
+    both = np.histogram2d(ends[:, 0], ends[:, 1], bins=[limits, limits])[0].astype(int)
+    # A rounding error must not put the whole video outside
+    length = np.histogram(np.clip(lengths, 0, 1), bins=limits)[0]
+    return {
+        "queries": len(queries),
+        "ratio": _mean(lengths),
+        "start": both.sum(axis=1).tolist(),
+        "end": both.sum(axis=0).tolist(),
+        "length": length.tolist(),
+        "start_end": both.tolist(),
+    }
+
+
+def _places(names: list[str]) -> np.ndarray:
+    """Each name's place among the distinct names, in order of appearance."""
+    places: dict[str, int] = {}
+    return np.array([places.setdefault(name, len(places)) for name in names])
+
+
 def _mean(values: np.ndarray | list) -> float:
     return float(np.nanmean(values))

@@ -18,7 +18,7 @@ from tsgbench.errors import UserError
 from tsgbench.features.failures import check_failures
 from tsgbench.features.feeding import batches, decode_ahead
 from tsgbench.features.networks import ClipNetwork, find_network, load_checkpoint
-from tsgbench.features.pooling import POOLS, average_chunks
+from tsgbench.features.pooling import POOLS, average_chunks, chunk_starts
 from tsgbench.features.store import FeatureWriter
 
 Item = TypeVar("Item")
@@ -64,8 +64,8 @@ def extract(
     recipe = check_recipe(recipe)
     place = torch.device(_device(device))
     network, weights = _build(recipe, checkpoint)
-    network = network.eval().to(place, PRECISIONS[recipe["precision"]])
-    network = network.to(memory_format=network.MEMORY_FORMAT)
+    network.set_precision(PRECISIONS[recipe["precision"]])
+    network = network.eval().to(place, memory_format=network.MEMORY_FORMAT)
     attrs = {
         "identity": identity,
         "recipe": recipe,
@@ -185,7 +185,7 @@ def _run(
 ) -> _Counts:
     """Decode, compute and write every video; those that cannot be decoded are listed."""
     counts = _Counts()
-    parts: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
+    sink = _Sink(writer, recipe["chunk_s"], counts)
     chunks = decode_ahead(videos, recipe, max(1, threads // 2), counts.failed)
     # A CPU is kept busy by several batches at once, a thread each: splitting one batch over threads
     # was several times slower on small networks. A GPU takes one batch after another.
@@ -206,17 +206,52 @@ def _run(
             for piece in pieces:
                 if len(piece.times):
                     mine = vectors.result()[piece.row : piece.row + len(piece.times)]
-                    parts.setdefault(piece.video, []).append((mine, piece.times))
+                    sink.add(piece.video, mine, piece.times)
                 if piece.is_last:
-                    whole = parts.pop(piece.video, [])
-                    if not piece.is_broken:
-                        clips, times = (np.concatenate(part) for part in zip(*whole, strict=True))
-                        counts.clips += len(clips)
-                        if recipe["chunk_s"]:
-                            clips, times = average_chunks(clips, times, recipe["chunk_s"])
-                        writer.write(piece.video, clips, times)
-                        counts.rows += len(clips)
+                    sink.close(piece.video, piece.is_broken)
     return counts
+
+
+class _Sink:
+    """Where a video's clips go as they come, so that memory does not grow with its length: into
+    the file, or with `chunk_s` first into means over that many seconds."""
+
+    def __init__(self, writer: FeatureWriter, chunk_s: float | None, counts: _Counts) -> None:
+        self.writer, self.chunk_s, self.counts = writer, chunk_s, counts
+        self.waiting: list[tuple[np.ndarray, np.ndarray]] = []
+        self.clips = self.rows = 0  # of the video at hand
+
+    def add(self, video: str, clips: np.ndarray, times: np.ndarray) -> None:
+        """The next clips of a video; videos come one after another."""
+        self.clips += len(clips)
+        if not self.chunk_s:
+            return self._write(video, clips, times)
+        self.waiting.append((clips, times))
+        clips, times = (np.concatenate(part) for part in zip(*self.waiting, strict=True))
+        # The chunk of the latest clip may go on; those before it are complete
+        is_open = times[:, 0] >= chunk_starts(times, self.chunk_s)[-1]
+        self.waiting = [(clips[is_open], times[is_open])]
+        if not is_open.all():
+            self._average(video, clips[~is_open], times[~is_open])
+
+    def close(self, video: str, is_broken: bool) -> None:
+        """The video has no more clips; a broken one leaves nothing behind."""
+        if is_broken:
+            self.writer.discard(video)
+        else:
+            for clips, times in self.waiting:
+                self._average(video, clips, times)
+            self.writer.end(video)
+            self.counts.clips += self.clips
+            self.counts.rows += self.rows
+        self.waiting, self.clips, self.rows = [], 0, 0
+
+    def _average(self, video: str, clips: np.ndarray, times: np.ndarray) -> None:
+        self._write(video, *average_chunks(clips, times, self.chunk_s))
+
+    def _write(self, video: str, clips: np.ndarray, times: np.ndarray) -> None:
+        self.writer.append(video, clips, times)
+        self.rows += len(clips)
 
 
 def _look_ahead(items: Iterable[Item], number: int) -> Iterator[Item]:

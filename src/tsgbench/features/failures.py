@@ -8,6 +8,7 @@ from tsgbench.errors import UserError
 from tsgbench.files import write_text
 
 FIELDS = ("video", "reason")
+LISTS = (".csv", ".json", ".txt")  # beside the videos of a download
 
 
 def check_failures(out: Path, failed: list[dict], videos: int, allowed: float) -> None:
@@ -32,6 +33,23 @@ def read_failures(path: Path) -> set[str]:
     """The videos that `write_failures` listed."""
     with open(path, newline="", encoding="utf-8") as stream:
         return {row["video"] for row in csv.DictReader(stream)}
+
+
+def name_by_video(files: dict[str, Path], endings: tuple[str, ...] = ()) -> dict[str, Path]:
+    """Files by their names without folder and ending; `UserError` if two of them share one.
+
+    endings: of the files that count; all that are no lists without it.
+    """
+    found: dict[str, Path] = {}
+    for path in sorted(files.values()):
+        if path.suffix in LISTS or (endings and path.suffix not in endings):
+            continue
+        if path.stem in found:
+            raise UserError(
+                f"{path}: {found[path.stem]} is of the same video; remove one of the two"
+            )
+        found[path.stem] = path
+    return found
 
 
 def find_file(video_id: str, files: dict[str, Path]) -> Path | None:

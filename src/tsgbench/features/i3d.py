@@ -17,6 +17,8 @@ from tsgbench.features.networks import ClipNetwork, initialise, register
 CLASSES = 400  # of Kinetics-400
 BATCH_NORM_EPSILON = 1e-3  # as in the release
 
+ONEDNN_TYPES = (torch.float32, torch.bfloat16)
+
 # name, output channels, kernel, stride of the plain convolutions and of the poolings (channels
 # None), and the channels of the Inception blocks: branches 0, 1a, 1b, 2a, 2b, 3b (figure 3)
 LAYERS = (
@@ -53,7 +55,11 @@ def same_padding(size: Sequence[int], kernel: Sequence[int], stride: Sequence[in
 
 
 class Unit3D(nn.Module):
-    """Convolution with "same" padding, batch norm, ReLU."""
+    """Convolution with "same" padding, batch norm, ReLU.
+
+    The batch norm, frozen, is folded into the convolution's weights at every call: they are small
+    beside a batch of clips, and a pass over the activations is saved.
+    """
 
     def __init__(self, inputs: int, outputs: int, kernel: int = 1, stride: int = 1) -> None:
         super().__init__()
@@ -62,14 +68,35 @@ class Unit3D(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(n, C, T, H, W) to (n, C', ceil(T / stride), ...)."""
-        padding = same_padding(x.shape[2:], self.conv3d.kernel_size, self.conv3d.stride)
-        if any(padding):
-            x = F.pad(x, padding)
-        return F.relu_(self.bn(self.conv3d(x)))
+        weight, bias = self._folded(x.dtype)
+        kernel, stride = self.conv3d.kernel_size, self.conv3d.stride
+        if kernel == (1, 1, 1) and stride == (1, 1, 1):
+            return F.relu_(_at_one_place(x, weight, bias))
+        padding = same_padding(x.shape[2:], kernel, stride)
+        before, after = padding[::2], padding[1::2]
+        if before == after:  # the convolution itself can pad, which saves a copy
+            return F.relu_(F.conv3d(x, weight, bias, stride, before[::-1]))
+        return F.relu_(F.conv3d(F.pad(x, padding), weight, bias, stride))
+
+    def _folded(self, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
+        """Weight and bias of convolution and batch norm together, folded in full precision."""
+        norm, weight = self.bn, self.conv3d.weight
+        exact = torch.promote_types(norm.weight.dtype, torch.float32)
+        scale = norm.weight.to(exact) * (norm.running_var.to(exact) + norm.eps).rsqrt()
+        bias = norm.bias.to(exact) - norm.running_mean.to(exact) * scale
+        return (weight.to(exact) * scale.view(-1, 1, 1, 1, 1)).to(dtype), bias.to(dtype)
+
+
+def _at_one_place(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+    """A convolution with a 1x1x1 kernel. PyTorch's choice on a CPU is a slow path: oneDNN's kernel
+    takes two fifths of its time, a matrix product two thirds."""
+    if not x.is_cuda and x.dtype in ONEDNN_TYPES and torch.backends.mkldnn.is_available():
+        return torch.mkldnn_convolution(x, weight, bias, (0, 0, 0), (1, 1, 1), (1, 1, 1), 1)
+    return F.linear(x.permute(0, 2, 3, 4, 1), weight.flatten(1), bias).permute(0, 4, 1, 2, 3)
 
 
 class SamePool(nn.Module):
-    """Max pooling with "same" padding. Its inputs come from a ReLU, so padding with 0 is exact."""
+    """Max pooling with "same" padding, whose cells never win: the maximum is over real places."""
 
     def __init__(self, kernel: int | tuple, stride: int | tuple) -> None:
         super().__init__()
@@ -77,10 +104,25 @@ class SamePool(nn.Module):
         self.stride = stride if isinstance(stride, tuple) else (stride,) * 3
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        padding = same_padding(x.shape[2:], self.kernel, self.stride)
-        if any(padding):
-            x = F.pad(x, padding)
-        return F.max_pool3d(x, self.kernel, self.stride)
+        if not x.is_cuda and (self.kernel, self.stride) == ((3, 3, 3), (1, 1, 1)):
+            return _neighbours_maximum(x)
+        # An extra padded cell behind is what `ceil_mode` reaches for; no padded copy is made
+        before = same_padding(x.shape[2:], self.kernel, self.stride)[::2][::-1]
+        return F.max_pool3d(x, self.kernel, self.stride, before, ceil_mode=True)
+
+
+def _neighbours_maximum(x: torch.Tensor) -> torch.Tensor:
+    """3x3x3 max pooling of stride 1, axis after axis: six comparisons of whole tensors instead of
+    26 a place, several times faster on a CPU and equal to the bit."""
+    for axis in (2, 3, 4):
+        places = x.shape[axis] - 1
+        y = x.clone()
+        if places:
+            ahead, behind = y.narrow(axis, 0, places), y.narrow(axis, 1, places)
+            torch.maximum(ahead, x.narrow(axis, 1, places), out=ahead)
+            torch.maximum(behind, x.narrow(axis, 0, places), out=behind)
+        x = y
+    return x
 
 
 class Inception(nn.Module):

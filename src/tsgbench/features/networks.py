@@ -36,10 +36,17 @@ class ClipNetwork(nn.Module):
         """Our name of a parameter that a public checkpoint calls `name`."""
         return name
 
+    def set_precision(self, dtype: torch.dtype) -> None:
+        """Compute in `dtype`. Statistics of batch norms stay as they are: rounding them would move
+        whole channels."""
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d | nn.Conv3d | nn.Linear):
+                layer.to(dtype)
+
     @property
     def dtype(self) -> torch.dtype:
-        """Of the weights, and so of the activations."""
-        return next(self.parameters()).dtype
+        """Of the convolutions' weights, and so of the activations."""
+        return next(self.parameters()).dtype  # the first is the first convolution's
 
     def forward(self, clips: torch.Tensor, taps: Sequence[str]) -> dict[str, torch.Tensor]:
         """clips: (n, T, H, W, 3) uint8 RGB. Returns (n, C, T', H', W') or (n, C) by tap."""

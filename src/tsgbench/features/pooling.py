@@ -62,13 +62,19 @@ def average_chunks(
     the chunks' times (m, 2), the last one ending with the last clip. A chunk in which no clip
     starts has no row.
     """
-    chunk = np.floor(times[:, 0] / chunk_s + 1e-6).astype(int)  # a tick may be a hair too early
-    firsts = np.flatnonzero(np.diff(chunk, prepend=-1))
-    counts = np.diff(firsts, append=len(chunk))
+    starts = chunk_starts(times, chunk_s)
+    firsts = np.flatnonzero(np.diff(starts, prepend=-1))
+    counts = np.diff(firsts, append=len(starts))
     means = np.add.reduceat(clips.astype(np.float64), firsts) / counts[:, None]
-    starts = chunk[firsts] * chunk_s
+    starts = starts[firsts]
     ends = np.minimum(starts + chunk_s, times[:, 1].max())
     return means.astype(np.float32), np.stack([starts, ends], axis=1)
+
+
+def chunk_starts(times: np.ndarray, chunk_s: float) -> np.ndarray:
+    """(n,) start in seconds of the chunk in which each clip starts."""
+    # a tick may be a hair too early
+    return np.floor(times[:, 0] / chunk_s + 1e-6) * chunk_s
 
 
 POOLS: dict[str, Callable[[dict[str, torch.Tensor]], torch.Tensor]] = {

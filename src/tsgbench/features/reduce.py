@@ -32,7 +32,7 @@ class Reduction:
     """Learned steps: `(x - mean) / scale @ components / spread`, x being what `Basis` leaves.
 
     mean, scale: (D,). components: (D, K) or None; spread: (K,), what the PCA's outputs are divided
-    by.
+    by; variance: (K,), the share of the training clips' variance that each component holds.
     """
 
     basis: "Basis"
@@ -40,6 +40,7 @@ class Reduction:
     scale: np.ndarray
     components: np.ndarray | None = None
     spread: np.ndarray | None = None
+    variance: np.ndarray | None = None
 
     def apply(self, clips: np.ndarray) -> np.ndarray:
         """All clips of one video, raw, to (n, K) float32; (n, D) without PCA."""
@@ -52,7 +53,11 @@ class Reduction:
         """What a feature file keeps of it."""
         kept = {**self.basis.arrays(), "mean": self.mean, "scale": self.scale}
         if self.components is not None:
-            kept |= {"components": self.components, "spread": self.spread}
+            kept |= {
+                "components": self.components,
+                "spread": self.spread,
+                "variance": self.variance,
+            }
         return kept
 
     @classmethod
@@ -193,7 +198,8 @@ def _fit_pca(
     reduction.components = pca.components_.T.copy()
     deviation = np.sqrt(pca.explained_variance_)
     reduction.spread = np.maximum(deviation, TINY * deviation.max()) ** power
-    return float(pca.explained_variance_ratio_.sum())
+    reduction.variance = pca.explained_variance_ratio_.copy()
+    return float(reduction.variance.sum())
 
 
 def _blocks(

@@ -13,7 +13,7 @@ import numpy as np
 
 import tsgbench
 from tsgbench.errors import UserError
-from tsgbench.features.failures import check_failures, find_file
+from tsgbench.features.failures import check_failures, find_file, name_by_video
 from tsgbench.features.store import FeatureWriter
 
 DEFAULTS = {
@@ -44,7 +44,7 @@ def convert(
     for) and failed, a list of {video, reason}: lacking, of no row, or of too many for the duration.
     More of those than max_failed_share, and any NaN or infinity, are a `UserError`.
     """
-    recipe = DEFAULTS | {name: value for name, value in recipe.items() if name != "source"}
+    recipe = DEFAULTS | recipe
     if recipe["layout"] not in LAYOUTS:
         raise UserError(
             f"feature recipe: released: layout: {recipe['layout']!r} is unknown; one of"
@@ -193,13 +193,7 @@ def _hdf5(files: dict[str, Path], member: str | None) -> Iterator[tuple[Reader, 
 @contextmanager
 def _npy(files: dict[str, Path], member: str | None) -> Iterator[tuple[Reader, int]]:
     """A NumPy file a video, anywhere in the release, named by the video."""
-    found: dict[str, Path] = {}
-    for name, path in sorted(files.items()):
-        if name.endswith(".npy"):
-            stem = Path(name).stem
-            if stem in found:
-                raise UserError(f"{path}: {found[stem]} is of the same video; keep one of them")
-            found[stem] = path
+    found = name_by_video(files, (".npy",))
     if not found:
         raise UserError("feature recipe: released: layout: npy, but the source has no .npy file")
 

@@ -10,6 +10,7 @@ Layout (`SCHEMA`):
 import fcntl
 import json
 import logging
+import os
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
@@ -27,6 +28,8 @@ log = logging.getLogger(__name__)
 
 SCHEMA = "tsgbench-features-1"
 REQUIRED = ("identity", "recipe", "extractor", "weights", "clip_len", "stride", "versions")
+CHUNK_BYTES = 1 << 20
+JOURNAL = 2  # version of its layout
 AS_JSON = ("recipe", "versions")  # attributes that HDF5 keeps as JSON text
 RECORD = struct.Struct("<IQI")  # bytes of the head, bytes of the body, CRC-32 of both
 
@@ -38,7 +41,8 @@ class FeatureWriter:
     kill -9 costs the video in hand and no more (an HDF5 file open for writing can be lost whole).
     The end of the `with` block turns the journal into the HDF5 file, which appears complete or not
     at all; after an error the journal stays. A journal of other attributes is thrown away with a
-    warning. `done` holds the videos written so far, by this run and by killed ones.
+    warning. `done` holds the videos written so far, by this run and by killed ones. A long video
+    may come in parts, one video after another: parts of one that was never ended do not count.
 
     attrs: JSON-like, at least `REQUIRED`. dtype: "float32" or "float16", on disk. arrays: stored
     beside the videos, under /arrays.
@@ -64,6 +68,7 @@ class FeatureWriter:
         self.arrays = arrays or {}
         self.done: set[str] = set()
         self.dim: int | None = None  # numbers a clip, once there is a video
+        self._open: str | None = None  # the video whose parts are being written
 
     def __enter__(self) -> "FeatureWriter":
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -86,7 +91,14 @@ class FeatureWriter:
 
     def write(self, video_id: str, clips: np.ndarray, times: np.ndarray) -> None:
         """Add one video. clips: (n, dim). times: (n, 2) seconds. NaN and infinity are refused."""
+        self.append(video_id, clips, times)
+        self.end(video_id)
+
+    def append(self, video_id: str, clips: np.ndarray, times: np.ndarray) -> None:
+        """Add the next clips of a video, which `end` finishes and `discard` takes back."""
         where = f"{self.path}: video {video_id!r}"
+        if self._open not in (None, video_id):
+            raise ValueError(f"{where}: comes before the end of {self._open!r}")
         if "/" in video_id or video_id in ("", ".", ".."):
             raise UserError(f"{where}: cannot be a name in an HDF5 file; rename the video")
         if video_id in self.done:
@@ -104,24 +116,43 @@ class FeatureWriter:
             )
         head = {"video": video_id, "shape": clips.shape}
         self._append(head, stored.tobytes() + times.astype(np.float64).tobytes())
-        self.dim = clips.shape[1]
+        self.dim, self._open = clips.shape[1], video_id
+
+    def end(self, video_id: str) -> None:
+        """The video has all its clips; from now on it survives whatever happens."""
+        if self._open != video_id:
+            raise ValueError(f"{self.path}: video {video_id!r}: ends without a clip")
+        self._append({"end": video_id}, b"")
         self.done.add(video_id)
+        self._open, self._safe = None, self._journal.tell()
+
+    def discard(self, video_id: str) -> None:
+        """Take back the parts of a video that turned out to be broken, if there are any."""
+        if self._open == video_id:
+            self._journal.truncate(self._safe)
+            self._journal.seek(0, os.SEEK_END)
+            self._open = None
 
     def _resume(self) -> None:
         """Take over the videos of a killed run, and cut off what it was writing when it died."""
-        title = {"schema": SCHEMA, "attrs": self.attrs, "dtype": self.dtype}
-        end = 0
+        title = {"schema": SCHEMA, "attrs": self.attrs, "dtype": self.dtype, "journal": JOURNAL}
+        self._safe, dim = 0, None
         for head, _, record_end in _scan(self._journal):
-            if end == 0 and head != title:
+            if self._safe == 0 and head != title:
                 log.warning("%s: made with other settings; starting over", self.partial)
                 break
-            if end > 0:
-                self.done.add(head["video"])
-                self.dim = head["shape"][1]
-            end = record_end
-        self._journal.truncate(end)
-        if end == 0:
+            if "shape" in head:
+                dim = head["shape"][1]
+                continue
+            if "end" in head:
+                self.done.add(head["end"])
+                self.dim = dim
+            self._safe = record_end
+        self._journal.truncate(self._safe)
+        self._journal.seek(0, os.SEEK_END)
+        if self._safe == 0:
             self._append(title, b"")
+            self._safe = self._journal.tell()
 
     def _append(self, head: dict, body: bytes) -> None:
         text = json.dumps(head).encode()
@@ -138,31 +169,65 @@ class FeatureWriter:
     def _finish(self) -> None:
         if not self.done:
             raise UserError(f"{self.path}: no video to store; check the list of videos")
-        records = _scan(self._journal)
-        next(records)  # the title
-        with atomic_path(self.path) as temporary, h5py.File(temporary, "w") as file:
+        if self._open:
+            raise ValueError(f"{self.path}: video {self._open!r} was never ended")
+        counts = self._count_clips()
+        with (
+            atomic_path(self.path) as temporary,
+            h5py.File(temporary, "w", rdcc_nbytes=8 * CHUNK_BYTES) as file,
+        ):
             file.attrs["schema"] = SCHEMA
             file.attrs["dim"] = self.dim
             for name, value in self.attrs.items():
                 file.attrs[name] = json.dumps(value) if name in AS_JSON else value
             for name, array in self.arrays.items():
                 file.create_dataset(f"arrays/{name}", data=array)
-            for head, body, _ in records:
-                self._store(file, head, body)
+            video, sets, filled = None, None, 0
+            for head, body, _ in _scan(self._journal):
+                if "shape" not in head:
+                    continue
+                if head["video"] != video:
+                    video, filled = head["video"], 0
+                    sets = self._create(file, video, counts[video])
+                filled = self._fill(sets, body, filled, head["shape"][0])
 
-    def _store(self, file: h5py.File, head: dict, body: bytes) -> None:
-        n, dim = head["shape"]
-        clips = np.frombuffer(body, dtype=self.dtype, count=n * dim).reshape(n, dim)
-        times = np.frombuffer(body, dtype=np.float64, offset=clips.nbytes).reshape(n, 2)
-        group = file.create_group(f"videos/{head['video']}")
-        for name, array in (("clips", clips), ("times_s", times)):
+    def _count_clips(self) -> dict[str, int]:
+        """Clips of each video in the journal, which may stand there in parts."""
+        counts: dict[str, int] = {}
+        for head, _, _ in _scan(self._journal):
+            if "shape" in head:
+                counts[head["video"]] = counts.get(head["video"], 0) + head["shape"][0]
+        return counts
+
+    def _create(self, file: h5py.File, video: str, total: int) -> dict[str, h5py.Dataset]:
+        """Room for a video's `total` clips and their times."""
+        sets = {}
+        for name, dtype, columns in (("clips", self.dtype, self.dim), ("times_s", np.float64, 2)):
             # a checksum needs chunks; about a megabyte each
-            rows = max(1, min(n, (1 << 20) // (array.itemsize * array.shape[1])))
-            group.create_dataset(name, data=array, chunks=(rows, array.shape[1]), fletcher32=True)
+            rows = max(1, min(total, CHUNK_BYTES // (np.dtype(dtype).itemsize * columns)))
+            sets[name] = file.create_dataset(
+                f"videos/{video}/{name}",
+                shape=(total, columns),
+                dtype=dtype,
+                chunks=(rows, columns),
+                fletcher32=True,
+            )
+        return sets
+
+    def _fill(self, sets: dict[str, h5py.Dataset], body: bytes, start: int, n: int) -> int:
+        """One record's `n` clips into their place; returns where the next ones go."""
+        clips = np.frombuffer(body, dtype=self.dtype, count=n * self.dim).reshape(n, self.dim)
+        times = np.frombuffer(body, dtype=np.float64, offset=clips.nbytes).reshape(n, 2)
+        sets["clips"][start : start + n] = clips
+        sets["times_s"][start : start + n] = times
+        return start + n
 
 
 def _scan(journal: BinaryIO) -> Iterator[tuple[dict, bytes, int]]:
-    """(head, body, end offset) of every whole record; stops at the first torn one."""
+    """(head, body, end offset) of every whole record; stops at the first torn one.
+
+    The first is the title; then every video has one or more records of clips and one of its end.
+    """
     journal.seek(0)
     while len(prefix := journal.read(RECORD.size)) == RECORD.size:
         head_bytes, body_bytes, check = RECORD.unpack(prefix)

@@ -5,14 +5,12 @@ extraction may lose: the download has its own limit for that. Anything else that
 a broken file or one that nobody lists, does.
 """
 
-from pathlib import Path
-
 from tsgbench.datasets.table import read_queries
 from tsgbench.devices import choose_device
 from tsgbench.downloads.manifest import MANIFEST, files_of
 from tsgbench.downloads.unavailable import UNAVAILABLE, read_losses
 from tsgbench.features.extract import extract
-from tsgbench.features.failures import find_file, write_failures
+from tsgbench.features.failures import find_file, name_by_video, write_failures
 from tsgbench.phases import Task
 from tsgbench.records import Record
 
@@ -20,7 +18,7 @@ from tsgbench.records import Record
 def run(task: Task):
     annotations = task.inputs["annotations"].files(".jsonl").values()
     wanted = sorted({video for path in annotations for video in read_queries(path).video_ids})
-    found = {Path(name).stem: path for name, path in files_of(task.inputs["videos"]).items()}
+    found = name_by_video(files_of(task.inputs["videos"]))
     folder = task.inputs["videos"].path.parent
     checkpoint = None
     if "checkpoint" in task.inputs:

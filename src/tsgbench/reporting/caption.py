@@ -1,6 +1,6 @@
 """The sentences around a table: what was measured, on what, by which protocol."""
 
-from tsgbench.reporting.rows import OWN_PROTOCOL, Result, Row, Table
+from tsgbench.reporting.rows import OWN_PROTOCOL, Result, Row, Table, Value
 
 NOT_RUN = "—"
 UNDEFINED = "n/a"
@@ -16,6 +16,8 @@ def caption(table: Table) -> str:
             "the pipeline works and nothing else."
         )
     sentences.append(f"Study “{table.study}”: {table.title}.")
+    if table.about:
+        return " ".join([*sentences, table.about])
     sentences.extend(_metrics(table))
     sentences.extend(_protocol(table))
     for dataset in table.datasets:
@@ -43,11 +45,17 @@ def legend(table: Table) -> list[str]:
             "scored on different queries."
         )
     if any(is_undefined(result, metric) for result in results for metric in table.metrics):
-        lines.append(f"{UNDEFINED}: not defined for this system, or not printed by its paper.")
+        reason = (
+            "not printed by the paper"
+            if table.has_one_block
+            else ("not defined for this system, or not printed by its paper")
+        )
+        lines.append(f"{UNDEFINED}: {reason}.")
     if any(result.printed for result in results):
         lines.append(
-            "“printed” rows: the value in the paper, with its own features and its own evaluation; "
-            "in brackets, reproduced minus printed."
+            table.printed_note
+            or "“printed” rows: the value in the paper, with its own features and its own "
+            "evaluation; in brackets, reproduced minus printed."
         )
     if any(value.is_printed_uncertain for value in values):
         lines.append(f"{DOUBTFUL}: doubtful in the text the printed values were taken from.")
@@ -67,7 +75,7 @@ def row_label(row: Row, result: Result) -> str:
     was followed."""
     label = row.label
     if result.protocol not in (None, OWN_PROTOCOL):
-        label += f" [protocol {result.protocol}: {result.cells[0].evaluation['facts']['split']}]"
+        label += f" (tested on {result.cells[0].evaluation['facts']['split']})"
     if result.scored:
         label += " [{:,} of {:,} queries]".format(*result.scored)
     if result.status == "partial":
@@ -79,6 +87,12 @@ def printed_label(result: Result) -> str:
     """For example `printed (SeqPAN, Table 1)`."""
     printed = result.printed
     return f"printed ({printed.method}, {printed.table.replace('table', 'Table ')})"
+
+
+def signed(value: Value) -> str:
+    """Reproduced minus printed, with its sign; no sign where they are written alike."""
+    text = f"{value.difference:+.{value.decimals}f}"
+    return text[1:] if float(text) == 0 else text
 
 
 def _cells(table: Table, dataset: str | None = None) -> list:

@@ -50,6 +50,12 @@ class Cell:
         return self.scored.get("of_queries", self.scored["queries"])
 
     @property
+    def coverage(self) -> tuple[int, int] | None:
+        """Queries scored and queries of the split or part, if these differ."""
+        scored = self.scored["queries"]
+        return None if scored == self.of_queries else (scored, self.of_queries)
+
+    @property
     def asked(self) -> tuple[int, str | None]:
         """What tells apart the sets of queries that systems were scored on."""
         return self.scored["queries"], self.evaluation["facts"].get("unanswered")

@@ -17,6 +17,7 @@ from tsgbench.reporting.caption import (
     legend,
     printed_label,
     row_label,
+    signed,
 )
 from tsgbench.reporting.rows import Result, Row, Table, Value
 
@@ -100,10 +101,11 @@ def _pages(table: Table) -> list[list[dict]]:
 def _render_page(table: Table, datasets: list[dict], *, is_first: bool) -> list[str]:
     columns = "".join("@{\\hspace{7pt}}r@{\\,}l" for _ in table.metrics)
     text = escape(caption(table)) if is_first else f"{escape(table.title)} (continued)."
-    blocks = [_render_block(table, dataset, len(datasets) > 1) for dataset in datasets]
+    has_titles = len(datasets) > 1 and not table.has_one_block
+    blocks = [_render_block(table, dataset, has_titles) for dataset in datasets]
     body = blocks[0]
     for block in blocks[1:]:
-        body += ["\\midrule", *block]
+        body += ["\\addlinespace" if table.has_one_block else "\\midrule", *block]
     notes = " ".join(escape(line) for line in legend(table)) if is_first else ""
     return [
         "\\begin{table}[htbp]",
@@ -148,7 +150,7 @@ def _render_head(table: Table) -> list[str]:
     return [
         " & ".join(["", *upper]) + " \\\\",
         " ".join(rules),
-        " & ".join(["System", *lower]) + " \\\\",
+        " & ".join(["Data set" if table.has_one_block else "System", *lower]) + " \\\\",
     ]
 
 
@@ -192,12 +194,12 @@ def _reproduced(result: Result, value: Value) -> str:
         return _centred("---")
     if value.mean is None:
         return _centred(UNDEFINED)
-    mean = _number(value.mean)
+    mean = _number(value.mean, value.decimals)
     if value.rank == 1:
-        mean = f"\\textbf{{{value.mean:.2f}}}"  # \num has its own idea of weight
+        mean = f"\\textbf{{{value.mean:.{value.decimals}f}}}"  # \num has its own idea of weight
     elif value.rank == 2:
         mean = f"\\underline{{{mean}}}"
-    spread = "" if value.std is None else f"{{\\tiny$\\pm$\\,{_number(value.std)}}}"
+    spread = "" if value.std is None else f"{{\\tiny$\\pm$\\,{_number(value.std, value.decimals)}}}"
     return f"{mean} & {spread}"
 
 
@@ -206,9 +208,9 @@ def _printed(value: Value) -> str:
         text = DOUBTFUL if value.is_printed_uncertain else UNDEFINED
         return _centred(f"\\textcolor{{gray}}{{{text}}}")
     mark = DOUBTFUL if value.is_printed_uncertain else ""
-    difference = "" if value.difference is None else f"(${value.difference:+.2f}$)"
+    difference = "" if value.difference is None else f"(${signed(value)}$)"
     return (
-        f"\\textcolor{{gray}}{{{_number(value.printed)}}} & "
+        f"\\textcolor{{gray}}{{{_number(value.printed, value.decimals)}}} & "
         f"\\textcolor{{gray}}{{\\tiny {mark}{difference}}}"
     )
 
@@ -217,8 +219,8 @@ def _centred(text: str) -> str:
     return f"\\multicolumn{{2}}{{c}}{{{text}}}"
 
 
-def _number(value: float) -> str:
-    return f"\\num{{{value:.2f}}}"
+def _number(value: float, decimals: int) -> str:
+    return f"\\num{{{value:.{decimals}f}}}"
 
 
 # Compiling --------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ class Printed:
     """The row of a paper's own system for one data set.
 
     values: metric -> number, None where the paper prints none. uncertain: metrics whose number or
-    place is in doubt.
+    place is in doubt. Of a table that has no systems in its rows, `method` is what stands there.
     """
 
     paper: str
@@ -36,7 +36,7 @@ def find_printed(
     choice is open.
     """
     path = folder / f"{paper}.yaml"
-    content = _read(path)
+    content = read_paper(folder, paper)
     tables = {entry["id"]: entry for entry in content["tables"]}
     if table is not None and table not in tables:
         raise UserError(f"{path}: tables: no table {table!r}; it has {', '.join(tables)}")
@@ -45,32 +45,49 @@ def find_printed(
         for name, entry in tables.items()
         if name == table or (table is None and entry.get("kind") == "comparison")
     ]
-    rows = [
+    own = [
         (entry["id"], row)
         for entry in chosen
         for row in entry["rows"]
-        if row["dataset"] == dataset and row.get("own") and method in (None, row["method"])
+        if row["dataset"] == dataset and row.get("own")
     ]
-    if not rows and method is None:
+    if not own:
         return None
+    rows = [(name, row) for name, row in own if method in (None, row["method"])]
     if len(rows) != 1:
-        found = ", ".join(f"{row['method']} in {name}" for name, row in rows) or "none"
+        found = ", ".join(f"{row['method']} in {name}" for name, row in rows or own)
         raise UserError(
             f"{path}: which of the paper's own rows for {dataset} is meant ({found})? Name `table` "
             "and `method` in the row's `published`"
         )
-    name, row = rows[0]
+    return _printed(path, content, *rows[0])
+
+
+def read_rows(folder: Path, paper: str, table: str) -> tuple[dict, list[tuple[dict, Printed]]]:
+    """A whole table: its entry, and every row as it stands beside its numbers."""
+    path = folder / f"{paper}.yaml"
+    content = read_paper(folder, paper)
+    for entry in content["tables"]:
+        if entry["id"] == table:
+            return entry, [(row, _printed(path, content, table, row)) for row in entry["rows"]]
+    known = ", ".join(entry["id"] for entry in content["tables"])
+    raise UserError(f"{path}: tables: no table {table!r}; it has {known}")
+
+
+def _printed(path: Path, content: dict, table: str, row: dict) -> Printed:
     return Printed(
-        paper=paper,
+        paper=path.stem,
         system=content["paper"]["system"],
-        table=name,
+        table=table,
         method=row["method"],
         values={metric: _number(path, value) for metric, value in row["values"].items()},
         uncertain=frozenset(row.get("uncertain", [])),
     )
 
 
-def _read(path: Path) -> dict:
+def read_paper(folder: Path, paper: str) -> dict:
+    """The file of one paper's printed numbers; `UserError` if it is not one."""
+    path = folder / f"{paper}.yaml"
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
         if content["schema"] != SCHEMA:

@@ -13,6 +13,7 @@ from tsgbench.reporting.caption import (
     legend,
     printed_label,
     row_label,
+    signed,
 )
 from tsgbench.reporting.latex import render_latex
 from tsgbench.reporting.rows import Result, Row, Table, Value
@@ -111,15 +112,24 @@ def render_markdown(table: Table, identity: str) -> str:
         "",
         f"**{_plain(table.id)}.** {_plain(caption(table))}",
     ]
-    for dataset in table.datasets:
-        lines += ["", f"### {_plain(dataset['title'])}", ""]
-        lines.append("| " + " | ".join(["System", *table.metrics]) + " |")
-        lines.append("|:---" + "|---:" * len(table.metrics) + "|")
+    for place, dataset in enumerate(table.datasets):
+        if not table.has_one_block:
+            lines += ["", f"### {_plain(dataset['title'])}"]
+        if place == 0 or not table.has_one_block:
+            lines += ["", *_markdown_head(table)]
         for row in table.rows:
             if dataset["name"] in row.results:
                 lines += _markdown_row(table, row, row.results[dataset["name"]])
     lines += ["", *(f"- {_plain(line)}" for line in legend(table))]
     return "\n".join(lines) + "\n"
+
+
+def _markdown_head(table: Table) -> list[str]:
+    first = "Data set" if table.has_one_block else "System"
+    return [
+        "| " + " | ".join([first, *table.metrics]) + " |",
+        "|:---" + "|---:" * len(table.metrics) + "|",
+    ]
 
 
 def _markdown_row(table: Table, row: Row, result: Result) -> list[str]:
@@ -137,7 +147,8 @@ def _markdown_value(result: Result, value: Value) -> str:
         return f"{NOT_RUN} not run"
     if value.mean is None:
         return UNDEFINED
-    text = f"{value.mean:.2f}" + ("" if value.std is None else f" ± {value.std:.2f}")
+    spread = "" if value.std is None else f" ± {value.std:.{value.decimals}f}"
+    text = f"{value.mean:.{value.decimals}f}{spread}"
     return {1: f"**{text}**", 2: f"<u>{text}</u>"}.get(value.rank, text)
 
 
@@ -145,8 +156,8 @@ def _markdown_printed(value: Value) -> str:
     if value.printed is None:
         return DOUBTFUL if value.is_printed_uncertain else UNDEFINED
     mark = DOUBTFUL if value.is_printed_uncertain else ""
-    difference = "" if value.difference is None else f" ({value.difference:+.2f})"
-    return f"{value.printed:.2f}{mark}{difference}"
+    difference = "" if value.difference is None else f" ({signed(value)})"
+    return f"{value.printed:.{value.decimals}f}{mark}{difference}"
 
 
 def _plain(text: str) -> str:

@@ -17,7 +17,7 @@ class Value:
     """One number of the table, in percent. mean is None where the system does not define it.
 
     std: sample standard deviation (n-1), None for a single seed. difference: mean minus printed.
-    rank: 1 best, 2 second among the trained systems, else 0.
+    rank: 1 best, 2 second among the trained systems, else 0. decimals: as many as are written.
     """
 
     mean: float | None
@@ -27,6 +27,7 @@ class Value:
     is_printed_uncertain: bool = False
     difference: float | None = None
     rank: int = 0
+    decimals: int = 2
 
 
 @dataclass
@@ -46,9 +47,7 @@ class Result:
     @property
     def scored(self) -> tuple[int, int] | None:
         """Queries scored and queries of the split, if these differ: some videos were not there."""
-        if not self.cells or self.cells[0].scored["queries"] == self.cells[0].of_queries:
-            return None
-        return self.cells[0].scored["queries"], self.cells[0].of_queries
+        return self.cells[0].coverage if self.cells else None
 
     @property
     def status(self) -> str:
@@ -72,7 +71,12 @@ class Row:
 
 @dataclass
 class Table:
-    """A table of systems x metrics, one block of rows for each data set."""
+    """A table of systems x metrics, one block of rows for each data set.
+
+    about, printed_note: what the caption says instead of how systems are scored, and the legend
+    instead of what a paper's own number is, in tables of something else. has_one_block: data sets
+    are rows of their own and need no block each.
+    """
 
     id: str
     study: str
@@ -83,6 +87,9 @@ class Table:
     groups: list[dict]
     rows: list[Row]
     notes: list[str]
+    about: str = ""
+    printed_note: str = ""
+    has_one_block: bool = False
     convention: dict = field(default_factory=dict)
 
 

@@ -1,0 +1,203 @@
+"""What statements about a study rest on: its scored systems, its statistics and the printed rows.
+
+Every number that a statement prints goes through `System.show`, which links it to its record.
+"""
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from statistics import fmean, stdev
+
+from tsgbench.records import Record
+from tsgbench.reporting.cells import Cell, read_cells, split_name
+from tsgbench.reporting.published import Printed, find_printed, read_paper, read_rows
+
+# From results/ to the project's root. A copy of the page in docs/ lies as deep, so that its links
+# hold there too.
+ROOT = "../"
+OFFICIAL = "official_"  # and a paper's key: the convention that stands for how it scored
+
+
+@dataclass(frozen=True)
+class System:
+    """All seeds of one model, data set and ablation that were evaluated, in the order of seeds."""
+
+    model: str
+    dataset: str
+    ablation: str
+    title: str
+    cells: tuple[Cell, ...]
+
+    @property
+    def sees_video(self) -> bool:
+        return self.cells[0].run["settings"]["inputs"].get("video", "real") != "zero"
+
+    @property
+    def is_trained(self) -> bool:
+        return self.cells[0].is_trained
+
+    @property
+    def split(self) -> str:
+        """The split or splits that it was tested on."""
+        return self._facts(self.cells[0])["split"]
+
+    @property
+    def parts(self) -> list[str]:
+        """Parts of the test split that are scored on their own."""
+        return list(self._facts(self.cells[0]).get("parts", {}))
+
+    def conventions(self, part: str | None = None) -> list[str]:
+        """Conventions that its predictions could be scored under, beside the headline's."""
+        facts = self._facts(self.cells[0], part)
+        headline = self._facts(self.cells[0]).get("headline")
+        return [name for name in facts.get("conventions", {}) if name != headline]
+
+    def scores(
+        self, metric: str, *, convention: str | None = None, part: str | None = None
+    ) -> list[float]:
+        """One percentage a seed; empty where the metric does not exist."""
+        found = []
+        for cell in self.cells:
+            facts = self._facts(cell, part)
+            metrics = facts["conventions"].get(convention, {}) if convention else facts["metrics"]
+            found.append(metrics.get(metric))
+        return [] if None in found else found
+
+    def mean(self, metric: str, **scope) -> float | None:
+        """Mean over seeds of what `scores` gives."""
+        found = self.scores(metric, **scope)
+        return fmean(found) if found else None
+
+    def deviation(self, metric: str, **scope) -> float | None:
+        """Sample standard deviation over seeds; None for a single one."""
+        found = self.scores(metric, **scope)
+        return stdev(found) if len(found) > 1 else None
+
+    def show(self, metric: str, **scope) -> str:
+        """The mean, with its deviation, as a link to where it comes from; `n/a` without one."""
+        mean, deviation = self.mean(metric, **scope), self.deviation(metric, **scope)
+        if mean is None:
+            return "n/a"
+        return self.link(f"{mean:.2f}" + ("" if deviation is None else f" ± {deviation:.2f}"))
+
+    def link(self, text: str) -> str:
+        """Text that links to the one cell's metrics, or to the folder of all seeds."""
+        folder = Path(os.path.relpath(self.cells[0].folder))
+        target = folder / "metrics.json" if len(self.cells) == 1 else folder.parent
+        return f"[{text}]({ROOT}{target.as_posix()})"
+
+    @staticmethod
+    def _facts(cell: Cell, part: str | None = None) -> dict:
+        facts = cell.evaluation["facts"]
+        return facts if part is None else facts["parts"][part]
+
+
+@dataclass(frozen=True)
+class PrintedRow:
+    """A row of a paper's table. `row` is as it stands in the file, `number` its place there."""
+
+    printed: Printed
+    row: dict
+    kind: str
+    number: int
+
+    @property
+    def place(self) -> str:
+        """The table, as a link."""
+        return link_table(self.printed)
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        return self.printed.paper, self.printed.table, self.number
+
+    def value(self, metric: str) -> float | None:
+        """The printed number; None if there is none or it is in doubt."""
+        return None if metric in self.printed.uncertain else self.printed.values.get(metric)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything a statement may read.
+
+    datasets: name -> `title` and `published` (its key in the papers' tables). models: name ->
+    `title`, and `paper` and `printed_as` where it is a paper's.
+    """
+
+    spec: dict
+    systems: list[System]
+    statistics: dict[str, Record]
+    published: Path
+
+    @property
+    def datasets(self) -> dict[str, dict]:
+        return self.spec["datasets"]
+
+    def select(self, **fields) -> list[System]:
+        """Systems with these values of fields or properties, in the order of the study."""
+        return [
+            system
+            for system in self.systems
+            if all(getattr(system, name) == value for name, value in fields.items())
+        ]
+
+    @cached_property
+    def _rows(self) -> list[PrintedRow]:
+        return [
+            PrintedRow(printed, row, entry["kind"], number)
+            for paper in sorted(self.spec["published"])
+            for entry in read_paper(self.published, paper)["tables"]
+            for number, (row, printed) in enumerate(
+                read_rows(self.published, paper, entry["id"])[1]
+            )
+        ]
+
+    def printed_rows(self, dataset: str, *kinds: str) -> list[PrintedRow]:
+        """Rows of all papers on a data set of the study, in tables of these kinds."""
+        key = self.datasets[dataset]["published"]
+        return [row for row in self._rows if key == row.row["dataset"] and row.kind in kinds]
+
+    def printed_tables(self, kind: str) -> list[Printed]:
+        """One row of every table of a kind, which names its paper and table."""
+        tables = {
+            (r.printed.paper, r.printed.table): r.printed for r in self._rows if r.kind == kind
+        }
+        return list(tables.values())
+
+    def own_row(self, system: System) -> Printed | None:
+        """What the paper of a system's model prints for it on this data set."""
+        model, key = self.spec["models"][system.model], self.datasets[system.dataset]["published"]
+        if "paper" not in model or not key:
+            return None
+        return find_printed(self.published, model["paper"], key, method=model.get("printed_as"))
+
+
+def gather(
+    spec: dict, cells: dict[str, Path], statistics: dict[str, Record], published: Path
+) -> Evidence:
+    """Read every cell and group its seeds into systems. spec: see report_plan."""
+    grouped: dict[tuple[str, str, str], list[Cell]] = {}
+    for name, cell in read_cells(cells).items():
+        model, dataset, ablation, _ = split_name(name)
+        grouped.setdefault((model, dataset, ablation), []).append(cell)
+    systems = []
+    for (model, dataset, ablation), found in grouped.items():
+        title = spec["models"][model]["title"]
+        title += "" if ablation == "full" else f", {ablation.replace('_', ' ')}"
+        ordered = sorted(found, key=lambda cell: split_name(cell.name)[3])
+        systems.append(System(model, dataset, ablation, title, tuple(ordered)))
+    order = {name: place for place, name in enumerate(spec["datasets"])}
+    systems.sort(key=lambda system: order[system.dataset])
+    return Evidence(spec, systems, statistics, published)
+
+
+def link_table(printed: Printed) -> str:
+    """The table of a printed row, as a link to the file that holds it."""
+    table = printed.table.replace("table", "Table ")
+    return f"[{printed.system}, {table}]({ROOT}published/{printed.paper}.yaml)"
+
+
+def as_table(head: list[str], rows: list[list[str]]) -> list[str]:
+    """Markdown lines; the first column is text, the others numbers."""
+    lines = [head, [":---"] + ["---:"] * (len(head) - 1), *rows]
+    return ["| " + " | ".join(cells) + " |" for cells in lines]

@@ -1,0 +1,155 @@
+"""A paper's table of data sets: what it printed beside what the public files hold.
+
+`published/{paper}.yaml` says what each column counts: `columns` of the table (statistic, part of
+the data set, decimals, title) and `reproduce` of a row (tokeniser, the splits of each part, and
+statistics that this row averages in another way). Nothing here knows a paper or a data set.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tsgbench.errors import UserError
+from tsgbench.records import Record
+from tsgbench.reporting.published import Printed, read_rows
+from tsgbench.reporting.rows import Result, Row, Table, Value
+
+ABOUT = (
+    "Data sets as the paper describes them (its own numbers in the “printed” rows) and as the "
+    "public annotation files are: every row as it stands there, before any repair. Averages of "
+    "words and of moments are over sentences, of videos over videos."
+)
+PRINTED_NOTE = "“printed” rows: the value in the paper; in brackets, counted here minus printed."
+
+
+@dataclass(frozen=True)
+class Described:
+    """A data set's statistics, where a table of systems has a cell."""
+
+    name: str
+    record: Record
+    protocol: None = None  # nothing is trained or tested
+    coverage: None = None
+
+    def provenance(self) -> dict:
+        """Where its numbers come from."""
+        return {
+            "statistics": str(self.record.path),
+            "identity": self.record.identity,
+            "digest": self.record.digest,
+            "inputs": self.record.content["inputs"],
+            "git_commit": self.record.content.get("made", {}).get("git_commit"),
+        }
+
+
+def build_statistics_table(
+    spec: dict, statistics: dict[str, Record], published_folder: str | Path
+) -> Table:
+    """Assemble the table of `spec["paper"]` called `spec["table"]`.
+
+    spec: `id`, `study`, `title`, `is_demo`, `notes`, `paper`, `table`. statistics: data set -> its
+    record; a data set of the paper that is not there is shown as not run, with its printed row.
+    """
+    paper, number = spec["paper"], spec["table"]
+    entry, printed = read_rows(Path(published_folder), paper, number)
+    where = f"{Path(published_folder) / paper}.yaml: {number}"
+    columns = entry.get("columns")
+    if columns is None:
+        raise UserError(f"{where}: columns: is missing; say which statistic each metric is")
+    rows = []
+    for row, numbers in printed:
+        numbers = replace(numbers, method=numbers.system)  # a row is a data set, not a system
+        record = statistics.get(row["dataset"])
+        cells = [] if record is None else [Described(row["dataset"], record)]
+        result = Result([row["dataset"]], cells, printed=numbers)
+        result.values = {
+            column["title"]: _value(metric, column, row, record, numbers, where)
+            for metric, column in columns.items()
+        }
+        rows.append(Row(row["method"], "", "", [], None, {row["dataset"]: result}))
+    return Table(
+        id=spec["id"],
+        study=spec["study"],
+        title=spec["title"],
+        is_demo=bool(spec.get("is_demo", False)),
+        metrics=[column["title"] for column in columns.values()],
+        datasets=[{"name": row["dataset"], "title": row["method"]} for row, _ in printed],
+        groups=[],
+        rows=rows,
+        notes=[*spec.get("notes", []), *_counted(printed, statistics)],
+        about=ABOUT,
+        printed_note=PRINTED_NOTE,
+        has_one_block=True,
+    )
+
+
+def count_exact(table: Table) -> tuple[int, int]:
+    """How many counted numbers are the printed ones to every digit, of how many with one."""
+    values = [
+        value
+        for row in table.rows
+        for result in row.results.values()
+        for value in result.values.values()
+        if value.difference is not None
+    ]
+    return sum(is_exact(value) for value in values), len(values)
+
+
+def is_exact(value: Value) -> bool:
+    """Whether the counted number, written with the printed one's digits, is that number."""
+    return round(value.mean, value.decimals) == round(value.printed, value.decimals)
+
+
+def _value(
+    metric: str, column: dict, row: dict, record: Record | None, numbers: Printed, where: str
+) -> Value:
+    mean = None
+    reproduce = row.get("reproduce")
+    if record is not None and reproduce is not None and column["part"] in reproduce["parts"]:
+        mean = _statistic(metric, column, reproduce, record, f"{where}, {row['dataset']}")
+    value = Value(mean, None, [] if mean is None else [mean], decimals=column["decimals"])
+    value.printed = numbers.values.get(metric)
+    value.is_printed_uncertain = metric in numbers.uncertain
+    if value.mean is not None and value.printed is not None:
+        value.difference = value.mean - value.printed
+    return value
+
+
+def _statistic(metric: str, column: dict, reproduce: dict, record: Record, where: str) -> float:
+    """The number itself, from the record's facts."""
+    part = "+".join(reproduce["parts"][column["part"]])
+    if part not in record.facts["described"]:
+        raise UserError(
+            f"{where}: reproduce.parts.{column['part']}: {part!r} is no union that {record.path}"
+            f" describes; it has {', '.join(record.facts['described'])}"
+        )
+    found = record.facts["described"][part]
+    words = found["words"].get(reproduce["tokenizer"])
+    if words is None:
+        raise UserError(
+            f"{where}: reproduce.tokenizer: {reproduce['tokenizer']!r} is not known; use one of"
+            f" {', '.join(found['words'])}"
+        )
+    name = reproduce.get("statistics", {}).get(metric, column["statistic"])
+    if name not in found["rows"] | words:
+        raise UserError(
+            f"{where}: statistic: {name!r} is not known; use one of"
+            f" {', '.join(found['rows'] | words)}"
+        )
+    return float((found["rows"] | words)[name])
+
+
+def _counted(printed: list[tuple[dict, Printed]], statistics: dict[str, Record]) -> list[str]:
+    """What was counted, row by row: the parts, the tokeniser and unusual averages."""
+    lines = []
+    for row, _ in printed:
+        reproduce = row.get("reproduce")
+        if reproduce is None or row["dataset"] not in statistics:
+            continue
+        parts = "; ".join(
+            f"{name} = {' + '.join(splits)}" for name, splits in reproduce["parts"].items()
+        )
+        other = "".join(
+            f"; {metric}: {name}" for metric, name in reproduce.get("statistics", {}).items()
+        )
+        lines.append(f"{row['method']}: {parts}; words: {reproduce['tokenizer']}{other}.")
+    return lines

@@ -1,0 +1,253 @@
+"""The findings page: arithmetic of each statement on invented cells, links, what is absent."""
+
+import json
+import os
+import re
+from pathlib import Path
+from statistics import fmean, stdev
+
+import pytest
+
+from invented import write_cell
+from reporting.report_samples import (
+    COLUMNS,
+    REPRODUCE,
+    comparison,
+    printed_row,
+    statistics_record,
+    write_published,
+)
+from tsgbench.errors import UserError
+from tsgbench.reporting.evidence import gather
+from tsgbench.reporting.findings import write_findings
+from tsgbench.reporting.statements import STATEMENTS
+
+R3, R5, R7 = (f"R@1,IoU=0.{m}" for m in (3, 5, 7))
+SPEC = {
+    "id": "findings",
+    "study": "invented",
+    "title": "invented numbers",
+    "is_demo": False,
+    "datasets": {
+        "real": {"title": "Real", "published": "real"},
+        "moved": {"title": "Moved", "published": None},
+        "ranked": {"title": "Ranked", "published": "ranked"},
+    },
+    "models": {
+        "whole_video": {"title": "Whole video"},
+        "prior_action": {"title": "Action word"},
+        "net": {"title": "Net", "paper": "net"},
+    },
+    "published": {"net": "d" * 16},
+}
+TABLES = [
+    {
+        "id": "table1",
+        "kind": "comparison",
+        "rows": [
+            comparison("real", "Old", {R3: 40.0, R5: 20.0, "mIoU": 30.0}),
+            comparison("real", "Same", {R3: 82.5, R5: 48.1, "mIoU": None}, supervision="weak"),
+            comparison(
+                "real", "Doubted", {R3: 1.0, R5: 1.0, "mIoU": 1.0}, uncertain=[R3, R5, "mIoU"]
+            ),
+            comparison("real", "Net", {R3: 70.0, R5: 60.0, "mIoU": 50.0}, own=True),
+            comparison("ranked", "Chunks", {"Rank@1": 19.0, "Rank@5": None, "mIoU": 25.0}),
+        ],
+    },
+    {
+        "id": "table2",
+        "kind": "ablation",
+        "rows": [
+            comparison("real", "w/o part", {R3: 82.6, R5: 47.8, "mIoU": 34.6}, own=True),
+            comparison("real", "near", {R3: 82.6, R5: 48.35}, own=True),
+            comparison("real", "one metric", {R3: 82.6}, own=True),
+        ],
+    },
+    {
+        "id": "table3",
+        "kind": "statistics",
+        "columns": COLUMNS,
+        "rows": [printed_row("real", 1, 7.25, reproduce=REPRODUCE)],
+    },
+]
+
+
+class Bench:
+    """Cells and records in a folder that is the working directory."""
+
+    def __init__(self, folder: Path):
+        self.folder, self.cells, self.statistics = folder, {}, {}
+        write_published(folder / "published", "net", "Net", TABLES)
+
+    def add(self, name: str, metrics: dict, *, trained=False, video="zero", **facts) -> None:
+        folder = write_cell(
+            Path("results/cells"), name, metrics=metrics, parameters=1000 if trained else 0
+        )
+        self.cells[name] = folder
+        run = json.loads((folder / "run.json").read_text())
+        run["settings"]["inputs"]["video"] = video
+        (folder / "run.json").write_text(json.dumps(run))
+        evaluated = json.loads((folder / "metrics.json").read_text())
+        evaluated["facts"] |= {"headline": "seconds", "conventions": {"seconds": metrics}, **facts}
+        (folder / "metrics.json").write_text(json.dumps(evaluated))
+
+    def evidence(self, **changes):
+        return gather(SPEC | changes, self.cells, self.statistics, self.folder / "published")
+
+    def say(self, name: str) -> str | None:
+        lines = STATEMENTS[name].make(self.evidence())
+        return None if lines is None else "\n".join(lines)
+
+
+@pytest.fixture
+def bench(tmp_path, monkeypatch) -> Bench:
+    monkeypatch.chdir(tmp_path)
+    return Bench(tmp_path)
+
+
+def unlinked(text: str) -> str:
+    return re.sub(r"\]\([^)]*\)", "]", text)
+
+
+def test_without_results_every_statement_is_listed_as_not_run(bench):
+    text, made, missing = write_findings(bench.evidence(), "1dentity")
+    assert made == [] and set(missing) == set(STATEMENTS)
+    listed = text.split("## Not run\n")[1]
+    assert all(entry.title in listed and entry.needs in listed for entry in STATEMENTS.values())
+    assert len(text.split("## ")) == 2
+
+
+def test_rows_that_equal_the_whole_video_are_found_and_others_are_not(bench):
+    bench.add("whole_video/real/full/seed0", {R3: 82.57, R5: 48.02, "mIoU": 34.57})
+    said = unlinked(bench.say("whole_video"))
+    # Five rows have two metrics that are not in doubt; w/o part and `Same` are within 0.25
+    assert "Of 5 printed rows" in said and "2 are the score" in said
+    rows = [line for line in said.splitlines() if line.startswith("| “")]
+    assert ["Same" in row for row in rows] == [True, False] and "w/o part" in rows[1]
+    assert rows[0].endswith("| 82.50 / 48.10 | [82.57] / [48.02] | 0.08 |")
+    assert rows[1].endswith("| 0.22 |")
+
+
+def test_parts_of_the_test_split_are_compared_as_well(bench):
+    other = {R3: 10.0, R5: 5.0, "mIoU": 8.0}
+    equal = {R3: 40.1, R5: 20.1, "mIoU": 30.0}
+    scored = {"val_1": {"metrics": equal, "conventions": {}}}
+    bench.add("whole_video/real/full/seed0", other, parts=scored)
+    said = unlinked(bench.say("whole_video"))
+    assert "1 is the score" in said and "`real`, val_1" in said and "0.10" in said
+
+
+def test_printed_rows_below_a_prior_are_counted_by_the_papers_convention(bench):
+    conventions = {"seconds": {R5: 20.0}, "official_net": {R5: 20.5}}
+    bench.add("prior_action/real/full/seed0", {R5: 20.0}, conventions=conventions)
+    said = unlinked(bench.say("priors"))
+    assert f"- Real (test), Action word: above 1 of 3 printed numbers at {R5}." in said
+    assert "[20.50]: 1 of 3" in said and "Old 20.00." in said
+    assert "Doubted" not in said and "n/a" in said  # no R@1,IoU=0.3 and no mIoU
+    bench.add("prior_action/real/full/seed0", {R5: 48.1})
+    assert "[48.10]: 1 of 3" in unlinked(bench.say("priors"))  # an equal number is not below
+    bench.add("prior_action/real/full/seed0", {R5: 48.2})
+    said = unlinked(bench.say("priors"))
+    assert "[48.20]: 2 of 3" in said and "Same (weakly supervised) 48.10" in said
+
+
+def test_a_prior_on_data_that_no_paper_prints_says_nothing(bench):
+    bench.add("prior_action/moved/full/seed0", {R5: 20.0})
+    assert bench.say("priors") is None
+
+
+def test_a_blind_twin_is_set_beside_its_own_printed_number(bench):
+    bench.add("net/real/blind/seed0", {R5: 30.0}, trained=True)
+    bench.add("net/real/blind/seed1", {R5: 36.0}, trained=True)
+    bench.add("net/real/full/seed0", {R5: 59.0}, trained=True, video="real")
+    said = unlinked(bench.say("blind_twins"))
+    assert "between 55 and 55 %" in said  # 33 of 60
+    assert "| Net, blind | Real, test | R@1,IoU=0.5 | [33.00 ± 4.24] |" in said
+    assert said.count("| Net") == 1 and "60.00 ([Net, Table 1])" in said
+
+
+def test_iid_and_ood_stand_side_by_side(bench):
+    parts = {
+        part: {"metrics": {R5: first, "d" + R5: second}, "conventions": {}}
+        for part, first, second in (("iid", 40.0, 38.0), ("ood", 10.0, 9.5))
+    }
+    bench.add("prior_action/moved/full/seed0", {R5: 20.0}, parts=parts)
+    bench.add("whole_video/real/full/seed0", {R5: 20.0})
+    said = unlinked(bench.say("changed_distributions"))
+    assert "| Action word (no video) | [40.00] → [10.00] | [38.00] → [9.50] |" in said
+    assert "R@1,IoU=0.7" not in said and "Real" not in said
+
+
+def test_differences_of_conventions_are_ranges_over_systems(bench):
+    for name, headline, official in (("whole_video", 10.0, 9.5), ("prior_action", 20.0, 22.4)):
+        conventions = {"seconds": {R5: headline}, "official_net": {R5: official, R7: 1.0}}
+        metrics = {R5: headline}
+        bench.add(f"{name}/real/full/seed0", metrics, conventions=conventions)
+    said = unlinked(bench.say("conventions"))
+    assert "| Real, `official_net` | -0.50 … +2.40 ([Action word]) | n/a |" in said
+    assert "seconds`" not in said
+
+
+def test_ranked_systems_stand_between_the_printed_ones(bench):
+    for name, first in (("whole_video", 0.0), ("prior_action", 19.4)):
+        ranked = {"Rank@1": first, "Rank@5": 68.5, "mIoU": 25.42}
+        conventions = {"seconds": {"mIoU": 20.0}, "official_didemo": ranked}
+        bench.add(f"{name}/ranked/full/seed0", {"mIoU": 20.0}, conventions=conventions)
+    rows = [line for line in unlinked(bench.say("ranked_moments")).splitlines() if "[" in line]
+    assert [re.search(r"Action|Chunks|Whole", row)[0] for row in rows] == [
+        "Action",
+        "Chunks",
+        "Whole",
+    ]
+    assert rows[1].endswith("| 19.00 | — | 25.00 |") and "[68.50]" in rows[0]
+
+
+def test_the_spread_of_seeds_is_a_sample_deviation(bench):
+    scores = {"net": (30.0, 33.0, 36.0), "prior_action": (20.0, 20.0, 21.0)}
+    for model, values in scores.items():
+        for seed, value in enumerate(values):
+            bench.add(f"{model}/real/full/seed{seed}", {R5: value})
+    bench.add("whole_video/real/full/seed0", {R5: 1.0})
+    said = unlinked(bench.say("seeds"))
+    middle = fmean(stdev(values) for values in scores.values())  # the median of two
+    assert f"| Real | {R5} | 2 | {middle:.2f} | [3.00] (Net; 6.00 from end to end) |" in said
+
+
+def test_statistics_say_what_is_exact_and_what_differs(bench):
+    bench.statistics["real"] = statistics_record(Path())
+    said = unlinked(bench.say("printed_statistics"))
+    assert "1 of 2 counted numbers" in said and "moment (s): 7.00, printed 7.25." in said
+    places = unlinked(bench.say("places")).splitlines()[-1]
+    # Four moments: starts at 0, 0, 0.2 and 0.25; ends at 0.5, 0.5, 1 and 0.5
+    assert places == "| Real | [4] | 75.0 | 25.0 | 25.0 | 50.0 | 0.512 |"
+
+
+def test_every_number_links_to_a_file_that_is_there(bench):
+    bench.add("whole_video/real/full/seed0", {R3: 82.57, R5: 48.02, "mIoU": 34.57})
+    for seed in (0, 1):
+        bench.add(f"net/real/blind/seed{seed}", {R5: 30.0 + seed}, trained=True)
+    bench.statistics["real"] = statistics_record(Path())
+    text, made, _ = write_findings(bench.evidence(), "1dentity")
+    assert {"whole_video", "blind_twins", "seeds", "places"} <= set(made)
+    targets = set(re.findall(r"\]\(([^)]+)\)", text))
+    statistics = "../data/annotations/real/statistics.json"
+    assert "../results/cells/net/real/blind" in targets and statistics in targets
+    for folder in ("results", "docs"):  # the page holds in both
+        Path(folder).mkdir(exist_ok=True)
+        for target in targets - {statistics}:
+            assert Path(os.path.normpath(Path(folder) / target)).exists(), target
+
+
+def test_demo_numbers_are_called_so(bench):
+    assert "DEMO" in write_findings(bench.evidence(is_demo=True), "1dentity")[0]
+    assert "DEMO" not in write_findings(bench.evidence(), "1dentity")[0]
+
+
+def test_a_number_without_identity_is_refused(bench):
+    bench.add("whole_video/real/full/seed0", {R5: 1.0})
+    path = bench.cells["whole_video/real/full/seed0"] / "metrics.json"
+    content = json.loads(path.read_text())
+    del content["identity"]
+    path.write_text(json.dumps(content))
+    with pytest.raises(UserError, match="identity"):
+        bench.evidence()
