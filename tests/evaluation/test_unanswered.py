@@ -81,6 +81,11 @@ def test_the_evaluation_says_how_many_of_how_many(tmp_path):
     # the first is right, the other has half of its video: neither counts what is not there
     assert facts["metrics"] == {"R@1,IoU=0.5": 100.0, "mIoU": 75.0}
     assert facts["counts"]["seconds"]["queries"] == 2
+    others = part_by_video(table, {"a", "b"})
+    assert (
+        facts["unanswered"]
+        != evaluate(tmp_path, {"test": table}, others[0], ["c_t_2"])["unanswered"]
+    )
 
 
 def test_parts_of_the_test_split_are_counted_each(tmp_path):

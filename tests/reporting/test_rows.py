@@ -211,5 +211,15 @@ def test_rows_scored_on_part_of_the_split_say_so_and_enter_no_contest(spec, cell
     assert result(table, "SeqPAN", "real").values["mIoU"].rank == 1
 
 
+def test_rows_scored_on_as_many_but_other_queries_enter_no_contest(spec, cells, published):
+    for name, folder in cells.items():
+        lack = "1" * 16 if name.startswith("other") else "2" * 16
+        part = {"queries": 380, "of_queries": 400, "unanswered": lack}
+        edit(folder / "metrics.json", lambda record, part=part: record["facts"].update(part))
+    table = build_table(spec, cells, published)
+    ranks = {row.results["shapes"].values["mIoU"].rank for row in table.rows}
+    assert ranks == {0}
+
+
 def test_a_table_of_whole_splits_does_not_mention_parts(spec, cells, published):
     assert not any("queries]" in line for line in legend(build_table(spec, cells, published)))

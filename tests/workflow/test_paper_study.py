@@ -5,163 +5,271 @@ invented, tiny, and served by a local server that fails now and then (upstream.p
 readers, the extractors, the models and the tables are those of the real study.
 """
 
-import json
-import os
+import csv
+import hashlib
 import sys
-import threading
-from collections.abc import Iterator
-from dataclasses import dataclass
-from http.server import ThreadingHTTPServer
+from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
-from downloads.download_server import Handler, serve, status
-from tsgbench.config import Catalogue
-from tsgbench.study import Study
+from tsgbench.features.store import FeatureStore
+from tsgbench.study import Job, Study
 from workflow import upstream
-from workflow.conftest import Project, check_out
+from workflow.conftest import ROOT
+from workflow.miniature import NARROW, PAPER, Ran, run_everything
 
 pytestmark = pytest.mark.slow
 
-PAPER = ("--configfile", "config/paper.yaml")
-# A cell takes seconds to start, so beside every model on all its data sets only a few are run: the
-# controls of one model, another's cells by its paper's own protocols, a baseline for each data set
-MORE_ABLATIONS = {"fsan": ["blind"], "seqpan": ["own_test_split", "official_selection"]}
-NARROW = {
-    "ia_net": {"model": {"width": 16, "reduce": 8, "widths": [2, 4, 8]}},
-    "fian": {
-        "model": {"width": 16, "heads": 2, "ffn_scale": 2, "max_clips": 16, "windows": [2, 4]}
-    },
-    "cma": {"model": {"width": 16, "heads": 2, "ffn_width": 16, "phrase_width": 8}},
-    "seqpan": {"model": {"width": 16, "heads": 2, "char_dim": 6, "conv_layers": 1}},
-    "fsan": {"model": {"width": 16, "heads": 2, "expansion": 2, "layers": 1}},
-}
-# Understands what downloads say to yt-dlp; a video that is gone is gone in the site's words
-YT_DLP = """#!{python}
-import pathlib, sys, urllib.error, urllib.request
-target = pathlib.Path(sys.argv[sys.argv.index("--output") + 1].replace("%(ext)s", "mp4"))
-address = sys.argv[-1]
-try:
-    with urllib.request.urlopen(address.replace("watch?v=", "watched/")) as answer:
-        target.write_bytes(answer.read())
-except urllib.error.HTTPError:
-    key = address.rpartition("=")[2]
-    print("ERROR: [youtube] " + key + ": Video unavailable. This video has been removed by the"
-          " uploader", file=sys.stderr)
-    sys.exit(1)
-"""
-
-
-# --- the project copy ----------------------------------------------------------------------
-
-
-def shrink_study(study: dict) -> dict:
-    """The study with one seed, few ablations and narrow models; the rest as it is."""
-    few, datasets = [], iter(study["datasets"])
-    for system in study["systems"]:
-        smaller = system | {"seeds": system["seeds"][:1]}
-        if "ablations" in system:
-            smaller["ablations"] = ["full", *MORE_ABLATIONS.get(system["model"], [])]
-        else:
-            smaller["datasets"] = [next(datasets)]
-        few.append(smaller)
-    overrides = {
-        model: {**narrow, "train": {"epochs": 1, "batch_size": 8}}
-        for model, narrow in NARROW.items()
-    }
-    one = {phase: kept | {"threads": 1} for phase, kept in study["resources"].items()}
-    return study | {"systems": few, "overrides": overrides, "resources": one}
-
-
-def shrink_features(recipes: dict) -> dict:
-    """Every recipe with a narrow network, small pictures and few principal components."""
-    for clips in recipes["clips"].values():
-        if clips["checkpoint"]:
-            clips["network"] = clips["network"] | {"width": upstream.WIDTH}
-            size = clips["frames"]
-            size |= {"resize": [upstream.CROP, 40]} if "resize" in size else {}
-            size |= {"short_side": upstream.CROP} if "short_side" in size else {}
-            size["crop"] = upstream.CROP
-    for features in recipes["features"].values():
-        if (features.get("reduce") or {}).get("pca"):
-            features["reduce"]["pca"]["dim"] = 8
-    return recipes
-
-
-def plan_server(server: ThreadingHTTPServer, sources: dict, made: upstream.Upstream) -> None:
-    """What each address answers; some fail once, and one of two alternates for good."""
-    for name, body in made.files.items():
-        addresses = [upstream.server_path(address) for address in sources[name]["urls"]]
-        for address in addresses:
-            server.plans[address] = [serve(body)]
-    for name, fault in {
-        "charades_sta_train": status(503),
-        "glove_840b_300d": serve(made.files["glove_840b_300d"], stop_after=5000, etag='"a"'),
-        "tacos_val": status(500),
-    }.items():
-        server.plans[upstream.server_path(sources[name]["urls"][0])].insert(0, fault)
-    for name in ("didemo_train", "charades_videos"):
-        server.plans[upstream.server_path(sources[name]["urls"][0])] = [status(404)]
-    for address, body in made.videos.items():
-        server.plans[address] = [status(404) if body is None else serve(body)]
-
-
-@dataclass
-class Ran:
-    """The miniature after everything ran, and what was seen on the way."""
-
-    project: Project
-    made: upstream.Upstream
-    study: dict
-    by_hand: str  # what the first download said of the videos that a person must fetch
-    asked: list[str]  # of the server, in order
-
-    def record(self, path: str) -> dict:
-        return json.loads(self.project.read(path))
-
-    def plan(self) -> Study:
-        return Study(self.study, Catalogue.load(self.project.folder))
-
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory) -> Iterator[Ran]:
-    """Download, place by hand what must be, run everything; then the server is gone."""
+def ran(tmp_path_factory) -> Ran:
     if (Path(sys.executable).parent / "yt-dlp").exists():
         pytest.skip("this environment's own yt-dlp comes before the make-believe one")
-    folder = tmp_path_factory.mktemp("paper")
-    made = upstream.make_upstream(folder / "upstream")
-    project = check_out(folder / "project")
-    config = project.folder / "config"
-    sources = yaml.safe_load((config / "sources.yaml").read_text())
-    study = shrink_study(yaml.safe_load((config / "paper.yaml").read_text()))
-    recipes = shrink_features(yaml.safe_load((config / "features.yaml").read_text()))
-    (config / "paper.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
-    (config / "features.yaml").write_text(yaml.safe_dump(recipes, sort_keys=False))
-    program = folder / "bin" / "yt-dlp"
-    program.parent.mkdir()
-    program.write_text(YT_DLP.replace("{python}", sys.executable))
-    program.chmod(0o755)
-    project.env["PATH"] = f"{program.parent}{os.pathsep}{project.env['PATH']}"
-    project.env["no_proxy"] = "127.0.0.1"
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.plans, server.requests = {}, []
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        url = f"http://127.0.0.1:{server.server_port}"
-        plan_server(server, sources, made)
-        led = upstream.lead_to_server(sources, url, made)
-        (config / "sources.yaml").write_text(yaml.safe_dump(led, sort_keys=False))
-        first = project.snakemake("--keep-going", "download", *PAPER, check=False)
-        assert first.returncode == 1
-        for name, body in made.by_hand.items():
-            (project.folder / "data/raw/videos/tacos" / name).write_bytes(body)
-        project.snakemake("download", *PAPER)
-        server.shutdown()
-        asked = [name for name, _ in server.requests]
-    project.snakemake("phase_report", *PAPER)
-    yield Ran(project, made, study, first.stdout + first.stderr, asked)
+    return run_everything(tmp_path_factory.mktemp("paper"))
 
 
-def test_runs(ran):
-    assert ran
+def read_csv(path: Path) -> list[dict[str, str]]:
+    with open(path, newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+def in_outline(job: Job) -> tuple[str, str]:
+    """A job of the study without what the miniature leaves out: ablation and seed."""
+    if job.phase in ("train", "evaluate"):
+        return job.phase, "{model}/{dataset}".format(**job.wildcards)
+    return job.phase, job.key
+
+
+# --- what must hold ------------------------------------------------------------------------
+
+
+def test_the_miniature_is_the_paper_study(ran):
+    """Its data sets, systems, sources, extractors, features and tables; only cells are fewer."""
+    real = Study(yaml.safe_load((ROOT / "config/paper.yaml").read_text()))
+    mini = ran.plan()
+    for part in ("study", "datasets", "tables"):
+        assert mini.config[part] == real.config[part]
+    assert [s["model"] for s in mini.config["systems"]] == [
+        s["model"] for s in real.config["systems"]
+    ]
+    planned = {in_outline(job) for job in mini.jobs.values()}
+    left_out = {in_outline(job) for job in real.jobs.values()} - planned
+    baselines = {s["model"] for s in real.config["systems"] if "ablations" not in s}
+    assert {key.split("/")[0] for _, key in left_out} <= baselines
+    assert planned <= {in_outline(job) for job in real.jobs.values()}
+    # Every form of source, and the protocols of two papers
+    protocols = {
+        job.settings["splits"]["protocol"] for job in mini.jobs.values() if job.phase == "train"
+    }
+    assert protocols == {"default", "val_1", "official_cma"}
+    sources = [
+        mini.catalogue.sources[job.wildcards["source"]]
+        for job in mini.jobs.values()
+        if job.phase == "download"
+    ]
+    assert {source["videos"]["by"] for source in sources if "videos" in source} == {
+        "yt_dlp",
+        "page",
+        "template",
+    }
+    assert {source["kind"] for source in sources} == {"annotation", "videos", "weights", "vectors"}
+
+
+def test_every_source_was_made_and_came_from_the_server(ran):
+    for record, job in ran.plan().jobs.items():
+        if job.phase != "download":
+            continue
+        name = job.wildcards["source"]
+        facts = ran.record(record)["facts"]
+        if "videos" not in facts:
+            assert name in ran.made.files
+            assert facts["files"][0]["from"].startswith("http://127.0.0.1:")
+
+
+def test_faults_of_the_server_were_overcome(ran):
+    asked = Counter(ran.asked)
+    sources = yaml.safe_load((ROOT / "config/sources.yaml").read_text())
+
+    def times(name: str) -> list[int]:
+        return [asked[upstream.server_path(address)] for address in sources[name]["urls"]]
+
+    assert times("charades_sta_train")[0] == times("tacos_val")[0] == 2  # 503 and 500, then sound
+    assert times("glove_840b_300d") == [2]  # hung up within the body, went on from there
+    assert times("didemo_train") == times("charades_videos") == [1, 1]  # 404, so the alternate
+    assert times("vgg16_imagenet") == [1]
+
+
+def test_videos_of_each_kind_are_there_or_listed(ran):
+    raw = ran.project.folder / "data/raw"
+    lost = read_csv(raw / "videos/activitynet/unavailable.csv")
+    assert {row["id"]: row["reason"] for row in lost} == dict.fromkeys(upstream.REMOVED, "removed")
+    videos = ran.record("data/raw/activitynet_videos.json")["facts"]["videos"]
+    assert (videos["wanted"], videos["here"], videos["unavailable"]) == (12, 10, {"removed": 2})
+    didemo = ran.record("data/raw/didemo_videos.json")["facts"]["videos"]
+    assert (didemo["wanted"], didemo["here"], didemo["unavailable"]) == (11, 11, {})
+    for spare in (upstream.MISSING, upstream.DELETED):
+        assert (raw / f"videos/didemo/{spare}.mp4").is_file()
+    charades = ran.record("data/raw/charades_videos.json")["facts"]
+    assert charades["unpacked"]["files"] == 12
+
+
+def test_what_a_person_must_fetch_was_said_at_once(ran):
+    assert "tacos_videos: 8 of 8 videos cannot be had" in ran.by_hand
+    assert "get them from https://www.mpi-inf.mpg.de/" in ran.by_hand
+    assert "place them as data/raw/videos/tacos/ID.avi" in ran.by_hand
+    assert ran.by_hand.count("Error in rule fetch") == 1  # all else came
+
+
+def test_rows_kept_dropped_and_repaired_are_counted(ran):
+    found = {}
+    for dataset in ran.study["datasets"]:
+        facts = ran.record(f"data/annotations/{dataset}/annotations.json")["facts"]
+        for split, entry in facts["splits"].items():
+            reasons = {
+                reason: found["count"]
+                for action in ("dropped", "repaired")
+                for reason, found in entry[action].items()
+            }
+            found[f"{dataset}/{split}"] = (entry["rows"], entry["kept"], reasons)
+    inverted, cut = {"start not before end": 1}, {"moment cut to the video": 1}
+    assert found == {
+        "activitynet_captions/train": (15, 14, inverted),
+        "activitynet_captions/held_out": (2, 2, {}),
+        "activitynet_captions/val_1": (8, 8, {}),
+        "activitynet_captions/val_2": (6, 6, {}),
+        "tacos/train": (13, 12, inverted | {"repeated, kept": 4}),
+        "tacos/val": (7, 6, inverted | {"repeated, kept": 2}),
+        "tacos/test": (7, 6, inverted | {"repeated, kept": 2}),
+        "tacos_2dtan/train": (13, 12, inverted | {"repeated, kept": 4}),
+        "tacos_2dtan/val": (7, 6, inverted | {"repeated, kept": 2}),
+        "tacos_2dtan/test": (7, 6, inverted | {"repeated, kept": 2}),
+        "charades_sta/train": (16, 15, inverted | cut),
+        "charades_sta/val": (2, 2, {}),
+        "charades_sta/test": (7, 7, cut),
+        "didemo/train": (13, 12, {"empty sentence": 1}),
+        "didemo/val": (4, 4, {}),
+        "didemo/test": (6, 6, {}),
+    }
+
+
+def test_features_are_of_the_published_weights_and_count_every_video(ran):
+    wanted = {
+        "activitynet_captions": (10, 2),
+        "tacos": (8, 0),
+        "tacos_2dtan": (8, 0),
+        "charades_sta": (11, 0),
+        "didemo": (11, 0),
+    }
+    extractors = set()
+    for record, job in ran.plan().jobs.items():
+        if job.phase != "extract":
+            continue
+        facts = ran.record(record)["facts"]
+        source = job.settings["checkpoint"]
+        assert facts["weights"] == hashlib.sha256(ran.made.files[source]).hexdigest()
+        assert (facts["videos"], facts["unavailable"]) == wanted[job.wildcards["dataset"]]
+        assert facts["failed"] == 0
+        listed = {row["video"] for row in read_csv(ran.project.folder / job.files["failed"])}
+        assert listed == (upstream.REMOVED if facts["unavailable"] else set())
+        extractors.add(job.settings["extractor"])
+    assert extractors == {"c3d", "i3d", "vgg16"}
+
+
+def test_didemo_has_a_row_for_every_chunk(ran):
+    path = ran.project.folder / "data/features/didemo/vgg16_imagenet_fc7_5s_pca500.h5"
+    with FeatureStore(path) as store:
+        assert len(store.video_ids) == 11
+        for split in upstream.DIDEMO.values():
+            for place, video in enumerate(split):
+                clips, times = store.read(video)
+                assert len(clips) == 6 - (place == 0)
+                assert times[0, 0] == 0 and np.allclose(np.diff(times[:, 0]), 5.0)
+                assert np.abs(clips).max() > 0
+
+
+def test_words_have_their_own_vectors(ran):
+    path = ran.project.folder / "data/text/charades_sta/nltk_punct.npz"
+    with np.load(path, allow_pickle=False) as text:
+        words = text["words"].tolist()
+        vectors, has_vector = text["vectors"], text["has_vector"]
+    # not that of "the name@domain.com", which comes first in the file
+    expected = np.array([float(number) for number in upstream.glove_vector("the")], np.float32)
+    np.testing.assert_array_equal(vectors[words.index("the")], expected)
+    assert not has_vector[words.index(".")] and has_vector[words.index("person")]
+
+
+def test_every_cell_is_scored_under_every_convention(ran):
+    study = ran.plan()
+    cells = [job for job in study.jobs.values() if job.phase == "evaluate"]
+    assert len(cells) == 23
+    for job in cells:
+        facts = ran.record(job.record)["facts"]
+        assert facts["not_computable"] == {}
+        conventions = study.catalogue.conventions_of(job.wildcards["dataset"])
+        assert set(facts["conventions"]) == set(conventions) and len(conventions) >= 2
+        for name, options in conventions.items():
+            scores = facts["conventions"][name]
+            assert set(scores) == set(options["metrics"])
+            assert all(0 <= score <= 100 for score in scores.values())
+            assert facts["counts"][name]["queries"] == facts["queries"]
+
+
+def test_a_score_over_part_of_a_split_says_so(ran):
+    """Of three tested videos one is gone; systems without video are scored on the whole split."""
+    scored = {}
+    for job in ran.plan().jobs.values():
+        if job.phase != "evaluate":
+            continue
+        facts = ran.record(job.record)["facts"]
+        run = ran.record(job.record.replace("metrics.json", "run.json"))["facts"]
+        missing = facts["of_queries"] - facts["queries"]
+        assert run["without_features"]["test"]["queries"] == missing
+        scored[job.key.removesuffix("/seed0")] = (facts["queries"], facts["of_queries"])
+    own = {key: value for key, value in scored.items() if "/activitynet_captions/" in key}
+    assert own.pop("random/activitynet_captions/full") == (6, 6)
+    assert own.pop("seqpan/activitynet_captions/own_test_split") == (6, 8)
+    # val_1 and val_2 together, which share their videos
+    assert own.pop("cma/activitynet_captions/official_selection") == (10, 14)
+    assert len(own) == 6 and set(own.values()) == {(4, 6)}
+    others = [value for key, value in scored.items() if "/activitynet_captions/" not in key]
+    assert all(queries == of for queries, of in others)
+    table = ran.project.read("results/table1.md")
+    assert "SeqPAN [4 of 6 queries]" in table
+    assert "a score over part of a split is not a score of the split" in table
+
+
+def test_tables_print_the_papers_numbers_beside_the_reproduced(ran):
+    rows = read_csv(ran.project.folder / "results/table1.csv")
+    full = [row for row in rows if row["ablation"] == "full" and row["model"] in NARROW]
+    trained = {(row["model"], row["dataset"]) for row in full}
+    assert len(trained) == 13 and all(row["status"] == "complete" for row in rows)
+    printed = {(row["model"], row["dataset"]) for row in full if row["published"]}
+    assert printed == trained
+    for row in full:
+        if row["published"] and row["mean"]:
+            gap = float(row["mean"]) - float(row["published"])
+            assert float(row["difference"]) == pytest.approx(gap, abs=1e-3)
+    didemo = {
+        (row["model"], row["metric"]): row
+        for row in read_csv(ran.project.folder / "results/didemo.csv")
+        if row["ablation"] == "full"
+    }
+    assert didemo["fsan", "Rank@1"]["published"] == "19.4"
+    assert didemo["fsan", "Rank@1"]["mean"] and didemo["prior_action", "Rank@5"]["mean"]
+
+
+def test_every_number_is_traced_to_its_run(ran):
+    for table in ("table1", "didemo"):
+        provenance = ran.project.read(f"results/{table}.provenance.json")
+        for row in read_csv(ran.project.folder / f"results/{table}.csv"):
+            for cell in row["cells"].split():
+                assert ran.record(f"results/cells/{cell}/run.json")["identity"] in provenance
+
+
+def test_nothing_is_left_to_do_and_nothing_is_asked_of_the_network(ran):
+    """The server is gone, and has been since the download was complete."""
+    assert ran.project.planned("download", *PAPER) == {}
+    assert ran.project.planned("phase_report", *PAPER) == {}

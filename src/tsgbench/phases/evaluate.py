@@ -13,6 +13,7 @@ from tsgbench.datasets.table import Queries, join, read_queries
 from tsgbench.errors import UserError
 from tsgbench.evaluation.conventions import evaluate_convention, needs_clips
 from tsgbench.evaluation.predictions import Predictions, read_ranked, read_unanswered
+from tsgbench.files import digest
 from tsgbench.phases import Task
 
 
@@ -48,6 +49,8 @@ def run(task: Task):
         "nms_iou": settings["conventions"][settings["headline"]].get("nms"),
         **_scored(predictions, answered, task),
         "of_queries": len(queries),
+        # Which ones were not scored: two systems may lack equally many, and different ones
+        "unanswered": digest(sorted(set(queries.query_ids) - set(answered.query_ids))),
         "parts": parts,
     }, []
 

@@ -56,6 +56,11 @@ class Cell:
         return None if scored == self.of_queries else (scored, self.of_queries)
 
     @property
+    def asked(self) -> tuple[int, str | None]:
+        """What tells apart the sets of queries that systems were scored on."""
+        return self.scored["queries"], self.evaluation["facts"].get("unanswered")
+
+    @property
     def protocol(self) -> str:
         """Which of the data set's protocols it was trained and tested by."""
         splits = self.run["settings"].get("splits", {})

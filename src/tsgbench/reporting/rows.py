@@ -209,7 +209,7 @@ def _rank(results: list[Result], metric: str) -> None:
         and all(cell.is_trained for cell in result.cells)
         and result.values[metric].mean is not None
     ]
-    if len(entered) < 2 or len({result.cells[0].scored["queries"] for result in entered}) > 1:
+    if len(entered) < 2 or len({cell.asked for result in entered for cell in result.cells}) > 1:
         return
     contest = [result.values[metric] for result in entered]
     # Rounded as printed: two equal numbers in the table must not be told apart by their marks

@@ -1,0 +1,103 @@
+"""The training phase on a handful of queries, some of whose videos have no features."""
+
+import numpy as np
+import pytest
+
+from tsgbench.datasets.table import Queries, write_queries
+from tsgbench.errors import UserError
+from tsgbench.evaluation.predictions import read_ranked, read_unanswered
+from tsgbench.features.store import FeatureWriter
+from tsgbench.phases import Task
+from tsgbench.phases.train import run
+from tsgbench.records import Record
+from tsgbench.text import WordTable, save_word_table
+
+ATTRS = {
+    "identity": "0" * 16,
+    "recipe": {},
+    "extractor": "none",
+    "weights": "none",
+    "clip_len": 16,
+    "stride": 8,
+    "versions": {},
+}
+INPUTS = {
+    "tokenizer": "nltk_punct",
+    "oov": "unk",
+    "max_words": 8,
+    "max_clips": 8,
+    "resample": "round_mean",
+    "resample_when": "longer",
+}
+SPLITS = {"train": "abcd", "val": "ef", "test": "ghi"}
+
+
+def make_task(folder, here: str) -> Task:
+    """Two queries on each video of SPLITS, and features of the videos `here`."""
+    for split, names in SPLITS.items():
+        videos = [video for video in names for _ in (0, 1)]
+        ids = [f"{video}_{n % 2}" for n, video in enumerate(videos)]
+        moments = np.tile([1.0, 5.0], (len(ids), 1))
+        table = Queries(ids, videos, ["a door"] * len(ids), np.full(len(ids), 10.0), moments)
+        write_queries(folder / f"{split}.jsonl", table)
+    with FeatureWriter(folder / "features.h5", ATTRS) as writer:
+        for video in here:
+            times = np.stack([np.arange(3.0), np.arange(3.0) + 1], axis=1)
+            writer.write(video, np.ones((3, 4), np.float32), times)
+    words = WordTable(
+        ["<pad>", "<unk>", "a", "door"], np.zeros((4, 5), np.float32), np.ones(4, bool)
+    )
+    save_word_table(folder / "nltk_punct.npz", words, identity="0" * 16)
+    # As a record of released features has: the list of failed videos beside the features
+    listed = ["features.h5", "features.failed.csv"]
+    records = {
+        "annotations": Record(folder / "a.json", {"outputs": {f"{s}.jsonl": {} for s in SPLITS}}),
+        "features": Record(folder / "f.json", {"outputs": dict.fromkeys(listed)}),
+        "vocabulary": Record(folder / "v.json", {"outputs": {"nltk_punct.npz": {}}}),
+    }
+    return Task(
+        settings={
+            "model": "whole_video",
+            "module": "baselines",
+            "splits": {"train": ["train"], "select": ["val"], "test": ["test"]},
+            "inputs": INPUTS,
+            "model_settings": {},
+            "train": {},
+            "seed": 0,
+        },
+        inputs=records,
+        identity="1" * 16,
+        record=folder / "run.json",
+        files={
+            "checkpoint": folder / "checkpoint.pt",
+            "history": folder / "history.csv",
+            "predictions": folder / "predictions.parquet",
+        },
+        wildcards={},
+    )
+
+
+def test_queries_without_features_are_counted_for_each_role_and_named(tmp_path):
+    task = make_task(tmp_path, "acdefh")
+    facts, _ = run(task)
+    assert facts["train_queries"] == 6
+    assert facts["without_features"] == {
+        "train": {"queries": 2, "videos": 1},
+        "select": {"queries": 0, "videos": 0},
+        "test": {"queries": 4, "videos": 2},
+    }
+    path = task.files["predictions"]
+    assert read_unanswered(path) == {"g_0", "g_1", "i_0", "i_1"}
+    answered = Queries(
+        ["h_0", "h_1"], ["h", "h"], ["a door"] * 2, np.full(2, 10.0), np.tile([1.0, 5.0], (2, 1))
+    )
+    found = read_ranked(path, answered)
+    assert found.spans[:, 0].tolist() == [[0.0, 10.0]] * 2 and found.clips.tolist() == [3, 3]
+
+
+@pytest.mark.parametrize(
+    ("here", "split"), [("efghi", "train"), ("abghi", "val"), ("abef", "test")]
+)
+def test_a_split_without_any_video_is_refused(tmp_path, here, split):
+    with pytest.raises(UserError, match=rf"features\.h5: has no video of {split}; see the list"):
+        run(make_task(tmp_path, here))
