@@ -95,6 +95,13 @@ def reserved(phase, resource, default):
     return STUDY.config.get("resources", {}).get(phase, {}).get(resource, default)
 
 
+def tracked(wildcards):
+    """A table of cells waits until MLflow has them, but does not change because MLflow does."""
+    job = STUDY.find("table", dict(wildcards.items()))
+    reads_cells = any(role.startswith("run:") for role in job.inputs)
+    return [ancient(RECORDS["track"])] if reads_cells else []
+
+
 def tables_as_pdf():
     """PDF pages of the tables, if this machine can make them."""
     if not (shutil.which("latexmk") or shutil.which("pdflatex")):

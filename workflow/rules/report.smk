@@ -6,13 +6,6 @@
 A_TABLE = rf"(?!(?:{planned('figure', 'figure')})[.])[a-z0-9_]+(?:/[a-z0-9_]+)?"
 
 
-def tracked(wildcards):
-    """A table of cells waits until MLflow has them, but does not change because MLflow does."""
-    job = STUDY.find("table", dict(wildcards.items()))
-    reads_cells = any(role.startswith("run:") for role in job.inputs)
-    return [ancient(RECORDS["track"])] if reads_cells else []
-
-
 rule statistics:
     input:
         inputs("statistics"),
