@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tsgbench.errors import UserError
-from tsgbench.reporting import build_table, compile_pdf, write_table
+from tsgbench.reporting import build_table, compile_pdf, latex, write_table
 from tsgbench.reporting.caption import caption, legend
 from tsgbench.reporting.latex import escape
 
@@ -208,3 +208,12 @@ def test_without_an_engine_there_is_a_message(stem, monkeypatch, tmp_path):
 def test_compiling_a_table_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(UserError, match="no such table"):
         compile_pdf(tmp_path / "none.tex", tmp_path / "none.pdf")
+
+
+def test_every_page_names_its_data_sets(spec, cells, published, monkeypatch):
+    """Also where one data set fills a page of a table that has several."""
+    monkeypatch.setattr(latex, "ROWS_PER_PAGE", 8)
+    pages = latex.render_latex(build_table(spec, cells, published), "0").split("\\begin{table}")[1:]
+    assert len(pages) == 2
+    for page, title in zip(pages, ("Shapes", "Real"), strict=True):
+        assert f"\\textbf{{{title}}}" in page

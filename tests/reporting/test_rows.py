@@ -157,13 +157,14 @@ def test_parts_of_a_test_split_are_blocks_of_their_own(spec, published, tmp_path
     cells = {name: write_cell(tmp_path / "cells", name, parts=parts)}
     spec["rows"] = [{"label": "SeqPAN", "model": "seqpan", "ablation": "full", "seeds": [0]}]
     spec["datasets"] = [
-        {"name": f"shapes:{part}", "dataset": "shapes", "part": part, "title": part}
+        {"name": f"shapes:{part}", "dataset": "shapes", "part": part, "title": part, "note": "Odd"}
         for part in parts
     ]
     table = build_table(spec, cells, published)
     found = {name: r.values["R@1,IoU=0.3"].mean for name, r in table.rows[0].results.items()}
     assert found == {"shapes:iid": 60.0, "shapes:ood": 40.0}
     assert "iid: tested on “test”, 100 query" in caption(table)
+    assert caption(table).count("Odd.") == 1  # a data set's note, not each part's
     spec["datasets"][0]["part"] = "odd"
     with pytest.raises(UserError, match=r"facts.parts: has no part 'odd'"):
         build_table(spec, cells, published)

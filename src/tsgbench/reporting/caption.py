@@ -20,8 +20,11 @@ def caption(table: Table) -> str:
         return " ".join([*sentences, table.about])
     sentences.extend(_metrics(table))
     sentences.extend(_protocol(table))
+    described = set()
     for dataset in table.datasets:
-        sentences.append(_dataset(table, dataset))
+        name = dataset.get("dataset", dataset["name"])
+        sentences.append(_dataset(table, dataset, with_notes=name not in described))
+        described.add(name)  # its notes hold for all of its parts
     sentences.append(_seeds(table))
     return " ".join(sentences)
 
@@ -132,7 +135,7 @@ def _protocol(table: Table) -> list[str]:
     return [f"Scored by convention “{table.convention['name']}”: {about}."]
 
 
-def _dataset(table: Table, dataset: dict) -> str:
+def _dataset(table: Table, dataset: dict, *, with_notes: bool) -> str:
     cells = [c for c in _cells(table, dataset["name"]) if c.protocol == OWN_PROTOCOL]
     test = dataset.get("test_split") or "test"
     queries = f", {cells[0].of_queries:,} query–moment pairs" if cells else ""
@@ -143,7 +146,8 @@ def _dataset(table: Table, dataset: dict) -> str:
         parts.append(f"checkpoints chosen on “{select}”")
     if dataset.get("features"):
         parts.append(f"features: {dataset['features']}")
-    extra = [dataset[key] for key in ("protocol_line", "note") if dataset.get(key)]
+    notes = ("protocol_line", "note") if with_notes else ()
+    extra = [dataset[key] for key in notes if dataset.get(key)]
     return " ".join(["; ".join(parts) + ".", *(text.rstrip(". ") + "." for text in extra)])
 
 

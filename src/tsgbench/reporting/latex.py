@@ -101,7 +101,8 @@ def _pages(table: Table) -> list[list[dict]]:
 def _render_page(table: Table, datasets: list[dict], *, is_first: bool) -> list[str]:
     columns = "".join("@{\\hspace{7pt}}r@{\\,}l" for _ in table.metrics)
     text = escape(caption(table)) if is_first else f"{escape(table.title)} (continued)."
-    has_titles = len(datasets) > 1 and not table.has_one_block
+    # On every page, though it may hold one data set alone
+    has_titles = len(table.datasets) > 1 and not table.has_one_block
     blocks = [_render_block(table, dataset, has_titles) for dataset in datasets]
     body = blocks[0]
     for block in blocks[1:]:
