@@ -23,11 +23,14 @@ RECORDS = {
     "vocabulary": "data/text/{dataset}/{tokenizer}.json",
     "train": f"{CELL}/run.json",
     "evaluate": f"{CELL}/metrics.json",
+    "measure": f"{CELL}/efficiency.json",
+    "inspect": f"{CELL}/inspection.json",
     "track": "results/mlflow.json",
     "table": "results/{table}.json",
     "figure": "results/{figure}.json",
     "findings": "results/findings.json",
     "summary": "results/summary.json",
+    "report": "results/report.json",
 }
 # Files with fixed names that a phase makes beside its record.
 FILES = {
@@ -48,10 +51,13 @@ FILES = {
         "history": f"{CELL}/history.csv",
         "predictions": f"{CELL}/predictions.parquet",
     },
+    "evaluate": {"scores": f"{CELL}/scores.parquet"},
+    "inspect": {"maps": f"{CELL}/inspection.npz"},
     "table": {
         "tex": "results/{table}.tex",
         "csv": "results/{table}.csv",
         "markdown": "results/{table}.md",
+        "html": "results/{table}.html",
         "provenance": "results/{table}.provenance.json",
     },
     "figure": {
@@ -65,6 +71,7 @@ FILES = {
         "learning": "results/plots/learning.csv",
         "systems": "results/plots/systems.csv",
     },
+    "report": {"html": "results/report.html", "tex": "results/report.tex"},
 }
 # What a job is called among its phase's, and so its log and benchmark.
 KEYS = {
@@ -80,11 +87,14 @@ KEYS = {
     "vocabulary": "{dataset}/{tokenizer}",
     "train": "{model}/{dataset}/{ablation}/seed{seed}",
     "evaluate": "{model}/{dataset}/{ablation}/seed{seed}",
+    "measure": "{model}/{dataset}/{ablation}/seed{seed}",
+    "inspect": "{model}/{dataset}/{ablation}/seed{seed}",
     "track": "cells",
     "table": "{table}",
     "figure": "{figure}",
     "findings": "cells",
     "summary": "cells",
+    "report": "study",
 }
 LOGS = {phase: f"logs/{phase}/{key}.log" for phase, key in KEYS.items()}
 BENCHMARKS = {phase: f"logs/benchmarks/{phase}/{key}.tsv" for phase, key in KEYS.items()}

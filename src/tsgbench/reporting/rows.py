@@ -9,6 +9,8 @@ from tsgbench.reporting.cells import Cell, read_cell
 from tsgbench.reporting.published import Printed, find_printed
 
 FULL = "full"
+# What a printed value is to the reproduced one and its interval
+VERDICTS = ("within interval", "above", "below", "not run", "protocol differs")
 OWN_PROTOCOL = "default"  # rows by another protocol are marked, and not ranked with the others
 
 
@@ -16,8 +18,12 @@ OWN_PROTOCOL = "default"  # rows by another protocol are marked, and not ranked 
 class Value:
     """One number of the table, in percent. mean is None where the system does not define it.
 
-    std: sample standard deviation (n-1), None for a single seed. difference: mean minus printed.
-    rank: 1 best, 2 second among the trained systems, else 0. decimals: as many as are written.
+    std: sample standard deviation (n-1), None for a single seed. interval: 95 % bootstrap interval
+    of the mean over videos. difference: mean minus printed. verdict: one of VERDICTS, empty where
+    nothing is printed. p_value: of a paired permutation test against the table's reference system,
+    corrected for all comparisons of the table; None where none was asked for. rank: 1 best, 2
+    second among the trained systems, else 0; printed_rank: the same among printed values.
+    decimals: as many as are written.
     """
 
     mean: float | None
@@ -28,6 +34,10 @@ class Value:
     difference: float | None = None
     rank: int = 0
     decimals: int = 2
+    interval: tuple[float, float] | None = None
+    verdict: str = ""
+    p_value: float | None = None
+    printed_rank: int = 0
 
 
 @dataclass
@@ -59,7 +69,10 @@ class Result:
 
 @dataclass
 class Row:
-    """One system. results: data set -> Result, only for the data sets it is meant for."""
+    """One system. results: data set -> Result, only for the data sets it is meant for.
+
+    is_quoted: a row of the paper that nobody reproduces here; it has printed values alone.
+    """
 
     label: str
     model: str
@@ -67,6 +80,7 @@ class Row:
     seeds: list[int]
     group: str | None
     results: dict[str, Result]
+    is_quoted: bool = False
 
 
 @dataclass
