@@ -1,7 +1,8 @@
 """Scoring of prediction files, never of live models, under named conventions.
 
 `metrics`: R@n, dR@n and mIoU of ranked spans. `didemo`: the annotators' protocol. `conventions`:
-what turns a prediction file into numbers, as data. `predictions`: the file itself.
+what turns a prediction file into numbers, as data. `predictions`: the file itself. Scores are values
+per query, of which the metrics are means; `query_scores` is their file.
 """
 
 from tsgbench.evaluation.conventions import evaluate_convention, for_dataset
