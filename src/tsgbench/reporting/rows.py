@@ -203,9 +203,9 @@ def read_result(
 
 def fill_values(result: Result, metrics: list[str]) -> None:
     """Mean, spread, interval, printed value and verdict of every metric."""
+    result.values = {metric: _value(result, metric) for metric in metrics}
     bounds = intervals(result.cells, metrics) if result.cells else {}
-    for metric in metrics:
-        value = result.values[metric] = _value(result, metric)
+    for metric, value in result.values.items():
         value.interval = bounds.get(metric)
         value.verdict = _verdict(result, value)
 
