@@ -1,5 +1,7 @@
 """Maps of words and clips as grey cells, and beside them where the moment is and was found."""
 
+from itertools import pairwise
+
 import numpy as np
 
 from tsgbench.inspection.store import Inspected
@@ -21,21 +23,25 @@ def word_size(words: int, inches: float) -> float:
     return max(SMALLEST_SIZE, min(WORD_SIZE, 72 * inches / words / LINE_GAP))
 
 
-def show(axes, values: np.ndarray, *, extent: tuple, limits: tuple[float, float]):
-    """values: rows from top to bottom; extent: left, right, bottom, top. Dark is high."""
-    image = axes.imshow(
+def show(axes, values: np.ndarray, extent: tuple) -> tuple[float, float]:
+    """values: rows from top to bottom; extent: left, right, bottom, top.
+
+    Returns what white and black stand for: each map uses all greys.
+    """
+    white, black = min(0.0, float(values.min())), float(values.max())
+    axes.imshow(
         values,
         extent=extent,
         aspect="auto",
         cmap="Greys",
-        vmin=limits[0],
-        vmax=limits[1],
+        vmin=white,
+        vmax=max(black, white + 1e-9),
         interpolation="nearest",
     )
     for side in ("top", "right"):
         axes.spines[side].set_visible(True)
     axes.tick_params(labelsize=7, length=2)
-    return image
+    return white, black
 
 
 def mark_span(axes, span: np.ndarray, query: Inspected, *, is_truth: bool, upright: bool) -> None:
@@ -68,4 +74,4 @@ def map_rows(fixed: dict, name: str, values: np.ndarray, rows: list[str], over: 
 def clip_names(query: Inspected, count: int) -> list[str]:
     """The seconds that each place of the sequence stands for."""
     edges = np.linspace(0, query.duration_s, count + 1)
-    return [f"{a:.2f}-{b:.2f}s" for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    return [f"{a:.2f}-{b:.2f}s" for a, b in pairwise(edges)]

@@ -32,6 +32,16 @@ class Scene:
     printed: dict[str, Example] = field(default_factory=dict)  # query id -> the paper's example
 
 
+def count_of(option: int | dict, spec: dict, dataset: str) -> int:
+    """How many queries of a data set an option asks for: as many of each, or numbers by data set.
+
+    A data set that stands in for the paper's takes as many as all of those.
+    """
+    if isinstance(option, int):
+        return option
+    return option.get(dataset, sum(option.values()) if spec.get("stands_in") else 0)
+
+
 def read_scene(spec: dict, records: dict[str, Record], dataset: str, count: int) -> Scene:
     """The first `count` queries of a data set, and what every system of the figure answers."""
     title = spec["datasets"][dataset]

@@ -13,7 +13,7 @@ from tsgbench.inspection.store import Inspected
 from tsgbench.reporting.page import CHARACTER, LEFT, RIGHT, WIDTH, Band, Page
 from tsgbench.reporting.qualitative import NOT_RUN, Scene, describe_rank, printed_system
 
-LANE, STRIP, AXIS = 0.21, 0.55, 0.36  # heights in inches
+LANE, STRIP, AXIS = 0.21, 0.55, 0.42  # heights in inches
 TIMES = WIDTH - LEFT - RIGHT  # inches of the axis of seconds
 LABEL_SIZE = 7.5
 TRUTH = {"facecolor": "#404040", "edgecolor": "black"}
@@ -34,16 +34,13 @@ REGIONS = {  # by number: letter, name, look
 LETTER = 0.11  # inches that a region's letter needs
 
 
-def add_query(
-    page: Page, query: Inspected, *, with_thumbnails: bool = True, rank: str | None = None
-) -> None:
-    """The sentence, how it was chosen, and a strip of frames where there are any."""
+def add_query(page: Page, query: Inspected, *, left: float = LEFT, width: float = TIMES) -> None:
+    """The sentence, how it was chosen, and where there are frames, a strip of them so wide."""
     page.add_text(f"“{query.sentence}”", size=8.5)
-    page.add_text(
-        f"{rank or describe_rank(query)}; video {query.video_id}", size=7, color="#404040"
-    )
-    if with_thumbnails and len(query.thumbnails):
-        page.add(STRIP + 0.04, lambda band: draw_strip(band, query, LEFT, TIMES))
+    said = f"{describe_rank(query)}; video {query.video_id}"
+    page.add_text(said, size=7, color="#404040")
+    if len(query.thumbnails):
+        page.add(STRIP + 0.04, lambda band: draw_strip(band, query, left, width))
 
 
 def draw_strip(band: Band, query: Inspected, left: float, width: float) -> None:
@@ -86,7 +83,7 @@ def add_lanes(page: Page, scene: Scene, query: Inspected, printed: dict, *, labe
             if len(span) == 2:
                 lanes.append((f"{printed_system(name, printed)}, printed", span, PRINTED))
     height = LANE * len(lanes) + AXIS
-    page.add(height + 0.12, lambda band: _draw_lanes(band, query, lanes))
+    page.add(height, lambda band: _draw_lanes(band, query, lanes))
 
 
 def _draw_lanes(band: Band, query: Inspected, lanes: Sequence[tuple]) -> None:
@@ -140,7 +137,14 @@ def draw_regions(axes, place: float, regions: np.ndarray, duration_s: float) -> 
         letter, _, look = REGIONS[int(regions[start])]
         length_s = (stop - start) * step_s
         axes.barh(
-            place, length_s, left=start * step_s, height=0.74, lw=0.5, edgecolor="black", **look
+            place,
+            length_s,
+            left=start * step_s,
+            height=0.74,
+            lw=0.5,
+            edgecolor="black",
+            clip_on=False,
+            **look,
         )
         if length_s / duration_s * TIMES >= LETTER:
             box = (

@@ -11,7 +11,13 @@ from tsgbench.records import Record
 from tsgbench.reporting.figures import register
 from tsgbench.reporting.heatmaps import MARK, clip_names, map_rows, mark_span, show
 from tsgbench.reporting.page import LEFT, RIGHT, WIDTH, Band, Page
-from tsgbench.reporting.qualitative import missing_note, printed_rows, read_scene, span_rows
+from tsgbench.reporting.qualitative import (
+    count_of,
+    missing_note,
+    printed_rows,
+    read_scene,
+    span_rows,
+)
 from tsgbench.reporting.timeline import add_query
 
 QUERIES = 2
@@ -22,7 +28,8 @@ WIDE = WIDTH - LEFT - RIGHT
 
 @register("alignment_maps")
 def draw(spec: dict, records: dict[str, Record]) -> tuple[object, list[dict]]:
-    """options: `queries`, how many of each data set; `map`, the model's output of clips by words.
+    """options: `queries`, how many of each data set (a number, or one by data set);
+    `map`, the model's output of clips by words.
 
     records: `inspection:CELL` of the first system.
     """
@@ -30,7 +37,8 @@ def draw(spec: dict, records: dict[str, Record]) -> tuple[object, list[dict]]:
     name = options.get("map", MAP)
     page, rows = Page(), []
     for dataset in spec["datasets"]:
-        scene = read_scene(spec, records, dataset, options.get("queries", QUERIES))
+        count = count_of(options.get("queries", QUERIES), spec, dataset)
+        scene = read_scene(spec, records, dataset, count)
         page.add_text(scene.title, size=10, gap=0.06, weight="bold")
         if not scene.queries:
             page.add_text(missing_note(spec, dataset), size=8.5, gap=0.15, color="#606060")
@@ -59,21 +67,22 @@ def _drawer(query: Inspected, aligned: np.ndarray):
         _mark(band, query, query.moment, 0.02, is_truth=True)
         axes = band.axes(LEFT, top, WIDE, high)
         extent = (0, query.duration_s, len(aligned) - 0.5, -0.5)
-        limits = float(aligned.min()), float(max(aligned.max(), aligned.min() + 1e-6))
-        image = show(axes, aligned, extent=extent, limits=limits)
+        white, black = show(axes, aligned, extent)
         axes.set_yticks(range(len(aligned)), query.words, fontsize=7.5)
         axes.set_xticks([])
-        for place_s, is_truth in [*((s, True) for s in query.moment), *((s, False) for s in span)]:
-            _line(axes, place_s, is_truth)
+        # White edges first: black alone is lost on dark cells
+        axes.vlines([*query.moment, *span], -0.5, len(aligned) - 0.5, color="white", lw=2.4)
+        axes.vlines(query.moment, -0.5, len(aligned) - 0.5, color="#009E73", lw=1.4)
+        for place_s in span:
+            axes.axvline(place_s, color="#D55E00", lw=1.2, ls=(0, (3, 2)))
         _mark(band, query, span, top + high + 0.04, is_truth=False)
         times = band.axes(LEFT, top + high + MARK + 0.07, WIDE, 0.01)
         times.set_xlim(0, query.duration_s)
         times.set_yticks([])
         times.spines["left"].set_visible(False)
         times.tick_params(labelsize=7, length=2.5)
-        times.set_xlabel("time (s)", fontsize=7, labelpad=1)
-        bar = band.axes(LEFT + WIDE + 0.72, top, 0.09, max(high, 0.8))
-        bar.figure.colorbar(image, cax=bar).ax.tick_params(labelsize=6.5, length=2)
+        scale = f"time (s); cells from white, {white:.2f}, to black, {black:.2f}"
+        times.set_xlabel(scale, fontsize=7, labelpad=1)
 
     return draw_map
 
@@ -84,10 +93,3 @@ def _mark(band: Band, query: Inspected, span: np.ndarray, top: float, *, is_trut
     band.text(LEFT - 0.08, top - 0.02, label, size=7.5, ha="right", weight="bold")
     times = f"{span[0]:.1f}–{span[1]:.1f} s"
     band.text(LEFT + WIDE + 0.08, top - 0.02, times, size=7.5)
-
-
-def _line(axes, place_s: float, is_truth: bool) -> None:
-    """Through the map, with a white edge: black alone is lost on dark cells."""
-    axes.axvline(place_s, color="white", lw=2.2)
-    style = "solid" if is_truth else (0, (3, 2))
-    axes.axvline(place_s, color="#009E73" if is_truth else "#D55E00", lw=1.2, ls=style)

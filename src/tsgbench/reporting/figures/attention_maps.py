@@ -22,14 +22,20 @@ from tsgbench.reporting.heatmaps import (
     word_size,
 )
 from tsgbench.reporting.page import MARGIN, WIDTH, Band, Page
-from tsgbench.reporting.qualitative import missing_note, printed_rows, read_scene, span_rows
+from tsgbench.reporting.qualitative import (
+    count_of,
+    describe_rank,
+    missing_note,
+    printed_rows,
+    read_scene,
+    span_rows,
+)
 from tsgbench.reporting.timeline import add_lanes, add_query
 
 MAPPED, LISTED = 1, 4  # queries with maps, queries with spans
 KINDS = {"clips_over_words": "Between modalities", "clips_over_clips": "Within the video"}
 BLOCK = re.compile(r"attention(\d+)_(\w+)")
-SIDE = 0.62  # inches left of the maps: times, and bars of the spans
-END = 0.55  # right of them: the scale
+SIDE = 0.68  # inches left of the maps: times, and bars of the spans
 GAP = 0.12
 HIGH, SQUARE = 1.5, 1.75
 LETTER_HIGH = 0.6  # inches that a word of average length stands high, as a share of its size
@@ -37,14 +43,18 @@ LETTER_HIGH = 0.6  # inches that a word of average length stands high, as a shar
 
 @register("attention_maps")
 def draw(spec: dict, records: dict[str, Record]) -> tuple[object, list[dict]]:
-    """options: `maps` and `queries`, how many queries of each data set get maps, and timelines.
+    """options: `maps` and `queries`, how many queries of each data set get maps, and timelines (a
+    number, or one by data set).
 
     records: `inspection:CELL` of the first system, `run:CELL` of the others.
     """
     options, printed = spec.get("options") or {}, spec.get("printed") or {}
-    mapped, listed = options.get("maps", MAPPED), options.get("queries", LISTED)
     page, rows = Page(), []
     for dataset in spec["datasets"]:
+        mapped, listed = (
+            count_of(options.get(name, number), spec, dataset)
+            for name, number in (("maps", MAPPED), ("queries", LISTED))
+        )
         scene = read_scene(spec, records, dataset, max(mapped, listed))
         page.add_text(scene.title, size=10, gap=0.06, weight="bold")
         if not scene.queries:
@@ -52,11 +62,11 @@ def draw(spec: dict, records: dict[str, Record]) -> tuple[object, list[dict]]:
             rows.append({"source": "measured", "dataset": dataset, "note": "not run"})
             continue
         for query in scene.queries[:mapped]:
-            add_query(page, query)
+            add_query(page, query, left=SIDE, width=WIDTH - SIDE - MARGIN)
             fixed = {"source": "measured", "dataset": dataset, "query_id": query.query_id}
             rows += _add_maps(page, query, fixed, spec["systems"][0]["label"])
         for query in scene.queries[:listed]:
-            add_query(page, query, with_thumbnails=listed <= 2)
+            page.add_text(f"“{query.sentence}” ({describe_rank(query)})", size=7.5)
             add_lanes(page, scene, query, printed, labels=False)
         rows += span_rows(scene)
     return page.make(has_title=spec.get("is_demo", False)), rows + printed_rows(spec)
@@ -78,7 +88,7 @@ def _add_maps(page: Page, query: Inspected, fixed: dict, label: str) -> list[dic
         over_words = kind == "clips_over_words"
         count = next(iter(blocks.values())).shape[1]
         words = columns_of(query, count) if over_words else []
-        wide = (WIDTH - SIDE - END - GAP * (len(blocks) - 1) - MARGIN) / len(blocks)
+        wide = (WIDTH - SIDE - GAP * (len(blocks) - 1) - MARGIN) / len(blocks)
         size = word_size(len(words), wide) if words else 7.0
         longest = max((len(word) for word in words), default=0)
         foot = longest * size * LETTER_HIGH / 72 + 0.12 if words else 0.34
@@ -93,7 +103,6 @@ def _add_maps(page: Page, query: Inspected, fixed: dict, label: str) -> list[dic
 def _drawer(query: Inspected, blocks: dict, title: str, words: list, wide, high, size):
     def draw_maps(band: Band) -> None:
         top = 0.17
-        limits = 0.0, max(float(values.max()) for values in blocks.values())
         for place, span in enumerate((query.moment, query.predictions[0])):
             left = SIDE - 2 * (MARK + 0.03) + place * (MARK + 0.03)
             strip = band.axes(left, top, MARK, high)
@@ -102,16 +111,15 @@ def _drawer(query: Inspected, blocks: dict, title: str, words: list, wide, high,
             axes = band.axes(SIDE + place * (wide + GAP), top, wide, high)
             right = len(words) - 0.5 if words else query.duration_s
             extent = (-0.5 if words else 0, right, query.duration_s, 0)
-            image = show(axes, values, extent=extent, limits=limits)
-            axes.set_title(f"{title}, block {block}", fontsize=7.5, pad=3)
+            _, black = show(axes, values, extent)
+            said = f"{title}, block {block} (black: {black:.2f})"
+            axes.set_title(said, fontsize=7, pad=3)
             if words:
                 axes.set_xticks(range(len(words)), words, rotation=90, fontsize=size)
             else:
                 axes.set_xlabel("time attended to (s)", fontsize=7, labelpad=1)
             axes.set_yticks([])
         _draw_times(band, query, top, high)
-        bar = band.axes(WIDTH - END + 0.06, top, 0.08, high)
-        bar.figure.colorbar(image, cax=bar).ax.tick_params(labelsize=6.5, length=2)
 
     return draw_maps
 

@@ -5,7 +5,13 @@ SeqPAN's 8): the sentence, frames of the video, ground truth and each system's f
 from tsgbench.records import Record
 from tsgbench.reporting.figures import register
 from tsgbench.reporting.page import Page
-from tsgbench.reporting.qualitative import missing_note, printed_rows, read_scene, span_rows
+from tsgbench.reporting.qualitative import (
+    count_of,
+    missing_note,
+    printed_rows,
+    read_scene,
+    span_rows,
+)
 from tsgbench.reporting.timeline import add_lanes, add_query, add_region_key
 
 QUERIES = 2  # of each data set, unless the figure says otherwise
@@ -13,14 +19,16 @@ QUERIES = 2  # of each data set, unless the figure says otherwise
 
 @register("timelines")
 def draw(spec: dict, records: dict[str, Record]) -> tuple[object, list[dict]]:
-    """options: `queries`, how many of each data set; `labels`, whether to draw regions too.
+    """options: `queries`, how many of each data set (a number, or one by data set);
+    `labels`, whether to draw regions too.
 
     records: `inspection:CELL` of the first system, `run:CELL` of the others.
     """
     options, printed = spec.get("options") or {}, spec.get("printed") or {}
     page, rows, has_regions = Page(), [], False
     for dataset in spec["datasets"]:
-        scene = read_scene(spec, records, dataset, options.get("queries", QUERIES))
+        count = count_of(options.get("queries", QUERIES), spec, dataset)
+        scene = read_scene(spec, records, dataset, count)
         page.add_text(scene.title, size=10, gap=0.06, weight="bold")
         if not scene.queries:
             page.add_text(missing_note(spec, dataset), size=8.5, gap=0.15, color="#606060")
