@@ -8,7 +8,9 @@ import numpy as np
 from tsgbench.datasets.table import Queries
 
 TRUTH = ("gt_s", "ground_truth_s")  # what published/*.yaml call the annotated moment
-ROUNDING_S = 0.1  # printed times are rounded, and some are counted in frames
+SAME_S = 0.02  # two moments this close are one, though a paper may have edited the sentence
+SHARED_WORDS = 0.7  # of all words of both, that an edited sentence shares
+ROUNDING_S = 0.25  # printed times are rounded, some to whole seconds
 
 
 @dataclass(frozen=True)
@@ -35,15 +37,24 @@ def read_examples(figure: dict) -> list[Example]:
 def find_example(sentence: str, moment_s: tuple[float, float], queries: Queries) -> int | None:
     """Row of the query with these words at these seconds, to within rounding; None without one.
 
-    Case, punctuation and blanks do not count, and `...` stands for any words.
+    Case, punctuation and blanks do not count, and `...` stands for any words. At the very seconds
+    that are printed, most of the words are enough. A printed moment may reach beyond the video, as
+    those of the public files do before they are cut. The nearest counts.
     """
     parts = [re.escape(_plain(part)) for part in sentence.split("...")]
     pattern = re.compile(" ?.*".join(parts))
-    near = np.abs(queries.moments - np.array(moment_s)).max(axis=1) <= ROUNDING_S
-    for row in np.flatnonzero(near):
-        if pattern.fullmatch(_plain(queries.sentences[row])):
+    cut = np.minimum(np.array(moment_s), queries.durations[:, None])  # (Q, 2)
+    gaps = np.abs(queries.moments - cut).max(axis=1)
+    for row in np.argsort(gaps, kind="stable")[: np.count_nonzero(gaps <= ROUNDING_S)]:
+        found = _plain(queries.sentences[row])
+        is_edited = gaps[row] <= SAME_S and _shared(_plain(sentence), found) >= SHARED_WORDS
+        if is_edited or pattern.fullmatch(found):
             return int(row)
     return None
+
+
+def _shared(a: str, b: str) -> float:
+    return len({*a.split()} & {*b.split()}) / len({*a.split()} | {*b.split()})
 
 
 def _plain(sentence: str) -> str:

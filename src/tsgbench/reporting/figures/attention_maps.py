@@ -62,7 +62,7 @@ def draw(spec: dict, records: dict[str, Record]) -> tuple[object, list[dict]]:
             rows.append({"source": "measured", "dataset": dataset, "note": "not run"})
             continue
         for query in scene.queries[:mapped]:
-            add_query(page, query, left=SIDE, width=WIDTH - SIDE - MARGIN)
+            add_query(page, query, left=SIDE, width=WIDTH - SIDE - 2 * MARGIN)
             fixed = {"source": "measured", "dataset": dataset, "query_id": query.query_id}
             rows += _add_maps(page, query, fixed, spec["systems"][0]["label"])
         for query in scene.queries[:listed]:
@@ -88,7 +88,7 @@ def _add_maps(page: Page, query: Inspected, fixed: dict, label: str) -> list[dic
         over_words = kind == "clips_over_words"
         count = next(iter(blocks.values())).shape[1]
         words = columns_of(query, count) if over_words else []
-        wide = (WIDTH - SIDE - GAP * (len(blocks) - 1) - MARGIN) / len(blocks)
+        wide = (WIDTH - SIDE - GAP * (len(blocks) - 1) - 2 * MARGIN) / len(blocks)
         size = word_size(len(words), wide) if words else 7.0
         longest = max((len(word) for word in words), default=0)
         foot = longest * size * LETTER_HIGH / 72 + 0.12 if words else 0.34
