@@ -52,17 +52,18 @@ def texts(figure) -> list[Text]:
 
 
 def is_shown(text: Text) -> bool:
-    """Ticks beyond the limits of their axes have labels that are never drawn."""
+    """Axes that are off, and ticks beyond the limits of theirs, have labels that nobody sees."""
     axes = text.axes
-    if axes is None or text not in [*axes.get_xticklabels(), *axes.get_yticklabels()]:
+    if axes is None or text in axes.texts or text in (axes.title, axes.xaxis.label):
         return True
     if not axes.axison:
         return False
-    for name, labels in (("x", axes.get_xticklabels()), ("y", axes.get_yticklabels())):
+    for place, labels, limits in (
+        (text.get_position()[0], axes.get_xticklabels(), axes.get_xlim()),
+        (text.get_position()[1], axes.get_yticklabels(), axes.get_ylim()),
+    ):
         if text in labels:
-            place = text.get_position()[name == "y"]
-            low, high = sorted(getattr(axes, f"get_{name}lim")())
-            return low <= place <= high
+            return min(limits) <= place <= max(limits)
     return True
 
 

@@ -40,24 +40,27 @@ def add_query(page: Page, query: Inspected, *, left: float = LEFT, width: float 
     said = f"{describe_rank(query)}; video {query.video_id}"
     page.add_text(said, size=7, color="#404040")
     if len(query.thumbnails):
-        page.add(STRIP + 0.04, lambda band: draw_strip(band, query, left, width))
+        page.add(
+            _strip_height(query, width) + 0.04, lambda band: draw_strip(band, query, left, width)
+        )
+
+
+def _strip_height(query: Inspected, width: float) -> float:
+    """Inches: frames are as wide as their part of the video, but no higher than the strip."""
+    pixels_high, pixels_wide = query.thumbnails.shape[1:3]
+    room = (query.thumbnails_s[0, 1] - query.thumbnails_s[0, 0]) / query.duration_s * width
+    return min(STRIP, 0.97 * room * pixels_high / pixels_wide)
 
 
 def draw_strip(band: Band, query: Inspected, left: float, width: float) -> None:
-    """Frames at their times, each as large as fits, its shape kept."""
-    axes = band.axes(left, 0, width, STRIP)
+    """Frames at their times, as large as fits, their shape kept."""
+    high = _strip_height(query, width)
+    axes = band.axes(left, 0, width, high)
     pixels_high, pixels_wide = query.thumbnails.shape[1:3]
-    for picture, (start_s, end_s) in zip(query.thumbnails, query.thumbnails_s, strict=True):
-        room = (end_s - start_s) / query.duration_s * width * 0.97
-        wide = min(room, STRIP * pixels_wide / pixels_high)
-        high = wide * pixels_high / pixels_wide / STRIP
-        reach = wide / 2 / width * query.duration_s
-        middle = (start_s + end_s) / 2
-        axes.imshow(
-            picture,
-            extent=(middle - reach, middle + reach, 0.5 - high / 2, 0.5 + high / 2),
-            aspect="auto",
-        )
+    reach_s = high * pixels_wide / pixels_high / width * query.duration_s / 2
+    for picture, middle_s in zip(query.thumbnails, query.thumbnails_s.mean(axis=1), strict=True):
+        extent = (middle_s - reach_s, middle_s + reach_s, 0, 1)
+        axes.imshow(picture, extent=extent, aspect="auto")
     axes.set_xlim(0, query.duration_s)
     axes.set_ylim(0, 1)
     axes.axis("off")
