@@ -34,6 +34,15 @@ def read_examples(figure: dict) -> list[Example]:
     return found
 
 
+def examples_to_choose(figure: dict) -> list[dict]:
+    """The `choose.examples` of an inspection: those of a figure that can be looked for."""
+    return [
+        {"sentence": example.sentence, "moment_s": list(example.moment_s)}
+        for example in read_examples(figure)
+        if example.moment_s
+    ]
+
+
 def find_example(sentence: str, moment_s: tuple[float, float], queries: Queries) -> int | None:
     """Row of the query with these words at these seconds, to within rounding; None without one.
 

@@ -10,6 +10,7 @@ from itertools import zip_longest
 
 import numpy as np
 
+from tsgbench.datasets.table import Queries
 from tsgbench.evaluation.predictions import read_first
 from tsgbench.inspection.examples import Example, find_example, read_examples
 from tsgbench.inspection.store import Inspected, read_inspection
@@ -167,8 +168,6 @@ def _first_cell(system: dict, dataset: str, records: dict[str, Record], role: st
 
 
 def _is_example(query: Inspected, example: Example) -> bool:
-    from tsgbench.datasets.table import Queries
-
     alone = Queries(
         [query.query_id],
         [query.video_id],

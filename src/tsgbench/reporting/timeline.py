@@ -10,8 +10,17 @@ from textwrap import wrap
 import numpy as np
 
 from tsgbench.inspection.store import Inspected
+from tsgbench.records import Record
 from tsgbench.reporting.page import CHARACTER, LEFT, RIGHT, WIDTH, Band, Page
-from tsgbench.reporting.qualitative import NOT_RUN, Scene, describe_rank, printed_system
+from tsgbench.reporting.qualitative import (
+    NOT_RUN,
+    Scene,
+    describe_rank,
+    missing_note,
+    printed_system,
+    read_scene,
+    span_rows,
+)
 
 LANE, STRIP, AXIS = 0.21, 0.55, 0.42  # heights in inches
 TIMES = WIDTH - LEFT - RIGHT  # inches of the axis of seconds
@@ -32,6 +41,25 @@ REGIONS = {  # by number: letter, name, look
     3: ("E", "end", {"facecolor": "#E69F00", "hatch": "\\\\\\\\"}),
 }
 LETTER = 0.11  # inches that a region's letter needs
+
+
+def add_scene(
+    page: Page, rows: list[dict], spec: dict, records: dict[str, Record], dataset: str, count: int
+) -> Scene | None:
+    """A data set's title, or that it was not run; its spans go to the rows of the CSV.
+
+    None where nothing is to be drawn: not run, or no query of it is asked for.
+    """
+    if not count:
+        return None
+    scene = read_scene(spec, records, dataset, count)
+    page.add_text(scene.title, size=10, gap=0.06, weight="bold")
+    if not scene.queries:
+        page.add_text(missing_note(spec, dataset), size=8.5, gap=0.15, color="#606060")
+        rows.append({"source": "measured", "dataset": dataset, "note": NOT_RUN})
+        return None
+    rows += span_rows(scene)
+    return scene
 
 
 def add_query(page: Page, query: Inspected, *, left: float = LEFT, width: float = TIMES) -> None:

@@ -13,12 +13,9 @@ from tsgbench.reporting.heatmaps import MARK, clip_names, map_rows, mark_span, s
 from tsgbench.reporting.page import LEFT, RIGHT, WIDTH, Band, Page
 from tsgbench.reporting.qualitative import (
     count_of,
-    missing_note,
     printed_rows,
-    read_scene,
-    span_rows,
 )
-from tsgbench.reporting.timeline import add_query
+from tsgbench.reporting.timeline import add_query, add_scene
 
 QUERIES = 2
 MAP = "attention"  # (T, L)
@@ -38,13 +35,9 @@ def draw(spec: dict, records: dict[str, Record]) -> tuple[object, list[dict]]:
     page, rows = Page(), []
     for dataset in spec["datasets"]:
         count = count_of(options.get("queries", QUERIES), spec, dataset)
-        scene = read_scene(spec, records, dataset, count)
-        page.add_text(scene.title, size=10, gap=0.06, weight="bold")
-        if not scene.queries:
-            page.add_text(missing_note(spec, dataset), size=8.5, gap=0.15, color="#606060")
-            rows.append({"source": "measured", "dataset": dataset, "note": "not run"})
+        scene = add_scene(page, rows, spec, records, dataset, count)
+        if scene is None:
             continue
-        rows += span_rows(scene)
         for query in scene.queries:
             add_query(page, query)
             found = query.maps.get(name)

@@ -22,15 +22,8 @@ from tsgbench.reporting.heatmaps import (
     word_size,
 )
 from tsgbench.reporting.page import MARGIN, WIDTH, Band, Page
-from tsgbench.reporting.qualitative import (
-    count_of,
-    describe_rank,
-    missing_note,
-    printed_rows,
-    read_scene,
-    span_rows,
-)
-from tsgbench.reporting.timeline import add_lanes, add_query
+from tsgbench.reporting.qualitative import count_of, describe_rank, printed_rows
+from tsgbench.reporting.timeline import add_lanes, add_query, add_scene
 
 MAPPED, LISTED = 1, 4  # queries with maps, queries with spans
 KINDS = {"clips_over_words": "Between modalities", "clips_over_clips": "Within the video"}
@@ -55,11 +48,8 @@ def draw(spec: dict, records: dict[str, Record]) -> tuple[object, list[dict]]:
             count_of(options.get(name, number), spec, dataset)
             for name, number in (("maps", MAPPED), ("queries", LISTED))
         )
-        scene = read_scene(spec, records, dataset, max(mapped, listed))
-        page.add_text(scene.title, size=10, gap=0.06, weight="bold")
-        if not scene.queries:
-            page.add_text(missing_note(spec, dataset), size=8.5, gap=0.15, color="#606060")
-            rows.append({"source": "measured", "dataset": dataset, "note": "not run"})
+        scene = add_scene(page, rows, spec, records, dataset, max(mapped, listed))
+        if scene is None:
             continue
         for query in scene.queries[:mapped]:
             add_query(page, query, left=SIDE, width=WIDTH - SIDE - 2 * MARGIN)
@@ -68,7 +58,6 @@ def draw(spec: dict, records: dict[str, Record]) -> tuple[object, list[dict]]:
         for query in scene.queries[:listed]:
             page.add_text(f"“{query.sentence}” ({describe_rank(query)})", size=7.5)
             add_lanes(page, scene, query, printed, labels=False)
-        rows += span_rows(scene)
     return page.make(has_title=spec.get("is_demo", False)), rows + printed_rows(spec)
 
 

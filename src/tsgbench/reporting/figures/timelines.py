@@ -7,12 +7,9 @@ from tsgbench.reporting.figures import register
 from tsgbench.reporting.page import Page
 from tsgbench.reporting.qualitative import (
     count_of,
-    missing_note,
     printed_rows,
-    read_scene,
-    span_rows,
 )
-from tsgbench.reporting.timeline import add_lanes, add_query, add_region_key
+from tsgbench.reporting.timeline import add_lanes, add_query, add_region_key, add_scene
 
 QUERIES = 2  # of each data set, unless the figure says otherwise
 
@@ -28,17 +25,13 @@ def draw(spec: dict, records: dict[str, Record]) -> tuple[object, list[dict]]:
     page, rows, has_regions = Page(), [], False
     for dataset in spec["datasets"]:
         count = count_of(options.get("queries", QUERIES), spec, dataset)
-        scene = read_scene(spec, records, dataset, count)
-        page.add_text(scene.title, size=10, gap=0.06, weight="bold")
-        if not scene.queries:
-            page.add_text(missing_note(spec, dataset), size=8.5, gap=0.15, color="#606060")
-            rows.append({"source": "measured", "dataset": dataset, "note": "not run"})
+        scene = add_scene(page, rows, spec, records, dataset, count)
+        if scene is None:
             continue
         for query in scene.queries:
             add_query(page, query)
             add_lanes(page, scene, query, printed, labels=options.get("labels", False))
             has_regions |= options.get("labels", False) and len(query.regions_true) > 0
-        rows += span_rows(scene)
     if has_regions:
         add_region_key(page)
     return page.make(has_title=spec.get("is_demo", False)), rows + printed_rows(spec)
