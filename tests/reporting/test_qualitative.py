@@ -145,6 +145,19 @@ def test_spans_are_those_of_the_inspection_and_of_the_prediction_file(records):
     assert said(figure).count("not answered") == 1
 
 
+def test_the_first_system_that_was_inspected_chooses_the_queries(tmp_path):
+    records = {"inspection:other/real/full/seed0": inspection_record(tmp_path, QUERIES)}
+    figure, rows, _ = draw("timelines", records, options={"queries": 1, "labels": True})
+    assert [(row["system"], row.get("note")) for row in rows if row.get("query_id")] == [
+        ("ground truth", None),
+        ("Model", "not run"),
+        ("Other", None),
+        ("Model without it", "not run"),
+    ]
+    [bar] = lanes(figure, "Other")
+    assert bar.get_x() == QUERIES[0].predictions[0, 0]
+
+
 def test_systems_can_be_told_apart_without_colours(records):
     figure, _, _ = draw("timelines", records)
     looks = [{bar.get_hatch() for bar in lanes(figure, label)} for label in ("Model", "Other")]

@@ -1,7 +1,7 @@
 """What figures of single queries share: the queries, every system's spans, the printed examples.
 
-The first system's inspection chooses the queries; the others answer the very same ones, from their
-prediction files.
+The inspection of the first system that has one chooses the queries; the others answer the very same
+ones, from their prediction files.
 """
 
 import re
@@ -22,11 +22,11 @@ NOT_RUN = "not run"
 
 @dataclass
 class Scene:
-    """One data set of a figure. cell: whose inspection chose the queries; empty if not run."""
+    """One data set of a figure. main: the system whose inspection chose the queries, or empty."""
 
     dataset: str
     title: str
-    cell: str
+    main: str
     queries: list[Inspected]
     # label of a system -> query id -> seconds of its first prediction; None: not run
     spans: dict[str, dict[str, np.ndarray] | None]
@@ -46,28 +46,32 @@ def count_of(option: int | dict, spec: dict, dataset: str) -> int:
 def read_scene(spec: dict, records: dict[str, Record], dataset: str, count: int) -> Scene:
     """The first `count` queries of a data set, and what every system of the figure answers."""
     title = spec["datasets"][dataset]
-    labels = [system["label"] for system in spec["systems"]]
-    cells = {s["label"]: _first_cell(s, dataset, records, "inspection") for s in spec["systems"]}
-    cell = cells[labels[0]]
-    if not cell:
-        return Scene(dataset, title, "", [], dict.fromkeys(labels))
+    spans: dict[str, dict | None] = {system["label"]: None for system in spec["systems"]}
+    inspections = {
+        s["label"]: _first_cell(s, dataset, records, "inspection") for s in spec["systems"]
+    }
+    main = next((label for label, cell in inspections.items() if cell), "")
+    if not main:
+        return Scene(dataset, title, "", [], spans)
     if spec.get("stands_in"):
         title += ", which stands in for the data of the paper"
-    inspected = read_inspection(records[f"inspection:{cell}"].file("inspection.npz"))
+    inspected = read_inspection(records[f"inspection:{inspections[main]}"].file("inspection.npz"))
     queries = arrange(inspected)[:count]
     names = [query.query_id for query in queries]
-    spans: dict[str, dict | None] = {labels[0]: {q.query_id: q.predictions[0] for q in queries}}
-    for system in spec["systems"][1:]:
-        run = _first_cell(system, dataset, records, "run")
-        path = records[f"run:{run}"].file("predictions.parquet") if run else None
-        spans[system["label"]] = read_first(path, names) if path else None
+    for system in spec["systems"]:
+        cell = _first_cell(system, dataset, records, "run")
+        if system["label"] == main:
+            spans[main] = {query.query_id: query.predictions[0] for query in queries}
+        elif cell:
+            path = records[f"run:{cell}"].file("predictions.parquet")
+            spans[system["label"]] = read_first(path, names)
     printed = {
         query.query_id: example
         for query in queries
         for example in read_examples(spec.get("printed") or {})
         if query.kind == "example" and _is_example(query, example)
     }
-    return Scene(dataset, title, cell, queries, spans, printed)
+    return Scene(dataset, title, main, queries, spans, printed)
 
 
 def arrange(inspected: list[Inspected]) -> list[Inspected]:

@@ -100,13 +100,14 @@ def add_lanes(page: Page, scene: Scene, query: Inspected, printed: dict, *, labe
     has_regions = labels and len(query.regions_true) > 0
     if has_regions:
         lanes.append(("Regions, truth (GSL)", query.regions_true, {}))
-    first, *others = scene.spans
-    order = [*others, first] if has_regions else [first, *others]
+    order = list(scene.spans)
+    if has_regions:  # those stand above the system that found them
+        order = [label for label in order if label != scene.main] + [scene.main]
     for label in order:
         found = scene.spans[label]
         place = list(scene.spans).index(label)
         span = NOT_RUN if found is None else found.get(query.query_id, "not answered")
-        if label == first and has_regions:
+        if label == scene.main and has_regions:
             lanes.append(("Regions, found (PSL)", query.regions_found, {}))
         lanes.append((label, span, SYSTEMS[place % len(SYSTEMS)]))
     if example := scene.printed.get(query.query_id):

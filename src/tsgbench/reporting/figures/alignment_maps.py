@@ -28,7 +28,7 @@ def draw(spec: dict, records: dict[str, Record]) -> tuple[object, list[dict]]:
     """options: `queries`, how many of each data set (a number, or one by data set);
     `map`, the model's output of clips by words.
 
-    records: `inspection:CELL` of the first system.
+    records: `inspection:CELL` of one system, `run:CELL` of the others.
     """
     options = spec.get("options") or {}
     name = options.get("map", MAP)
@@ -42,7 +42,7 @@ def draw(spec: dict, records: dict[str, Record]) -> tuple[object, list[dict]]:
             add_query(page, query)
             found = query.maps.get(name)
             if found is None:
-                text = f"{spec['systems'][0]['label']} makes no map {name!r} as it is set here"
+                text = f"{scene.main} makes no map {name!r} as it is set here"
                 page.add_text(text, size=8.5, gap=0.15, color="#606060")
                 continue
             aligned = found[:, : len(query.words)].T  # (L, T)

@@ -39,7 +39,7 @@ def draw(spec: dict, records: dict[str, Record]) -> tuple[object, list[dict]]:
     """options: `maps` and `queries`, how many queries of each data set get maps, and timelines (a
     number, or one by data set).
 
-    records: `inspection:CELL` of the first system, `run:CELL` of the others.
+    records: `inspection:CELL` of one system, `run:CELL` of the others.
     """
     options, printed = spec.get("options") or {}, spec.get("printed") or {}
     page, rows = Page(), []
@@ -54,7 +54,7 @@ def draw(spec: dict, records: dict[str, Record]) -> tuple[object, list[dict]]:
         for query in scene.queries[:mapped]:
             add_query(page, query, left=SIDE, width=WIDTH - SIDE - 2 * MARGIN)
             fixed = {"source": "measured", "dataset": dataset, "query_id": query.query_id}
-            rows += _add_maps(page, query, fixed, spec["systems"][0]["label"])
+            rows += _add_maps(page, query, fixed, scene.main)
         for query in scene.queries[:listed]:
             page.add_text(f"“{query.sentence}” ({describe_rank(query)})", size=7.5)
             add_lanes(page, scene, query, printed, labels=False)

@@ -19,7 +19,7 @@ def draw(spec: dict, records: dict[str, Record]) -> tuple[object, list[dict]]:
     """options: `queries`, how many of each data set (a number, or one by data set);
     `labels`, whether to draw regions too.
 
-    records: `inspection:CELL` of the first system, `run:CELL` of the others.
+    records: `inspection:CELL` of one system, `run:CELL` of the others.
     """
     options, printed = spec.get("options") or {}, spec.get("printed") or {}
     page, rows, has_regions = Page(), [], False
