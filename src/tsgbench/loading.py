@@ -60,6 +60,9 @@ class GroundingData:
         self.source_clips = np.diff(ends)[own]
         clips, counts = _resampled(packed, ends, inputs)
         seen = _video_seen(own, len(names), inputs.get("video", "real"), seed)
+        # What each query is shown, its own unless an ablation says otherwise
+        self.videos_shown = [names[index] for index in seen]
+        self.sentences_shown = queries.sentences
         tokens, mask = encode(
             queries.sentences,
             words,
@@ -70,6 +73,7 @@ class GroundingData:
         if inputs.get("query", "real") == "shuffled":
             other = _derangement(len(queries), seed)
             tokens, mask = tokens[other], mask[other]
+            self.sentences_shown = [queries.sentences[index] for index in other]
         self.clip_dim = clips.shape[2]
         self._source = _source_clips(packed, ends, inputs, device)
         self._clips = _resident(torch.from_numpy(clips), device)
@@ -199,19 +203,7 @@ def _resampled(packed: np.ndarray, ends: np.ndarray, inputs: dict) -> tuple[np.n
 
     packed: (N, D), the videos one after another; video i has rows `ends[i]:ends[i + 1]`.
     """
-    lengths = np.diff(ends)
-    method, target = inputs["resample"], inputs["max_clips"]
-    if method == "round_mean":
-        starts, stops = resample.round_mean(lengths, target, when=inputs["resample_when"])
-    elif method == "linspace_mean":
-        starts, stops = resample.linspace_mean(lengths, target)
-    elif method == "stride_pick":
-        starts, stops = resample.stride_pick(lengths, target)
-    else:
-        raise UserError(
-            f"inputs.resample: unknown method {method!r}; use round_mean, linspace_mean or"
-            " stride_pick"
-        )
+    starts, stops = segments(np.diff(ends), inputs)
     counts = (stops > starts).sum(axis=1)
     first = ends[:-1, None]
     real = stops > starts
@@ -219,6 +211,23 @@ def _resampled(packed: np.ndarray, ends: np.ndarray, inputs: dict) -> tuple[np.n
         packed, np.where(real, starts + first, 0), np.where(real, stops + first, 0)
     )
     return np.ascontiguousarray(clips[:, : counts.max()]), counts
+
+
+def segments(lengths: np.ndarray, inputs: dict) -> resample.Segments:
+    """Which source clips each place of the resampled videos is the mean of: (V, M) starts, stops.
+
+    lengths: (V,) source clips. Padding starts and stops at 0, after the real places.
+    """
+    method, target = inputs["resample"], inputs["max_clips"]
+    if method == "round_mean":
+        return resample.round_mean(lengths, target, when=inputs["resample_when"])
+    if method == "linspace_mean":
+        return resample.linspace_mean(lengths, target)
+    if method == "stride_pick":
+        return resample.stride_pick(lengths, target)
+    raise UserError(
+        f"inputs.resample: unknown method {method!r}; use round_mean, linspace_mean or stride_pick"
+    )
 
 
 def _video_seen(own: np.ndarray, videos: int, mode: str, seed: int) -> np.ndarray:

@@ -7,6 +7,7 @@ import pytest
 from tsgbench.datasets.table import Queries
 from tsgbench.errors import UserError
 from tsgbench.evaluation import read_predictions, read_ranked, write_predictions
+from tsgbench.evaluation.predictions import read_first
 
 
 def random_moments(rng, *shape):
@@ -40,6 +41,20 @@ def test_a_damaged_prediction_file_is_named(tmp_path):
     (tmp_path / "p.parquet").write_bytes(b"PAR1 not really")
     with pytest.raises(UserError, match="p.parquet.*not a prediction file"):
         read_predictions(tmp_path / "p.parquet", queries(1))
+    with pytest.raises(UserError, match="p.parquet.*not a prediction file"):
+        read_first(tmp_path / "p.parquet", ["v0_0"])
+
+
+def test_first_predictions_of_single_queries(tmp_path):
+    ranked = random_moments(np.random.default_rng(3), 4, 3)
+    scored = np.concatenate([ranked, np.ones((4, 3, 1))], axis=2)
+    write_predictions(tmp_path / "p.parquet", queries(4), scored)
+    found = read_first(tmp_path / "p.parquet", ["v2_0", "v0_0", "absent"])
+    assert {name: span.tolist() for name, span in found.items()} == {
+        "v0_0": ranked[0, 0].tolist(),
+        "v2_0": ranked[2, 0].tolist(),
+    }
+    assert read_first(tmp_path / "p.parquet", []) == {}
 
 
 def test_clips_travel_with_the_predictions(tmp_path):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tsgbench.datasets.table import Queries
@@ -111,6 +112,19 @@ def read_ranked(path: str | Path, queries: Queries) -> Predictions:
     if (per_query < 1).any() or (per_query[rows] != clips).any():
         raise UserError(f"{path}: clips: not one positive number per query; run the training again")
     return Predictions(ranked, per_query)
+
+
+def read_first(path: str | Path, query_ids: Sequence[str]) -> dict[str, np.ndarray]:
+    """The first prediction, (2,) seconds, of those of the named queries that the file answers."""
+    wanted = pc.field("query_id").isin(pa.array(query_ids, pa.string()))
+    try:
+        table = pq.read_table(path, filters=wanted & (pc.field("rank") == 1))
+        spans = np.stack([table["start_s"].to_numpy(), table["end_s"].to_numpy()], axis=1)
+        return dict(zip(table["query_id"].to_pylist(), spans, strict=True))
+    except (OSError, pa.ArrowException, KeyError) as error:
+        raise UserError(
+            f"{path}: not a prediction file ({error}); run the training again"
+        ) from None
 
 
 def _rows_of(path: str | Path, ids: pa.DictionaryArray, queries: Queries) -> np.ndarray:

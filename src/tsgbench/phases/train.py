@@ -14,16 +14,12 @@ from pathlib import Path
 
 import torch
 
-from tsgbench.datasets.table import Queries, part_by_video, read_splits
+from tsgbench.assembly import Assembly
+from tsgbench.datasets.table import Queries
 from tsgbench.devices import choose_device
-from tsgbench.errors import UserError
 from tsgbench.evaluation.predictions import write_predictions
-from tsgbench.features.store import FeatureStore
 from tsgbench.files import atomic_path
-from tsgbench.loading import GroundingData
-from tsgbench.models.base import build
 from tsgbench.phases import Task
-from tsgbench.text import load_word_table
 from tsgbench.training import TrainSettings, predict, save_tensors, seed_everything, train
 
 # Checkpoints of unfinished trainings, one folder a cell identity: Snakemake deletes the outputs of
@@ -41,37 +37,16 @@ def run(task: Task):
     device = choose_device()
     seed_everything(seed)
 
-    words = load_word_table(task.inputs["vocabulary"].file(_vocabulary_name(inputs)))
-    (features,) = task.inputs["features"].files(".h5").values()
-    lacking: dict[str, Queries] = {}
-    with FeatureStore(features) as store:
-
-        def load(role: str, with_moments: bool) -> GroundingData:
-            queries = read_splits(task.inputs["annotations"], splits[role])
-            queries, lacking[role] = part_by_video(queries, store)
-            if not len(queries):
-                raise UserError(
-                    f"{features}: has no video of {' + '.join(splits[role])}; see the list of"
-                    " failed videos beside the clips, and get more of them"
-                )
-            return GroundingData(
-                queries, store, words, inputs, with_moments=with_moments, seed=seed, device=device
-            )
-
-        train_data = load("train", inputs.get("supervision", "full") == "full")
-        model = build(
-            settings["model"],
-            clip_dim=train_data.clip_dim,
-            words=words,
-            settings=settings["model_settings"],
-            module=settings["module"],
-        ).to(device)
+    with Assembly(settings, task.inputs, device) as cell:
+        supervised = inputs.get("supervision", "full") == "full"
+        train_data = cell.load("train", with_moments=supervised)
+        model = cell.build_model()
         model.fit(train_data.queries, train_data.tokens)
         scratch = SCRATCH / task.identity
         state = train(
             model,
             train_data,
-            load("select", False),
+            cell.load("select"),
             how,
             seed=seed,
             scratch=scratch,
@@ -79,7 +54,7 @@ def run(task: Task):
             on_epoch=task.on_epoch,
         )
         # Read only now: nothing before this line can look at the test split
-        test_data = load("test", False)
+        test_data = cell.load("test")
     seed_everything(seed)
     ranked = predict(model, test_data, how.candidates, how, device)
     write_predictions(
@@ -87,7 +62,7 @@ def run(task: Task):
         test_data.queries,
         ranked,
         test_data.source_clips,
-        unanswered=lacking["test"].query_ids,
+        unanswered=cell.lacking["test"].query_ids,
     )
     weights = {name: value.cpu() for name, value in model.state_dict().items()}
     save_tensors(task.files["checkpoint"], weights)
@@ -96,7 +71,7 @@ def run(task: Task):
     facts = {
         "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
         "train_queries": len(train_data),
-        "without_features": {role: _count(queries) for role, queries in lacking.items()},
+        "without_features": {role: _count(queries) for role, queries in cell.lacking.items()},
         "epochs": state.epoch,
         "best_epoch": state.best_epoch,
         "selected_on": " + ".join(splits["select"]) if state.epoch else None,
@@ -111,10 +86,6 @@ def run(task: Task):
 
 def _count(queries: Queries) -> dict[str, int]:
     return {"queries": len(queries), "videos": len(set(queries.video_ids))}
-
-
-def _vocabulary_name(inputs: dict) -> str:
-    return f"{inputs['tokenizer']}.npz"
 
 
 def _hardware(device: torch.device) -> str:

@@ -9,6 +9,7 @@ from tsgbench.text.table import (
     encode,
     load_word_table,
     save_word_table,
+    words_seen,
 )
 from tsgbench.text.tokens import TOKENIZERS, tokenize
 
@@ -24,5 +25,6 @@ __all__ = [
     "read_glove",
     "save_word_table",
     "tokenize",
+    "words_seen",
     "write_glove",
 ]

@@ -2,7 +2,7 @@
 
 import zipfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -86,20 +86,46 @@ def encode(
     """
     if oov not in ("unk", "drop") or max_words < 1:
         raise UserError(f"encode: oov {oov!r} must be 'unk' or 'drop', max_words {max_words} >= 1")
-    cut = find_tokenizer(tokenizer)
     row = {word: index for index, word in enumerate(table.words)}
-    coded = []
-    for sentence in sentences:
-        rows = [row.get(word, UNK) for word in cut(sentence)]
-        if oov == "drop":
-            rows = [index for index in rows if table.has_vector[index]]
-        coded.append(rows[:max_words] or [UNK])
+    kept = _kept_words(sentences, table, row, tokenizer, oov, max_words)
+    coded = [[row.get(word, UNK) for word in words] or [UNK] for words in kept]
     lengths = np.array([len(rows) for rows in coded], dtype=np.int64)
     mask = np.arange(lengths.max(initial=1))[None, :] < lengths[:, None]  # (Q, L)
     tokens = np.full(mask.shape, PAD, dtype=np.int64)
     tokens[mask] = [index for rows in coded for index in rows]
     assert mask.any(axis=1).all(), "every query must have at least one word"
     return tokens, mask
+
+
+def words_seen(
+    sentences: Sequence[str],
+    table: WordTable,
+    *,
+    tokenizer: str,
+    oov: Literal["unk", "drop"],
+    max_words: int,
+) -> list[list[str]]:
+    """The words behind the tokens that `encode` makes of each sentence, as they are spelt."""
+    row = {word: index for index, word in enumerate(table.words)}
+    kept = _kept_words(sentences, table, row, tokenizer, oov, max_words)
+    return [words or [table.words[UNK]] for words in kept]
+
+
+def _kept_words(
+    sentences: Sequence[str],
+    table: WordTable,
+    row: dict[str, int],
+    tokenizer: str,
+    oov: str,
+    max_words: int,
+) -> Iterator[list[str]]:
+    """The words of each sentence that a model is given, perhaps none."""
+    cut = find_tokenizer(tokenizer)
+    for sentence in sentences:
+        words = cut(sentence)
+        if oov == "drop":
+            words = [word for word in words if table.has_vector[row.get(word, UNK)]]
+        yield words[:max_words]
 
 
 def save_word_table(path: str | Path, table: WordTable, *, identity: str) -> None:

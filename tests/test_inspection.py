@@ -1,0 +1,231 @@
+"""Inspections: which queries, whether the maps are of the very forward pass, words with tokens."""
+
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from evaluation.mirror_samples import activitynet, charades_sta, tacos
+from inspection_samples import CLIP_S, CLIPS, SENTENCES, make_task, queries
+from test_video import write_video
+from tsgbench.assembly import Assembly
+from tsgbench.config import Catalogue
+from tsgbench.datasets.table import Queries
+from tsgbench.errors import UserError
+from tsgbench.inspection.choice import choose_queries
+from tsgbench.inspection.examples import examples_to_choose, find_example, read_examples
+from tsgbench.inspection.store import read_inspection
+from tsgbench.inspection.thumbnails import read_thumbnails
+from tsgbench.moments import iou
+from tsgbench.phases.inspect import run
+from tsgbench.records import Record
+
+ALL = {"ids": [f"{video}_{n}" for video in CLIPS for n in (0, 1)], "best": 0, "worst": 0}
+# Outputs of each model's forward pass that a figure may draw, by the sizes of their axes
+MAPS = {
+    "ia_net": {
+        f"attention{block}_{rows}_over_{columns}": (rows, columns)
+        for block in (1, 2, 3)
+        for rows in ("clips", "words")
+        for columns in ("clips", "words")
+    },
+    "fsan": {"attention": ("clips", "words"), "raw": ("clips", "words")}
+    | {"segments": ("clips", "clips")},
+    "seqpan": {"attention": ("clips", "words"), "match": ("clips", 4), "match_logits": ("clips", 4)}
+    | {"start": ("clips",), "end": ("clips",)},
+    "cma": {"clip_weights": ("clips",), "location": (2,)},
+    "fian": {},  # its figure shows spans alone
+}
+SLOTS = {"ia_net": 3}  # beside the words, or the clips, of another modality
+
+
+@pytest.mark.parametrize("model", MAPS)
+def test_maps_are_those_of_the_predictions_and_hold_no_padding(tmp_path, model):
+    task = make_task(tmp_path, model, ALL)
+    facts, files = run(task)
+    inspected = read_inspection(files[0])
+    assert [query.query_id for query in inspected] == ALL["ids"]
+    assert set(MAPS[model]) <= set(facts["maps"])
+    for query, fact in zip(inspected, facts["queries"], strict=True):
+        assert query.forward_gap_s < 1e-4  # alone as in the batch of the prediction file
+        sizes = {"clips": CLIPS[query.video_id], "words": len(query.words)}
+        for name, axes in MAPS[model].items():
+            shape = [sizes.get(axis, axis) for axis in axes]
+            if name.endswith(("clips_over_words", "words_over_clips")):
+                shape[1] += SLOTS[model]
+            assert query.maps[name].shape == tuple(shape), name
+            assert query.maps[name].dtype == np.float32
+            if "_over_" in name or (model, name) == ("seqpan", "attention"):
+                assert query.maps[name].sum(axis=1) == pytest.approx(np.ones(shape[0]), abs=1e-5)
+        spans = query.predictions
+        assert 1 <= len(spans) <= 5 and (spans[:, 0] < spans[:, 1]).all()
+        assert spans.min() >= 0 and spans.max() <= query.duration_s
+        assert fact["iou"] == pytest.approx(iou(spans[0], query.moment), abs=1e-6)
+    again = files[0].read_bytes()
+    run(task)
+    assert files[0].read_bytes() == again
+
+
+def test_regions_are_labelled_and_found_for_every_clip(tmp_path):
+    run(make_task(tmp_path, "seqpan", ALL))
+    for query in read_inspection(tmp_path / "inspection.npz"):
+        assert len(query.regions_true) == len(query.regions_found) == CLIPS[query.video_id]
+        assert (query.regions_found == query.maps["match"].argmax(axis=1)).all()
+        # A clip in the middle of the moment is none of the outside
+        middle = int(query.moment.mean() / query.duration_s * len(query.regions_true))
+        assert query.regions_true[middle] > 0
+
+
+@pytest.mark.parametrize("oov", ["unk", "drop"])
+def test_words_stand_at_the_places_of_their_tokens(tmp_path, oov):
+    task = make_task(tmp_path, "seqpan", ALL, oov=oov, max_words=5)
+    run(task)
+    inspected = read_inspection(tmp_path / "inspection.npz")
+    with Assembly(task.settings["model"], task.inputs, torch.device("cpu")) as cell:
+        tokens, table = cell.load("test").tokens, cell.words
+    for query, row in zip(inspected, tokens, strict=True):
+        known = [word if word in table.words else "<unk>" for word in query.words]
+        assert known == [table.words[token] for token in row if token]
+    assert inspected[2].words == ["the", "opens", "a", "window"] if oov == "drop" else (
+        inspected[2].words == ["the", "zebra", "opens", "a", "window"]
+    )  # fmt: skip
+
+
+def test_places_know_the_seconds_of_their_frames(tmp_path):
+    run(make_task(tmp_path, "seqpan", ALL, resample_when="longer", max_clips=5))
+    for query in read_inspection(tmp_path / "inspection.npz"):
+        assert len(query.clips_s) == 5 == len(query.maps["start"])
+        assert query.clips_s[0, 0] == 0 and (np.diff(query.clips_s[:, 0]) > 0).all()
+        assert (query.clips_s[:, 1] - query.clips_s[:, 0] >= CLIP_S).all()
+
+
+def test_ablations_of_the_input_show_what_was_shown(tmp_path):
+    run(make_task(tmp_path / "video", "seqpan", ALL, video="mismatched"))
+    shown = read_inspection(tmp_path / "video" / "inspection.npz")
+    assert all(query.video_shown != query.video_id for query in shown)
+    assert all(len(query.clips_s) == CLIPS[query.video_shown] for query in shown)
+    run(make_task(tmp_path / "query", "seqpan", ALL, query="shuffled"))
+    shown = read_inspection(tmp_path / "query" / "inspection.npz")
+    assert [query.sentence for query in shown] == SENTENCES
+    assert all(query.words[0] in ("a", "the") for query in shown)
+    assert sum("zebra" in query.words for query in shown) == 1 and "zebra" not in shown[2].words
+
+
+def split(sentences: list[str], videos: str) -> Queries:
+    ids = [f"q{place}" for place in range(len(videos))]
+    moments = np.tile([1.0, 2.0], (len(ids), 1)) + np.arange(len(ids))[:, None]
+    return Queries(ids, list(videos), sentences, np.full(len(ids), 20.0), moments)
+
+
+def choose(ious, words, videos, **more) -> list[tuple[int, str]]:
+    given = {"best": 0, "worst": 0, "ids": [], "examples": []} | more
+    table = split([""] * len(videos), videos)
+    found = choose_queries(np.array(ious), np.array(words), table, **given)
+    return [(choice.row, choice.kind) for choice in found]
+
+
+def test_best_and_worst_are_of_different_videos_and_have_words():
+    ious, words = [0.9, 0.8, 0.99, 0.1, 0.0, 0.2], [5, 6, 2, 9, 5, 4]
+    assert choose(ious, words, "aabbac", best=2, worst=2) == [
+        (0, "best"),  # q2 is better, but has two words
+        (5, "best"),  # q1 is better, but of the same video
+        (3, "worst"),  # q4 is worse, but its video is shown already
+        (4, "worst"),  # no video is left
+    ]
+    assert choose([0.0] * 4, [5] * 4, "abcd", worst=2) == [(0, "worst"), (1, "worst")]
+    assert len(choose([0.5, 0.6], [5, 5], "ab", best=9, worst=9)) == 2
+
+
+def test_examples_and_named_queries_come_first_and_once():
+    found = choose([0.9, 0.5, 0.1], [5] * 3, "abc", best=1, ids=["q2", "q1"], examples=[2])
+    assert found == [(2, "example"), (1, "named"), (0, "best")]
+
+
+def test_printed_examples_are_found_by_words_and_seconds():
+    table = split(["The man opens it.", "the man opens it", "A man's shoe"], "abc")
+    assert find_example("the man opens it", (2.0, 3.0), table) == 1  # not the first: its seconds
+    assert find_example("The man ... it", (1.1, 1.9), table) == 0
+    assert find_example("a mans shoe", (3.0, 4.2), table) == 2
+    assert find_example("the man opens it", (5.0, 6.0), table) is None
+    assert find_example("the woman closes it", (1.0, 2.0), table) is None
+    assert find_example("Then the man opens it", (1.0, 2.0), table) == 0  # edited, same seconds
+    assert find_example("Then the man opens it", (1.1, 2.0), table) is None
+    table.moments[2] = [15.0, 20.0]
+    assert find_example("A man's shoe", (15.0, 23.0), table) == 2  # cut to the video
+
+
+@pytest.mark.parametrize(
+    ("paper", "figure", "places"),
+    [
+        ("ia_net", "fig5b", ["val_2", "val_2", "tacos train", "charades"]),
+        ("cma", "fig5", ["charades", "charades"]),
+        ("cma", "fig6", ["val_2"] * 5 + ["val_1"] * 2),
+        ("seqpan", "fig8", ["val_1", "val_1"]),
+    ],
+)
+def test_printed_examples_are_in_the_public_files(mirror, paper, figure, places):
+    """IA-Net's example of TACoS is one of its training split."""
+    splits = {
+        "val_1": activitynet(mirror, "val_1"),
+        "val_2": activitynet(mirror, "val_2"),
+        "charades": charades_sta(mirror, "test"),
+        "tacos train": tacos(mirror, "train"),
+        "tacos test": tacos(mirror, "test"),
+    }
+    entries = {entry["id"]: entry for entry in Catalogue.load().published[paper]["figures"]}
+    found = [
+        [name for name, table in splits.items()
+         if find_example(example.sentence, example.moment_s, table) is not None]
+        for example in read_examples(entries[figure])
+    ]  # fmt: skip
+    assert found == [[place] for place in places]
+
+
+def test_examples_that_are_not_in_the_split_are_counted(tmp_path):
+    entries = [
+        {"query": SENTENCES[3], "gt_s": queries().moments[3].tolist(), "ours_s": [0.0, 1.0]},
+        {"query": "somebody else", "ground_truth_s": [0, 1]},
+        {"query": "no seconds are printed", "gt_s": None},
+    ]
+    wanted = examples_to_choose({"numbers": {"examples": entries}})
+    facts, _ = run(make_task(tmp_path, "cma", {"examples": wanted, "best": 0, "worst": 0}))
+    assert [query["query_id"] for query in facts["queries"]] == ["b_1"]
+    assert facts["examples_not_found"] == ["somebody else"]
+
+
+def test_thumbnails_are_the_middles_of_eighths(tmp_path):
+    path = write_video(tmp_path / "v.mp4", 48, size=(48, 64), fps=8)  # frame k is grey 8 + 4 k
+    pictures, times = read_thumbnails(path, 6.0)
+    assert pictures.shape == (8, 64, 85, 3) and pictures.dtype == np.uint8
+    frames = np.rint((pictures.mean(axis=(1, 2, 3)) - 8) / 4)
+    assert frames.tolist() == [3, 9, 15, 21, 27, 33, 39, 45]  # on screen at 0.375 s, 1.125 s, ...
+    assert times[0].tolist() == [0, 0.75] and times[-1].tolist() == [5.25, 6]
+    assert len(read_thumbnails(path, 12.0)[0]) == 4  # the annotation says more than there is
+
+
+def test_videos_without_frames_are_named_with_the_reason(tmp_path):
+    task = make_task(tmp_path, "cma", ALL)
+    write_video(tmp_path / "a.mp4", 40)
+    (tmp_path / "b.mp4").write_bytes(b"no video")
+    task.inputs["videos"] = Record(tmp_path / "r.json", {"outputs": {"a.mp4": {}, "b.mp4": {}}})
+    facts, files = run(task)
+    assert set(facts["without_thumbnails"]) == {"b", "c"}
+    assert "cannot be decoded" in facts["without_thumbnails"]["b"]
+    assert "no file" in facts["without_thumbnails"]["c"]
+    assert [len(query.thumbnails) > 0 for query in read_inspection(files[0])] == [1, 1, 0, 0, 0, 0]
+
+
+def test_unknown_ids_other_checkpoints_and_damaged_files_are_refused(tmp_path):
+    with pytest.raises(UserError, match=r"choose.ids: query 'z_9' is not among"):
+        run(make_task(tmp_path / "a", "cma", {"ids": ["z_9"]}))
+    task = make_task(tmp_path / "b", "seqpan")
+    shutil.copy(tmp_path / "a" / "checkpoint.pt", tmp_path / "b")
+    with pytest.raises(UserError, match=r"checkpoint\.pt: not a checkpoint of seqpan"):
+        run(task)
+    path = tmp_path / "inspection.npz"
+    with pytest.raises(UserError, match="no such inspection"):
+        read_inspection(path)
+    path.write_bytes(b"damaged")
+    with pytest.raises(UserError, match="not an inspection of this version"):
+        read_inspection(path)
