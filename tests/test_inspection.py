@@ -14,11 +14,12 @@ from tsgbench.config import Catalogue
 from tsgbench.datasets.table import Queries
 from tsgbench.errors import UserError
 from tsgbench.inspection.choice import choose_queries
-from tsgbench.inspection.examples import examples_to_choose, find_example, read_examples
+from tsgbench.inspection.examples import find_example, read_examples
 from tsgbench.inspection.store import read_inspection
 from tsgbench.inspection.thumbnails import read_thumbnails
 from tsgbench.moments import iou
 from tsgbench.phases.inspect import run
+from tsgbench.planning.printed import examples_to_choose
 from tsgbench.records import Record
 
 ALL = {"ids": [f"{video}_{n}" for video in CLIPS for n in (0, 1)], "best": 0, "worst": 0}
@@ -185,10 +186,10 @@ def test_printed_examples_are_in_the_public_files(mirror, paper, figure, places)
 def test_examples_that_are_not_in_the_split_are_counted(tmp_path):
     entries = [
         {"query": SENTENCES[3], "gt_s": queries().moments[3].tolist(), "ours_s": [0.0, 1.0]},
-        {"query": "somebody else", "ground_truth_s": [0, 1]},
+        {"query": "somebody else", "gt_s": [0, 1]},
         {"query": "no seconds are printed", "gt_s": None},
     ]
-    wanted = examples_to_choose({"numbers": {"examples": entries}})
+    wanted = examples_to_choose([{"numbers": {"examples": entries}}])
     facts, _ = run(make_task(tmp_path, "cma", {"examples": wanted, "best": 0, "worst": 0}))
     assert [query["query_id"] for query in facts["queries"]] == ["b_1"]
     assert facts["examples_not_found"] == ["somebody else"]

@@ -7,7 +7,7 @@ import numpy as np
 
 from tsgbench.datasets.table import Queries
 
-TRUTH = ("gt_s", "ground_truth_s")  # what published/*.yaml call the annotated moment
+TRUTH = "gt_s"  # what published/*.yaml call the annotated moment
 SAME_S = 0.02  # two moments this close are one, though a paper may have edited the sentence
 SHARED_WORDS = 0.7  # of all words of both, that an edited sentence shares
 ROUNDING_S = 0.25  # printed times are rounded, some to whole seconds
@@ -28,19 +28,10 @@ def read_examples(figure: dict) -> list[Example]:
     found = []
     for entry in (figure.get("numbers") or {}).get("examples", []):
         times = {name: tuple(x) for name, x in entry.items() if isinstance(x, list)}
-        truth = next((times.pop(name) for name in TRUTH if name in times), None)
+        truth = times.pop(TRUTH, None)
         spans = {name.removesuffix("_s"): span for name, span in times.items()}
         found.append(Example(entry["query"], truth, spans))
     return found
-
-
-def examples_to_choose(figure: dict) -> list[dict]:
-    """The `choose.examples` of an inspection: those of a figure that can be looked for."""
-    return [
-        {"sentence": example.sentence, "moment_s": list(example.moment_s)}
-        for example in read_examples(figure)
-        if example.moment_s
-    ]
 
 
 def find_example(sentence: str, moment_s: tuple[float, float], queries: Queries) -> int | None:

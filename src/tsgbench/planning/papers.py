@@ -37,14 +37,18 @@ class Papers:
             for table in content["tables"]
         ]
 
-    def figures(self) -> list[tuple[str, dict, dict]]:
-        """Every figure that can be drawn: (`paper/figure1`, the paper's file, its entry)."""
-        return [
-            (f"{paper}/{target_name(figure['id'])}", content, figure)
-            for paper, content in self.catalogue.published.items()
-            for figure in content.get("figures", [])
-            if "draw" in figure
-        ]
+    def figures(self) -> dict[str, tuple[dict, list[dict]]]:
+        """Every figure that is drawn: `paper/figure1` -> the paper's file, the figure's parts."""
+        found: dict[str, tuple[dict, list[dict]]] = {}
+        for paper, content in self.catalogue.published.items():
+            for figure in content.get("figures", []):
+                name = f"{paper}/{target_name(figure['id'])}"
+                found.setdefault(name, (content, []))[1].append(figure)
+        return {
+            name: (content, parts)
+            for name, (content, parts) in found.items()
+            if any("draw" in part for part in parts)
+        }
 
     def of_study(self, printed: str) -> list[str]:
         """Data sets of the study that are a paper's data set, by its name there."""

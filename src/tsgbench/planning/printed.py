@@ -69,3 +69,13 @@ def departures(
     if paper.get("conventions", {}).get(printed, convention) != convention:
         found.append("scored by another convention")
     return found
+
+
+def examples_to_choose(figures: list[dict]) -> list[dict]:
+    """The queries that figures print with their moments, for an inspection to look for."""
+    return [
+        {"sentence": example["query"], "moment_s": example["gt_s"]}
+        for figure in figures
+        for example in (figure.get("numbers") or {}).get("examples", [])
+        if example.get("gt_s")
+    ]

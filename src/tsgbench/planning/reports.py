@@ -12,14 +12,14 @@ from tsgbench.files import digest
 from tsgbench.planning.cells import Cells
 from tsgbench.planning.layout import RECORDS, Job
 from tsgbench.planning.papers import Papers
-from tsgbench.planning.printed import own_method, target_name
+from tsgbench.planning.printed import examples_to_choose, own_method, target_name
 from tsgbench.text.tokens import TOKENIZERS
 
 BINS = 20  # of histograms over a video's length
 PARTS = {"train": "train", "val": "select", "test": "test"}  # as papers count -> as we use them
 BATCHES = [1, 64]  # queries at a time, whose speed is measured
 DRAWN_BY = ("kind", "reads", "systems")  # of a figure's `draw`; the rest are its kind's options
-CHOSEN = {"best": 2, "worst": 2, "ids": []}  # queries that are inspected
+CHOSEN = {"best": 4, "worst": 4}  # queries that are inspected, beside those asked for
 
 
 class Reports:
@@ -52,8 +52,8 @@ class Reports:
         for name, content, table in self.papers.tables():
             plan = {"statistics": self._plan_statistics_table, "efficiency": self._plan_efficiency}
             yield from plan.get(table["kind"], self._plan_systems_table)(name, content, table)
-        for name, figures in self._figures().items():
-            yield from self._plan_figure(name, figures)
+        for name, (content, parts) in self.papers.figures().items():
+            yield from self._plan_figure(name, content, parts)
         if self.config.get("findings"):
             yield self._plan_findings()
 
@@ -148,50 +148,50 @@ class Reports:
 
     # --- figures -----------------------------------------------------------------------------
 
-    def _figures(self) -> dict[str, list[tuple[dict, dict]]]:
-        """Target -> the printed figures that it draws: a figure's parts are drawn as one."""
-        found: dict[str, list[tuple[dict, dict]]] = {}
-        for name, content, figure in self.papers.figures():
-            found.setdefault(name, []).append((content, figure))
-        return found
-
-    def _plan_figure(self, name: str, figures: list[tuple[dict, dict]]) -> Iterator[Job]:
-        content, figure = figures[0]
-        draw = figure["draw"]
-        printed = figure["dataset"] if isinstance(figure["dataset"], list) else [figure["dataset"]]
-        stands_in = [] if draw["reads"] == "statistics" else self.papers.stand_ins(printed)
-        missing = [one for one in printed if not self.papers.of_study(one)]
+    def _plan_figure(self, name: str, content: dict, parts: list[dict]) -> Iterator[Job]:
+        draw = next(part["draw"] for part in parts if "draw" in part)
+        printed = list(dict.fromkeys(one for part in parts for one in as_list(part["dataset"])))
         drawn = [one for printed_one in printed for one in self.papers.of_study(printed_one)]
+        stands_in = self.papers.stand_ins(printed)
         drawn = stands_in + drawn
+        missing = [one for one in printed if not self.papers.of_study(one)]
         systems = [self._system(system, drawn) for system in draw.get("systems", [])]
-        inputs = self._figure_inputs(draw["reads"], systems, drawn)
+        systems = [system for system in systems if system]
         if draw["reads"] == "inspections":
-            for cell in self._cells_of(systems[:1], drawn):
+            for cell in self._inspected(systems, drawn):
                 yield self._plan_inspect(cell)
-        titles = self.catalogue.datasets
         settings = {
             **self._common(name),
             "kind": draw["kind"],
-            "datasets": {one: titles[one]["title"] for one in [*drawn, *missing]},
+            "datasets": {one: self.catalogue.datasets[one]["title"] for one in [*drawn, *missing]},
             "stands_in": bool(stands_in),
             "systems": systems,
             "options": {key: value for key, value in draw.items() if key not in DRAWN_BY},
             "printed": {
                 "paper": content["paper"]["system"],
-                "figure": target_name(figure["id"]).replace("figure", "Figure "),
-                "plots": " ".join(f"{part['plots']}." for _, part in figures),
-                "numbers": {k: v for _, part in figures for k, v in part["numbers"].items()},
-                "reproduce": figure.get("reproduce", {}),
+                "figure": target_name(parts[0]["id"]).replace("figure", "Figure "),
+                "plots": " ".join(f"{part['plots']}." for part in parts),
+                "numbers": {key: found for part in parts for key, found in part["numbers"].items()},
+                "reproduce": parts[0].get("reproduce", {}),
             },
         }
+        inputs = self._figure_inputs(draw["reads"], systems, drawn)
         module = f"tsgbench.reporting.figures.{draw['kind']}"
         yield Job("figure", {"figure": name}, settings, inputs, (module,))
 
-    def _system(self, system: str, datasets: list[str]) -> dict:
-        """One system of a figure: how it is called, and the seeds of its cells."""
+    def _system(self, system: str, datasets: list[str]) -> dict | None:
+        """One system of a figure: how it is called, and the seeds of its cells.
+
+        None for an ablation that means nothing on these data sets.
+        """
         model, ablation = system.split("/")
         entry = self.catalogue.models[model]
-        named = entry["ablations"][ablation].get("label", ablation.replace("_", " "))
+        difference = entry["ablations"][ablation]
+        if not set(difference.get("datasets", datasets)) & set(datasets):
+            return None
+        named = difference.get("label", ablation.replace("_", " "))
+        if protocol := difference.get("inputs", {}).get("protocol"):
+            named = f"tested by protocol {protocol}"
         return {
             "model": model,
             "ablation": ablation,
@@ -220,6 +220,13 @@ class Reports:
             for seed in self.papers.seeds.get(prefix, [])[: 1 if first else None]
         ]
 
+    def _inspected(self, systems: list[dict], datasets: list[str]) -> list[str]:
+        """The cells that choose a figure's queries: on each data set, of the first system there."""
+        found = {}
+        for cell in self._cells_of(systems, datasets):
+            found.setdefault(cell.split("/")[1], cell)
+        return list(found.values())
+
     def _figure_inputs(self, reads: str, systems: list[dict], datasets: list[str]) -> dict:
         if reads == "statistics":
             return {
@@ -233,8 +240,7 @@ class Reports:
         shown = {cell.split("/")[1] for cell in cells}
         inputs |= {f"annotations:{one}": self.annotations[one].record for one in sorted(shown)}
         if is_first:
-            inspected = self._cells_of(systems[:1], datasets)
-            inputs |= self._records("inspection", inspected)
+            inputs |= self._records("inspection", self._inspected(systems, datasets))
             inputs |= {f"videos:{one}": path for one, path in self.videos.items() if one in shown}
         return inputs
 
@@ -248,8 +254,14 @@ class Reports:
         dataset = train.wildcards["dataset"]
         if dataset in self.videos:
             inputs["videos"] = self.videos[dataset]
-        settings = {"model": train.settings, "choose": CHOSEN}
+        settings = {"model": train.settings, "choose": self._choose(train)}
         return Job("inspect", train.wildcards, settings, inputs, train.modules)
+
+    def _choose(self, train: Job) -> dict:
+        """Which queries of a cell are looked at: chosen by the study, printed, best and worst."""
+        content = self.catalogue.published.get(train.wildcards["model"], {})
+        ids = self.config.get("inspect", {}).get(train.wildcards["dataset"], [])
+        return {**CHOSEN, "ids": ids, "examples": examples_to_choose(content.get("figures", []))}
 
     # --- words -------------------------------------------------------------------------------
 
