@@ -5,6 +5,7 @@ rule evaluate:
     input:
         inputs("evaluate"),
     output:
+        **FILES["evaluate"],
         record=RECORDS["evaluate"],
     log:
         LOGS["evaluate"],
