@@ -4,7 +4,6 @@ A figure's `spec` and `records` are those of `reporting.figures`; a cell is
 `model/dataset/ablation/seed0`, a system `model/ablation` and one of `spec["systems"]`.
 """
 
-from pathlib import Path
 from textwrap import wrap
 
 import numpy as np
@@ -126,9 +125,15 @@ def make_panels(spec: dict, width: float, height: float, parts: tuple[float, ...
 
 
 def write_title(axes, spec: dict, dataset: str, width: float, *lines: str) -> None:
-    """The data set's title and lines below it, wrapped to a panel `width` inches wide."""
+    """The data set's title and lines below it, wrapped to a panel `width` inches wide.
+
+    lines: none for a panel without cells.
+    """
     limit = int((width - 0.7) * PER_INCH)
-    text = [part for line in (spec["datasets"][dataset], *lines) for part in wrap(line, limit)]
+    title = spec["datasets"][dataset]
+    if lines and not is_papers(spec, dataset, True):
+        title += ": stands in for the paper's data"
+    text = [part for line in (title, *lines) for part in wrap(line, limit)]
     axes.set_title("\n".join(text), fontsize=TITLE_SIZE)
 
 
@@ -137,33 +142,33 @@ def mark_not_run(axes) -> None:
     axes.text(0.5, 0.5, NOT_RUN, transform=axes.transAxes, ha="center", va="center", color="0.35")
 
 
-def write_legend(figure, panels: dict[str, list], columns: int) -> None:
+def write_legend(figure, panels: dict[str, list]) -> None:
     """One legend below all panels: every label once, in the order in which panels have them."""
     entries = {}
     for axes in (each for panel in panels.values() for each in panel):
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             entries.setdefault(label, handle)
-    if entries:
-        figure.legend(
-            list(entries.values()),
-            list(entries),
-            loc="outside lower center",
-            ncols=min(columns, len(entries)),
-            frameon=False,
-            fontsize=8,
-        )
+    if not entries:
+        return
+    width = 0.65 + max(map(len, entries)) / PER_INCH  # of a column, with its mark
+    figure.legend(
+        list(entries.values()),
+        list(entries),
+        loc="outside lower center",
+        ncols=min(len(entries), max(1, int(figure.get_figwidth() / width))),
+        frameon=False,
+        fontsize=TITLE_SIZE,
+    )
 
 
 def describe_cells(cells: list[Cell], wanted: int) -> str:
-    """Such as `3,720 queries, 2 of 3 seeds`; the empty text if there are none."""
-    if not cells:
-        return ""
+    """Such as `3,720 queries, 2 of 3 seeds`."""
     scored, asked = cells[0].scored["queries"], cells[0].of_queries
     queries = f"{scored:,} queries" if scored == asked else f"{scored:,} of {asked:,} queries"
-    many = len(cells) if len(cells) == wanted else f"{len(cells)} of {wanted}"
-    return f"{queries}, {many} seed{'s' * (wanted > 1)}"
+    return f"{queries}, {count_seeds(len(cells), wanted)}"
 
 
-def path_of(cells: list[Cell]) -> Path:
-    """Where to look for the first cell, for messages."""
-    return cells[0].folder
+def count_seeds(found: int, wanted: int) -> str:
+    """Such as `1 seed` and `2 of 3 seeds`."""
+    many = f"{found}" if found == wanted else f"{found} of {wanted}"
+    return f"{many} seed{'s' * (wanted > 1)}"

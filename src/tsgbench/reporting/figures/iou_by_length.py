@@ -16,7 +16,7 @@ from tsgbench.reporting.figures import register
 
 WIDTH, HEIGHT = 4.8, 3.9
 INTERVALS = 8
-POINT, LINE, SAID, BAR = "#56B4E9", "#D55E00", "#000000", "#999999"
+POINT, LINE, SAID, BAR = "#0072B2", "#D55E00", "#000000", "#999999"
 
 
 @register("iou_by_length")
@@ -54,7 +54,7 @@ def draw(spec: dict, records: dict[str, Record]) -> tuple[object, list[dict]]:
         if is_papers:
             _draw_printed(upper, spec)
         panels.write_title(upper, spec, dataset, WIDTH, *lines)
-    panels.write_legend(figure, drawn, 2)
+    panels.write_legend(figure, drawn)
     return figure, rows
 
 
@@ -90,7 +90,7 @@ def _intervals(spec: dict, lengths: np.ndarray, ious: np.ndarray, is_papers: boo
 
 
 def _draw_queries(axes, lengths: np.ndarray, ious: np.ndarray) -> None:
-    alpha = float(np.clip(400 / len(lengths), 0.06, 0.6))
+    alpha = float(np.clip(250 / len(lengths), 0.05, 0.5))
     # As an image, or a PDF would hold every point
     axes.scatter(lengths, ious, s=5, color=POINT, alpha=alpha, lw=0, rasterized=True)
     axes.scatter([], [], s=14, color=POINT, label="a query")
@@ -119,13 +119,14 @@ def _draw_means(upper, lower, intervals: list[dict]) -> None:
 
 
 def _draw_axes(upper, lower, has_cells: bool) -> None:
-    upper.set_ylim(0, 100)
+    upper.set_ylim(-3, 103)  # points at both ends are whole
     upper.tick_params(labelbottom=False)
     if has_cells:
         upper.set_ylabel("IoU of the first moment (%)")
         lower.set_ylabel("queries")
     lower.set_xlabel("length of the video (s)")
-    lower.set_xlim(left=0)
+    if not has_cells:
+        lower.set_xlim(left=0)
 
 
 def _draw_printed(axes, spec: dict) -> None:
@@ -150,7 +151,7 @@ def _draw_printed(axes, spec: dict) -> None:
             color=SAID,
             lw=2.2,
             ls=(0, (2, 1)),
-            label=f"printed ({printed['paper']}), {between}: {number['mIoU']:.2f}"
+            label=f"printed ({printed['paper']}), {between}: mIoU {number['mIoU']:.2f}"
             f" of {number['cases']:,} cases",
             zorder=4,
         )

@@ -29,7 +29,7 @@ def draw(spec: dict, records: dict[str, Record]) -> tuple[object, list[dict]]:
             rows += _numbers(dataset, system, cells, counts)
         _draw_axis(axes, has_cells)
         panels.write_title(axes, spec, dataset, WIDTH, *_describe(spec, found, has_cells))
-    panels.write_legend(figure, drawn, 3)
+    panels.write_legend(figure, drawn)
     return figure, rows
 
 
@@ -80,7 +80,8 @@ def _describe(spec: dict, found: list, has_cells: bool) -> list[str]:
         if not there:
             lines.append(f"{panels.NOT_RUN}: {system['label']}")
         elif len(there) != len(cells):
-            lines.append(f"{system['label']}: {len(there)} of {len(system['seeds'])} seeds")
+            seeds = panels.count_seeds(len(there), len(system["seeds"]))
+            lines.append(f"{system['label']}: {seeds}")
     return lines
 
 

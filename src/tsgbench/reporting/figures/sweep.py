@@ -40,10 +40,12 @@ def draw(spec: dict, records: dict[str, Record]) -> tuple[object, list[dict]]:
         _draw_axis(axes, points, options)
         if panels.is_papers(spec, dataset, has_cells):
             _draw_best(axes, spec)
-        axes.set_ylabel("score (%)" if has_cells else "")
+        if has_cells:
+            has_spread = any(len(point["cells"]) > 1 for point in points)
+            axes.set_ylabel("score (%), ± std over seeds" if has_spread else "score (%)")
         panels.write_title(axes, spec, dataset, WIDTH, *_describe(spec, read, has_cells))
         rows += [row for point in read for row in _numbers(dataset, point, options)]
-    panels.write_legend(figure, drawn, 3)
+    panels.write_legend(figure, drawn)
     return figure, rows
 
 
@@ -126,9 +128,10 @@ def _describe(spec: dict, read: list[dict], has_cells: bool) -> list[str]:
         return []
     most = max(read, key=lambda point: len(point["cells"]))
     lines = [panels.describe_cells(most["cells"], most["wanted"])]
-    fewer = [p for p in read if 0 < len(p["cells"]) < p["wanted"]]
-    if fewer and len(most["cells"]) == most["wanted"]:
-        lines.append("fewer seeds at " + ", ".join(_name(point) for point in fewer))
+    for point in read:
+        if 0 < len(point["cells"]) < len(most["cells"]):
+            fewer = panels.count_seeds(len(point["cells"]), point["wanted"])
+            lines.append(f"{fewer} at {_name(point)}")
     if spec["options"].get("baseline") and not read[-1]["cells"]:
         lines.append(f"{read[-1]['label']}: {panels.NOT_RUN}")
     return lines
