@@ -130,10 +130,9 @@ def write_title(axes, spec: dict, dataset: str, width: float, *lines: str) -> No
     lines: none for a panel without cells.
     """
     limit = int((width - 0.7) * PER_INCH)
-    title = spec["datasets"][dataset]
     if lines and not is_papers(spec, dataset, True):
-        title += ": stands in for the paper's data"
-    text = [part for line in (title, *lines) for part in wrap(line, limit)]
+        lines = ("stands in for the paper's data", *lines)
+    text = [part for line in (spec["datasets"][dataset], *lines) for part in wrap(line, limit)]
     axes.set_title("\n".join(text), fontsize=TITLE_SIZE)
 
 

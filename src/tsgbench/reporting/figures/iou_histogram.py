@@ -12,25 +12,37 @@ from tsgbench.reporting.figures import register
 
 WIDTH, HEIGHT = 4.6, 2.7
 RANGES = 10
+FILLED = 0.86  # of a range's width
 LIMITS = np.linspace(0, 100, RANGES + 1)  # percent; an IoU of 1 is in the last range
 
 
 @register("iou_histogram")
 def draw(spec: dict, records: dict[str, Record]) -> tuple[object, list[dict]]:
-    """spec: `systems`, one bar each in every range. records: `metrics:{cell}`."""
+    """spec: `systems`, one bar each in every range; options: optionally `labels`, `model/ablation`
+    -> what the paper calls it. records: `metrics:{cell}`.
+    """
+    systems = [_labelled(spec, system) for system in spec["systems"]]
     figure, drawn = panels.make_panels(spec, WIDTH, HEIGHT)
     rows = []
     for dataset, [axes] in drawn.items():
-        found = [_count(system, dataset, records) for system in spec["systems"]]
-        has_cells = any(cells for cells, _ in found)
-        for place, (system, (cells, counts)) in enumerate(zip(spec["systems"], found, strict=True)):
-            if cells:
-                _draw_bars(axes, system["label"], counts, place, len(found))
+        found = [_count(system, dataset, records) for system in systems]
+        # Those that were not run take no room, but keep their colour
+        run = [place for place, (cells, _) in enumerate(found) if cells]
+        has_cells = bool(run)
+        for slot, place in enumerate(run):
+            shift = (slot + 0.5) / len(run) - 0.5
+            _draw_bars(axes, systems[place]["label"], found[place][1], place, shift, len(run))
+        for system, (cells, counts) in zip(systems, found, strict=True):
             rows += _numbers(dataset, system, cells, counts)
         _draw_axis(axes, has_cells)
-        panels.write_title(axes, spec, dataset, WIDTH, *_describe(spec, found, has_cells))
+        panels.write_title(axes, spec, dataset, WIDTH, *_describe(systems, found, has_cells))
     panels.write_legend(figure, drawn)
     return figure, rows
+
+
+def _labelled(spec: dict, system: dict) -> dict:
+    name = f"{system['model']}/{system['ablation']}"
+    return {**system, "label": spec["options"].get("labels", {}).get(name, system["label"])}
 
 
 def _count(system: dict, dataset: str, records: dict) -> tuple[list, np.ndarray]:
@@ -42,13 +54,13 @@ def _count(system: dict, dataset: str, records: dict) -> tuple[list, np.ndarray]
     return cells, np.stack([np.histogram(one, LIMITS)[0] for one in ious])
 
 
-def _draw_bars(axes, label: str, counts: np.ndarray, place: int, systems: int) -> None:
-    width = 0.86 / systems
-    at = np.arange(RANGES) + 0.5 + (place - (systems - 1) / 2) * width
+def _draw_bars(
+    axes, label: str, counts: np.ndarray, place: int, shift: float, systems: int
+) -> None:
     axes.bar(
-        at,
+        np.arange(RANGES) + 0.5 + FILLED * shift,
         counts.mean(axis=0),
-        width,
+        FILLED / systems,
         color=panels.COLOURS[place % len(panels.COLOURS)],
         hatch=panels.HATCHES[place % len(panels.HATCHES)],
         edgecolor="black",
@@ -70,13 +82,13 @@ def _draw_axis(axes, has_cells: bool) -> None:
         panels.mark_not_run(axes)
 
 
-def _describe(spec: dict, found: list, has_cells: bool) -> list[str]:
+def _describe(systems: list[dict], found: list, has_cells: bool) -> list[str]:
     if not has_cells:
         return []
     cells, _ = max(found, key=lambda one: len(one[0]))
-    wanted = max(len(system["seeds"]) for system in spec["systems"])
+    wanted = max(len(system["seeds"]) for system in systems)
     lines = [panels.describe_cells(cells, wanted)]
-    for system, (there, _) in zip(spec["systems"], found, strict=True):
+    for system, (there, _) in zip(systems, found, strict=True):
         if not there:
             lines.append(f"{panels.NOT_RUN}: {system['label']}")
         elif len(there) != len(cells):
