@@ -216,15 +216,16 @@ def _peaks(
     if threads is not None:
         torch.set_num_threads(threads)
     subject = Subject.open(settings, inputs, device)
-    # Libraries and thread pools set up at the first answer are no part of the model
-    _answer(subject, subject.model(), subject.batch(np.arange(1)))
-    before = _held(device)
-    model = subject.model()
-    _held(device)  # forgets that, while loading, the weights were there twice
-    found = {}
-    for size in sorted(sizes):
-        _answer(subject, model, subject.batch(np.arange(size) % len(subject.queries)))
-        found[str(size)] = _peak(device) - before
+    with subject.store:
+        # Libraries and thread pools set up at the first answer are no part of the model
+        _answer(subject, subject.model(), subject.batch(np.arange(1)))
+        before = _held(device)
+        model = subject.model()
+        _held(device)  # forgets that, while loading, the weights were there twice
+        found = {}
+        for size in sorted(sizes):
+            _answer(subject, model, subject.batch(np.arange(size) % len(subject.queries)))
+            found[str(size)] = _peak(device) - before
     return found
 
 
