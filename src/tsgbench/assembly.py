@@ -41,19 +41,30 @@ class Assembly:
 
     def load(self, role: str, *, with_moments: bool = False) -> GroundingData:
         """The queries of a role (`train`, `select` or `test`) whose videos have features."""
+        return self.read(self.queries(role), with_moments=with_moments)
+
+    def queries(self, role: str) -> Queries:
+        """Those of a role whose videos have features; `UserError` if none has."""
         splits = self.settings["splits"][role]
-        queries = read_splits(self.annotations, splits)
-        queries, self.lacking[role] = part_by_video(queries, self.store)
+        queries, self.lacking[role] = part_by_video(
+            read_splits(self.annotations, splits), self.store
+        )
         if not len(queries):
             raise UserError(
                 f"{self.store.path}: has no video of {' + '.join(splits)}; see the list of"
                 " failed videos beside the clips, and get more of them"
             )
+        return queries
+
+    def read(
+        self, queries: Queries, *, with_moments: bool = False, inputs: dict | None = None
+    ) -> GroundingData:
+        """Queries with their features and words. inputs: other ones than the cell's settings'."""
         return GroundingData(
             queries,
             self.store,
             self.words,
-            self.settings["inputs"],
+            self.settings["inputs"] if inputs is None else inputs,
             with_moments=with_moments,
             seed=self.settings["seed"],
             device=self.device,

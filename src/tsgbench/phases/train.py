@@ -16,7 +16,7 @@ import torch
 
 from tsgbench.assembly import Assembly
 from tsgbench.datasets.table import Queries
-from tsgbench.devices import choose_device
+from tsgbench.devices import choose_device, describe_hardware
 from tsgbench.evaluation.predictions import write_predictions
 from tsgbench.files import atomic_path
 from tsgbench.phases import Task
@@ -78,7 +78,7 @@ def run(task: Task):
         "selected_by": how.select if state.epoch else None,
         "seconds": round(time.perf_counter() - started, 2),
         "device": str(device),
-        "hardware": _hardware(device),
+        "hardware": describe_hardware(device),
         "versions": {"torch": torch.__version__, "python": platform.python_version()},
     }
     return facts, list(task.files.values())
@@ -86,12 +86,6 @@ def run(task: Task):
 
 def _count(queries: Queries) -> dict[str, int]:
     return {"queries": len(queries), "videos": len(set(queries.video_ids))}
-
-
-def _hardware(device: torch.device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"{platform.machine()}, {torch.get_num_threads()} of {os.cpu_count()} CPU threads"
 
 
 def _write_history(path: Path, history: list[dict[str, float]]) -> None:

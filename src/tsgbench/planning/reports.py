@@ -128,6 +128,11 @@ class Reports:
             "models": {name: entry["title"] for name, entry in self.catalogue.models.items()},
             "datasets": {one: self.catalogue.datasets[one]["title"] for one in measured.values()},
             "stands_in": bool(self.papers.stand_ins(table["datasets"])),
+            "missing": {
+                one: self.catalogue.datasets[one]["title"]
+                for one in table["datasets"]
+                if not self.papers.of_study(one)
+            },
         }
         yield Job("table", {"table": name}, settings, self._records("efficiency", list(measured)))
 
@@ -173,6 +178,8 @@ class Reports:
                 "plots": " ".join(f"{part['plots']}." for part in parts),
                 "numbers": {key: found for part in parts for key, found in part["numbers"].items()},
                 "reproduce": parts[0].get("reproduce", {}),
+                # Those drawn that are the paper's own, and so may have its numbers beside them
+                "datasets": [one for one in drawn if one not in stands_in],
             },
         }
         inputs = self._figure_inputs(draw["reads"], systems, drawn)
