@@ -111,7 +111,7 @@ def test_what_cannot_be_counted_is_named(printed, tmp_path, old, new, said):
 
 def test_every_form_holds_the_same(table, tmp_path):
     paths = write_table(table, tmp_path / "out" / "table1", "1dentity")
-    tex, text, markdown, trace = (path.read_text() for path in paths)
+    tex, text, markdown, trace, page = (path.read_text() for path in paths)
     assert markdown.count("| Data set |") == 1 and "—: not run." in markdown
     assert "| Real | 1 | 7.00 |" in markdown
     assert "| *printed (System, Table 1)* | 1 (0) | 7.25 (-0.25) |" in markdown

@@ -1,0 +1,66 @@
+"""Tables as pages that stand alone: no server, no network, nothing beside the one file.
+
+`render_html` takes a table's description (`render.describe`); the report (`reporting/report/`)
+puts several of them on one page with the same parts.
+"""
+
+from tsgbench.reporting.html.cells import gather_systems, render_systems
+from tsgbench.reporting.html.elements import Markup, element
+from tsgbench.reporting.html.page import demo_banner, render_page
+from tsgbench.reporting.html.tables import render_blocks, render_notes
+from tsgbench.reporting.provenance import heading
+
+__all__ = [
+    "Markup",
+    "demo_banner",
+    "element",
+    "gather_systems",
+    "render_blocks",
+    "render_html",
+    "render_notes",
+    "render_page",
+    "render_systems",
+]
+
+
+def render_html(description: dict, folder: object = None) -> str:
+    """The page of one table: caption, blocks of rows, notes, and a section for each system.
+
+    folder: where the page will lie, so that files are linked from there; without it they are
+    named only.
+    """
+    title = heading(description["table"], _papers(description))
+    described = {title: description}
+    return render_page(
+        f"{title} · {description['study']}",
+        element(
+            "header",
+            element("p", f"Study {description['study']} · {description['title']}", cls="over"),
+            element("h1", title),
+            demo_banner() if description["is_demo"] else "",
+            element("p", description["caption"], cls="caption"),
+        ),
+        element(
+            "main",
+            *render_blocks(description),
+            render_notes(description),
+            render_systems(gather_systems(described), folder),
+        ),
+        element(
+            "footer",
+            f"Table {description['table']} of study {description['study']}, identity ",
+            element("code", description["identity"]),
+            ". Written by tsgbench.",
+        ),
+    )
+
+
+def _papers(description: dict) -> dict[str, str]:
+    """The papers' systems, as far as the printed rows of the table say them."""
+    printed = [
+        result["printed"]
+        for row in description["rows"]
+        for result in row["results"].values()
+        if result["printed"]
+    ]
+    return {entry["paper"]: entry["system"] for entry in printed}
