@@ -5,16 +5,17 @@ from tsgbench.reporting.rows import OWN_PROTOCOL, Result, Row, Table, Value
 NOT_RUN = "—"
 UNDEFINED = "n/a"
 DOUBTFUL = "?"
+DEMO = (
+    "DEMO numbers on generated data, not results on any public data set: they show that "
+    "the pipeline works and nothing else."
+)
 
 
 def caption(table: Table) -> str:
     """Everything a reader must know before quoting a number."""
     sentences = []
     if table.is_demo:
-        sentences.append(
-            "DEMO numbers on generated data, not results on any public data set: they show that "
-            "the pipeline works and nothing else."
-        )
+        sentences.append(DEMO)
     sentences.append(f"Study “{table.study}”: {table.title}.")
     if table.about:
         return " ".join([*sentences, table.about])

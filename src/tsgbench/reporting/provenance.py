@@ -6,9 +6,12 @@ code is refused here, before any file of the table is written.
 """
 
 import re
+from pathlib import Path
 
 from tsgbench.errors import UserError
+from tsgbench.files import read_json
 
+DESCRIPTION_SCHEMA = 2
 # What a cell must say for a number to be traced; statistics of a data set need no run
 NEEDED = {"run": "identity of run.json", "evaluation": "identity of metrics.json"}
 MARKS = {
@@ -18,6 +21,14 @@ MARKS = {
     "not run": "—",
     "protocol differs": "≠",
 }
+
+
+def read_description(path: str | Path) -> dict:
+    """A table's `.provenance.json`; `UserError` if it is not one of this version."""
+    content = read_json(path)
+    if not isinstance(content, dict) or content.get("schema") != DESCRIPTION_SCHEMA:
+        raise UserError(f"{path}: not a table's provenance of this version; write the table again")
+    return content
 
 
 def check_traceable(description: dict) -> None:

@@ -17,7 +17,7 @@ from tsgbench.reporting.caption import (
 )
 from tsgbench.reporting.html import render_html
 from tsgbench.reporting.latex import render_latex
-from tsgbench.reporting.provenance import check_traceable
+from tsgbench.reporting.provenance import DESCRIPTION_SCHEMA, check_traceable
 from tsgbench.reporting.rows import Result, Row, Table, Value
 
 CSV_COLUMNS = (
@@ -175,7 +175,7 @@ def _plain(text: str) -> str:
 def describe(table: Table, identity: str) -> dict:
     """Every number with the cells, runs and printed rows it comes from."""
     return {
-        "schema": 1,
+        "schema": DESCRIPTION_SCHEMA,
         "table": table.id,
         "identity": identity,
         "study": table.study,

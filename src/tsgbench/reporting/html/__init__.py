@@ -4,6 +4,7 @@
 puts several of them on one page with the same parts.
 """
 
+from tsgbench.reporting.caption import DEMO
 from tsgbench.reporting.html.cells import gather_systems, render_systems
 from tsgbench.reporting.html.elements import Markup, element
 from tsgbench.reporting.html.page import demo_banner, render_page
@@ -38,7 +39,7 @@ def render_html(description: dict, folder: object = None) -> str:
             element("p", f"Study {description['study']} · {description['title']}", cls="over"),
             element("h1", title),
             demo_banner() if description["is_demo"] else "",
-            element("p", description["caption"], cls="caption"),
+            element("p", description["caption"].removeprefix(DEMO), cls="caption"),
         ),
         element(
             "main",

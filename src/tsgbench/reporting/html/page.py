@@ -7,6 +7,7 @@ offline and text that slipped through as markup could still do nothing.
 import base64
 import hashlib
 
+from tsgbench.reporting.caption import DEMO
 from tsgbench.reporting.html.elements import Markup, element
 from tsgbench.reporting.html.style import STYLE
 
@@ -56,13 +57,7 @@ def render_page(title: str, *parts: Markup) -> str:
 
 def demo_banner() -> Markup:
     """What stands above numbers of generated data."""
-    return element(
-        "p",
-        element("strong", "Demo numbers."),
-        " Generated data, no public data set: they show that the pipeline works and nothing else.",
-        cls="demo",
-        role="note",
-    )
+    return element("p", DEMO, cls="demo", role="note")
 
 
 def _hash(text: str) -> str:

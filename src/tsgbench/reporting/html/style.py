@@ -17,8 +17,7 @@ STYLE = """
   }
 }
 * { box-sizing: border-box; }
-html { scroll-behavior: smooth; scroll-padding-top: 1rem; -webkit-text-size-adjust: 100%; }
-@media (prefers-reduced-motion: reduce) { html { scroll-behavior: auto; } }
+html { scroll-padding-top: 1rem; -webkit-text-size-adjust: 100%; }
 body {
   margin: 0 auto; padding: 2.5rem 1.5rem 4rem; max-width: 78rem;
   background: var(--paper); color: var(--ink);
@@ -40,6 +39,7 @@ code, pre { font-family: var(--mono); font-size: .85em; }
 .over { margin: 0; }
 .caption { font-size: 1rem; }
 .demo {
+  font-weight: 600;
   max-width: none; margin: 1rem 0; padding: .6rem .9rem; font: .95rem/1.45 var(--sans);
   background: var(--demo); color: var(--demo-ink); border-left: 4px solid var(--demo-rule);
 }
@@ -49,11 +49,14 @@ table {
   border-top: 2px solid var(--ink); border-bottom: 2px solid var(--ink);
 }
 table.full { width: 100%; }
-th, td { padding: .42rem .7rem; text-align: right; vertical-align: top; white-space: nowrap; }
+th, td { padding: .42rem .45rem; text-align: right; vertical-align: top; white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; }
-thead th { border-bottom: 1px solid var(--ink); vertical-align: bottom; font-weight: 600; }
+thead th {
+  white-space: normal; border-bottom: 1px solid var(--ink); vertical-align: bottom;
+  font-weight: 600;
+}
 tbody th {
-  font-weight: 600; white-space: normal; min-width: 9rem; max-width: 17rem;
+  font-weight: 600; white-space: normal; min-width: 8rem; max-width: 17rem;
   position: sticky; left: 0; background: var(--paper); z-index: 1;
 }
 tbody tr + tr > * { border-top: 1px solid var(--rule); }
@@ -73,7 +76,9 @@ th[aria-sort=ascending] button::after { content: "\\2191"; color: var(--ink); }
 .best { font-weight: 700; }
 .second { text-decoration: underline; text-decoration-thickness: 1px; }
 .std { color: var(--soft); font-size: .86em; }
-.below-number { display: block; font-size: .8rem; line-height: 1.45; color: var(--soft); }
+.below-number {
+  display: block; font-size: .78rem; font-weight: 400; line-height: 1.45; color: var(--soft);
+}
 .verdict { font-weight: 600; }
 .v-within { color: var(--within); }
 .v-above { color: var(--above); }
@@ -84,7 +89,7 @@ th[aria-sort=ascending] button::after { content: "\\2191"; color: var(--ink); }
 .runs td { text-align: left; white-space: normal; min-width: 11rem; overflow-wrap: anywhere; }
 .runs th, .plain th { min-width: 7.5rem; font-weight: 400; color: var(--soft); }
 .plain td, .plain th { text-align: left; }
-.plain td { overflow-wrap: anywhere; white-space: normal; }
+.runs th, .runs td, .plain th, .plain td { padding-top: .22rem; padding-bottom: .22rem; }
 .left td, .left th { text-align: left; white-space: normal; }
 summary { cursor: pointer; font: .9rem var(--sans); color: var(--link); }
 pre {
@@ -114,10 +119,9 @@ figure img { display: block; background: #fff; }
   th, td { padding: .4rem .5rem; }
 }
 @media print {
-  body { padding: 0; max-width: none; font-size: 9.5pt; }
+  html { font-size: 11px; }
+  body { padding: 0; max-width: none; background: none; }
   .scroll { overflow: visible; }
-  table { font-size: 7.5pt; }
-  .below-number { font-size: 6.5pt; }
   th, td { padding: .2rem .35rem; }
   tbody th { position: static; min-width: 0; }
   thead button::after { content: ""; }

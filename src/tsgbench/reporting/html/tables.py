@@ -62,7 +62,7 @@ def _table(description: dict, rows: list[Markup], first: str, title: str) -> Mar
     heads = (
         element(
             "th",
-            element("button", name, type="button", title="Sort"),
+            element("button", name.replace(",", ", "), type="button", title="Sort"),
             scope="col",
             aria_sort="none",
             data_column=place,
