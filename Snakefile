@@ -29,13 +29,27 @@ rule all:
     default_target: True
     input:
         PHASE_TARGETS["report"],
-        tables_as_pdf(),
+        as_pdf(PHASE_TARGETS["report"]),
+
+
+# Every numbered table and figure of the papers, with the cells that only these need
+rule papers:
+    input:
+        PHASE_TARGETS["papers"],
+        as_pdf(PHASE_TARGETS["papers"]),
 
 
 # Everything that the study takes from elsewhere, and nothing else
 rule download:
     input:
         PHASE_TARGETS["download"],
+
+
+# Every cell and every report of the study
+rule everything:
+    input:
+        PHASE_TARGETS["everything"],
+        as_pdf(PHASE_TARGETS["everything"]),
 
 
 # One target a phase: the grain at which DVC versions the pipeline (dvc.yaml)

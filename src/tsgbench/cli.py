@@ -32,6 +32,8 @@ PHASES = {
     "vocabulary": "collect a data set's words with their vectors",
     "train": "train one cell and predict its test split",
     "evaluate": "score one cell's predictions",
+    "inspect": "keep a cell's attention maps and predictions of chosen queries",
+    "measure": "measure a cell's size and speed on this machine",
     "track": "make MLflow agree with the cells on disk",
     "table": "write one table as LaTeX, CSV and Markdown",
     "figure": "draw one figure as PDF and PNG, and write its numbers as CSV",
@@ -230,15 +232,16 @@ def _show_plan(options: argparse.Namespace) -> None:
 
 
 def _show_models(options: argparse.Namespace) -> None:
-    models = Catalogue.load().models
+    from tsgbench.planning.printed import served_rows
+
+    models, rows = Catalogue.load().models, served_rows(Catalogue.load().published)
     if options.json:
         print(json.dumps({name: entry["ablations"] for name, entry in models.items()}, indent=2))
         return
     for name, entry in models.items():
         print(f"{name}: {entry['title']}")
         for ablation, difference in entry["ablations"].items():
-            serves = difference.get("serves", [])
-            served = ", ".join([serves] if isinstance(serves, str) else serves)
+            served = ", ".join(rows.get(f"{name}/{ablation}", []))
             about = difference.get("about", "")
             print(f"    {ablation:26}{about}{f'  [{served}]' if served else ''}")
 

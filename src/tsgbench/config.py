@@ -24,6 +24,7 @@ DEFAULT_STUDY = "config/demo.yaml"
 # As a study's features of a data set: every model reads those that its own entry names
 OWN_FEATURES = "own"
 ALL = "all"  # as a system's ablations: every one of the model
+PRINTED = "printed"  # as a system's ablations: those that a printed row or figure needs
 # What may be set beside a model's own settings
 CHOSEN_INPUTS = {"inputs": ("features", "protocol")}
 # The convention (config/conventions.yaml) whose numbers stand in every table.
@@ -154,7 +155,7 @@ def check_study(config: dict, catalogue: Catalogue, source: str) -> None:
         where = f"{source}: systems[{place}]"
         _known(system["model"], catalogue.models, f"{where}.model", "model")
         named = system.get("ablations", ALL)
-        for ablation in [] if named == ALL else named:
+        for ablation in [] if isinstance(named, str) else named:
             known = catalogue.models[system["model"]]["ablations"]
             _known(ablation, known, f"{where}.ablations", f"ablation of {system['model']}")
         for dataset in system.get("datasets", []):

@@ -40,18 +40,19 @@ def index_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def to_index(
     moments: np.ndarray, durations: np.ndarray, positions: np.ndarray
-) -> tuple[np.ndarray, int]:
+) -> tuple[np.ndarray, np.ndarray]:
     """Moments rounded to inclusive indices on an axis of `positions`, as IA-Net's code rounds.
 
     moments: (Q, K, 2) seconds, NaN where absent. durations, positions: (Q,). Returns (Q, K, 2)
-    float (so that NaN can stay) within `[0, positions - 1]`, and how many moments were narrower
-    than a position, so that rounding left nothing: they get the position of their start.
+    float (so that NaN can stay) within `[0, positions - 1]`, and (Q,) how many moments of each
+    query were narrower than a position, so that rounding left nothing: they get the position of
+    their start.
     """
     scale = (positions / durations)[:, None]
     limit = (positions - 1)[:, None]
     first = np.clip(np.rint(moments[..., 0] * scale), 0, limit)
     last = np.clip(np.rint(moments[..., 1] * scale - 1), 0, limit)
-    widened = int((last < first).sum())
+    widened = (last < first).sum(axis=1)
     return np.stack([first, np.maximum(first, last)], axis=-1), widened
 
 

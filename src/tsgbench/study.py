@@ -16,7 +16,7 @@ from tsgbench.errors import UserError
 from tsgbench.files import digest, read_json
 from tsgbench.planning.cells import BLANK_PREFIX, Cells
 from tsgbench.planning.layout import BENCHMARKS, RECORDS, Job
-from tsgbench.planning.reports import plan_reports
+from tsgbench.planning.reports import Reports, cell_name, cell_record
 from tsgbench.planning.tables import Tables
 from tsgbench.records import current_record
 
@@ -33,6 +33,8 @@ class Study:
         self.name = config["study"]
         self.jobs: dict[str, Job] = {}
         self._identities: dict[str, str] = {}
+        self._on_demand: dict[str, bool] = {}
+        self._videos: dict[str, str] = {}  # data set -> record of its videos
         self.cells = Cells(config, self.catalogue)
         self.cells.check_pixels(source)
         for dataset in config["datasets"]:
@@ -58,6 +60,8 @@ class Study:
             raw = {role: self._plan_source(name) for role, name in entry["files"].items()}
             if any("clips" in self.catalogue.features[name] for name in self._features_of(dataset)):
                 raw["videos"] = self._plan_source(entry["videos"])
+        if "videos" in raw:
+            self._videos[dataset] = raw["videos"]
         annotations = self._add(
             Job(
                 "annotations",
@@ -174,32 +178,86 @@ class Study:
         )
 
     def _plan_report(self) -> None:
-        runs, metrics = self._cell_records("train"), self._cell_records("evaluate")
-        inputs = {**_named("run", runs), **_named("metrics", metrics)}
-        self._add(Job("track", {}, {"study": self.name}, inputs))
+        ordinary = [cell for cell in self.cells if not self.cells.is_on_demand(*cell)]
+        everything = self._cell_inputs(ordinary)
         tables = Tables(self.config, self.catalogue, self.cells)
         for table, spec in self.config["tables"].items():
-            if spec.get("kind") == "statistics":  # reads no cell: planned below
-                continue
             settings = tables.settings(table, spec)
             wanted = {
                 (row["model"], dataset, row["ablation"])
                 for row in settings["rows"]
                 for dataset in spec.get("datasets", row["datasets"])
             }
-            read = {
-                role: path
-                for role, path in inputs.items()
-                if tuple(role.partition(":")[2].split("/")[:3]) in wanted
-            }
+            read = self._cell_inputs([cell for cell in ordinary if cell[:3] in wanted])
             self._add_new(Job("table", {"table": table}, settings, read))
-        self._add_new(Job("summary", {}, {"study": self.name}, inputs))
+        self._add_new(Job("summary", {}, {"study": self.name}, everything))
         annotations = {
             dataset: self.find("annotations", {"dataset": dataset})
             for dataset in self.config["datasets"]
         }
-        for job in plan_reports(self.config, self.catalogue, annotations, inputs):
-            self._add_new(job)
+        reports = Reports(
+            self.config,
+            self.catalogue,
+            self.cells,
+            annotations,
+            self._videos,
+            self.jobs.__getitem__,
+        )
+        for job in reports.jobs():
+            # Several figures may inspect one cell
+            add = self._add if job.phase in ("inspect", "measure") else self._add_new
+            add(job)
+        for job in [job for job in self.jobs.values() if job.phase == "table"]:
+            read = {role: path for role, path in job.inputs.items() if _is_cell(role)}
+            if read:
+                self._add_new(Job("track", job.wildcards, {"study": self.name}, read))
+        self._add_new(Job("track", {"table": "cells"}, {"study": self.name}, everything))
+        self._plan_page()
+
+    def _plan_page(self) -> None:
+        """The report: every table and figure of the study, on one page."""
+        roles = {
+            "table": self.targets("table"),
+            "figure": self.targets("figure"),
+            "statistics": self.targets("statistics"),
+            "findings": self.targets("findings"),
+        }
+        inputs = {
+            f"{role}:{self.jobs[record].key}": record
+            for role, records in roles.items()
+            for record in records
+        }
+        settings = {
+            "study": self.name,
+            "title": self.config["title"],
+            "is_demo": self.config.get("demo", False),
+            "papers": {
+                name: {
+                    key: content["paper"].get(key) for key in ("system", "title", "year", "venue")
+                }
+                for name, content in self.catalogue.published.items()
+            },
+        }
+        self._add_new(Job("report", {}, settings, inputs))
+
+    def needs_on_demand(self, record: str) -> bool:
+        """Whether a job reads, however indirectly, a cell that is trained on demand alone."""
+        if record not in self._on_demand:
+            job = self.jobs[record]
+            keys = ("model", "dataset", "ablation", "seed")
+            waits = job.phase == "train" and self.cells.is_on_demand(
+                *(job.wildcards[key] for key in keys[:3]), int(job.wildcards["seed"])
+            )
+            self._on_demand[record] = waits or any(map(self.needs_on_demand, job.inputs.values()))
+        return self._on_demand[record]
+
+    def _cell_inputs(self, cells: list[tuple[str, str, str, int]]) -> dict[str, str]:
+        names = [cell_name(cell) for cell in cells]
+        return {
+            f"{role}:{name}": cell_record(phase, name)
+            for role, phase in (("run", "train"), ("metrics", "evaluate"))
+            for name in names
+        }
 
     def _add_new(self, job: Job) -> None:
         """A report that would overwrite another is refused."""
@@ -209,14 +267,6 @@ class Study:
                 f" {self.jobs[job.record].phase} makes; give it another name"
             )
         self._add(job)
-
-    def _cell_records(self, phase: str) -> dict[str, str]:
-        return {
-            f"{model}/{dataset}/{ablation}/seed{seed}": RECORDS[phase].format(
-                model=model, dataset=dataset, ablation=ablation, seed=seed
-            )
-            for model, dataset, ablation, seed in self.cells
-        }
 
     # --- identity --------------------------------------------------------------------------
 
@@ -302,5 +352,5 @@ class Study:
         return touched
 
 
-def _named(kind: str, records: dict[str, str]) -> dict[str, str]:
-    return {f"{kind}:{cell}": record for cell, record in records.items()}
+def _is_cell(role: str) -> bool:
+    return role.startswith(("run:", "metrics:"))

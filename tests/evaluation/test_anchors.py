@@ -12,6 +12,7 @@ from tsgbench.config import Catalogue
 from tsgbench.datasets.table import Queries
 from tsgbench.evaluation import Predictions, evaluate_convention
 from tsgbench.evaluation.didemo import Chunks, score_candidates
+from tsgbench.evaluation.metrics import to_percent
 
 CONVENTIONS = Catalogue.load().conventions
 RECALL = ["R@1,IoU=0.1", "R@1,IoU=0.3", "R@1,IoU=0.5", "R@1,IoU=0.7", "mIoU"]
@@ -100,12 +101,8 @@ def test_didemo_uniform_random(mirror):
     val = didemo(mirror, "val")
     rng = np.random.default_rng(0)
     drawn = [
-        list(
-            score_candidates(
-                rng.random((len(val), 21)).argsort(axis=1) + 1, val.annotators, CHUNKS
-            ).values()
-        )
-        for _ in range(20)
+        [to_percent(values) for values in score_candidates(ranks, val.annotators, CHUNKS).values()]
+        for ranks in (rng.random((len(val), 21)).argsort(axis=1) + 1 for _ in range(20))
     ]
     # One run scatters by 0.29, 0.66 and 0.4 around the exact expectation
     error = np.abs(np.mean(drawn, axis=0) - [3.56, 22.41, 22.64])

@@ -7,6 +7,7 @@ import pytest
 
 from tsgbench.errors import UserError
 from tsgbench.evaluation.didemo import Chunks, rank_candidates, score_candidates
+from tsgbench.evaluation.metrics import to_percent
 
 CHUNKS = Chunks()
 ORDER = [(c, c) for c in range(6)] + list(itertools.combinations(range(6), 2))
@@ -45,7 +46,9 @@ def plain_scores(rankings, labels):
 
 def scores(spans, labels):
     ranked, counts = rank_candidates(np.asarray(spans), CHUNKS)
-    return score_candidates(ranked, [seconds(marked) for marked in labels], CHUNKS), counts
+    values = score_candidates(ranked, [seconds(marked) for marked in labels], CHUNKS)
+    metrics = {name: to_percent(value) for name, value in values.items()}
+    return metrics, {name: int(count.sum()) for name, count in counts.items()}
 
 
 def test_the_candidates_stand_in_their_fixed_order():

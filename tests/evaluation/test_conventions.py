@@ -207,7 +207,8 @@ class Folder:
 def task(folder, **settings):
     inputs = {"annotations": Folder(folder), "run": Folder(folder)}
     wildcards = {"dataset": "charades_sta"}
-    return Task(settings, inputs, "id", folder / "metrics.json", {}, wildcards)
+    files = {"scores": folder / "scores.parquet"}
+    return Task(settings, inputs, "id", folder / "metrics.json", files, wildcards)
 
 
 @pytest.mark.parametrize("with_clips", [True, False])
@@ -231,7 +232,11 @@ def test_the_phase_scores_splits_together_parts_alone_and_every_convention(tmp_p
             conventions={name: for_dataset(SHIPPED[name], "charades_sta") for name in names},
         )
     )
-    assert files == [] and facts["queries"] == 50 and facts["split"] == "iid + ood"
+    assert (
+        files == [tmp_path / "scores.parquet"]
+        and facts["queries"] == 50
+        and facts["split"] == "iid + ood"
+    )
     assert facts["headline"] == facts["protocol"] == "seconds" and facts["nms_iou"] == 0.5
     assert facts["metrics"] == facts["conventions"]["seconds"]
     assert facts["parts"]["near"]["metrics"]["mIoU"] == pytest.approx(100)

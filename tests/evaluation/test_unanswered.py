@@ -50,7 +50,7 @@ def evaluate(folder, tested: dict[str, Queries], answered: Queries, unanswered: 
         inputs={"run": record, "annotations": record},
         identity="",
         record=folder / "metrics.json",
-        files={},
+        files={"scores": folder / "scores.parquet"},
         wildcards={"dataset": "any"},
     )
     return run(task)[0]

@@ -122,7 +122,7 @@ def test_every_form_holds_the_same(table, tmp_path):
     assert rows["real", "Moment (s)"]["difference"] == "-0.25"
     assert rows["absent", "Moment (s)"]["status"] == "not run"
     cell = json.loads(trace)["rows"][0]["results"]["real"]["cells"][0]
-    assert cell["identity"] == "5" * 16 and cell["statistics"].endswith("real/statistics.json")
+    assert cell["identity"] == "5" * 16 and cell["record"].endswith("real/statistics.json")
 
 
 # The real files ----------------------------------------------------------------------------------

@@ -49,6 +49,13 @@ localrules:
     phase_text,
     phase_cells,
     phase_report,
+    papers,
+    everything,
+
+
+def ordinary(*phases):
+    """Records of some phases, but for those that need cells which are trained on demand alone."""
+    return [record for record in STUDY.targets(*phases) if not STUDY.needs_on_demand(record)]
 
 
 PHASE_TARGETS = {
@@ -56,8 +63,10 @@ PHASE_TARGETS = {
     "data": STUDY.targets("download", "render", "annotations"),
     "features": STUDY.targets("reduce", "released", "blank"),
     "text": STUDY.targets("vocabulary"),
-    "cells": STUDY.targets("evaluate"),
-    "report": STUDY.targets("table", "figure", "findings", "summary"),
+    "cells": ordinary("evaluate"),
+    "report": ordinary("table", "figure", "findings", "summary"),
+    "everything": STUDY.targets("evaluate", "table", "figure", "findings", "summary", "report"),
+    "papers": [record for record in STUDY.targets("table", "figure") if record.count("/") > 1],
 }
 
 
@@ -99,14 +108,15 @@ def tracked(wildcards):
     """A table of cells waits until MLflow has them, but does not change because MLflow does."""
     job = STUDY.find("table", dict(wildcards.items()))
     reads_cells = any(role.startswith("run:") for role in job.inputs)
-    return [ancient(RECORDS["track"])] if reads_cells else []
+    return [ancient(RECORDS["track"].format(**dict(wildcards.items())))] if reads_cells else []
 
 
-def tables_as_pdf():
-    """PDF pages of the tables, if this machine can make them."""
+def as_pdf(records):
+    """PDF pages of the tables among some records, if this machine can make them."""
     if not (shutil.which("latexmk") or shutil.which("pdflatex")):
         return []
-    return [str(Path(record).with_suffix(".pdf")) for record in STUDY.targets("table")]
+    tables = set(records) & set(STUDY.targets("table"))
+    return [str(Path(record).with_suffix(".pdf")) for record in sorted(tables)]
 
 
 if workflow.is_main_process:

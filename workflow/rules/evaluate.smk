@@ -1,10 +1,12 @@
-# Scores of one cell, from its prediction file alone.
+# What is asked of one trained cell: its scores, from its prediction file alone; what it attends to;
+# how large and how fast it is.
 
 
 rule evaluate:
     input:
         inputs("evaluate"),
     output:
+        **FILES["evaluate"],
         record=RECORDS["evaluate"],
     log:
         LOGS["evaluate"],
@@ -24,3 +26,56 @@ rule evaluate:
     shell:
         "tsgbench evaluate {wildcards.model}/{wildcards.dataset}/{wildcards.ablation}/seed{wildcards.seed}"
         " --identity {params.identity} > {log} 2>&1"
+
+
+# Attention maps and predictions of chosen queries, for qualitative figures
+rule inspect:
+    input:
+        inputs("inspect"),
+    output:
+        **FILES["inspect"],
+        record=RECORDS["inspect"],
+    log:
+        LOGS["inspect"],
+    benchmark:
+        BENCHMARKS["inspect"]
+    conda:
+        "../../envs/tsgbench.yaml"
+    threads: reserved("train", "threads", 4)
+    resources:
+        gpu=reserved("train", "gpu", 1),
+        mem_mb=reserved("train", "mem_mb", 16000),
+        runtime=reserved("inspect", "runtime", 60),
+    params:
+        identity=identity("inspect"),
+    message:
+        "Inspecting {wildcards.model} on {wildcards.dataset} ({wildcards.ablation}), seed {wildcards.seed}"
+    shell:
+        "tsgbench inspect {wildcards.model}/{wildcards.dataset}/{wildcards.ablation}/seed{wildcards.seed}"
+        " --identity {params.identity} --threads {threads} > {log} 2>&1"
+
+
+# Its size and speed on this machine, which it should have to itself
+rule measure:
+    input:
+        inputs("measure"),
+    output:
+        record=RECORDS["measure"],
+    log:
+        LOGS["measure"],
+    benchmark:
+        BENCHMARKS["measure"]
+    conda:
+        "../../envs/tsgbench.yaml"
+    threads: reserved("train", "threads", 4)
+    resources:
+        gpu=reserved("train", "gpu", 1),
+        mem_mb=reserved("train", "mem_mb", 16000),
+        runtime=reserved("measure", "runtime", 60),
+    params:
+        identity=identity("measure"),
+    message:
+        "Measuring {wildcards.model} on {wildcards.dataset} ({wildcards.ablation}), seed {wildcards.seed}"
+    shell:
+        "tsgbench measure {wildcards.model}/{wildcards.dataset}/{wildcards.ablation}/seed{wildcards.seed}"
+        " --identity {params.identity} --threads {threads} > {log} 2>&1"

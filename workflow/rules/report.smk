@@ -39,6 +39,8 @@ rule track:
         LOGS["track"],
     benchmark:
         BENCHMARKS["track"]
+    wildcard_constraints:
+        table=planned("track", "table"),
     conda:
         "../../envs/tsgbench.yaml"
     threads: 1
@@ -49,9 +51,9 @@ rule track:
     params:
         identity=identity("track"),
     message:
-        "Logging the cells of this study to MLflow"
+        "Logging the cells of {wildcards.table} to MLflow"
     shell:
-        "tsgbench track cells --identity {params.identity} > {log} 2>&1"
+        "tsgbench track {wildcards.table} --identity {params.identity} > {log} 2>&1"
 
 
 rule table:
@@ -68,6 +70,7 @@ rule table:
         ),
         csv=FILES["table"]["csv"],
         markdown=FILES["table"]["markdown"],
+        html=FILES["table"]["html"],
         provenance=FILES["table"]["provenance"],
     log:
         LOGS["table"],

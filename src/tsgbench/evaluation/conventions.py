@@ -14,13 +14,15 @@ A convention names its options and this module knows only the options; it never 
 | `datasets`    | options that differ, by data set |
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from tsgbench import moments, resample
 from tsgbench.datasets.table import Queries
 from tsgbench.errors import UserError
 from tsgbench.evaluation.didemo import Chunks, rank_candidates, score_candidates
-from tsgbench.evaluation.metrics import evaluate
+from tsgbench.evaluation.metrics import score_queries, to_percent
 from tsgbench.evaluation.predictions import Predictions
 
 SINGLE = 2.0**-22  # twice the spacing of single precision
@@ -39,45 +41,82 @@ def needs_clips(convention: dict) -> bool:
     )
 
 
+@dataclass(frozen=True)
+class Scores:
+    """What every query contributes to the numbers of one convention.
+
+    values: metric -> (Q,) in [0, 1]. counts: name -> (Q,) what the convention had to adapt.
+    """
+
+    values: dict[str, np.ndarray]
+    counts: dict[str, np.ndarray]
+
+    @property
+    def percent(self) -> dict[str, np.ndarray]:
+        """The values in percent, whose means are the metrics."""
+        return {name: 100.0 * values for name, values in self.values.items()}
+
+    def summarise(self, rows: np.ndarray | slice = slice(None)) -> dict[str, dict]:
+        """`metrics`, name -> percent, and `counts`, of the given queries as if there were only
+        those; `queries` among the counts is their number."""
+        return {
+            "metrics": {name: to_percent(values[rows]) for name, values in self.values.items()},
+            "counts": {name: int(values[rows].sum()) for name, values in self.counts.items()},
+        }
+
+
 def evaluate_convention(
     predictions: Predictions | np.ndarray, queries: Queries, convention: dict, dataset: str
 ) -> dict[str, dict]:
-    """Score predictions under one convention.
+    """The `metrics`, name -> percent, and `counts` of all queries; see `score_convention`."""
+    return score_convention(predictions, queries, convention, dataset).summarise()
 
-    predictions: of the very `queries`, in their order; an array is (Q, K, 2) seconds. Returns
-    `metrics`, name -> percent, and `counts` of what the convention had to adapt. `UserError` if
-    the convention needs something that the predictions or the queries do not have.
+
+def score_convention(
+    predictions: Predictions | np.ndarray, queries: Queries, convention: dict, dataset: str
+) -> Scores:
+    """Score predictions under one convention, query by query.
+
+    predictions: of the very `queries`, in their order; an array is (Q, K, 2) seconds. `UserError`
+    if the convention needs something that the predictions or the queries do not have.
     """
     if isinstance(predictions, np.ndarray):
         predictions = Predictions(predictions)
     options = for_dataset(convention, dataset)
     score = _score_chunks if options["predictions"] == "chunks" else _score_spans
-    metrics, counts = score(predictions, queries, options)
-    return {"metrics": metrics, "counts": {"queries": len(queries), **counts}}
+    values, counts = score(predictions, queries, options)
+    one_each = np.ones(len(queries), dtype=np.int64)
+    return Scores(values, {"queries": one_each, **counts})
 
 
 def _score_chunks(predictions: Predictions, queries: Queries, options: dict) -> tuple[dict, dict]:
     chunks = Chunks(options["chunks"], options["chunk_s"], options["best"])
     ranked, counts = rank_candidates(predictions.spans, chunks)
-    scores = score_candidates(ranked, queries.annotators, chunks)
-    return {name: scores[name] for name in options["metrics"]}, counts
+    values = score_candidates(ranked, queries.annotators, chunks)
+    return {name: values[name] for name in options["metrics"]}, counts
 
 
 def _score_spans(predictions: Predictions, queries: Queries, options: dict) -> tuple[dict, dict]:
-    labels, durations = queries.moments, queries.durations
-    spans = _in_double(predictions.spans, durations)
-    how = {"nms": options["nms"], "compare": options["compare"]}
-    if not needs_clips(options):
-        return evaluate(spans, labels, options["metrics"], extent=durations, **how), {}
-    positions, index = _quantised(predictions.clips, queries, options)
-    if options["iou"] == "seconds":
-        labels = moments.from_index(index, durations, positions)
-        return evaluate(spans, labels, options["metrics"], extent=durations, **how), {}
-    boxes, widened = moments.to_index(spans, durations, positions)
-    metrics = evaluate(
-        boxes, index, options["metrics"], iou=moments.index_iou, extent=positions, **how
+    labels, extent = queries.moments, queries.durations
+    spans, overlap, counts = _in_double(predictions.spans, extent), moments.iou, {}
+    if needs_clips(options):
+        positions, index = _quantised(predictions.clips, queries, options)
+        if options["iou"] == "seconds":
+            labels = moments.from_index(index, extent, positions)
+        else:
+            spans, widened = moments.to_index(spans, extent, positions)
+            labels, extent, overlap = index, positions, moments.index_iou
+            counts = {"candidates_narrower_than_a_position": widened}
+    values = score_queries(
+        spans,
+        labels,
+        options["metrics"],
+        nms=options["nms"],
+        compare=options["compare"],
+        iou=overlap,
+        extent=extent,
     )
-    return metrics, {"candidates_narrower_than_a_position": widened}
+    return values, counts
 
 
 def _in_double(spans: np.ndarray, durations: np.ndarray) -> np.ndarray:

@@ -36,8 +36,8 @@ class Chunks:
         return table
 
 
-def rank_candidates(spans: np.ndarray, chunks: Chunks) -> tuple[np.ndarray, dict[str, int]]:
-    """The rank of every candidate, from 1: (Q, C), and counts of what had to be adapted.
+def rank_candidates(spans: np.ndarray, chunks: Chunks) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """The rank of every candidate, from 1: (Q, C), and what had to be adapted: name -> (Q,) counts.
 
     spans: (Q, K, 2) seconds, best first, NaN where absent. A span stands for the nearest run of
     chunks: both ends rounded to the grid, or the chunk that holds its middle if nothing is left. Of
@@ -58,22 +58,23 @@ def rank_candidates(spans: np.ndarray, chunks: Chunks) -> tuple[np.ndarray, dict
     np.put_along_axis(ranked, order, np.arange(1, total + 1)[None], axis=1)
     grid = spans / chunks.chunk_s
     counts = {
-        "queries_with_appended_candidates": int((~is_named).any(axis=1).sum()),
-        "queries_with_repeated_candidates": int((present.sum(1) > is_named.sum(1)).sum()),
-        "candidates_off_the_grid": int((np.abs(grid - np.rint(grid)) > 1e-6).any(axis=-1).sum()),
+        "queries_with_appended_candidates": (~is_named).any(axis=1).astype(np.int64),
+        "queries_with_repeated_candidates": (present.sum(1) > is_named.sum(1)).astype(np.int64),
+        "candidates_off_the_grid": (np.abs(grid - np.rint(grid)) > 1e-6).any(axis=-1).sum(axis=1),
     }
     return ranked, counts
 
 
 def score_candidates(
     ranked: np.ndarray, annotators: list[np.ndarray], chunks: Chunks
-) -> dict[str, float]:
-    """Rank@1, Rank@5 and mIoU in percent.
+) -> dict[str, np.ndarray]:
+    """What each query contributes to Rank@1, Rank@5 and mIoU: name -> (Q,) in [0, 1].
 
     ranked: (Q, C) rank of every candidate from 1. annotators: per query the (A, 2) moments that
     people marked, in seconds on the grid. With r the mean of the 3 smallest ranks of a query's
     labels, Rank@n is the share of r <= n; mIoU is the mean over queries of the mean of the 3
-    largest IoUs, on inclusive chunk indices, of the first candidate.
+    largest IoUs, on inclusive chunk indices, of the first candidate. The metrics are the means
+    (`metrics.to_percent`).
     """
     labels = _labels(annotators, chunks)  # (Q, A) candidates, -1 where there are fewer
     present = labels >= 0
@@ -83,9 +84,9 @@ def score_candidates(
     overlaps = pairs[ranked.argmin(axis=1)[:, None], np.maximum(labels, 0)]
     agreed = -_mean_of_best(np.where(present, -overlaps, np.inf), chunks.best)
     return {
-        "Rank@1": 100.0 * float((best <= 1).mean()),
-        "Rank@5": 100.0 * float((best <= 5).mean()),
-        "mIoU": 100.0 * float(agreed.mean()),
+        "Rank@1": (best <= 1).astype(np.float64),
+        "Rank@5": (best <= 5).astype(np.float64),
+        "mIoU": agreed,
     }
 
 

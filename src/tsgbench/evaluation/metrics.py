@@ -4,6 +4,9 @@ R@n, IoU=m: the share of queries, in percent, for which one of the first n predi
 non-maximum suppression, has an IoU of at least m with the annotated moment. dR@n, IoU=m: the same
 with every hit discounted by how far its ends are off. mIoU: the mean IoU of the first prediction,
 in percent. (models/common.md, sections 4 and 5; docs/evaluation.md.)
+
+Each is a mean over queries. What is computed here are the values it is the mean of, one a query:
+the share of a hit, a discounted hit or the IoU, all in [0, 1].
 """
 
 import re
@@ -34,14 +37,36 @@ def evaluate(
     iou: Overlap = moments.iou,
     extent: np.ndarray | None = None,
 ) -> dict[str, float]:
-    """Score ranked predictions.
+    """The metrics of ranked predictions: name -> percent. Arguments as of `score_queries`."""
+    scores = score_queries(
+        predictions, annotated, metrics, nms=nms, compare=compare, iou=iou, extent=extent
+    )
+    return {name: to_percent(values) for name, values in scores.items()}
+
+
+def to_percent(values: np.ndarray) -> float:
+    """A metric from its values (Q,) in [0, 1]: their mean, in percent."""
+    return 100.0 * float(values.mean())
+
+
+def score_queries(
+    predictions: np.ndarray,
+    annotated: np.ndarray,
+    metrics: list[str],
+    *,
+    nms: Nms = NMS_IOU,
+    compare: str = ">=",
+    iou: Overlap = moments.iou,
+    extent: np.ndarray | None = None,
+) -> dict[str, np.ndarray]:
+    """What each query contributes to each metric: name -> (Q,) in [0, 1].
 
     predictions: (Q, K, 2), best first, NaN where a query has fewer than K. annotated: (Q, 2). Both
     in seconds, or both in whatever unit `iou` takes. metrics: names such as "R@1,IoU=0.5",
     "dR@1,IoU=0.5" and "mIoU". nms: threshold of the suppression; `{"minus": d}` for the threshold
     m - d at each IoU m; None for no suppression. compare: whether an IoU of exactly m is a hit.
     extent: (Q,) length of each video in that unit, which only dR needs.
-    Returns name -> percent. A query without any prediction counts as a miss.
+    A query without any prediction counts as a miss. No value depends on another query.
     """
     parsed = _parse(metrics)
     if extent is None and any(match["discounted"] for match in parsed.values()):
@@ -57,10 +82,9 @@ def evaluate(
             hits = COMPARISONS[compare](overlaps[:, :n], m)
             if parsed[name]["discounted"]:
                 hits = hits * _closeness(kept[:, :n], annotated, extent)
-            scores[name] = 100.0 * float(hits.max(axis=1).mean())
+            scores[name] = hits.max(axis=1).astype(np.float64)
     if "mIoU" in metrics:
-        first = np.nan_to_num(iou(predictions[:, 0], annotated))
-        scores["mIoU"] = 100.0 * float(first.mean())
+        scores["mIoU"] = np.nan_to_num(iou(predictions[:, 0], annotated))
     return {name: scores[name] for name in metrics}
 
 

@@ -1,5 +1,7 @@
 """Score a cell's predictions under the headline convention and every other its data set names.
 
+Every query is scored once; the metrics of the test split and of its parts are means over rows of
+those scores, which are written too.
 Queries that the prediction file says it does not answer, because their video is not available, are
 left out and counted: `queries` of `of_queries` were scored. Any other query without a prediction is
 an error.
@@ -11,8 +13,9 @@ import numpy as np
 
 from tsgbench.datasets.table import Queries, join, read_queries
 from tsgbench.errors import UserError
-from tsgbench.evaluation.conventions import evaluate_convention, needs_clips
+from tsgbench.evaluation.conventions import Scores, needs_clips, score_convention
 from tsgbench.evaluation.predictions import Predictions, read_ranked, read_unanswered
+from tsgbench.evaluation.query_scores import write_query_scores
 from tsgbench.files import digest
 from tsgbench.phases import Task
 
@@ -33,26 +36,29 @@ def run(task: Task):
     path = task.inputs["run"].file("predictions.parquet")
     is_answered = find_answered(path, queries)
     answered = queries.take(np.flatnonzero(is_answered))
-    predictions = read_ranked(path, answered)
+    scores, missing = _score_all(read_ranked(path, answered), answered, task)
+    summary = _summarise(scores, missing, np.arange(len(answered)), settings["headline"])
     parts = {}
     for part, chosen in settings["score"].items():
         in_part = np.isin(place, chosen)
         rows = np.flatnonzero(in_part[is_answered])
         if not rows.size:
             raise UserError(f"{path}: answers no query of {part!r}; get more of its videos")
-        part_scores = _scored(predictions.take(rows), answered.take(rows), task)
-        parts[part] = {**part_scores, "of_queries": int(in_part.sum())}
+        of_part = _summarise(scores, missing, rows, settings["headline"])
+        parts[part] = {**of_part, "of_queries": int(in_part.sum())}
+    percent = {name: score.percent for name, score in scores.items()}
+    write_query_scores(task.files["scores"], answered, place[is_answered], percent)
     return {
         "protocol": settings["headline"],
         "headline": settings["headline"],
         "split": " + ".join(splits),
         "nms_iou": settings["conventions"][settings["headline"]].get("nms"),
-        **_scored(predictions, answered, task),
+        **summary,
         "of_queries": len(queries),
         # Which ones were not scored: two systems may lack equally many, and different ones
         "unanswered": digest(sorted(set(queries.query_ids) - set(answered.query_ids))),
         "parts": parts,
-    }, []
+    }, [task.files["scores"]]
 
 
 def find_answered(path: Path, queries: Queries) -> np.ndarray:
@@ -66,19 +72,29 @@ def find_answered(path: Path, queries: Queries) -> np.ndarray:
     return is_answered
 
 
-def _scored(predictions: Predictions, queries: Queries, task: Task) -> dict:
-    """Metrics and counts of every convention; those that cannot be computed, and why."""
-    scores, counts, missing = {}, {}, {}
+def _score_all(
+    predictions: Predictions, queries: Queries, task: Task
+) -> tuple[dict[str, Scores], dict[str, str]]:
+    """The scores of every query by convention; the conventions that cannot be computed, and why."""
+    scores, missing = {}, {}
     for name, convention in task.settings["conventions"].items():
         if predictions.clips is None and needs_clips(convention):
             missing[name] = "the prediction file does not say how many clips each video has"
             continue
-        result = evaluate_convention(predictions, queries, convention, task.wildcards["dataset"])
-        scores[name], counts[name] = result["metrics"], result["counts"]
+        scores[name] = score_convention(predictions, queries, convention, task.wildcards["dataset"])
+    return scores, missing
+
+
+def _summarise(
+    scores: dict[str, Scores], missing: dict[str, str], rows: np.ndarray, headline: str
+) -> dict:
+    """Metrics and counts of every convention over the given queries."""
+    found = {name: score.summarise(rows) for name, score in scores.items()}
+    metrics = {name: summary["metrics"] for name, summary in found.items()}
     return {
-        "queries": len(queries),
-        "metrics": scores[task.settings["headline"]],
-        "conventions": scores,
-        "counts": counts,
+        "queries": len(rows),
+        "metrics": metrics[headline],
+        "conventions": metrics,
+        "counts": {name: summary["counts"] for name, summary in found.items()},
         "not_computable": missing,
     }

@@ -5,12 +5,6 @@ from tsgbench.reporting.figures import write_figure
 
 
 def run(task: Task):
-    """facts: which of its data sets were drawn, and which are marked as not run."""
-    records = {
-        role.removeprefix("statistics:"): record
-        for role, record in task.inputs.items()
-        if role.startswith("statistics:")
-    }
-    files = write_figure(task.settings, records, task.record.with_suffix(""))
-    missing = [name for name in task.settings["datasets"] if name not in records]
-    return {"drawn": list(records), "not_run": missing}, files
+    """facts: what it was drawn from."""
+    files = write_figure(task.settings, task.inputs, task.record.with_suffix(""))
+    return {"drawn_from": sorted(task.inputs)}, files

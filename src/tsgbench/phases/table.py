@@ -4,18 +4,27 @@ from pathlib import Path
 
 from tsgbench.phases import Task
 from tsgbench.reporting import build_table, write_table
+from tsgbench.reporting.efficiency_table import build_efficiency_table
+from tsgbench.reporting.paper_table import build_paper_table
 from tsgbench.reporting.statistics_table import build_statistics_table
 
 PUBLISHED = Path("published")
+# By the settings' kind: what assembles the table, and the role of the records that it reads
+KINDS = {
+    "statistics": (build_statistics_table, "statistics:"),
+    "efficiency": (build_efficiency_table, "efficiency:"),
+}
 
 
 def run(task: Task):
-    if task.settings.get("kind") == "statistics":
-        statistics = _named(task, "statistics:")
-        table = build_statistics_table(task.settings, statistics, PUBLISHED)
+    kind = task.settings.get("kind")
+    if kind in KINDS:
+        build, role = KINDS[kind]
+        table = build(task.settings, _named(task, role), PUBLISHED)
     else:
+        build = build_paper_table if kind == "paper" else build_table
         cells = {name: record.path.parent for name, record in _named(task, "run:").items()}
-        table = build_table(task.settings, cells, PUBLISHED)
+        table = build(task.settings, cells, PUBLISHED)
     write_table(table, task.record.with_suffix(""), task.identity)
     return {"rows": len(table.rows), "cells": len(_named(task, "run:"))}, list(task.files.values())
 

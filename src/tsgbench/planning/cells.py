@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
-from tsgbench.config import ALL, OWN_FEATURES, Catalogue, as_list, merge
+from tsgbench.config import ALL, OWN_FEATURES, PRINTED, Catalogue, as_list, merge
 from tsgbench.errors import UserError
+from tsgbench.planning.printed import FULL, printed_ablations
 
 # Phases whose feature files hold no pixels are told apart by this prefix of the recipe's name.
 BLANK_PREFIX = "blank_"
-FULL = "full"
 SECTIONS = ("inputs", "model", "train")
 DEFAULT = "default"  # the protocol that a data set's `splits` state
 
@@ -21,21 +21,32 @@ class Cells:
     def __init__(self, config: dict, catalogue: Catalogue):
         self.config, self.catalogue, self.study = config, catalogue, config["study"]
         self._settled: dict[tuple[str, str, str], dict] = {}
+        self._is_on_demand: dict[tuple[str, str, str, int], bool] = {}
+        for system in config["systems"]:
+            if not system.get("run", True):
+                continue
+            for dataset in system.get("datasets", config["datasets"]):
+                for ablation in self.ablations(system, dataset):
+                    for seed in system["seeds"]:
+                        cell = (system["model"], dataset, ablation, seed)
+                        # Two systems may name a cell: it waits for a demand only if both say so
+                        waits = system.get("on_demand", False)
+                        self._is_on_demand[cell] = waits and self._is_on_demand.get(cell, True)
 
     def __iter__(self) -> Iterator[tuple[str, str, str, int]]:
         """Every (model, dataset, ablation, seed), in the order of the study's systems."""
-        for system in self.config["systems"]:
-            if not system.get("run", True):
-                continue
-            for dataset in system.get("datasets", self.config["datasets"]):
-                for ablation in self.ablations(system, dataset):
-                    for seed in system["seeds"]:
-                        yield system["model"], dataset, ablation, seed
+        return iter(self._is_on_demand)
+
+    def is_on_demand(self, model: str, dataset: str, ablation: str, seed: int) -> bool:
+        """Whether a cell is trained only for a table or figure that is asked for by name."""
+        return self._is_on_demand[model, dataset, ablation, seed]
 
     def ablations(self, system: dict, dataset: str | None = None) -> list[str]:
         """A system's ablations; of those, with a data set, the ones that mean anything there."""
         known = self.catalogue.models[system["model"]]["ablations"]
         named = system.get("ablations", [FULL])
+        if named == PRINTED:
+            named = printed_ablations(self.catalogue.published, system["model"])
         return [
             ablation
             for ablation in (known if named == ALL else named)

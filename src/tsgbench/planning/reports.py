@@ -1,67 +1,295 @@
-"""The reports of a study that need no training, or put all of it into words.
+"""The reports of a study beside its own tables: printed tables and figures, findings, the report.
 
-Tables of statistics and figures of data sets read `statistics` records alone, and so can be made
-before any cell; `findings` reads those and every cell. What a paper counted stands as data in
-`published/`: `columns` and `reproduce` of a table of statistics, `reproduce` of a figure.
+Tables of statistics and some figures read `statistics` records alone, and so can be made before any
+cell; the others read the cells that reproduce what was printed (planning/papers.py), their
+inspections or their measured efficiency.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from tsgbench.config import Catalogue
-from tsgbench.errors import UserError
 from tsgbench.files import digest
+from tsgbench.planning.cells import Cells
 from tsgbench.planning.layout import RECORDS, Job
+from tsgbench.planning.papers import Papers
+from tsgbench.planning.printed import own_method, target_name
 from tsgbench.text.tokens import TOKENIZERS
 
 BINS = 20  # of histograms over a video's length
+BATCHES = [1, 64]  # queries at a time, whose speed is measured
+DRAWN_BY = ("kind", "reads", "systems")  # of a figure's `draw`; the rest are its kind's options
+CHOSEN = {"best": 2, "worst": 2, "ids": []}  # queries that are inspected
 
 
-def plan_reports(
-    config: dict, catalogue: Catalogue, annotations: dict[str, Job], cells: dict[str, str]
-) -> Iterator[Job]:
-    """Every job, inputs before consumers.
+class Reports:
+    """Plans every report that is named after a printed table or figure, and the findings.
 
-    annotations: data set -> its annotations job. cells: role -> record of
-    every cell's run and metrics.
+    annotations: data set -> its annotations job. videos: data set -> the record of its videos,
+    where the study has pixels. find: record path -> its job, for what is planned already.
     """
-    tables = {
-        name: spec for name, spec in config["tables"].items() if spec.get("kind") == "statistics"
-    }
-    figures = config.get("figures", {})
-    described: set[str] = set()
-    for name in tables:
-        described |= {row["dataset"] for row in find_table(catalogue, *_paper(name, "tables"))}
-    for name, spec in figures.items():
-        described |= set(_datasets(name, spec, config, catalogue))
-    if config.get("findings"):
-        described |= set(annotations)
-    statistics = {
-        dataset: RECORDS["statistics"].format(dataset=dataset)
-        for dataset in annotations
-        if dataset in described
-    }
-    for dataset in statistics:
-        yield _plan_statistics(dataset, catalogue, annotations[dataset])
-    for name, spec in tables.items():
-        yield _plan_table(name, spec, config, catalogue, statistics)
-    for name, spec in figures.items():
-        yield _plan_figure(name, spec, config, catalogue, statistics)
-    if config.get("findings"):
-        yield _plan_findings(config, catalogue, statistics, cells)
+
+    def __init__(
+        self,
+        config: dict,
+        catalogue: Catalogue,
+        cells: Cells,
+        annotations: dict[str, Job],
+        videos: dict[str, str],
+        find: Callable[[str], Job],
+    ):
+        self.config, self.catalogue, self.cells = config, catalogue, cells
+        self.annotations, self.videos, self.find = annotations, videos, find
+        self.papers = Papers(config, catalogue, cells)
+        self.statistics = {
+            dataset: RECORDS["statistics"].format(dataset=dataset)
+            for dataset in annotations
+            if "generated" not in catalogue.datasets[dataset]
+        }
+
+    def jobs(self) -> Iterator[Job]:
+        """Every job, inputs before consumers."""
+        for dataset in self.statistics:
+            yield self._plan_statistics(dataset)
+        for name, content, table in self.papers.tables():
+            plan = {"statistics": self._plan_statistics_table, "efficiency": self._plan_efficiency}
+            yield from plan.get(table["kind"], self._plan_systems_table)(name, content, table)
+        for name, figures in self._figures().items():
+            yield from self._plan_figure(name, figures)
+        if self.config.get("findings"):
+            yield self._plan_findings()
+
+    # --- tables ------------------------------------------------------------------------------
+
+    def _plan_statistics(self, dataset: str) -> Job:
+        job = self.annotations[dataset]
+        settings = {
+            **job.settings,
+            "parts": printed_parts(self.catalogue.published, dataset),
+            "tokenizers": list(TOKENIZERS),
+            "bins": BINS,
+        }
+        inputs = {**job.inputs, "annotations": job.record}
+        return Job("statistics", {"dataset": dataset}, settings, inputs, job.modules)
+
+    def _plan_statistics_table(self, name: str, content: dict, table: dict) -> Iterator[Job]:
+        settings = {**self._printed(name, content), "kind": "statistics", "notes": []}
+        named = {row["dataset"] for row in table["rows"]}
+        inputs = {
+            f"statistics:{dataset}": path
+            for dataset, path in self.statistics.items()
+            if dataset in named
+        }
+        yield Job("table", {"table": name}, settings, inputs)
+
+    def _plan_systems_table(self, name: str, content: dict, table: dict) -> Iterator[Job]:
+        settings = self.papers.settings(name, content, table)
+        wanted = self.papers.wanted(settings)
+        inputs = {**self._records("run", wanted), **self._records("metrics", wanted)}
+        yield Job("table", {"table": name}, settings, inputs)
+
+    def _plan_efficiency(self, name: str, content: dict, table: dict) -> Iterator[Job]:
+        """The paper's own model and the others, each by its first seed on the paper's data."""
+        measured = {}
+        for dataset in self._drawn(table["datasets"]):
+            for model in self.catalogue.models:
+                prefix = f"{model}/{dataset}/full"
+                if prefix in self.papers.seeds and "paper" in self.catalogue.models[model]:
+                    measured[f"{prefix}/seed{self.papers.seeds[prefix][0]}"] = dataset
+        for cell in measured:
+            yield self._plan_measure(cell)
+        settings = {
+            **self._printed(name, content),
+            "kind": "efficiency",
+            "notes": [],
+            "cells": list(measured),
+            "models": {name: entry["title"] for name, entry in self.catalogue.models.items()},
+            "datasets": {one: self.catalogue.datasets[one]["title"] for one in measured.values()},
+            "stands_in": bool(self.papers.stand_ins(table["datasets"])),
+        }
+        yield Job("table", {"table": name}, settings, self._records("efficiency", list(measured)))
+
+    def _plan_measure(self, cell: str) -> Job:
+        train = self.find(cell_record("train", cell))
+        settings = {**train.settings, "batches": BATCHES}
+        inputs = {**train.inputs, "run": train.record}
+        return Job("measure", train.wildcards, settings, inputs, train.modules)
+
+    def _printed(self, name: str, content: dict) -> dict:
+        paper, number = name.split("/")
+        return {
+            **self._common(name),
+            "paper": paper,
+            "table": number,
+            "published": {paper: digest(content)},
+        }
+
+    # --- figures -----------------------------------------------------------------------------
+
+    def _figures(self) -> dict[str, list[tuple[dict, dict]]]:
+        """Target -> the printed figures that it draws: a figure's parts are drawn as one."""
+        found: dict[str, list[tuple[dict, dict]]] = {}
+        for name, content, figure in self.papers.figures():
+            found.setdefault(name, []).append((content, figure))
+        return found
+
+    def _plan_figure(self, name: str, figures: list[tuple[dict, dict]]) -> Iterator[Job]:
+        content, figure = figures[0]
+        draw = figure["draw"]
+        printed = figure["dataset"] if isinstance(figure["dataset"], list) else [figure["dataset"]]
+        stands_in = [] if draw["reads"] == "statistics" else self.papers.stand_ins(printed)
+        missing = [one for one in printed if not self.papers.of_study(one)]
+        drawn = [one for printed_one in printed for one in self.papers.of_study(printed_one)]
+        drawn = stands_in + drawn
+        systems = [self._system(system, drawn) for system in draw.get("systems", [])]
+        inputs = self._figure_inputs(draw["reads"], systems, drawn)
+        if draw["reads"] == "inspections":
+            for cell in self._cells_of(systems[:1], drawn):
+                yield self._plan_inspect(cell)
+        titles = self.catalogue.datasets
+        settings = {
+            **self._common(name),
+            "kind": draw["kind"],
+            "datasets": {one: titles[one]["title"] for one in [*drawn, *missing]},
+            "stands_in": bool(stands_in),
+            "systems": systems,
+            "options": {key: value for key, value in draw.items() if key not in DRAWN_BY},
+            "printed": {
+                "paper": content["paper"]["system"],
+                "figure": target_name(figure["id"]).replace("figure", "Figure "),
+                "plots": " ".join(f"{part['plots']}." for _, part in figures),
+                "numbers": {k: v for _, part in figures for k, v in part["numbers"].items()},
+                "reproduce": figure.get("reproduce", {}),
+            },
+        }
+        module = f"tsgbench.reporting.figures.{draw['kind']}"
+        yield Job("figure", {"figure": name}, settings, inputs, (module,))
+
+    def _system(self, system: str, datasets: list[str]) -> dict:
+        """One system of a figure: how it is called, and the seeds of its cells."""
+        model, ablation = system.split("/")
+        entry = self.catalogue.models[model]
+        named = entry["ablations"][ablation].get("label", ablation.replace("_", " "))
+        return {
+            "model": model,
+            "ablation": ablation,
+            "label": entry["title"] + ("" if ablation == "full" else f", {named}"),
+            "seeds": sorted(
+                {
+                    seed
+                    for dataset in datasets
+                    for seed in self.papers.seeds.get(f"{model}/{dataset}/{ablation}", [])
+                }
+            ),
+        }
+
+    def _cells_of(
+        self, systems: list[dict], datasets: list[str], *, first: bool = True
+    ) -> list[str]:
+        """Names of the cells of some systems, each by its first seed or by all."""
+        prefixes = [
+            f"{system['model']}/{dataset}/{system['ablation']}"
+            for system in systems
+            for dataset in datasets
+        ]
+        return [
+            f"{prefix}/seed{seed}"
+            for prefix in prefixes
+            for seed in self.papers.seeds.get(prefix, [])[: 1 if first else None]
+        ]
+
+    def _figure_inputs(self, reads: str, systems: list[dict], datasets: list[str]) -> dict:
+        if reads == "statistics":
+            return {
+                f"statistics:{one}": self.statistics[one]
+                for one in datasets
+                if one in self.statistics
+            }
+        is_first = reads == "inspections"
+        cells = self._cells_of(systems, datasets, first=is_first)
+        inputs = {**self._records("run", cells), **self._records("metrics", cells)}
+        shown = {cell.split("/")[1] for cell in cells}
+        inputs |= {f"annotations:{one}": self.annotations[one].record for one in sorted(shown)}
+        if is_first:
+            inspected = self._cells_of(systems[:1], datasets)
+            inputs |= self._records("inspection", inspected)
+            inputs |= {f"videos:{one}": path for one, path in self.videos.items() if one in shown}
+        return inputs
+
+    def _plan_inspect(self, cell: str) -> Job:
+        train = self.find(cell_record("train", cell))
+        inputs = {
+            **train.inputs,
+            "run": train.record,
+            "metrics": cell_record("evaluate", cell),
+        }
+        dataset = train.wildcards["dataset"]
+        if dataset in self.videos:
+            inputs["videos"] = self.videos[dataset]
+        settings = {"model": train.settings, "choose": CHOSEN}
+        return Job("inspect", train.wildcards, settings, inputs, train.modules)
+
+    # --- words -------------------------------------------------------------------------------
+
+    def _plan_findings(self) -> Job:
+        ordinary = [cell_name(cell) for cell in self.cells if not self.cells.is_on_demand(*cell)]
+        models = {s["model"]: self.catalogue.models[s["model"]] for s in self.config["systems"]}
+        titles = {}
+        for name, entry in models.items():
+            titles[name] = {key: entry[key] for key in ("title", "paper") if key in entry}
+            if "paper" in entry:
+                method = own_method(self.catalogue.published, entry["paper"], name)
+                titles[name]["printed_as"] = method
+        settings = {
+            **self._common("findings"),
+            "datasets": {
+                name: {
+                    "title": self.catalogue.datasets[name]["title"],
+                    "published": self.catalogue.datasets[name].get("published"),
+                }
+                for name in self.config["datasets"]
+            },
+            "models": titles,
+            "published": {name: digest(each) for name, each in self.catalogue.published.items()},
+        }
+        inputs = {f"statistics:{one}": path for one, path in self.statistics.items()}
+        runs = {**self._records("run", ordinary), **self._records("metrics", ordinary)}
+        return Job("findings", {}, settings, {**runs, **inputs})
+
+    def _common(self, name: str) -> dict:
+        return {
+            "id": name,
+            "study": self.config["study"],
+            "title": self.config["title"],
+            "is_demo": self.config.get("demo", False),
+        }
+
+    def _drawn(self, printed: list[str]) -> list[str]:
+        found = [one for name in printed for one in self.papers.of_study(name)]
+        return found + self.papers.stand_ins(printed)
+
+    def _records(self, role: str, cells: list[str]) -> dict[str, str]:
+        return {f"{role}:{cell}": cell_record(PHASES[role], cell) for cell in cells}
 
 
-def find_table(catalogue: Catalogue, paper: str, table: str) -> list[dict]:
-    """Rows of a printed table of statistics; `UserError` if there is none of this name."""
-    where = f"published/{paper}.yaml"
-    if paper not in catalogue.published:
-        raise UserError(f"{where}: no such paper; known: {', '.join(sorted(catalogue.published))}")
-    entries = {entry["id"]: entry for entry in catalogue.published[paper]["tables"]}
-    kinds = {name: entry["kind"] for name, entry in entries.items()}
-    if kinds.get(table) != "statistics":
-        known = [name for name, kind in kinds.items() if kind == "statistics"]
-        has = ", ".join(known) or "none"
-        raise UserError(f"{where}: tables: no table of statistics {table!r}; it has {has}")
-    return entries[table]["rows"]
+PHASES = {
+    "run": "train",
+    "metrics": "evaluate",
+    "inspection": "inspect",
+    "efficiency": "measure",
+}
+
+
+def cell_name(cell: tuple[str, str, str, int]) -> str:
+    """(model, dataset, ablation, seed) as `model/dataset/ablation/seed0`."""
+    return "{}/{}/{}/seed{}".format(*cell)
+
+
+def cell_record(phase: str, cell: str) -> str:
+    """Path of a phase's record of the cell `model/dataset/ablation/seed0`."""
+    model, dataset, ablation, seed = cell.split("/")
+    return RECORDS[phase].format(
+        model=model, dataset=dataset, ablation=ablation, seed=seed.removeprefix("seed")
+    )
 
 
 def printed_parts(published: dict[str, dict], dataset: str) -> list[list[str]]:
@@ -75,110 +303,3 @@ def printed_parts(published: dict[str, dict], dataset: str) -> list[list[str]]:
         for figure in paper.get("figures", []):
             found += [part for name, part in figure.get("reproduce", {}).items() if name == dataset]
     return [list(part) for part in dict.fromkeys(map(tuple, found))]
-
-
-def _plan_statistics(dataset: str, catalogue: Catalogue, annotations: Job) -> Job:
-    settings = {
-        **annotations.settings,
-        "parts": printed_parts(catalogue.published, dataset),
-        "tokenizers": list(TOKENIZERS),
-        "bins": BINS,
-    }
-    inputs = {**annotations.inputs, "annotations": annotations.record}
-    return Job("statistics", {"dataset": dataset}, settings, inputs, annotations.modules)
-
-
-def _plan_table(
-    name: str, spec: dict, config: dict, catalogue: Catalogue, statistics: dict[str, str]
-) -> Job:
-    paper, table = _paper(name, "tables")
-    named = {row["dataset"] for row in find_table(catalogue, paper, table)}
-    settings = {
-        "kind": "statistics",
-        **_common(name, config),
-        "notes": spec.get("notes", []),
-        "paper": paper,
-        "table": table,
-        "published": {paper: digest(catalogue.published[paper])},
-    }
-    inputs = {f"statistics:{one}": path for one, path in statistics.items() if one in named}
-    return Job("table", {"table": name}, settings, inputs)
-
-
-def _plan_figure(
-    name: str, spec: dict, config: dict, catalogue: Catalogue, statistics: dict[str, str]
-) -> Job:
-    datasets = _datasets(name, spec, config, catalogue)
-    settings = {
-        **_common(name, config),
-        "kind": spec["kind"],
-        "datasets": {one: catalogue.datasets[one]["title"] for one in datasets},
-        "printed": _printed_figure(name, catalogue),
-    }
-    inputs = {f"statistics:{one}": statistics[one] for one in datasets if one in statistics}
-    module = f"tsgbench.reporting.figures.{spec['kind']}"
-    return Job("figure", {"figure": name}, settings, inputs, (module,))
-
-
-def _plan_findings(
-    config: dict, catalogue: Catalogue, statistics: dict[str, str], cells: dict[str, str]
-) -> Job:
-    models = {system["model"]: catalogue.models[system["model"]] for system in config["systems"]}
-    settings = {
-        **_common("findings", config),
-        "datasets": {
-            name: {
-                "title": catalogue.datasets[name]["title"],
-                "published": catalogue.datasets[name].get("published"),
-            }
-            for name in config["datasets"]
-        },
-        "models": {
-            name: {key: entry[key] for key in ("title", "paper", "printed_as") if key in entry}
-            for name, entry in models.items()
-        },
-        "published": {paper: digest(content) for paper, content in catalogue.published.items()},
-    }
-    inputs = {f"statistics:{one}": path for one, path in statistics.items()}
-    return Job("findings", {}, settings, {**cells, **inputs})
-
-
-def _common(name: str, config: dict) -> dict:
-    return {
-        "id": name,
-        "study": config["study"],
-        "title": config["title"],
-        "is_demo": config.get("demo", False),
-    }
-
-
-def _paper(name: str, section: str) -> tuple[str, str]:
-    paper, slash, number = name.partition("/")
-    if not slash:
-        raise UserError(
-            f"{section}.{name}: kind statistics: is called after the printed table that it stands"
-            " beside, such as 'seqpan/table7'; rename it"
-        )
-    return paper, number
-
-
-def _datasets(name: str, spec: dict, config: dict, catalogue: Catalogue) -> list[str]:
-    """Data sets of a figure: those it names, in the study or not, or all of the study."""
-    for dataset in spec.get("datasets", []):
-        if dataset not in catalogue.datasets:
-            raise UserError(
-                f"figures.{name}.datasets: {dataset!r} is not a known data set; known:"
-                f" {', '.join(sorted(catalogue.datasets))}"
-            )
-    return spec.get("datasets", list(config["datasets"]))
-
-
-def _printed_figure(name: str, catalogue: Catalogue) -> dict | None:
-    """What the paper prints beside its figure: `paper`, `figure`, `numbers`, `reproduce`."""
-    paper, _, number = name.partition("/")
-    for figure in catalogue.published.get(paper, {}).get("figures", []):
-        if figure["id"] == number.replace("figure", "fig"):
-            system = catalogue.published[paper]["paper"]["system"]
-            chosen = {key: figure[key] for key in ("numbers", "reproduce") if key in figure}
-            return {"paper": system, "figure": number.replace("figure", "Figure "), **chosen}
-    return None

@@ -3,6 +3,7 @@
 from tsgbench.config import HEADLINE, Catalogue, as_list
 from tsgbench.files import digest
 from tsgbench.planning.cells import FULL, Cells
+from tsgbench.planning.printed import departures, own_method
 
 
 class Tables:
@@ -17,8 +18,9 @@ class Tables:
         chosen = spec.get("datasets", list(self.config["datasets"]))
         blocks = [block for dataset in chosen for block in self._blocks(dataset, spec)]
         rows = [
-            self._row(system, ablation)
+            self._row(system, ablation, blocks, convention)
             for system in self.config["systems"]
+            if not system.get("on_demand", False)
             for ablation in self.cells.ablations(system)
             if set(chosen) & set(system.get("datasets", chosen))
             and ablation in spec.get("ablations", [ablation])
@@ -64,28 +66,49 @@ class Tables:
             )
         return blocks
 
-    def _row(self, system: dict, ablation: str) -> dict:
+    def _row(self, system: dict, ablation: str, blocks: list[dict], convention: str) -> dict:
         model = self.catalogue.models[system["model"]]
         label = model["title"]
         if ablation != FULL:
             named = model["ablations"][ablation].get("label", ablation.replace("_", " "))
             label += f", {named}" if named else ""
-        published = None
+        datasets = [
+            dataset
+            for dataset in system.get("datasets", self.config["datasets"])
+            if ablation in self.cells.ablations(system, dataset)
+        ]
+        published, differs = None, {}
         if "paper" in model and ablation == FULL:
-            published = {"paper": model["paper"]}
-            if "printed_as" in model:
-                published["method"] = model["printed_as"]
+            method = own_method(self.catalogue.published, model["paper"], system["model"])
+            published = {"paper": model["paper"], "method": method}
+            shown = [block for block in blocks if block["dataset"] in datasets]
+            differs = self._departures(system["model"], ablation, shown, convention)
         return {
             "label": label,
             "model": system["model"],
             "ablation": ablation,
             "seeds": system["seeds"],
-            "datasets": [
-                dataset
-                for dataset in system.get("datasets", self.config["datasets"])
-                if ablation in self.cells.ablations(system, dataset)
-            ],
+            "datasets": datasets,
             "published": published,
+            "differs": differs,
+        }
+
+    def _departures(
+        self, model: str, ablation: str, blocks: list[dict], convention: str
+    ) -> dict[str, list[str]]:
+        """By block: in what the model's cells there depart from its paper's way."""
+        entry = self.catalogue.models[model]
+        content = self.catalogue.published[entry["paper"]]
+        return {
+            block["name"]: departures(
+                content,
+                block["published"],
+                self.cells.settings(model, block["dataset"], ablation, 0),
+                entry,
+                convention,
+            )
+            for block in blocks
+            if block["published"]
         }
 
     def _describe_features(self, dataset: str) -> str:

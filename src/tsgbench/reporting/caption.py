@@ -9,6 +9,9 @@ DEMO = (
     "DEMO numbers on generated data, not results on any public data set: they show that "
     "the pipeline works and nothing else."
 )
+# Beside a difference: what the printed number is to the reproduced one (rows.VERDICTS)
+VERDICT_MARKS = {"within interval": "=", "above": "↑", "below": "↓", "protocol differs": "≠"}
+SIGNIFICANT = 0.05
 
 
 def caption(table: Table) -> str:
@@ -16,6 +19,8 @@ def caption(table: Table) -> str:
     sentences = []
     if table.is_demo:
         sentences.append(DEMO)
+    if table.heading:
+        sentences.append(f"{table.heading.rstrip('. ')}.")
     sentences.append(f"Study “{table.study}”: {table.title}.")
     if table.about:
         return " ".join([*sentences, table.about])
@@ -23,6 +28,8 @@ def caption(table: Table) -> str:
     sentences.extend(_protocol(table))
     described = set()
     for dataset in table.datasets:
+        if dataset.get("is_missing"):
+            continue
         name = dataset.get("dataset", dataset["name"])
         sentences.append(_dataset(table, dataset, with_notes=name not in described))
         described.add(name)  # its notes hold for all of its parts
@@ -38,7 +45,13 @@ def legend(table: Table) -> list[str]:
     if any(value.rank for value in values):
         second = ", second underlined" if any(value.rank == 2 for value in values) else ""
         lines.append(f"Bold: best of the trained systems that were fully run{second}.")
-    if any(result.status == "not run" for result in results):
+    if any(value.printed_rank for value in values):
+        lines.append("Among printed numbers of a data set: best bold, second underlined.")
+    if any(value.interval for value in values):
+        lines.append(
+            "In brackets: 95 % bootstrap interval of the mean over seeds, resampling test videos."
+        )
+    if any(_is_not_run(row, result) for row in table.rows for result in row.results.values()):
         lines.append(f"{NOT_RUN}: not run.")
     if any(result.status == "partial" for result in results):
         lines.append("n/m seeds: only n of the m seeds were run, so the mean is provisional.")
@@ -61,9 +74,45 @@ def legend(table: Table) -> list[str]:
             or "“printed” rows: the value in the paper, with its own features and its own "
             "evaluation; in brackets, reproduced minus printed."
         )
+    lines += _verdicts(results, values) + _tests(table, values)
     if any(value.is_printed_uncertain for value in values):
         lines.append(f"{DOUBTFUL}: doubtful in the text the printed values were taken from.")
     return lines + table.notes
+
+
+def _is_not_run(row: Row, result: Result) -> bool:
+    return result.status == "not run" and not row.is_quoted
+
+
+def _verdicts(results: list[Result], values: list[Value]) -> list[str]:
+    """What the marks behind differences mean; only those that occur."""
+    found = {value.verdict for value in values}
+    said = {
+        "within interval": "the printed number lies within the interval",
+        "above": "reproduced above the printed number, interval and all",
+        "below": "reproduced below it",
+    }
+    lines = [f"{VERDICT_MARKS[name]}: {text}" for name, text in said.items() if name in found]
+    reasons = sorted({reason for result in results for reason in result.differs if result.printed})
+    if "protocol differs" in found:
+        mark = VERDICT_MARKS["protocol differs"]
+        lines.append(f"{mark}: not comparable, the protocol differs ({'; '.join(reasons)})")
+    return ["; ".join(lines) + "."] if lines else []
+
+
+def _tests(table: Table, values: list[Value]) -> list[str]:
+    """How systems were tested against one of them, where they were."""
+    if not any(value.p_value is not None for value in values):
+        return []
+    return [
+        f"*: differs from “{table.against}” (p < {SIGNIFICANT}; two-sided paired permutation test"
+        " over test videos, corrected for all comparisons of a data set after Holm)."
+    ]
+
+
+def is_significant(value: Value) -> bool:
+    """Whether the table marks a number as different from its reference row's."""
+    return value.p_value is not None and value.p_value < SIGNIFICANT
 
 
 def is_undefined(result: Result, metric: str) -> bool:
@@ -130,10 +179,19 @@ def _metrics(table: Table) -> list[str]:
 
 
 def _protocol(table: Table) -> list[str]:
-    if not table.convention:
-        return []
-    about = table.convention["about"].rstrip(". ")
-    return [f"Scored by convention “{table.convention['name']}”: {about}."]
+    """How predictions became numbers: one sentence a convention, and where it holds if not all."""
+    used: dict[str, tuple[str, list[str]]] = {}
+    for dataset in table.datasets:
+        convention = dataset.get("convention", table.convention)
+        if convention and not dataset.get("is_missing"):
+            about = convention["about"].rstrip(". ")
+            used.setdefault(convention["name"], (about, []))[1].append(dataset["title"])
+    return [
+        f"Scored by convention “{name}”"
+        + (f" on {', '.join(titles)}" if len(used) > 1 else "")
+        + f": {about}."
+        for name, (about, titles) in used.items()
+    ]
 
 
 def _dataset(table: Table, dataset: dict, *, with_notes: bool) -> str:
@@ -155,7 +213,10 @@ def _dataset(table: Table, dataset: dict, *, with_notes: bool) -> str:
 def _seeds(table: Table) -> str:
     said: dict[tuple[int, ...], list[str]] = {}
     for row in table.rows:
-        said.setdefault(tuple(row.seeds), []).append(row.label)
+        if row.seeds:
+            said.setdefault(tuple(row.seeds), []).append(row.label)
+    if not said:
+        return "Nothing of it was run in this study."
     several = {seeds for seeds in said if len(seeds) > 1}
     if not several:
         return "One seed a system, so no spread is given."

@@ -8,7 +8,6 @@ import difflib
 from pathlib import Path
 
 from tsgbench.errors import UserError
-from tsgbench.planning.layout import RECORDS
 from tsgbench.records import read_record
 from tsgbench.reporting.provenance import read_description
 
@@ -31,7 +30,7 @@ def explain(
     """
     stem = _stem(Path(table))
     content = read_description(f"{stem}.provenance.json")
-    logged = _logged_runs(root)
+    logged = _logged_runs(stem)
     chosen = [_choose_row(content, row)] if row else content["rows"]
     metrics = [_match(metric, content["metrics"], "metric")] if metric else content["metrics"]
     titles = {entry["name"]: entry["title"] for entry in content["datasets"]}
@@ -151,8 +150,8 @@ def _check_table(stem: Path, content: dict) -> str:
 
 def _check(cell: dict, result: dict, place: int, metrics: list[str], root: Path) -> str:
     """What is true of a cell now: `as recorded`, `gone`, or how it has changed."""
-    if "statistics" in cell:
-        return _check_statistics(cell, root)
+    if "files" not in cell:
+        return _check_record(cell, root)
     run, evaluation = (root / cell["files"][name] for name in ("run.json", "metrics.json"))
     if not run.exists():
         return f"gone: {run} is not here"
@@ -179,8 +178,9 @@ def _check(cell: dict, result: dict, place: int, metrics: list[str], root: Path)
     return "as recorded"
 
 
-def _check_statistics(cell: dict, root: Path) -> str:
-    path = root / cell["statistics"]
+def _check_record(cell: dict, root: Path) -> str:
+    """Of what was counted or measured: a cell of one record."""
+    path = root / cell["record"]
     if not path.exists():
         return f"gone: {path} is not here"
     here = read_record(path)
@@ -189,9 +189,9 @@ def _check_statistics(cell: dict, root: Path) -> str:
     return "as recorded"
 
 
-def _logged_runs(root: Path) -> dict:
-    """The facts of what `tsgbench track` logged last, if it did: runs without epochs, above all."""
-    path = root / RECORDS["track"]
+def _logged_runs(stem: Path) -> dict:
+    """What `tsgbench track` logged of the table's cells: above all runs without epochs."""
+    path = Path(f"{stem}.mlflow.json")
     return read_record(path).facts if path.exists() else {}
 
 
@@ -280,8 +280,7 @@ def _cell_lines(cell: dict) -> list[str]:
             mlflow = f"MLflow run {cell['mlflow_run']} in {cell['mlflow_store']}"
         lines += [
             f"  run {cell['run']}, evaluation {cell['evaluation']}, code {cell['code']}",
-            f"  MLflow run {mlflow}"
-            + (f" in {cell['mlflow_store']}" if cell["mlflow_run"] else ""),
+            f"  {mlflow}",
             f"  protocol {cell['protocol']}, convention {cell['convention']}, split {cell['split']}"
             + (f", part {cell['part']}" if cell.get("part") else ""),
         ]

@@ -13,7 +13,9 @@ from tsgbench.files import atomic_path
 from tsgbench.reporting.caption import (
     DOUBTFUL,
     UNDEFINED,
+    VERDICT_MARKS,
     caption,
+    is_significant,
     legend,
     printed_label,
     row_label,
@@ -45,6 +47,10 @@ SPECIAL = {
     "‘": "`",
     "’": "'",
     "…": r"\dots{}",
+    "≠": r"$\neq$",
+    "↑": r"$\uparrow$",
+    "↓": r"$\downarrow$",
+    "θ": r"$\theta$",
     "\n": " ",
 }
 
@@ -86,7 +92,7 @@ def _pages(table: Table) -> list[list[dict]]:
     pages, used = [], ROWS_PER_PAGE
     for dataset in table.datasets:
         rows = 2 + sum(
-            1 + (row.results[dataset["name"]].printed is not None)
+            _height(row, row.results[dataset["name"]])
             for row in table.rows
             if dataset["name"] in row.results
         )
@@ -96,6 +102,13 @@ def _pages(table: Table) -> list[list[dict]]:
         pages[-1].append(dataset)
         used += rows
     return pages
+
+
+def _height(row: Row, result: Result) -> float:
+    """Lines that a row takes: its numbers, small ones of their intervals, the printed ones."""
+    has_interval = any(value.interval for value in result.values.values())
+    has_printed = result.printed is not None and not row.is_quoted
+    return 1 + 0.7 * has_interval + has_printed
 
 
 def _render_page(table: Table, datasets: list[dict], *, is_first: bool) -> list[str]:
@@ -179,7 +192,11 @@ def _render_block(table: Table, dataset: dict, has_title: bool) -> list[str]:
 
 def _render_row(table: Table, row: Row, result: Result) -> list[str]:
     values = [result.values[metric] for metric in table.metrics]
+    if row.is_quoted:
+        return [_line(f"\\textcolor{{gray}}{{{escape(row.label)}}}", [_printed(v) for v in values])]
     lines = [_line(escape(row_label(row, result)), [_reproduced(result, v) for v in values])]
+    if any(value.interval for value in values):
+        lines.append(_line("", [_interval(value) for value in values]))
     if result.printed is not None:
         label = f"\\quad\\textcolor{{gray}}{{{escape(printed_label(result))}}}"
         lines.append(_line(label, [_printed(v) for v in values]))
@@ -200,8 +217,17 @@ def _reproduced(result: Result, value: Value) -> str:
         mean = f"\\textbf{{{value.mean:.{value.decimals}f}}}"  # \num has its own idea of weight
     elif value.rank == 2:
         mean = f"\\underline{{{mean}}}"
+    star = "$^*$" if is_significant(value) else ""
     spread = "" if value.std is None else f"{{\\tiny$\\pm$\\,{_number(value.std, value.decimals)}}}"
-    return f"{mean} & {spread}"
+    return f"{mean} & {star}{spread}"
+
+
+def _interval(value: Value) -> str:
+    """Under the mean: the bounds, small and to one digit."""
+    if value.interval is None:
+        return _centred("")
+    low, high = (f"{bound:.1f}" for bound in value.interval)
+    return _centred(f"\\textcolor{{gray}}{{\\tiny [{low}, {high}]}}")
 
 
 def _printed(value: Value) -> str:
@@ -209,11 +235,14 @@ def _printed(value: Value) -> str:
         text = DOUBTFUL if value.is_printed_uncertain else UNDEFINED
         return _centred(f"\\textcolor{{gray}}{{{text}}}")
     mark = DOUBTFUL if value.is_printed_uncertain else ""
-    difference = "" if value.difference is None else f"(${signed(value)}$)"
-    return (
-        f"\\textcolor{{gray}}{{{_number(value.printed, value.decimals)}}} & "
-        f"\\textcolor{{gray}}{{\\tiny {mark}{difference}}}"
-    )
+    verdict = escape(VERDICT_MARKS.get(value.verdict, ""))
+    difference = "" if value.difference is None else f"(${signed(value)}$) {verdict}"
+    number = _number(value.printed, value.decimals)
+    if value.printed_rank == 1:
+        number = f"\\textbf{{{value.printed:.{value.decimals}f}}}"
+    elif value.printed_rank == 2:
+        number = f"\\underline{{{number}}}"
+    return f"\\textcolor{{gray}}{{{number}}} & \\textcolor{{gray}}{{\\tiny {mark}{difference}}}"
 
 
 def _centred(text: str) -> str:

@@ -12,15 +12,9 @@ from tsgbench.errors import UserError
 from tsgbench.files import read_json
 
 DESCRIPTION_SCHEMA = 2
-# What a cell must say for a number to be traced; statistics of a data set need no run
-NEEDED = {"run": "identity of run.json", "evaluation": "identity of metrics.json"}
-MARKS = {
-    "within interval": "=",
-    "above": "▲",
-    "below": "▼",
-    "not run": "—",
-    "protocol differs": "≠",
-}
+# What must be known of an evaluated cell; of what is counted or measured, of its one record
+EVALUATED = {"run": "the identity of its run", "evaluation": "the identity of its evaluation"}
+RECORDED = {"identity": "its identity"}
 
 
 def read_description(path: str | Path) -> dict:
@@ -55,10 +49,8 @@ def _missing(cell: dict) -> str | None:
     """What keeps a cell's numbers from being traced; None if nothing does."""
     if not cell.get("cell"):
         return "its name"
-    if "statistics" in cell:
-        needed = {"identity": "its identity", "code": "the digest of its code"}
-    else:
-        needed = NEEDED | {"code": "the digest of its code"}
+    needed = EVALUATED if EVALUATED.keys() & cell.keys() else RECORDED
+    needed = needed | {"code": "the digest of its code"}
     return next((about for key, about in needed.items() if not cell.get(key)), None)
 
 

@@ -9,7 +9,9 @@ from tsgbench.reporting.caption import (
     DOUBTFUL,
     NOT_RUN,
     UNDEFINED,
+    VERDICT_MARKS,
     caption,
+    is_significant,
     legend,
     printed_label,
     row_label,
@@ -33,13 +35,17 @@ CSV_COLUMNS = (
     "status",
     "mean",
     "std",
+    "interval_low",
+    "interval_high",
     "n_seeds",
     "n_wanted",
     "rank",
+    "p_value",
     "published",
     "published_uncertain",
     "published_source",
     "difference",
+    "verdict",
     "cells",
 )
 
@@ -82,19 +88,23 @@ def render_csv(table: Table, identity: str) -> str:
                         "ablation": row.ablation,
                         "dataset": dataset,
                         "metric": metric,
-                        **_csv_value(result, value),
+                        **_csv_value(row, result, value),
                     }
                 )
     return stream.getvalue()
 
 
-def _csv_value(result: Result, value: Value) -> dict:
+def _csv_value(row: Row, result: Result, value: Value) -> dict:
+    low, high = value.interval or (None, None)
     is_undefined = bool(result.cells) and value.mean is None
     printed = result.printed
     return {
-        "status": "undefined" if is_undefined else result.status,
+        "status": "quoted" if row.is_quoted else "undefined" if is_undefined else result.status,
         "mean": _exact(value.mean),
         "std": _exact(value.std),
+        "interval_low": _exact(low),
+        "interval_high": _exact(high),
+        "p_value": _exact(value.p_value),
         "n_seeds": len(value.seeds),
         "n_wanted": len(result.wanted),
         "rank": value.rank or "",
@@ -102,6 +112,7 @@ def _csv_value(result: Result, value: Value) -> dict:
         "published_uncertain": str(value.is_printed_uncertain).lower() if printed else "",
         "published_source": f"{printed.paper}/{printed.table}/{printed.method}" if printed else "",
         "difference": _exact(value.difference),
+        "verdict": value.verdict,
         "cells": " ".join(cell.name for cell in result.cells),
     }
 
@@ -139,6 +150,9 @@ def _markdown_head(table: Table) -> list[str]:
 
 def _markdown_row(table: Table, row: Row, result: Result) -> list[str]:
     values = [result.values[metric] for metric in table.metrics]
+    if row.is_quoted:
+        lines = [[f"*{_plain(row.label)}*", *(_markdown_printed(v) for v in values)]]
+        return ["| " + " | ".join(cells) + " |" for cells in lines]
     lines = [[_plain(row_label(row, result)), *(_markdown_value(result, v) for v in values)]]
     if result.printed is not None:
         lines.append(
@@ -153,16 +167,26 @@ def _markdown_value(result: Result, value: Value) -> str:
     if value.mean is None:
         return UNDEFINED
     spread = "" if value.std is None else f" ± {value.std:.{value.decimals}f}"
-    text = f"{value.mean:.{value.decimals}f}{spread}"
-    return {1: f"**{text}**", 2: f"<u>{text}</u>"}.get(value.rank, text)
+    text = _marked(f"{value.mean:.{value.decimals}f}{spread}", value.rank)
+    star = "\\*" if is_significant(value) else ""
+    if value.interval is None:
+        return text + star
+    low, high = (f"{bound:.{value.decimals}f}" for bound in value.interval)
+    return f"{text}{star} [{low}, {high}]"
+
+
+def _marked(text: str, rank: int) -> str:
+    """Best bold, second underlined."""
+    return {1: f"**{text}**", 2: f"<u>{text}</u>"}.get(rank, text)
 
 
 def _markdown_printed(value: Value) -> str:
     if value.printed is None:
         return DOUBTFUL if value.is_printed_uncertain else UNDEFINED
     mark = DOUBTFUL if value.is_printed_uncertain else ""
-    difference = "" if value.difference is None else f" ({signed(value)})"
-    return f"{value.printed:.{value.decimals}f}{mark}{difference}"
+    verdict = VERDICT_MARKS.get(value.verdict, "")
+    difference = "" if value.difference is None else f" ({signed(value)} {verdict})"
+    return _marked(f"{value.printed:.{value.decimals}f}", value.printed_rank) + mark + difference
 
 
 def _plain(text: str) -> str:
@@ -183,6 +207,8 @@ def describe(table: Table, identity: str) -> dict:
         "is_demo": table.is_demo,
         "caption": caption(table),
         "notes": legend(table),
+        "heading": table.heading,
+        "against": table.against,
         "convention": table.convention.get("name"),
         "has_one_block": table.has_one_block,
         "metrics": table.metrics,
@@ -191,6 +217,8 @@ def describe(table: Table, identity: str) -> dict:
         "rows": [
             {
                 "label": row.label,
+                "group": row.group,
+                "is_quoted": row.is_quoted,
                 "model": row.model,
                 "ablation": row.ablation,
                 "seeds": row.seeds,
@@ -209,6 +237,7 @@ def _describe(row: Row, result: Result) -> dict:
         "label": row_label(row, result),
         "status": result.status,
         "wanted": result.wanted,
+        "differs": result.differs,
         "cells": [cell.provenance() for cell in result.cells],
         "printed": printed
         and {
@@ -222,15 +251,15 @@ def _describe(row: Row, result: Result) -> dict:
             metric: {
                 "mean": value.mean,
                 "std": value.std,
-                "seeds": value.seeds,
                 "interval": value.interval and list(value.interval),
+                "seeds": value.seeds,
                 "rank": value.rank or None,
+                "p_value": value.p_value,
                 "published": value.printed,
                 "published_uncertain": value.is_printed_uncertain,
                 "published_rank": value.printed_rank or None,
                 "difference": value.difference,
                 "verdict": value.verdict or None,
-                "p_value": value.p_value,
                 "decimals": value.decimals,
             }
             for metric, value in result.values.items()

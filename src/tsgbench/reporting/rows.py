@@ -7,6 +7,7 @@ from statistics import fmean, stdev
 from tsgbench.errors import UserError
 from tsgbench.reporting.cells import Cell, read_cell
 from tsgbench.reporting.published import Printed, find_printed
+from tsgbench.reporting.uncertainty import intervals
 
 FULL = "full"
 # What a printed value is to the reproduced one and its interval
@@ -42,12 +43,16 @@ class Value:
 
 @dataclass
 class Result:
-    """One system on one data set: `values` by metric, empty if no cell of it was run."""
+    """One system on one data set: `values` by metric, empty if no cell of it was run.
+
+    differs: in what the cells depart from the way in which the printed numbers were obtained.
+    """
 
     wanted: list[str]
     cells: list[Cell]
     values: dict[str, Value] = field(default_factory=dict)
     printed: Printed | None = None
+    differs: list[str] = field(default_factory=list)
 
     @property
     def protocol(self) -> str | None:
@@ -89,7 +94,9 @@ class Table:
 
     about, printed_note: what the caption says instead of how systems are scored, and the legend
     instead of what a paper's own number is, in tables of something else. has_one_block: data sets
-    are rows of their own and need no block each.
+    are rows of their own and need no block each. convention: of all blocks that name none of their
+    own. heading: the printed table that it stands beside, such as `SeqPAN, Table 5`. against: label
+    of the row that the others are tested against.
     """
 
     id: str
@@ -105,6 +112,8 @@ class Table:
     printed_note: str = ""
     has_one_block: bool = False
     convention: dict = field(default_factory=dict)
+    heading: str = ""
+    against: str | None = None
 
 
 def build_table(spec: dict, cells: dict[str, Path], published_folder: str | Path) -> Table:
@@ -123,9 +132,7 @@ def build_table(spec: dict, cells: dict[str, Path], published_folder: str | Path
     rows = [_build_row(spec, row, cells, Path(published_folder)) for row in spec["rows"]]
     for dataset in spec["datasets"]:
         results = [row.results[dataset["name"]] for row in rows if dataset["name"] in row.results]
-        _check_comparable(dataset["name"], [cell for result in results for cell in result.cells])
-        for metric in spec["metrics"]:
-            _rank(results, metric)
+        rank_block(dataset["name"], results, spec["metrics"])
     return Table(
         id=spec["id"],
         study=spec["study"],
@@ -143,6 +150,13 @@ def build_table(spec: dict, cells: dict[str, Path], published_folder: str | Path
     )
 
 
+def rank_block(dataset: str, results: list[Result], metrics: list[str]) -> None:
+    """Refuse results of a data set that cannot be compared, and mark the best and the second."""
+    _check_comparable(dataset, [cell for result in results for cell in result.cells])
+    for metric in metrics:
+        _rank(results, metric)
+
+
 def _build_row(spec: dict, row: dict, cells: dict[str, Path], published: Path) -> Row:
     results = {}
     convention = spec.get("convention", {})
@@ -152,16 +166,55 @@ def _build_row(spec: dict, row: dict, cells: dict[str, Path], published: Path) -
         if name not in row.get("datasets", [name]):
             continue
         prefix = f"{row['model']}/{name}/{row['ablation']}"
-        wanted = [f"{prefix}/seed{seed}" for seed in row["seeds"]]
-        found = [read_cell(cell, cells.get(cell), scoring, dataset.get("part")) for cell in wanted]
-        result = Result(wanted, [cell for cell in found if cell is not None])
-        _check_same_system(result.cells)
+        result = read_result(prefix, row["seeds"], cells, scoring, dataset.get("part"))
         result.printed = _find_printed(row, dataset, published)
-        result.values = {metric: _value(result, metric) for metric in spec["metrics"]}
+        result.differs = row.get("differs", {}).get(dataset["name"], [])
+        fill_values(result, spec["metrics"])
         results[dataset["name"]] = result
     return Row(
         row["label"], row["model"], row["ablation"], list(row["seeds"]), row.get("group"), results
     )
+
+
+def read_result(
+    prefix: str,
+    seeds: list[int],
+    cells: dict[str, Path],
+    convention: str | None = None,
+    part: str | None = None,
+) -> Result:
+    """The evaluated cells of one system on one data set, without values yet.
+
+    prefix: `model/dataset/ablation`. cells: cell name -> folder; a missing one was not run.
+    """
+    wanted = [f"{prefix}/seed{seed}" for seed in seeds]
+    found = [read_cell(cell, cells.get(cell), convention, part) for cell in wanted]
+    result = Result(wanted, [cell for cell in found if cell is not None])
+    _check_same_system(result.cells)
+    return result
+
+
+def fill_values(result: Result, metrics: list[str]) -> None:
+    """Mean, spread, interval, printed value and verdict of every metric."""
+    bounds = intervals(result.cells, metrics) if result.cells else {}
+    for metric in metrics:
+        value = result.values[metric] = _value(result, metric)
+        value.interval = bounds.get(metric)
+        value.verdict = _verdict(result, value)
+
+
+def _verdict(result: Result, value: Value) -> str:
+    """What a printed number is to the reproduced one: one of VERDICTS."""
+    if value.printed is None:
+        return ""
+    if value.mean is None:
+        return "not run"
+    if result.differs:
+        return "protocol differs"
+    low, high = value.interval or (value.mean, value.mean)
+    if low <= value.printed <= high:
+        return "within interval"
+    return "above" if value.mean > value.printed else "below"
 
 
 def _find_printed(row: dict, dataset: dict, folder: Path) -> Printed | None:

@@ -34,7 +34,7 @@ class Described:
         """Where its numbers come from."""
         return {
             "cell": f"statistics/{self.name}",
-            "statistics": self.record.path.as_posix(),
+            "record": self.record.path.as_posix(),
             "identity": self.record.identity,
             "digest": self.record.digest,
             "code": self.record.content.get("code"),

@@ -23,10 +23,12 @@ TITLE_SIZE, TITLE_WIDTH = 8, 32
 def draw(spec: dict, records: dict[str, Record]) -> tuple[object, list[dict]]:
     """spec: `datasets` (name -> title) and `printed` (numbers.average_ratio, reproduce) or None.
 
-    records: data set -> its statistics. A data set without one is an empty panel marked "not run".
+    records: role `statistics:DATASET` -> its statistics. A data set without one is an empty panel
+    marked "not run".
     """
     from matplotlib.figure import Figure
 
+    records = {role.removeprefix("statistics:"): record for role, record in records.items()}
     names = list(spec["datasets"])
     columns = min(PER_ROW, len(names))
     bands = -(-len(names) // columns)

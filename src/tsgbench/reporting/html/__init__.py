@@ -30,7 +30,8 @@ def render_html(description: dict, folder: object = None) -> str:
     folder: where the page will lie, so that files are linked from there; without it they are
     named only.
     """
-    title = heading(description["table"], _papers(description))
+    title = title_of(description)
+    about = description["heading"].partition(": ")[2]
     described = {title: description}
     return render_page(
         f"{title} · {description['study']}",
@@ -38,8 +39,9 @@ def render_html(description: dict, folder: object = None) -> str:
             "header",
             element("p", f"Study {description['study']} · {description['title']}", cls="over"),
             element("h1", title),
+            element("p", about, cls="about") if about else "",
             demo_banner() if description["is_demo"] else "",
-            element("p", description["caption"].removeprefix(DEMO), cls="caption"),
+            element("p", caption_of(description), cls="caption"),
         ),
         element(
             "main",
@@ -54,6 +56,18 @@ def render_html(description: dict, folder: object = None) -> str:
             ". Written by tsgbench.",
         ),
     )
+
+
+def title_of(description: dict) -> str:
+    """`SeqPAN, Table 5`."""
+    named = description["heading"].partition(": ")[0]
+    return named or heading(description["table"], _papers(description))
+
+
+def caption_of(description: dict) -> str:
+    """The caption without what stands above it on a page: that it is a demo, and its heading."""
+    text = description["caption"].removeprefix(DEMO).strip()
+    return text.removeprefix(description["heading"].rstrip(". ") + ".").strip()
 
 
 def _papers(description: dict) -> dict[str, str]:

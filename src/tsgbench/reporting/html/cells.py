@@ -23,6 +23,7 @@ FIELDS = {
     "evaluation": "Identity of the evaluation",
     "identity": "Identity",
     "digest": "Digest",
+    "record": "Record",
     "mlflow_run": "MLflow run",
     "mlflow_store": "MLflow store",
     "git_commit": "Git commit",
@@ -41,7 +42,7 @@ FIELDS = {
     "files": "Files",
 }
 # Told elsewhere: as blocks of their own, or with the numbers, which differ from table to table
-APART = ("inputs", "settings", "convention", "part", "statistics")
+APART = ("inputs", "settings", "convention", "part")
 
 
 @dataclass
@@ -144,6 +145,8 @@ def _render_use(use: dict) -> Markup:
     printed = result["printed"]
     if printed:
         scored += f"{'; ' if scored else ''}{printed['label']}"
+    if printed and result["differs"]:
+        scored += f"; not comparable: {', '.join(result['differs'])}"
     lines = [
         element("tr", element("th", label, scope="row"), *(element("td", n or "") for n in numbers))
         for label, numbers in rows
@@ -178,7 +181,7 @@ def _render_runs(cells: list[dict], folder: Path | str | None) -> Markup:
             pairs = zip(entries, ids, strict=True)
             rows.append(element("tr", head, *(element("td", e, id=i) for e, i in pairs)))
     if not any(cell.get("mlflow_run") for cell in cells) and "run" in cells[0]:
-        said = "logged from its files by tsgbench track; results/mlflow.json names the run"
+        said = "logged from its files by tsgbench track; the table's .mlflow.json names the run"
         head = element("th", FIELDS["mlflow_run"], scope="row")
         rows.insert(3, element("tr", head, element("td", said, colspan=len(cells))))
     return element("div", element("table", element("tbody", *rows), cls="runs"), cls="scroll")
@@ -187,6 +190,8 @@ def _render_runs(cells: list[dict], folder: Path | str | None) -> Markup:
 def _entry(key: str, value: object, folder: Path | str | None) -> Markup:
     if value is None:
         return element("span", "not recorded", cls="missing")
+    if key == "record":
+        return link_to_file(value, folder)
     if key == "files":
         links = [join(link_to_file(path, folder, name), " ") for name, path in value.items()]
         return join(*links)

@@ -37,6 +37,7 @@ a:focus-visible, button:focus-visible, summary:focus-visible {
 code, pre { font-family: var(--mono); font-size: .85em; }
 .over, footer, .notes, .hint, nav { font: .88rem/1.5 var(--sans); color: var(--soft); }
 .over { margin: 0; }
+.about { font-size: 1.15rem; font-style: italic; margin-top: -.5rem; }
 .caption { font-size: 1rem; }
 .demo {
   font-weight: 600;

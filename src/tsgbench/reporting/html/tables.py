@@ -1,8 +1,14 @@
 """A table's blocks: one number a cell of the grid, and below it what it has to be read with."""
 
-from tsgbench.reporting.caption import DOUBTFUL, NOT_RUN, UNDEFINED
+from tsgbench.reporting.caption import (
+    DOUBTFUL,
+    NOT_RUN,
+    SIGNIFICANT,
+    UNDEFINED,
+    VERDICT_MARKS,
+)
 from tsgbench.reporting.html.elements import Markup, element, join
-from tsgbench.reporting.provenance import MARKS, anchor
+from tsgbench.reporting.provenance import anchor
 
 RANKS = {1: "best", 2: "second"}
 TONES = {"within interval": "v-within", "above": "v-above", "below": "v-below"}
@@ -32,29 +38,10 @@ def render_blocks(description: dict, level: int = 2) -> list[Markup]:
 
 def render_notes(description: dict) -> Markup:
     """The legend: what the marks mean, and how to use the page."""
-    marks = [
-        f"{MARKS[verdict]} {verdict}"
-        for verdict in MARKS
-        if any(value["verdict"] == verdict for value in values_of(description))
-    ]
-    notes = list(description["notes"])
-    if any(value["interval"] for value in values_of(description)):
-        notes.append("In square brackets: 95 % interval.")
-    if marks:
-        notes.append(f"Verdicts on the printed value: {', '.join(marks)}.")
+    notes = description["notes"]
     hint = "A number leads to the runs behind it; the head of a column sorts by it."
     listed = element("ul", *(element("li", note) for note in notes)) if notes else ""
     return element("div", element("p", hint, cls="hint"), listed, cls="notes")
-
-
-def values_of(description: dict) -> list[dict]:
-    """Every value of a table."""
-    return [
-        value
-        for row in description["rows"]
-        for result in row["results"].values()
-        for value in result["values"].values()
-    ]
 
 
 def _table(description: dict, rows: list[Markup], first: str, title: str) -> Markup:
@@ -100,8 +87,8 @@ def _row(description: dict, row: dict, result: dict) -> Markup:
     if result["printed"]:
         label = result["printed"]["label"]
         below.append(element("span", label, cls="below-number"))
-    if not result["cells"] and not row["is_quoted"]:
-        below.append(element("span", "not run", cls="below-number missing"))
+    if result["differs"] and result["printed"]:
+        below.append(element("span", "≠ " + "; ".join(result["differs"]), cls="below-number"))
     return element(
         "tr",
         element("th", result["label"], *below, scope="row", data_sort=result["label"]),
@@ -121,7 +108,8 @@ def _number(row: dict, result: dict, value: dict) -> Markup:
     elif result["printed"]:
         lines += _printed(value)
     if value["p_value"] is not None:
-        lines.append(element("span", f"p = {show_p_value(value)}", cls="below-number"))
+        star = "* " if value["p_value"] < SIGNIFICANT else ""
+        lines.append(element("span", f"{star}p = {show_p_value(value)}", cls="below-number"))
     return element("td", *lines, data_sort=None if sort is None else f"{sort:.10g}")
 
 
@@ -172,7 +160,7 @@ def show_verdict(value: dict) -> Markup:
     """The verdict in words, with its mark."""
     verdict = value["verdict"]
     tone = " ".join(filter(None, ["verdict", TONES.get(verdict)]))
-    return element("span", f"{MARKS.get(verdict, '')} {verdict}".strip(), cls=tone)
+    return element("span", f"{VERDICT_MARKS.get(verdict, '')} {verdict}".strip(), cls=tone)
 
 
 def _printed(value: dict) -> list[Markup]:

@@ -1,0 +1,272 @@
+"""The papers' numbered tables and figures as jobs of a study, row by row as they were printed.
+
+`published/{paper}.yaml` says which cell reproduces each row (`cell`), how the paper scored
+(`paper.protocols`) and how a figure is drawn (`draw`). The study says which of these cells exist.
+A data set of the paper that the study lacks keeps its printed rows, marked as not run; a generated
+data set stands in for them, with nothing printed beside it.
+"""
+
+from tsgbench.config import HEADLINE, Catalogue, as_list
+from tsgbench.errors import UserError
+from tsgbench.files import digest
+from tsgbench.planning.cells import DEFAULT, FULL, Cells
+from tsgbench.planning.printed import QUOTED_ONLY, departures, target_name
+
+GROUPS = [
+    {"id": "quoted", "title": "quoted from the paper, not run here"},
+    {"id": "own", "title": "the paper's own, reproduced"},
+    {"id": "beside", "title": "beside it, in this study"},
+]
+
+
+class Papers:
+    """Specifications of printed tables and figures over the cells of one study."""
+
+    def __init__(self, config: dict, catalogue: Catalogue, cells: Cells):
+        self.config, self.catalogue, self.cells = config, catalogue, cells
+        self.seeds: dict[str, list[int]] = {}  # model/dataset/ablation -> seeds
+        for model, dataset, ablation, seed in cells:
+            self.seeds.setdefault(f"{model}/{dataset}/{ablation}", []).append(seed)
+        self.generated = [name for name in config["datasets"] if "generated" in self._data(name)]
+
+    def tables(self) -> list[tuple[str, dict, dict]]:
+        """Every printed table: (`paper/table1`, the paper's file, the table's entry)."""
+        return [
+            (f"{paper}/{table['id']}", content, table)
+            for paper, content in self.catalogue.published.items()
+            for table in content["tables"]
+        ]
+
+    def figures(self) -> list[tuple[str, dict, dict]]:
+        """Every figure that can be drawn: (`paper/figure1`, the paper's file, its entry)."""
+        return [
+            (f"{paper}/{target_name(figure['id'])}", content, figure)
+            for paper, content in self.catalogue.published.items()
+            for figure in content.get("figures", [])
+            if "draw" in figure
+        ]
+
+    def of_study(self, printed: str) -> list[str]:
+        """Data sets of the study that are a paper's data set, by its name there."""
+        return [
+            name for name in self.config["datasets"] if self._data(name).get("published") == printed
+        ]
+
+    def stand_ins(self, printed: list[str]) -> list[str]:
+        """Generated data sets, where the study has none of the paper's."""
+        return [] if any(self.of_study(name) for name in printed) else self.generated
+
+    def settings(self, name: str, content: dict, table: dict) -> dict:
+        """The specification of a table of systems, as `reporting.paper_table` takes it."""
+        paper, number = name.split("/")
+        blocks = [
+            self._block(dataset, content, stands_in=True)
+            for dataset in self.stand_ins(table["datasets"])
+        ]
+        for printed in table["datasets"]:
+            found = self.of_study(printed)
+            blocks += [self._block(dataset, content, printed=printed) for dataset in found]
+            if not found:
+                blocks.append(self._missing(printed))
+        rows = self._rows(table, blocks, content)
+        if table["kind"] == "comparison":
+            rows += self._beside(blocks, content)
+        reference = next((row["label"] for row in rows if row["cell"].endswith(f"/{FULL}")), None)
+        return {
+            "kind": "paper",
+            "id": name,
+            "study": self.config["study"],
+            "title": self.config["title"],
+            "is_demo": self.config.get("demo", False),
+            "paper": paper,
+            "table": number,
+            "system": content["paper"]["system"],
+            "caption": table["caption"],
+            "notes": [table[key] for key in ("body_note", "setting_note") if key in table],
+            "metrics": sorted(
+                {m for names in table["metrics"].values() for m in names}, key=_order
+            ),
+            "datasets": blocks,
+            "groups": GROUPS if table["kind"] == "comparison" else [],
+            "rows": rows,
+            # Ablations are compared with the full model, query by query
+            "against": reference if table["kind"] == "ablation" else None,
+            "published": {paper: digest(content)},
+        }
+
+    def wanted(self, settings: dict) -> list[str]:
+        """Names of the cells that a table or figure shows and the study has."""
+        wanted = [
+            f"{prefix}/seed{seed}"
+            for row in settings["rows"]
+            for prefix in row["prefixes"].values()
+            for seed in self.seeds.get(prefix, [])
+        ]
+        return list(dict.fromkeys(wanted))
+
+    # --- blocks ------------------------------------------------------------------------------
+
+    def _data(self, name: str) -> dict:
+        return self.catalogue.datasets[name]
+
+    def _block(
+        self, dataset: str, content: dict, *, printed: str | None = None, stands_in: bool = False
+    ) -> dict:
+        entry, protocol = self._data(dataset), self._protocol(content, printed)
+        convention = self._convention(dataset, content)
+        splits = self._splits(dataset, protocol)
+        return {
+            "name": dataset,
+            "dataset": dataset,
+            "printed": printed,
+            "title": entry["title"] + (": stands in for the paper's data" if stands_in else ""),
+            "test_split": " + ".join(as_list(splits["test"])),
+            "select_split": " + ".join(as_list(splits["select"])),
+            "features": "",
+            "note": entry.get("note", ""),
+            "protocol": protocol,
+            "convention": {
+                "name": convention,
+                "about": self.catalogue.conventions[convention]["about"],
+                "is_headline": convention == HEADLINE,
+            },
+        }
+
+    def _missing(self, printed: str) -> dict:
+        titles = [
+            e["title"] for e in self.catalogue.datasets.values() if e.get("published") == printed
+        ]
+        return {
+            "name": f"{printed}:printed",
+            "printed": printed,
+            "title": f"{titles[0] if titles else printed}: not in this study",
+            "is_missing": True,
+        }
+
+    def _protocol(self, content: dict, printed: str | None) -> str:
+        """Which protocol of the data set the paper's numbers follow."""
+        return content["paper"].get("protocols", {}).get(printed, {}).get("protocol", DEFAULT)
+
+    def _splits(self, dataset: str, protocol: str) -> dict:
+        entry = self._data(dataset)
+        if protocol == DEFAULT:
+            return entry["splits"]
+        if protocol not in entry.get("protocols", {}):
+            raise UserError(
+                f"config/datasets.yaml: {dataset}.protocols: has no {protocol!r}, which"
+                " published/*.yaml names under paper.protocols; add it"
+            )
+        return entry["protocols"][protocol]
+
+    def _convention(self, dataset: str, content: dict) -> str:
+        """The paper's own way of scoring where the data set names it, else the headline's."""
+        named = self._data(dataset).get("conventions", [])
+        chosen = content["paper"].get("conventions", {}).get(self._data(dataset).get("published"))
+        return chosen if chosen in named else HEADLINE
+
+    # --- rows --------------------------------------------------------------------------------
+
+    def _rows(self, table: dict, blocks: list[dict], content: dict) -> list[dict]:
+        """The printed rows, one for each method; a method printed for two data sets is one row."""
+        rows: dict[str, dict] = {}
+        for place, printed in enumerate(table["rows"]):
+            label = self._label(table, printed)
+            is_quoted = printed["cell"] == QUOTED_ONLY
+            row = rows.setdefault(
+                label,
+                {
+                    "label": label,
+                    "cell": printed["cell"],
+                    "group": ("quoted" if is_quoted else "own")
+                    if table["kind"] == "comparison"
+                    else None,
+                    "is_quoted": is_quoted,
+                    "printed": {},
+                    "prefixes": {},
+                    "differs": {},
+                },
+            )
+            for block in blocks:
+                if block["printed"] == printed["dataset"]:
+                    row["printed"][block["name"]] = place
+                if not is_quoted and not block.get("is_missing"):
+                    self._add_cell(row, printed, block, content)
+        for row in rows.values():
+            row["seeds"] = self._row_seeds(row)
+        # Quoted rows first, in the paper's order: its own stand below them, as it prints them
+        return sorted(rows.values(), key=lambda row: not row["is_quoted"])
+
+    def _label(self, table: dict, row: dict) -> str:
+        """The printed method; with its settings where the table has several rows of that name."""
+        same = [r for r in table["rows"] if r["method"] == row["method"]]
+        if len({r["cell"] for r in same}) < 2:
+            return row["method"]
+        values = [
+            f"{key.replace('_', ' ')} {value}"
+            for key, value in row["setting"].items()
+            if len({str(r["setting"].get(key)) for r in same}) > 1
+        ]
+        return f"{row['method']} ({', '.join(values)})"
+
+    def _add_cell(self, row: dict, printed: dict, block: dict, content: dict) -> None:
+        """Which cell shows a printed row on a block's data set, and why it may not compare."""
+        is_own = block["printed"] == printed["dataset"]
+        if not (is_own or block["printed"] is None) or block["name"] in row["prefixes"]:
+            return
+        model, ablation = printed["cell"].split("/")
+        if is_own:
+            named = content["paper"].get("protocols", {}).get(printed["dataset"], {})
+            ablation = named.get("cells", {}).get(ablation, ablation)
+        prefix = f"{model}/{block['dataset']}/{ablation}"
+        row["prefixes"][block["name"]] = prefix
+        if is_own and prefix in self.seeds:
+            row["differs"][block["name"]] = departures(
+                content,
+                block["printed"],
+                self.cells.settings(model, block["dataset"], ablation, 0),
+                self.catalogue.models[model],
+                block["convention"]["name"],
+            )
+
+    def _row_seeds(self, row: dict) -> dict[str, list[int]]:
+        return {name: self.seeds.get(prefix, []) for name, prefix in row["prefixes"].items()}
+
+    def _beside(self, blocks: list[dict], content: dict) -> list[dict]:
+        """Systems that see no video, by the paper's protocol: baselines and the model's twin."""
+        rows: dict[str, dict] = {}
+        for block in blocks:
+            for prefix, seeds in self.seeds.items():
+                model, dataset, ablation = prefix.split("/")
+                entry = self.catalogue.models[model]
+                if dataset != block.get("dataset"):
+                    continue
+                settings = self.cells.settings(model, dataset, ablation, seeds[0])
+                is_twin = entry.get("paper") == content["paper"]["key"] and (
+                    settings["inputs"].get("video") == "zero"
+                )
+                if not is_twin and "paper" in entry:
+                    continue
+                if not is_twin and settings["splits"]["protocol"] != block["protocol"]:
+                    continue
+                label = entry["title"] + (", blind" if is_twin else "")
+                row = rows.setdefault(
+                    label,
+                    {
+                        "label": label,
+                        "cell": f"{model}/{ablation}",
+                        "group": "beside",
+                        "is_quoted": False,
+                        "printed": {},
+                        "prefixes": {},
+                        "differs": {},
+                    },
+                )
+                row["prefixes"].setdefault(block["name"], prefix)
+        for row in rows.values():
+            row["seeds"] = self._row_seeds(row)
+        return list(rows.values())
+
+
+def _order(metric: str) -> tuple:
+    """R@1 before R@5 before the mean, thresholds rising."""
+    return (metric == "mIoU", metric.partition(",")[0], metric)

@@ -1,0 +1,106 @@
+"""A numbered table of a paper: its printed rows beside the cells that reproduce them.
+
+Every printed row stands in it: quoted, or with the reproduced numbers above the printed ones. In a
+comparison of systems, those of the study that see no video follow. Nothing here knows a paper or a
+data set: planning/papers.py says which cell is which row's.
+"""
+
+from pathlib import Path
+
+from tsgbench.evaluation.resampling import holm
+from tsgbench.reporting.published import Printed, read_rows
+from tsgbench.reporting.rows import Result, Row, Table, fill_values, rank_block, read_result
+from tsgbench.reporting.uncertainty import compare
+
+
+def build_paper_table(spec: dict, cells: dict[str, Path], published_folder: str | Path) -> Table:
+    """Assemble the table of `spec["paper"]` called `spec["table"]`.
+
+    spec: see planning/papers.py. cells: cell name -> folder; a missing or unfinished one is shown
+    as not run.
+    """
+    _, printed = read_rows(Path(published_folder), spec["paper"], spec["table"])
+    rows = [
+        _build_row(spec, row, cells, [numbers for _, numbers in printed]) for row in spec["rows"]
+    ]
+    for block in spec["datasets"]:
+        results = [row.results[block["name"]] for row in rows if block["name"] in row.results]
+        rank_block(block["name"], results, spec["metrics"])
+        for metric in spec["metrics"]:
+            _rank_printed(results, metric)
+        if spec["against"]:
+            _test(rows, block["name"], spec["against"], spec["metrics"])
+    return Table(
+        id=spec["id"],
+        study=spec["study"],
+        title=spec["title"],
+        is_demo=bool(spec.get("is_demo", False)),
+        metrics=list(spec["metrics"]),
+        datasets=spec["datasets"],
+        groups=spec["groups"],
+        rows=rows,
+        notes=spec["notes"],
+        heading=f"{spec['system']}, {spec['table'].replace('table', 'Table ')}: {spec['caption']}",
+        against=spec["against"],
+    )
+
+
+def _build_row(spec: dict, row: dict, cells: dict[str, Path], printed: list[Printed]) -> Row:
+    results = {}
+    for block in spec["datasets"]:
+        name = block["name"]
+        prefix = row["prefixes"].get(name)
+        if prefix is None and name not in row["printed"]:
+            continue
+        result = Result([], [])
+        if prefix is not None:
+            convention = block["convention"]
+            scoring = None if convention["is_headline"] else convention["name"]
+            result = read_result(prefix, row["seeds"].get(name, []), cells, scoring)
+        if name in row["printed"]:
+            result.printed = printed[row["printed"][name]]
+        result.differs = row["differs"].get(name, [])
+        fill_values(result, spec["metrics"])
+        results[name] = result
+    model, _, ablation = row["cell"].partition("/")
+    seeds = sorted({seed for chosen in row["seeds"].values() for seed in chosen})
+    return Row(row["label"], model, ablation, seeds, row["group"], results, row["is_quoted"])
+
+
+def _rank_printed(results: list[Result], metric: str) -> None:
+    """Mark the best and the second printed number of a block, as papers do."""
+    values = [
+        result.values[metric] for result in results if result.values[metric].printed is not None
+    ]
+    places = sorted({value.printed for value in values}, reverse=True)
+    if len(values) < 3:
+        return
+    for value in values:
+        place = places.index(value.printed)
+        value.printed_rank = place + 1 if place < 2 else 0
+
+
+def _test(rows: list[Row], block: str, against: str, metrics: list[str]) -> None:
+    """Paired tests of every fully run row against one of them, corrected over the whole block."""
+    results = {row.label: row.results[block] for row in rows if block in row.results}
+    reference = results.get(against)
+    if reference is None or reference.status != "complete":
+        return
+    compared = [
+        result
+        for result in results.values()
+        if result.status == "complete"
+        and result.wanted != reference.wanted
+        and result.protocol == reference.protocol
+    ]
+    asked = {cell.asked for result in [reference, *compared] for cell in result.cells}
+    if not compared or len(asked) > 1:
+        return
+    found = [compare(result.cells, reference.cells, metrics) for result in compared]
+    places = [
+        (result, m, p)
+        for result, values in zip(compared, found, strict=True)
+        for m, p in values.items()
+    ]
+    for (result, metric, _), adjusted in zip(places, holm([p for *_, p in places]), strict=True):
+        result.values[metric].p_value = float(adjusted)
