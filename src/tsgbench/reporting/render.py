@@ -217,8 +217,6 @@ def describe(table: Table, identity: str) -> dict:
         "rows": [
             {
                 "label": row.label,
-                "group": row.group,
-                "is_quoted": row.is_quoted,
                 "model": row.model,
                 "ablation": row.ablation,
                 "seeds": row.seeds,
