@@ -49,7 +49,7 @@ def legend(table: Table) -> list[str]:
         lines.append("Among printed numbers of a data set: best bold, second underlined.")
     if any(value.interval for value in values):
         lines.append(
-            "In brackets: 95 % bootstrap interval of the mean over seeds, resampling test videos."
+            "In square brackets: 95 % bootstrap interval of the mean over seeds, over test videos."
         )
     if any(_is_not_run(row, result) for row in table.rows for result in row.results.values()):
         lines.append(f"{NOT_RUN}: not run.")
@@ -72,7 +72,7 @@ def legend(table: Table) -> list[str]:
         lines.append(
             table.printed_note
             or "“printed” rows: the value in the paper, with its own features and its own "
-            "evaluation; in brackets, reproduced minus printed."
+            "evaluation; in parentheses, reproduced minus printed."
         )
     lines += _verdicts(results, values) + _tests(table, values)
     if any(value.is_printed_uncertain for value in values):
@@ -134,6 +134,11 @@ def row_label(row: Row, result: Result) -> str:
     if result.status == "partial":
         label += f" ({len(result.cells)}/{len(result.wanted)} seeds)"
     return label
+
+
+def only_printed_label(row: Row) -> str:
+    """The name of a row that has printed numbers alone, and whether it was to be reproduced."""
+    return row.label if row.is_quoted else f"{row.label} ({NOT_RUN} not run; printed)"
 
 
 def printed_label(result: Result) -> str:

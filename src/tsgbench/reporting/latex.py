@@ -17,6 +17,7 @@ from tsgbench.reporting.caption import (
     caption,
     is_significant,
     legend,
+    only_printed_label,
     printed_label,
     row_label,
     signed,
@@ -107,7 +108,7 @@ def _pages(table: Table) -> list[list[dict]]:
 def _height(row: Row, result: Result) -> float:
     """Lines that a row takes: its numbers, small ones of their intervals, the printed ones."""
     has_interval = any(value.interval for value in result.values.values())
-    has_printed = result.printed is not None and not row.is_quoted
+    has_printed = result.printed is not None and not result.is_only_printed
     return 1 + 0.7 * has_interval + has_printed
 
 
@@ -192,8 +193,9 @@ def _render_block(table: Table, dataset: dict, has_title: bool) -> list[str]:
 
 def _render_row(table: Table, row: Row, result: Result) -> list[str]:
     values = [result.values[metric] for metric in table.metrics]
-    if row.is_quoted:
-        return [_line(f"\\textcolor{{gray}}{{{escape(row.label)}}}", [_printed(v) for v in values])]
+    if result.is_only_printed:
+        label = f"\\textcolor{{gray}}{{{escape(only_printed_label(row))}}}"
+        return [_line(label, [_printed(value) for value in values])]
     lines = [_line(escape(row_label(row, result)), [_reproduced(result, v) for v in values])]
     if any(value.interval for value in values):
         lines.append(_line("", [_interval(value) for value in values]))
@@ -242,7 +244,11 @@ def _printed(value: Value) -> str:
         number = f"\\textbf{{{value.printed:.{value.decimals}f}}}"
     elif value.printed_rank == 2:
         number = f"\\underline{{{number}}}"
-    return f"\\textcolor{{gray}}{{{number}}} & \\textcolor{{gray}}{{\\tiny {mark}{difference}}}"
+    spread = ""
+    if value.printed_std is not None:
+        spread = f"$\\pm$\\,{_number(value.printed_std, value.decimals)} "
+    beside = f"{spread}{mark}{difference}".strip()
+    return f"\\textcolor{{gray}}{{{number}}} & \\textcolor{{gray}}{{\\tiny {beside}}}"
 
 
 def _centred(text: str) -> str:

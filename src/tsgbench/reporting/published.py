@@ -14,7 +14,8 @@ SCHEMA = 1
 class Printed:
     """The row of a paper's own system for one data set.
 
-    values: metric -> number, None where the paper prints none. uncertain: metrics whose number or
+    values: metric -> number, None where the paper prints none. std: the spread that it prints with
+    them. uncertain: metrics whose number or
     place is in doubt. Of a table that has no systems in its rows, `method` is what stands there.
     """
 
@@ -23,6 +24,7 @@ class Printed:
     table: str
     method: str
     values: dict[str, float | None]
+    std: dict[str, float | None]
     uncertain: frozenset[str]
 
 
@@ -81,6 +83,7 @@ def _printed(path: Path, content: dict, table: str, row: dict) -> Printed:
         table=table,
         method=row["method"],
         values={metric: _number(path, value) for metric, value in row["values"].items()},
+        std={metric: _number(path, value) for metric, value in row.get("std", {}).items()},
         uncertain=frozenset(row.get("uncertain", [])),
     )
 

@@ -13,6 +13,7 @@ from tsgbench.reporting.caption import (
     caption,
     is_significant,
     legend,
+    only_printed_label,
     printed_label,
     row_label,
     signed,
@@ -150,8 +151,8 @@ def _markdown_head(table: Table) -> list[str]:
 
 def _markdown_row(table: Table, row: Row, result: Result) -> list[str]:
     values = [result.values[metric] for metric in table.metrics]
-    if row.is_quoted:
-        lines = [[f"*{_plain(row.label)}*", *(_markdown_printed(v) for v in values)]]
+    if result.is_only_printed:
+        lines = [[f"*{_plain(only_printed_label(row))}*", *(_markdown_printed(v) for v in values)]]
         return ["| " + " | ".join(cells) + " |" for cells in lines]
     lines = [[_plain(row_label(row, result)), *(_markdown_value(result, v) for v in values)]]
     if result.printed is not None:
@@ -186,7 +187,9 @@ def _markdown_printed(value: Value) -> str:
     mark = DOUBTFUL if value.is_printed_uncertain else ""
     verdict = VERDICT_MARKS.get(value.verdict, "")
     difference = "" if value.difference is None else f" ({signed(value)} {verdict})"
-    return _marked(f"{value.printed:.{value.decimals}f}", value.printed_rank) + mark + difference
+    spread = "" if value.printed_std is None else f" ± {value.printed_std:.{value.decimals}f}"
+    number = _marked(f"{value.printed:.{value.decimals}f}{spread}", value.printed_rank)
+    return number + mark + difference
 
 
 def _plain(text: str) -> str:
@@ -254,6 +257,7 @@ def _describe(row: Row, result: Result) -> dict:
                 "rank": value.rank or None,
                 "p_value": value.p_value,
                 "published": value.printed,
+                "published_std": value.printed_std,
                 "published_uncertain": value.is_printed_uncertain,
                 "published_rank": value.printed_rank or None,
                 "difference": value.difference,

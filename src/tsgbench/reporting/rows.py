@@ -31,6 +31,7 @@ class Value:
     std: float | None
     seeds: list[float]
     printed: float | None = None
+    printed_std: float | None = None
     is_printed_uncertain: bool = False
     difference: float | None = None
     rank: int = 0
@@ -65,6 +66,11 @@ class Result:
         return self.cells[0].coverage if self.cells else None
 
     @property
+    def is_only_printed(self) -> bool:
+        """Whether no cell of the study could ever stand beside its printed numbers."""
+        return self.printed is not None and not self.wanted
+
+    @property
     def status(self) -> str:
         """`complete`, `partial` (some seeds) or `not run`."""
         if not self.cells:
@@ -76,7 +82,8 @@ class Result:
 class Row:
     """One system. results: data set -> Result, only for the data sets it is meant for.
 
-    is_quoted: a row of the paper that nobody reproduces here; it has printed values alone.
+    is_quoted: a row of the paper that nobody reproduces here; it has printed values alone. group:
+    id of the part of the table that it stands in.
     """
 
     label: str
@@ -257,6 +264,7 @@ def _value(result: Result, metric: str) -> Value:
     )
     if result.printed is not None:
         value.printed = result.printed.values.get(metric)
+        value.printed_std = result.printed.std.get(metric)
         value.is_printed_uncertain = metric in result.printed.uncertain
         if value.mean is not None and value.printed is not None:
             value.difference = value.mean - value.printed

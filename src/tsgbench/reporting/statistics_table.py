@@ -18,7 +18,7 @@ ABOUT = (
     "public annotation files are: every row as it stands there, before any repair. Averages of "
     "words and of moments are over sentences, of videos over videos."
 )
-PRINTED_NOTE = "“printed” rows: the value in the paper; in brackets, counted here minus printed."
+PRINTED_NOTE = "“printed” rows: the value in the paper; in parentheses, counted here minus printed."
 
 
 @dataclass(frozen=True)
