@@ -235,7 +235,8 @@ def describe(table: Table, identity: str) -> dict:
 def _describe(row: Row, result: Result) -> dict:
     printed = result.printed
     return {
-        "label": row_label(row, result),
+        "label": only_printed_label(row) if result.is_only_printed else row_label(row, result),
+        "is_only_printed": result.is_only_printed,
         "status": result.status,
         "wanted": result.wanted,
         "differs": result.differs,

@@ -84,7 +84,7 @@ def _rows(description: dict, dataset: str) -> list[Markup]:
 
 def _row(description: dict, row: dict, result: dict) -> Markup:
     below = []
-    if result["printed"]:
+    if result["printed"] and not result["is_only_printed"]:
         label = result["printed"]["label"]
         below.append(element("span", label, cls="below-number"))
     if result["differs"] and result["printed"]:
@@ -92,18 +92,18 @@ def _row(description: dict, row: dict, result: dict) -> Markup:
     return element(
         "tr",
         element("th", result["label"], *below, scope="row", data_sort=result["label"]),
-        *(_number(row, result, result["values"][metric]) for metric in description["metrics"]),
-        cls="quoted" if row["is_quoted"] else None,
+        *(_number(result, result["values"][metric]) for metric in description["metrics"]),
+        cls="quoted" if result["is_only_printed"] else None,
     )
 
 
-def _number(row: dict, result: dict, value: dict) -> Markup:
+def _number(result: dict, value: dict) -> Markup:
     """A reproduced number over its interval and its printed value, or what stands for it."""
-    sort = value["published"] if row["is_quoted"] else value["mean"]
-    lines = [] if row["is_quoted"] else [reproduced(result, value)]
+    sort = value["published"] if result["is_only_printed"] else value["mean"]
+    lines = [] if result["is_only_printed"] else [reproduced(result, value)]
     if value["interval"]:
         lines.append(element("span", show_interval(value), cls="below-number"))
-    if row["is_quoted"]:
+    if result["is_only_printed"]:
         lines.append(_quoted(value))
     elif result["printed"]:
         lines += _printed(value)
@@ -153,7 +153,8 @@ def show_printed(value: dict) -> str:
     doubt = DOUBTFUL if value["published_uncertain"] else ""
     if value["published"] is None:
         return doubt or UNDEFINED
-    return show(value, "published") + doubt
+    spread = "" if value["published_std"] is None else f" ± {show(value, 'published_std')}"
+    return show(value, "published") + spread + doubt
 
 
 def show_verdict(value: dict) -> Markup:
