@@ -1,17 +1,28 @@
 """Seconds to score a test split the size of ActivityNet Captions val_2 under every convention.
 
 Two kinds of candidates: `uniform` ones, of which suppression keeps the first few, and `clustered`
-ones around three places a video, as a trained model's, where it must look much further.
+ones around three places a video, as a trained model's, where it must look much further. Then the
+seconds to write and read the scores of every query, and to say how sure their means are.
 """
 
 import argparse
+import tempfile
 import time
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
 from tsgbench.config import Catalogue
 from tsgbench.datasets.table import Queries
 from tsgbench.evaluation import Predictions, evaluate_convention
+from tsgbench.evaluation.query_scores import read_query_scores, write_query_scores
+from tsgbench.evaluation.resampling import (
+    PERMUTATIONS,
+    RESAMPLES,
+    bootstrap_intervals,
+    permutation_p_values,
+)
 
 DURATION_S, CHUNK_S = 120.0, 5.0
 
@@ -19,6 +30,7 @@ DURATION_S, CHUNK_S = 120.0, 5.0
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--queries", type=int, default=17_031)
+    parser.add_argument("--videos", type=int, default=4_885)
     parser.add_argument("--candidates", type=int, default=100)
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--dataset", default="activitynet_captions")
@@ -34,6 +46,7 @@ def main() -> None:
     for name, convention in Catalogue.load().conventions.items():
         times = [_seconds(spans, queries, convention, options) for spans in candidates.values()]
         print(f"{name:18}" + "".join(f"{value:12.2f}" for value in times))
+    _time_resampling(queries, options, rng)
 
 
 def _seconds(spans: np.ndarray, queries: Queries, convention: dict, options) -> float:
@@ -41,10 +54,40 @@ def _seconds(spans: np.ndarray, queries: Queries, convention: dict, options) -> 
     predictions = Predictions(spans, np.full(len(queries), 300))
     if convention["predictions"] == "chunks":
         predictions = Predictions(spans / 4)  # six chunks are 30 s
+    return _median(
+        lambda: evaluate_convention(predictions, queries, convention, options.dataset),
+        options.repeat,
+    )
+
+
+def _time_resampling(queries: Queries, options, rng: np.random.Generator) -> None:
+    """Of as many metrics as the headline has: hits, and an IoU."""
+    scores = 100.0 * rng.integers(0, 2, (9, len(queries)))
+    scores[-1] = rng.uniform(0, 100, len(queries))
+    queries.video_ids = [f"v{video}" for video in rng.integers(0, options.videos, len(queries))]
+    named = {"seconds": {str(place): values for place, values in enumerate(scores)}}
+    splits = ["test"] * len(queries)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "scores.parquet"
+        steps = {
+            "write scores": lambda: write_query_scores(path, queries, splits, named),
+            "read scores": lambda: read_query_scores(path),
+            f"bootstrap, {RESAMPLES}": lambda: bootstrap_intervals(scores, queries.video_ids),
+            f"permutations, {PERMUTATIONS}": lambda: permutation_p_values(
+                scores - scores[::-1], queries.video_ids
+            ),
+        }
+        print(f"\n{len(scores)} metrics of {options.videos} videos, seconds:")
+        for name, step in steps.items():
+            print(f"{name:20}{_median(step, options.repeat):10.2f}")
+
+
+def _median(step: Callable[[], object], repeat: int) -> float:
+    """Seconds, the median of the repetitions."""
     measured = []
-    for _ in range(options.repeat):
+    for _ in range(repeat):
         started = time.perf_counter()
-        evaluate_convention(predictions, queries, convention, options.dataset)
+        step()
         measured.append(time.perf_counter() - started)
     return float(np.median(measured))
 

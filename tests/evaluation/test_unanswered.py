@@ -34,7 +34,7 @@ def evaluate(folder, tested: dict[str, Queries], answered: Queries, unanswered: 
     for split, table in tested.items():
         write_queries(folder / f"{split}.jsonl", table)
     ranked = np.tile([0.0, 20.0, 1.0], (len(answered), 1, 1))
-    ranked[0, 0, 1] = 10.0
+    ranked[:1, 0, 1] = 10.0
     write_predictions(folder / "predictions.parquet", answered, ranked, unanswered=unanswered)
     record = Record(
         folder / "run.json",
@@ -103,6 +103,12 @@ def test_parts_of_the_test_split_are_counted_each(tmp_path):
     assert counted == {"iid": (1, 2), "ood": (2, 3)}
     assert facts["parts"]["iid"]["metrics"]["mIoU"] == 100.0
     assert facts["parts"]["ood"]["metrics"]["mIoU"] == 50.0
+
+
+def test_a_file_that_answers_no_query_is_refused(tmp_path):
+    table = queries("t", ["a", "b"])
+    with pytest.raises(UserError, match=r"predictions\.parquet: answers no query"):
+        evaluate(tmp_path, {"test": table}, table.take(np.array([], dtype=int)), table.query_ids)
 
 
 def test_a_query_that_is_missing_without_being_named_is_refused(tmp_path):

@@ -36,6 +36,8 @@ def run(task: Task):
     path = task.inputs["run"].file("predictions.parquet")
     is_answered = find_answered(path, queries)
     answered = queries.take(np.flatnonzero(is_answered))
+    if not len(answered):
+        raise UserError(f"{path}: answers no query of the test split; get more of its videos")
     scores, missing = _score_all(read_ranked(path, answered), answered, task)
     summary = _summarise(scores, missing, np.arange(len(answered)), settings["headline"])
     parts = {}
