@@ -190,7 +190,7 @@ def test_a_latex_error_is_quoted_and_the_old_page_kept(stem):
 
 @needs_tex
 def test_a_missing_package_is_a_message(stem, monkeypatch):
-    monkeypatch.setattr("tsgbench.reporting.latex.PACKAGES", ("nosuchpackage",))
+    monkeypatch.setattr("tsgbench.reporting.pdf.PACKAGES", ("nosuchpackage",))
     is_made, message = compile_pdf(stem.with_suffix(".tex"), stem.with_suffix(".pdf"))
     assert not is_made
     assert "nosuchpackage.sty" in message

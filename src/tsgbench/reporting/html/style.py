@@ -49,7 +49,7 @@ table {
   border-collapse: collapse; font: .9rem/1.4 var(--sans); font-variant-numeric: tabular-nums;
   border-top: 2px solid var(--ink); border-bottom: 2px solid var(--ink);
 }
-table.full { width: 100%; }
+table.full { min-width: min(100%, 46rem); }
 th, td { padding: .42rem .45rem; text-align: right; vertical-align: top; white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; }
 thead th {
