@@ -13,6 +13,7 @@ from tsgbench.reporting.provenance import heading
 
 __all__ = [
     "Markup",
+    "caption_of",
     "demo_banner",
     "element",
     "gather_systems",
