@@ -3,6 +3,10 @@
 import json
 from pathlib import Path
 
+import numpy as np
+
+from tsgbench.datasets.table import Queries
+from tsgbench.evaluation.query_scores import write_query_scores
 from tsgbench.files import digest
 
 METRICS = [f"R@{n},IoU={t}" for n in (1, 5) for t in ("0.3", "0.5", "0.7")] + ["mIoU"]
@@ -81,9 +85,11 @@ def write_cell(
             "phase": "evaluate",
             "identity": digest([identity, "evaluate"]),
             "inputs": {"run": {"identity": identity}},
+            "settings": {"score": {part: [part] for part in parts or {}}},
             "facts": {
                 "queries": 400,
                 "protocol": "seconds",
+                "headline": "seconds",
                 "split": split,
                 "nms_iou": 0.5,
                 "metrics": invented_metrics(base) if metrics is None else metrics,
@@ -92,4 +98,27 @@ def write_cell(
             },
         }
         (folder / "metrics.json").write_text(json.dumps(evaluated))
+        write_scores(folder)
     return folder
+
+
+def write_scores(folder: Path) -> None:
+    """Scores of every query that agree with `metrics.json`: each query scores the mean."""
+    facts = json.loads((folder / "metrics.json").read_text())["facts"]
+    parts = facts["parts"] or {facts["split"]: facts}
+    splits = np.repeat(list(parts), [part["queries"] for part in parts.values()])
+    columns: dict[str, dict[str, np.ndarray]] = {}
+    for convention in ("seconds", *facts["conventions"]):
+        found = {name: _metrics(part, facts, convention) for name, part in parts.items()}
+        for metric in next(iter(found.values())):
+            values = np.array([found[name].get(metric) or 0.0 for name in splits])
+            columns.setdefault(convention, {})[metric] = values
+    ids = [f"q{place}" for place in range(len(splits))]
+    videos = [f"v{place // 4}" for place in range(len(splits))]
+    queries = Queries(ids, videos, ids, np.ones(len(ids)), np.zeros((len(ids), 2)))
+    write_query_scores(folder / "scores.parquet", queries, splits, columns)
+
+
+def _metrics(part: dict, facts: dict, convention: str) -> dict:
+    found = part if part.get("metrics") else facts
+    return found["metrics"] if convention == "seconds" else found["conventions"][convention]

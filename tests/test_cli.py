@@ -52,7 +52,7 @@ def test_models_are_listed_with_their_ablations(capsys):
     assert {"seqpan", "random", "whole_video", "prior"} <= set(listed)
     assert {"full", "blind", "mismatched", "query_shuffled"} <= set(listed["seqpan"])
     assert main(["models"]) == 0
-    assert "seqpan table6 SGPA" in capsys.readouterr().out
+    assert "seqpan table6: SGPA" in capsys.readouterr().out
 
 
 def test_the_plan_lists_every_job(capsys):

@@ -30,19 +30,9 @@ def config() -> dict:
             {"model": "whole_video", "seeds": [0]},
             {"model": "prior", "seeds": [0, 1]},
         ],
-        "tables": {
-            "table1": {"metrics": ["mIoU"]},
-            "fsan/table1": {"kind": "statistics"},
-            "seqpan/table7": {"kind": "statistics", "notes": ["A note."]},
-        },
+        "tables": {"table1": {"metrics": ["mIoU"]}},
+        "findings": True,
     }
-    config["figures"] = {
-        "cma/figure4": {
-            "kind": "moment_distribution",
-            "datasets": ["charades_sta", "activitynet_captions"],
-        }
-    }
-    config["findings"] = True
     return config
 
 
@@ -81,16 +71,9 @@ def test_every_result_has_an_identity_log_and_benchmark_of_its_own(config):
     assert len(set(keys)) == len(keys) and ("table", "fsan/table1") in keys
 
 
-def test_statistics_are_planned_only_where_a_report_reads_them(config):
-    for section in ("figures", "findings"):
-        del config[section]
-    del config["tables"]["fsan/table1"], config["tables"]["seqpan/table7"]
-    assert Study(config).targets("statistics") == []
-
-
 def test_statistics_are_the_same_in_every_study(config):
     other = copy.deepcopy(config)
-    del other["tables"]["fsan/table1"], other["figures"]
+    del other["findings"]
     other["title"] = "another"
     record = "data/annotations/charades_sta/statistics.json"
     assert Study(config).identity(record) == Study(other).identity(record)
@@ -106,22 +89,11 @@ def test_a_data_set_outside_the_study_is_no_input_but_still_named(config):
 @pytest.mark.parametrize(
     ("section", "name", "spec", "said"),
     [
-        ("tables", "table7", {"kind": "statistics"}, "called after the printed table"),
-        ("tables", "seqpan/table1", {"kind": "statistics"}, "'table1'; it has table7"),
-        ("tables", "nobody/table1", {"kind": "statistics"}, "nobody.yaml: no such paper"),
-        ("tables", "seqpan/table7/x", {"kind": "statistics"}, "does not match"),
-        ("tables", "seqpan/table7", {"kind": "statistic"}, "'statistic' is not one of"),
-        ("tables", "seqpan/table7", {"kind": "statistics", "metrics": ["mIoU"]}, "'metrics'"),
+        ("tables", "seqpan/table7", {"metrics": ["mIoU"]}, "would overwrite"),
+        ("tables", "seqpan/table7/x", {"metrics": ["mIoU"]}, "does not match"),
         ("tables", "table2", {}, "'metrics' is missing"),
         ("tables", "summary", {"metrics": ["mIoU"]}, "would overwrite results/summary.json"),
         ("tables", "cma/figure4", {"metrics": ["mIoU"]}, "would overwrite"),
-        ("figures", "figure1", {"kind": "histogram"}, "'histogram' is not one of"),
-        (
-            "figures",
-            "figure1",
-            {"kind": "moment_distribution", "datasets": ["charades"]},
-            "'charades' is not a known data set",
-        ),
     ],
 )
 def test_what_cannot_be_made_is_refused(config, section, name, spec, said):

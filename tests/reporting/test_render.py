@@ -70,7 +70,8 @@ def test_legend_explains_the_marks_that_occur(table, spec, cells, published):
         spec["datasets"][:1],
         ["mIoU"],
     )
-    assert legend(build_table(spec, cells, published)) == spec["notes"]
+    brackets, *rest = legend(build_table(spec, cells, published))
+    assert "95 % bootstrap interval" in brackets and rest == spec["notes"]
 
 
 def test_csv_has_a_line_for_every_number(table, stem):
@@ -95,12 +96,12 @@ def test_csv_has_a_line_for_every_number(table, stem):
 
 
 def test_markdown_shows_the_same(stem):
-    assert markdown_row(stem, "Shapes", "SeqPAN")[1] == "**71.00 ± 1.41**"
-    assert markdown_row(stem, "Shapes", "SeqPAN, blind (1/2 seeds)")[7] == "35.00"
+    assert markdown_row(stem, "Shapes", "SeqPAN")[1] == "**71.00 ± 1.41** [71.00, 71.00]"
+    assert markdown_row(stem, "Shapes", "SeqPAN, blind (1/2 seeds)")[7] == "35.00 [35.00, 35.00]"
     assert set(markdown_row(stem, "Real", "Absent")[1:]) == {"— not run"}
-    assert markdown_row(stem, "Real", "Whole video")[4:] == ["n/a", "n/a", "n/a", "27.10"]
+    assert markdown_row(stem, "Real", "Whole video")[4:] == [*["n/a"] * 3, "27.10 [27.10, 27.10]"]
     printed = markdown_row(stem, "Real", r"*printed (SeqPAN, Table 1)*")
-    assert printed[1:] == ["73.84 (-2.84)", "60.86 (-9.86)", *["n/a"] * 4, "53.92? (+2.08)"]
+    assert printed[1:] == ["73.84 (-2.84 ↓)", "60.86 (-9.86 ↓)", *["n/a"] * 4, "53.92? (+2.08 ↑)"]
     assert IDENTITY in stem.with_suffix(".md").read_text().splitlines()[0]
 
 
@@ -124,7 +125,7 @@ def test_latex_names_its_identity_and_marks(stem):
     assert "\\textbf{71.00} & {\\tiny$\\pm$\\,\\num{1.41}}" in text
     assert re.search(r"SeqPAN, blind \(1/2 seeds\) & \\num\{50.00\} &  &", text)
     assert re.search(r"^Absent( & \\multicolumn\{2\}\{c\}\{---\}){7} \\\\$", text, re.MULTILINE)
-    assert "\\num{60.86}} & \\textcolor{gray}{\\tiny ($-9.86$)}" in text
+    assert "\\num{60.86}} & \\textcolor{gray}{\\tiny ($-9.86$) $\\downarrow$}" in text
     assert text.count("printed (SeqPAN, Table 1)") == 1
     assert "C3D\\_random" in text
     assert "100 \\% of \\$0\\_0 \\& more" in text
@@ -141,7 +142,7 @@ def test_many_data_sets_go_on_in_a_second_table(spec, cells, published, tmp_path
     spec["datasets"] = [{**spec["datasets"][0], "title": f"Copy {n}"} for n in range(8)]
     write_table(build_table(spec, cells, published), tmp_path / "many", IDENTITY)
     text = (tmp_path / "many.tex").read_text()
-    assert text.count("\\begin{table}") == 2
+    assert text.count("\\begin{table}") == 3
     assert text.count("\\label") == 1
     assert all(f"\\textbf{{Copy {n}}}" in text for n in range(8))
 

@@ -9,8 +9,8 @@ end and are dropped: 37,417 of 37,421 remain, the count that IA-Net and FIAN pri
 
 from pathlib import Path
 
-from tsgbench.datasets.json_format import field_clock, read_videos
-from tsgbench.datasets.readers import Row, hold_out, need_file, register
+from tsgbench.datasets.json_format import field_clock, read_files
+from tsgbench.datasets.readers import Row, hold_out, register
 
 NAME = "activitynet_captions"
 
@@ -24,10 +24,7 @@ def read(
     held_out_share: part of the training videos that train leaves to held_out, for protocols that
     select checkpoints without looking at a validation split that they test on.
     """
-    rows = {
-        role: read_videos(need_file(files, role, NAME), role, field_clock("duration"))
-        for role in ("train", "val_1", "val_2")
-    }
+    rows = read_files(files, ("train", "val_1", "val_2"), NAME, field_clock("duration"))
     chosen = hold_out([row.video_id for row in rows["train"]], held_out_share, held_out_seed)
     return {
         "train": [row for row in rows["train"] if row.video_id not in chosen],

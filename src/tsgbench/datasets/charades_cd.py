@@ -9,8 +9,8 @@ Charades' own tables; moments are cut to them. The files hold no inverted row.
 
 from pathlib import Path
 
-from tsgbench.datasets.json_format import field_clock, read_videos
-from tsgbench.datasets.readers import Row, need_file, register
+from tsgbench.datasets.json_format import field_clock, read_files
+from tsgbench.datasets.readers import Row, register
 
 NAME = "charades_cd"
 SPLITS = ("train", "val", "test_iid", "test_ood")
@@ -19,7 +19,4 @@ SPLITS = ("train", "val", "test_iid", "test_ood")
 @register(NAME)
 def read(files: dict[str, Path]) -> dict[str, list[Row]]:
     """Rows of the splits train, val, test_iid and test_ood. files: a role for each of them."""
-    return {
-        role: read_videos(need_file(files, role, NAME), role, field_clock("video_duration"))
-        for role in SPLITS
-    }
+    return read_files(files, SPLITS, NAME, field_clock("video_duration"))

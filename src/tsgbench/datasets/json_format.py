@@ -7,10 +7,10 @@ the duration and in the unit of time, which the caller's `Clock` knows.
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from tsgbench.datasets.readers import Row, read_utf8
+from tsgbench.datasets.readers import Row, need_file, read_utf8
 from tsgbench.errors import UserError
 
 KINDS = {dict: "an object", list: "a list", str: "a text", int: "a whole number"}
@@ -115,6 +115,13 @@ def read_videos(path: Path, label: str, clock: Clock) -> list[Row]:
                 )
             )
     return rows
+
+
+def read_files(
+    files: dict[str, Path], roles: Iterable[str], dataset: str, clock: Clock
+) -> dict[str, list[Row]]:
+    """Rows of one file of the shared layout a role; `UserError` names a role without its file."""
+    return {role: read_videos(need_file(files, role, dataset), role, clock) for role in roles}
 
 
 def _read_moment(moment: object, where: str) -> tuple[float, float]:

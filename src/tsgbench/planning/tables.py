@@ -1,6 +1,7 @@
 """The specification of a table of systems: its blocks, rows, labels and printed numbers."""
 
 from tsgbench.config import HEADLINE, Catalogue, as_list
+from tsgbench.errors import UserError
 from tsgbench.files import digest
 from tsgbench.planning.cells import FULL, Cells
 from tsgbench.planning.printed import departures, own_method
@@ -40,9 +41,22 @@ class Tables:
                 "is_headline": convention == HEADLINE,
             },
             "rows": rows,
+            "against": self._reference(table, spec, rows),
             # The printed numbers are an input like any other
             "published": {paper: digest(self.catalogue.published[paper]) for paper in papers},
         }
+
+    def _reference(self, table: str, spec: dict, rows: list[dict]) -> str | None:
+        """Label of the row that the others are tested against, if the table asks for it."""
+        if "against" not in spec:
+            return None
+        labels = {f"{row['model']}/{row['ablation']}": row["label"] for row in rows}
+        if spec["against"] not in labels:
+            raise UserError(
+                f"tables.{table}.against: {spec['against']!r} is no row of the table; it has"
+                f" {', '.join(labels)}"
+            )
+        return labels[spec["against"]]
 
     def _blocks(self, dataset: str, spec: dict) -> list[dict]:
         """A data set's blocks of rows: one, or one for each named part of its test split."""

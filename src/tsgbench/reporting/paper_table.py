@@ -7,10 +7,8 @@ data set: planning/papers.py says which cell is which row's.
 
 from pathlib import Path
 
-from tsgbench.evaluation.resampling import holm
 from tsgbench.reporting.published import Printed, read_rows
 from tsgbench.reporting.rows import Result, Row, Table, fill_values, rank_block, read_result
-from tsgbench.reporting.uncertainty import compare
 
 
 def build_paper_table(spec: dict, cells: dict[str, Path], published_folder: str | Path) -> Table:
@@ -28,8 +26,6 @@ def build_paper_table(spec: dict, cells: dict[str, Path], published_folder: str 
         rank_block(block["name"], results, spec["metrics"])
         for metric in spec["metrics"]:
             _rank_printed(results, metric)
-        if spec["against"]:
-            _test(rows, block["name"], spec["against"], spec["metrics"])
     return Table(
         id=spec["id"],
         study=spec["study"],
@@ -78,29 +74,3 @@ def _rank_printed(results: list[Result], metric: str) -> None:
     for value in values:
         place = places.index(value.printed)
         value.printed_rank = place + 1 if place < 2 else 0
-
-
-def _test(rows: list[Row], block: str, against: str, metrics: list[str]) -> None:
-    """Paired tests of every fully run row against one of them, corrected over the whole block."""
-    results = {row.label: row.results[block] for row in rows if block in row.results}
-    reference = results.get(against)
-    if reference is None or reference.status != "complete":
-        return
-    compared = [
-        result
-        for result in results.values()
-        if result.status == "complete"
-        and result.wanted != reference.wanted
-        and result.protocol == reference.protocol
-    ]
-    asked = {cell.asked for result in [reference, *compared] for cell in result.cells}
-    if not compared or len(asked) > 1:
-        return
-    found = [compare(result.cells, reference.cells, metrics) for result in compared]
-    places = [
-        (result, m, p)
-        for result, values in zip(compared, found, strict=True)
-        for m, p in values.items()
-    ]
-    for (result, metric, _), adjusted in zip(places, holm([p for *_, p in places]), strict=True):
-        result.values[metric].p_value = float(adjusted)

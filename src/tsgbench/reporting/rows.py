@@ -131,8 +131,9 @@ def build_table(spec: dict, cells: dict[str, Path], published_folder: str | Path
     `datasets`: the blocks [{name, title, published: its name in the papers' files or None, and
     optionally dataset (if it is not the name), part (of its test split), features, test_split,
     select_split, protocol_line, note}];
-    `rows`: [{label, model, ablation, seeds, and optionally datasets, group,
-    published: {paper, table, method}}]; `groups`: [{id, title}].
+    `rows`: [{label, model, ablation, seeds, and optionally datasets, group, differs (see `Result`,
+    by data set), published: {paper, table, method}}]; `groups`: [{id, title}]; `against`: label of
+    the row that `comparison.compare_rows` is to test the others against.
     cells: cell name -> folder. A missing or unfinished cell is shown as not run; one that cannot
     be traced, or cannot be compared with the others of its data set, is a `UserError`.
     """
@@ -154,6 +155,7 @@ def build_table(spec: dict, cells: dict[str, Path], published_folder: str | Path
         rows=rows,
         notes=list(spec.get("notes", [])),
         convention=spec.get("convention", {}),
+        against=spec.get("against"),
     )
 
 
@@ -203,9 +205,9 @@ def read_result(
 
 def fill_values(result: Result, metrics: list[str]) -> None:
     """Mean, spread, interval, printed value and verdict of every metric."""
+    result.values = {metric: _value(result, metric) for metric in metrics}
     bounds = intervals(result.cells, metrics) if result.cells else {}
-    for metric in metrics:
-        value = result.values[metric] = _value(result, metric)
+    for metric, value in result.values.items():
         value.interval = bounds.get(metric)
         value.verdict = _verdict(result, value)
 
