@@ -35,9 +35,10 @@ PHASES = {
     "inspect": "keep a cell's attention maps and predictions of chosen queries",
     "measure": "measure a cell's size and speed on this machine",
     "track": "make MLflow agree with the cells on disk",
-    "table": "write one table as LaTeX, CSV and Markdown",
+    "table": "write one table as LaTeX, CSV, Markdown and a page",
     "figure": "draw one figure as PDF and PNG, and write its numbers as CSV",
     "findings": "say in sentences what the study's numbers show",
+    "report": "put every table and figure of the study on one page and into one document",
     "summary": "write the metrics and curves that DVC shows",
 }
 
@@ -115,7 +116,9 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument("--dataset", help="where the table has several (default: all)")
     explain.add_argument("--json", action="store_true", help="machine-readable")
     explain.set_defaults(verb=_explain)
-    pdf = verbs.add_parser("pdf", help="compile a table to a PDF page, if LaTeX is installed")
+    pdf = verbs.add_parser(
+        "pdf", help="compile a table or the report to PDF, if LaTeX is installed"
+    )
     pdf.add_argument("tex", type=Path, help="for example results/table1.tex")
     pdf.set_defaults(verb=_compile_pdf)
     return parser
