@@ -122,8 +122,9 @@ def test_latex_names_its_identity_and_marks(stem):
     text = stem.with_suffix(".tex").read_text()
     assert IDENTITY in text.splitlines()[0]
     assert "\\begin{table}" in text
-    assert "\\textbf{71.00} & {\\tiny$\\pm$\\,\\num{1.41}}" in text
-    assert re.search(r"SeqPAN, blind \(1/2 seeds\) & \\num\{50.00\} &  &", text)
+    number = "\\href{table1.html\\#cell-seqpan-shapes-full}{\\textbf{71.00}}"
+    assert f"{number} & {{\\tiny$\\pm$\\,\\num{{1.41}}}}" in text
+    assert re.search(r"SeqPAN, blind \(1/2 seeds\) & \\href\{[^}]*\}\{\\num\{50.00\}\} &  &", text)
     assert re.search(r"^Absent( & \\multicolumn\{2\}\{c\}\{---\}){7} \\\\$", text, re.MULTILINE)
     assert "\\num{60.86}} & \\textcolor{gray}{\\tiny ($-9.86$) $\\downarrow$}" in text
     assert text.count("printed (SeqPAN, Table 1)") == 1
