@@ -98,6 +98,12 @@ pre {
   line-height: 1.45;
 }
 footer { border-top: 1px solid var(--rule); margin-top: 3rem; padding-top: .8rem; }
+nav a { text-decoration: none; }
+nav a:hover { text-decoration: underline; }
+@media screen and (min-width: 64rem) {
+  nav > ol { columns: 2; column-gap: 3rem; max-width: none; }
+  nav > ol > li { break-inside: avoid; }
+}
 nav ol { padding-left: 1.3rem; } nav ul { padding-left: 1.1rem; margin: .15rem 0; }
 figure { margin: 1rem 0; }
 figure img { display: block; background: #fff; }

@@ -78,7 +78,8 @@ class Report:
         tables = len(self.tables)
         figures = len(self.entries) - tables
         said = [
-            f"{tables} tables and {figures} figures of study “{self.study}” ({self.title}). Of the "
+            f"{_count(tables, 'table')} and {_count(figures, 'figure')} of study “{self.study}” "
+            f"({self.title}). Of the "
             f"{self.cells_wanted:,} cells (a system trained on a data set with a seed) that the "
             f"tables ask for, {self.cells_run:,} were run; what was not run is marked so."
         ]
@@ -156,6 +157,10 @@ def _natural(key: str) -> list:
 def _cite(paper: dict) -> str:
     parts = [paper.get("title"), paper.get("venue") or str(paper.get("year") or "")]
     return ". ".join(part for part in parts if part)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
 def _commit(commit: str) -> str:

@@ -55,7 +55,8 @@ def _contents(report: Report) -> Markup:
         parts.append(element("li", _go(_anchor(section), section.title), element("ul", *inner)))
     if report.findings:
         parts.append(element("li", _go("findings", "Findings")))
-    parts.append(element("li", _go("cells", "Where each number comes from")))
+    if gather_systems(report.tables):
+        parts.append(element("li", _go("cells", "Where each number comes from")))
     return element("nav", element("ol", *parts), aria_label="Contents")
 
 
