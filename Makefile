@@ -9,10 +9,11 @@ TORCH_INDEX ?=
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help env table1 blind test test-fast lint clean
+.PHONY: help env table1 report blind test test-fast lint clean
 
 help:
 	@echo "make table1     environment, then the demo study's Table 1 (offline, minutes on two cores)"
+	@echo "make report     every numbered table and figure of the papers over the demo, as one report"
 	@echo "make test       environment, then all tests (make test-fast: without whole-pipeline tests)"
 	@echo "make blind      Table 1 on the real Charades-STA annotations, without video"
 	@echo "make env        only the environment, in $(VENV)"
@@ -28,6 +29,10 @@ table1: $(READY)
 	$(BIN)/snakemake --cores $(CORES) results/table1.tex
 	@$(BIN)/tsgbench pdf results/table1.tex
 	@cat results/table1.md
+
+report: $(READY)
+	$(BIN)/snakemake --cores $(CORES) papers results/report.html
+	@$(BIN)/tsgbench pdf results/report.tex
 
 blind: $(READY)
 	$(BIN)/snakemake --cores 2 --configfile config/blind.yaml results/charades_sta.tex

@@ -22,10 +22,10 @@ from tsgbench.datasets.json_format import (
     check_kind,
     number,
     optional_number,
+    read_files,
     read_strict,
-    read_videos,
 )
-from tsgbench.datasets.readers import Row, need_file, register
+from tsgbench.datasets.readers import Row, register
 from tsgbench.errors import UserError
 
 NAME = "tacos"
@@ -45,7 +45,7 @@ def read(files: dict[str, Path], *, full_stop: bool = False) -> dict[str, list[R
         if role.startswith("durations_"):
             durations |= _read_durations(files[role])
     clock = _clock(durations)
-    rows = {role: read_videos(need_file(files, role, NAME), role, clock) for role in SPLITS}
+    rows = read_files(files, SPLITS, NAME, clock)
     if full_stop:
         rows = {role: [_end_sentence(row) for row in rows[role]] for role in SPLITS}
     return rows

@@ -7,7 +7,7 @@ inspections or their measured efficiency.
 
 from collections.abc import Callable, Iterator
 
-from tsgbench.config import Catalogue
+from tsgbench.config import Catalogue, as_list
 from tsgbench.files import digest
 from tsgbench.planning.cells import Cells
 from tsgbench.planning.layout import RECORDS, Job
@@ -16,6 +16,7 @@ from tsgbench.planning.printed import own_method, target_name
 from tsgbench.text.tokens import TOKENIZERS
 
 BINS = 20  # of histograms over a video's length
+PARTS = {"train": "train", "val": "select", "test": "test"}  # as papers count -> as we use them
 BATCHES = [1, 64]  # queries at a time, whose speed is measured
 DRAWN_BY = ("kind", "reads", "systems")  # of a figure's `draw`; the rest are its kind's options
 CHOSEN = {"best": 2, "worst": 2, "ids": []}  # queries that are inspected
@@ -41,9 +42,7 @@ class Reports:
         self.annotations, self.videos, self.find = annotations, videos, find
         self.papers = Papers(config, catalogue, cells)
         self.statistics = {
-            dataset: RECORDS["statistics"].format(dataset=dataset)
-            for dataset in annotations
-            if "generated" not in catalogue.datasets[dataset]
+            dataset: RECORDS["statistics"].format(dataset=dataset) for dataset in annotations
         }
 
     def jobs(self) -> Iterator[Job]:
@@ -62,9 +61,12 @@ class Reports:
 
     def _plan_statistics(self, dataset: str) -> Job:
         job = self.annotations[dataset]
+        parts = printed_parts(self.catalogue.published, dataset)
+        if dataset in self.papers.generated:
+            parts = [self._parts(dataset)["all"]]
         settings = {
             **job.settings,
-            "parts": printed_parts(self.catalogue.published, dataset),
+            "parts": parts,
             "tokenizers": list(TOKENIZERS),
             "bins": BINS,
         }
@@ -72,14 +74,35 @@ class Reports:
         return Job("statistics", {"dataset": dataset}, settings, inputs, job.modules)
 
     def _plan_statistics_table(self, name: str, content: dict, table: dict) -> Iterator[Job]:
-        settings = {**self._printed(name, content), "kind": "statistics", "notes": []}
-        named = {row["dataset"] for row in table["rows"]}
+        stand_ins = self.papers.stand_ins(table["datasets"])
+        settings = {
+            **self._printed(name, content),
+            "kind": "statistics",
+            "notes": [],
+            "stand_ins": {one: self._stand_in(one, table) for one in stand_ins},
+        }
+        named = {row["dataset"] for row in table["rows"]} | set(stand_ins)
         inputs = {
             f"statistics:{dataset}": path
             for dataset, path in self.statistics.items()
             if dataset in named
         }
         yield Job("table", {"table": name}, settings, inputs)
+
+    def _stand_in(self, dataset: str, table: dict) -> dict:
+        """A generated data set's row: counted as the first of the paper's, by its own splits."""
+        tokenizer = table["rows"][0]["reproduce"]["tokenizer"]
+        return {
+            "method": f"{self.catalogue.datasets[dataset]['title']}, stands in",
+            "dataset": dataset,
+            "reproduce": {"tokenizer": tokenizer, "parts": self._parts(dataset)},
+        }
+
+    def _parts(self, dataset: str) -> dict[str, list[str]]:
+        """The splits of a data set by what papers call them, and all of them."""
+        splits = self.catalogue.datasets[dataset]["splits"]
+        parts = {part: as_list(splits[role]) for part, role in PARTS.items()}
+        return {**parts, "all": [split for part in parts.values() for split in part]}
 
     def _plan_systems_table(self, name: str, content: dict, table: dict) -> Iterator[Job]:
         settings = self.papers.settings(name, content, table)

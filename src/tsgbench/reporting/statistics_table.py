@@ -48,8 +48,9 @@ def build_statistics_table(
 ) -> Table:
     """Assemble the table of `spec["paper"]` called `spec["table"]`.
 
-    spec: `id`, `study`, `title`, `is_demo`, `notes`, `paper`, `table`. statistics: data set -> its
-    record; a data set of the paper that is not there is shown as not run, with its printed row.
+    spec: `id`, `study`, `title`, `is_demo`, `notes`, `paper`, `table`, and `stand_ins`: data set ->
+    its row, for generated data in the place of the paper's. statistics: data set -> its record; a
+    data set of the paper that is not there is shown as not run, with its printed row.
     """
     paper, number = spec["paper"], spec["table"]
     entry, printed = read_rows(Path(published_folder), paper, number)
@@ -58,8 +59,10 @@ def build_statistics_table(
     if columns is None:
         raise UserError(f"{where}: columns: is missing; say which statistic each metric is")
     rows = []
-    for row, numbers in printed:
-        numbers = replace(numbers, method=numbers.system)  # a row is a data set, not a system
+    stand_ins = [(row, None) for row in spec.get("stand_ins", {}).values()]
+    for row, numbers in [*stand_ins, *printed]:
+        if numbers is not None:
+            numbers = replace(numbers, method=numbers.system)  # a row is a data set, not a system
         record = statistics.get(row["dataset"])
         cells = [] if record is None else [Described(row["dataset"], record)]
         result = Result([row["dataset"]], cells, printed=numbers)
@@ -74,13 +77,16 @@ def build_statistics_table(
         title=spec["title"],
         is_demo=bool(spec.get("is_demo", False)),
         metrics=[column["title"] for column in columns.values()],
-        datasets=[{"name": row["dataset"], "title": row["method"]} for row, _ in printed],
+        datasets=[
+            {"name": row["dataset"], "title": row["method"]} for row, _ in [*stand_ins, *printed]
+        ],
         groups=[],
         rows=rows,
-        notes=[*spec.get("notes", []), *_counted(printed, statistics)],
+        notes=[*spec.get("notes", []), *_counted([*stand_ins, *printed], statistics)],
         about=ABOUT,
         printed_note=PRINTED_NOTE,
         has_one_block=True,
+        heading=f"{printed[0][1].system}, {number.replace('table', 'Table ')}",
     )
 
 
@@ -102,15 +108,21 @@ def is_exact(value: Value) -> bool:
 
 
 def _value(
-    metric: str, column: dict, row: dict, record: Record | None, numbers: Printed, where: str
+    metric: str,
+    column: dict,
+    row: dict,
+    record: Record | None,
+    numbers: Printed | None,
+    where: str,
 ) -> Value:
     mean = None
     reproduce = row.get("reproduce")
     if record is not None and reproduce is not None and column["part"] in reproduce["parts"]:
         mean = _statistic(metric, column, reproduce, record, f"{where}, {row['dataset']}")
     value = Value(mean, None, [] if mean is None else [mean], decimals=column["decimals"])
-    value.printed = numbers.values.get(metric)
-    value.is_printed_uncertain = metric in numbers.uncertain
+    if numbers is not None:
+        value.printed = numbers.values.get(metric)
+        value.is_printed_uncertain = metric in numbers.uncertain
     if value.mean is not None and value.printed is not None:
         value.difference = value.mean - value.printed
     return value
@@ -140,7 +152,9 @@ def _statistic(metric: str, column: dict, reproduce: dict, record: Record, where
     return float((found["rows"] | words)[name])
 
 
-def _counted(printed: list[tuple[dict, Printed]], statistics: dict[str, Record]) -> list[str]:
+def _counted(
+    printed: list[tuple[dict, Printed | None]], statistics: dict[str, Record]
+) -> list[str]:
     """What was counted, row by row: the parts, the tokeniser and unusual averages."""
     lines = []
     for row, _ in printed:
