@@ -48,12 +48,11 @@ def render_report_latex(report: Report, folder: Path | str) -> str:
 
 def _title(report: Report) -> list[str]:
     demo = (
-        "\\medskip\\fbox{\\parbox{.95\\linewidth}{\\textbf{DEMO numbers} on generated data, not "
-        "results on any public data set: they show that the pipeline works and nothing else.}}"
+        "\\medskip\\fbox{\\parbox{\\dimexpr\\linewidth-2\\fboxsep-2\\fboxrule}{"
+        "\\textbf{DEMO numbers} on generated data, not results on any public data set: they show that the pipeline works and nothing else.}}"
     )
-    links = (
-        f"Every reproduced number is a link to its runs in {PAGE} beside this document, which "
-        "also holds the study's findings."
+    links = f"Every reproduced number is a link to its runs in {PAGE} beside this document" + (
+        ", which also holds the study's findings." if report.findings else "."
     )
     study = f"Study “{report.study}”: {report.title}"
     return [
@@ -110,7 +109,7 @@ def _head(entry: Entry) -> list[str]:
 def _in_contents(entry: Entry) -> str:
     """Title and the first words of what it shows: one line of the contents."""
     about = entry.about.split(";")[0].split(":")[0].rstrip(". ")
-    words = about if len(about) <= 70 else about[:70].rsplit(" ", 1)[0] + " …"
+    words = about if len(about) <= 70 else about[:70].rsplit(" ", 1)[0].rstrip(",;") + " …"
     return f"{entry.title}: {words}" if words else entry.title
 
 
