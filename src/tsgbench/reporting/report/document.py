@@ -49,7 +49,8 @@ def render_report_latex(report: Report, folder: Path | str) -> str:
 def _title(report: Report) -> list[str]:
     demo = (
         "\\medskip\\fbox{\\parbox{\\dimexpr\\linewidth-2\\fboxsep-2\\fboxrule}{"
-        "\\textbf{DEMO numbers} on generated data, not results on any public data set: they show that the pipeline works and nothing else.}}"
+        "\\textbf{DEMO numbers} on generated data, not results on any public data set: they show "
+        "that the pipeline works and nothing else.}}"
     )
     links = f"Every reproduced number is a link to its runs in {PAGE} beside this document" + (
         ", which also holds the study's findings." if report.findings else "."
