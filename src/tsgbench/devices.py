@@ -3,6 +3,8 @@
 import fcntl
 import logging
 import os
+import platform
+import re
 import tempfile
 from pathlib import Path
 
@@ -49,3 +51,18 @@ def lock_gpu(name: str, folder: Path | None = None) -> bool:
         return False
     _held.append(stream)
     return True
+
+
+def describe_hardware(device: torch.device) -> str:
+    """The processor's name; of a CPU also how many of its threads this process computes with."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{_cpu_name()}, {torch.get_num_threads()} of {os.cpu_count()} CPU threads"
+
+
+def _cpu_name() -> str:
+    """As the kernel has it (Linux), else the architecture alone."""
+    listing = Path("/proc/cpuinfo")
+    text = listing.read_text() if listing.exists() else ""
+    found = re.search(r"^model name\s*: *(.*\S)", text, re.MULTILINE)
+    return found[1] if found else platform.machine()

@@ -21,7 +21,7 @@ from tsgbench.errors import UserError
 from tsgbench.evaluation.metrics import evaluate
 from tsgbench.files import atomic_path
 from tsgbench.loading import GroundingData
-from tsgbench.models.base import Grounder
+from tsgbench.models.base import Batch, Grounder
 from tsgbench.optim import build_optimizer, lr_factor
 
 log = logging.getLogger(__name__)
@@ -178,10 +178,20 @@ def predict(
     model.eval()
     ranked = np.full((len(data), k, 3), np.nan)
     for rows, batch in data.batches_in_order(max(settings.batch_size, 64)):
-        with autocast(settings, device):
-            found = model.decode(model(batch), batch, k).double().cpu().numpy()
+        found = answer(model, batch, k, settings, device)
         ranked[rows, : found.shape[1]] = found
     return ranked
+
+
+def answer(
+    model: Grounder, batch: Batch, k: int, settings: TrainSettings, device: torch.device
+) -> np.ndarray:
+    """(B, at most k, 3) start_s, end_s, score of one batch, on the CPU: forward pass and decoding.
+
+    The model is in evaluation mode, and gradients are off.
+    """
+    with autocast(settings, device):
+        return model.decode(model(batch), batch, k).double().cpu().numpy()
 
 
 def autocast(settings: TrainSettings, device: torch.device) -> torch.autocast:

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from tsgbench.datasets.table import Queries, part_by_video, read_splits
-from tsgbench.devices import choose_device
+from tsgbench.devices import choose_device, describe_hardware
 from tsgbench.errors import UserError
 from tsgbench.evaluation.predictions import write_predictions
 from tsgbench.features.store import FeatureStore
@@ -103,7 +103,7 @@ def run(task: Task):
         "selected_by": how.select if state.epoch else None,
         "seconds": round(time.perf_counter() - started, 2),
         "device": str(device),
-        "hardware": _hardware(device),
+        "hardware": describe_hardware(device),
         "versions": {"torch": torch.__version__, "python": platform.python_version()},
     }
     return facts, list(task.files.values())
@@ -115,12 +115,6 @@ def _count(queries: Queries) -> dict[str, int]:
 
 def _vocabulary_name(inputs: dict) -> str:
     return f"{inputs['tokenizer']}.npz"
-
-
-def _hardware(device: torch.device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"{platform.machine()}, {torch.get_num_threads()} of {os.cpu_count()} CPU threads"
 
 
 def _write_history(path: Path, history: list[dict[str, float]]) -> None:

@@ -240,9 +240,9 @@ def _printed(value: Value) -> str:
     mark = DOUBTFUL if value.is_printed_uncertain else ""
     verdict = escape(VERDICT_MARKS.get(value.verdict, ""))
     difference = "" if value.difference is None else f"(${signed(value)}$) {verdict}"
-    number = _number(value.printed, value.decimals)
+    number = f"\\num{{{value.printed_text}}}"
     if value.printed_rank == 1:
-        number = f"\\textbf{{{value.printed:.{value.decimals}f}}}"
+        number = f"\\textbf{{{value.printed_text}}}"
     elif value.printed_rank == 2:
         number = f"\\underline{{{number}}}"
     spread = ""

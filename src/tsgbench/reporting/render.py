@@ -188,7 +188,7 @@ def _markdown_printed(value: Value) -> str:
     verdict = VERDICT_MARKS.get(value.verdict, "")
     difference = "" if value.difference is None else f" ({f'{signed(value)} {verdict}'.strip()})"
     spread = "" if value.printed_std is None else f" ± {value.printed_std:.{value.decimals}f}"
-    number = _marked(f"{value.printed:.{value.decimals}f}{spread}", value.printed_rank)
+    number = _marked(f"{value.printed_text}{spread}", value.printed_rank)
     return number + mark + difference
 
 

@@ -24,7 +24,8 @@ class Value:
     nothing is printed. p_value: of a paired permutation test against the table's reference system,
     corrected for all comparisons of the table; None where none was asked for. rank: 1 best, 2
     second among the trained systems, else 0; printed_rank: the same among printed values.
-    decimals: as many as are written.
+    decimals: as many as are written; printed_decimals: the same of the printed value, where it has
+    others.
     """
 
     mean: float | None
@@ -40,6 +41,13 @@ class Value:
     verdict: str = ""
     p_value: float | None = None
     printed_rank: int = 0
+    printed_decimals: int | None = None
+
+    @property
+    def printed_text(self) -> str:
+        """The printed value with its own digits."""
+        decimals = self.decimals if self.printed_decimals is None else self.printed_decimals
+        return f"{self.printed:.{decimals}f}"
 
 
 @dataclass

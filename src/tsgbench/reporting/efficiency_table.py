@@ -1,0 +1,288 @@
+"""A paper's table of time and size: its printed rows beside what our cells measure here.
+
+Printed and measured numbers come from different machines, so no difference is taken. A printed
+metric stands in the column that means the same; one whose unit is in doubt in a column of its own,
+where nothing measured can stand.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, stdev
+
+from tsgbench.errors import UserError
+from tsgbench.records import Record
+from tsgbench.reporting.cells import split_name
+from tsgbench.reporting.published import Printed, read_rows
+from tsgbench.reporting.rows import Result, Row, Table, Value
+
+MEASURED = (
+    "Of our cells: seconds a query from a video's features in memory to the moments that survive"
+    " suppression (forward pass, decoding, suppression), on real queries of the test split, median"
+    " of repeated answers after warm-up; parameters that are trained, without fixed word vectors;"
+    " the checkpoint as it lies on disk; and the memory that answering a batch of 64 takes beside"
+    " the features. Extracting features is in none of them."
+)
+GROUPS = [
+    {"id": "quoted", "title": "quoted from the paper, not run here"},
+    {"id": "own", "title": "the paper's own"},
+    {"id": "beside", "title": "other models of this study, measured in the same way"},
+]
+PRINTED_NOTE = "“printed” rows: the value in the paper, measured on its own machine."
+
+
+@dataclass(frozen=True)
+class Column:
+    """One measured quantity. spread: whether it varies from run to run, so that a ± is of use."""
+
+    title: str
+    read: Callable[[dict], float | None]
+    decimals: int
+    spread: bool = False
+
+
+def _seconds(batch: str) -> Callable[[dict], float | None]:
+    return lambda facts: facts["seconds_per_query"].get(batch, {}).get("answer", {}).get("median")
+
+
+def _peak_mb(facts: dict) -> float | None:
+    found = (facts["memory"]["bytes"] or {}).get("64")
+    return None if found is None else found / 1e6
+
+
+COLUMNS = (
+    # One title before the comma: LaTeX sets it above both
+    Column("s/query, batch 1", _seconds("1"), 4, spread=True),
+    Column("s/query, batch 64", _seconds("64"), 5, spread=True),
+    Column("params (M)", lambda facts: facts["sizes"]["parameters"] / 1e6, 2),
+    Column("disk (MB)", lambda facts: facts["sizes"]["checkpoint_bytes"] / 1e6, 1),
+    Column("memory (MB)", _peak_mb, 0, spread=True),
+)
+# Printed metrics that a column means; any other has a column of its own
+MEANT = {"run_time_s": COLUMNS[0].title}
+OWN_TITLES = {"model_size_M": "printed size (M)"}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A measured cell, where a table of systems has an evaluated one."""
+
+    name: str
+    record: Record
+    protocol: None = None  # nothing is scored
+    coverage: None = None
+
+    @property
+    def folder(self) -> Path:
+        return self.record.path.parent
+
+    def provenance(self) -> dict:
+        """Where its numbers come from, and on what they were measured."""
+        facts = self.record.facts
+        return {
+            "cell": self.name,
+            "measured": str(self.record.path),
+            "identity": self.record.identity,
+            "digest": self.record.digest,
+            "inputs": self.record.content["inputs"],
+            "git_commit": self.record.content.get("made", {}).get("git_commit"),
+            **{name: facts[name] for name in ("device", "hardware", "threads", "shapes")},
+            "memory": facts["memory"]["how"],
+            "seconds_per_query": facts["seconds_per_query"],
+        }
+
+
+def build_efficiency_table(
+    spec: dict, records: dict[str, Record], published_folder: str | Path
+) -> Table:
+    """Assemble the table of `spec["paper"]` called `spec["table"]`.
+
+    spec: `id`, `study`, `title`, `is_demo`, `notes`, `paper`, `table`; `datasets`: name -> title of
+    the study's; `stands_in`: whether these are not the paper's; optionally `missing`: name -> title
+    of the paper's that the study lacks; `cells`: names of those measured;
+    `models`: name -> title. records: cell name -> record of its `measure` job; a cell without one
+    is shown as not run.
+    """
+    folder = Path(published_folder)
+    entry, printed = read_rows(folder, spec["paper"], spec["table"])
+    places = _columns_of_printed(entry, f"{folder / spec['paper']}.yaml: {spec['table']}")
+    blocks = _blocks(spec, entry)
+    rows = [_printed_row(spec, row, numbers, blocks, records) for row, numbers in printed]
+    rows.sort(key=lambda row: not row.is_quoted)  # the paper's own stand below, as it prints them
+    own = {f"{row.model}/{row.ablation}" for row in rows}
+    beside = dict.fromkeys(_system(cell) for cell in spec["cells"])
+    rows += [_beside_row(spec, name, blocks, records) for name in beside if name not in own]
+    for row in rows:
+        for result in row.results.values():
+            _fill_values(result, places)
+    return Table(
+        id=spec["id"],
+        study=spec["study"],
+        title=spec["title"],
+        is_demo=bool(spec.get("is_demo", False)),
+        metrics=[*(column.title for column in COLUMNS), *_added(places)],
+        datasets=blocks,
+        groups=GROUPS,
+        rows=rows,
+        notes=[*spec.get("notes", []), *_units(entry, places), *_memory(rows), *_shapes(rows)],
+        about=_about(rows),
+        printed_note=PRINTED_NOTE,
+        heading=_heading(spec, entry, [numbers for _, numbers in printed]),
+    )
+
+
+def _blocks(spec: dict, entry: dict) -> list[dict]:
+    """The study's data sets, then those that the paper has and the study lacks.
+
+    `printed`: whose printed rows stand in a block, None where it stands in for the paper's data.
+    """
+    blocks = []
+    for name, title in spec["datasets"].items():
+        if spec["stands_in"]:
+            title += ": stands in for the paper's data"
+        blocks.append(
+            {"name": name, "title": title, "printed": None if spec["stands_in"] else name}
+        )
+    missing = [name for name in entry["datasets"] if spec["stands_in"] or not spec["datasets"]]
+    for name in missing:
+        title = f"{spec.get('missing', {}).get(name, name)}: not in this study"
+        printed = {"name": f"{name}:printed", "title": title, "printed": name, "is_missing": True}
+        blocks.append(printed)
+    return blocks
+
+
+def _system(cell: str) -> str:
+    """`model/ablation` of a cell."""
+    model, _, ablation, _ = split_name(cell)
+    return f"{model}/{ablation}"
+
+
+def _columns_of_printed(entry: dict, where: str) -> dict[str, str]:
+    """Printed metric -> title of its column."""
+    metrics = {metric for names in entry["metrics"].values() for metric in names}
+    unknown = sorted(metrics - MEANT.keys() - OWN_TITLES.keys())
+    if unknown:
+        raise UserError(
+            f"{where}: metrics: no column of an efficiency table is for {unknown[0]!r}; known:"
+            f" {', '.join([*MEANT, *OWN_TITLES])}"
+        )
+    return {name: title for name, title in (MEANT | OWN_TITLES).items() if name in metrics}
+
+
+def _added(places: dict[str, str]) -> list[str]:
+    return [title for title in places.values() if title in OWN_TITLES.values()]
+
+
+def _printed_row(
+    spec: dict, row: dict, numbers: Printed, blocks: list[dict], records: dict[str, Record]
+) -> Row:
+    """A printed row, on the data set that it was printed for; the paper's own on stand-ins too."""
+    system = row.get("cell", "")
+    is_quoted = "/" not in system
+    results = {}
+    for block in blocks:
+        if block["printed"] == row["dataset"] or (block["printed"] is None and not is_quoted):
+            result = _result(spec, system, block, records)
+            result.printed = numbers if block["printed"] else None
+            results[block["name"]] = result
+    model, _, ablation = ("", "", "") if is_quoted else system.partition("/")
+    group = "quoted" if is_quoted else "own"
+    return Row(row["method"], model, ablation, [], group, results, is_quoted=is_quoted)
+
+
+def _beside_row(spec: dict, system: str, blocks: list[dict], records: dict[str, Record]) -> Row:
+    model, ablation = system.split("/")
+    found = {block["name"]: _result(spec, system, block, records) for block in blocks}
+    results = {name: result for name, result in found.items() if result.wanted}
+    return Row(spec["models"][model], model, ablation, [], "beside", results)
+
+
+def _result(spec: dict, system: str, block: dict, records: dict[str, Record]) -> Result:
+    """A system's measured cells in a block; one of the study that has no record was not run."""
+    wanted = [
+        cell
+        for cell in spec["cells"]
+        if _system(cell) == system and split_name(cell)[1] == block["name"]
+    ]
+    return Result(wanted, [Measured(cell, records[cell]) for cell in wanted if cell in records])
+
+
+def _fill_values(result: Result, places: dict[str, str]) -> None:
+    result.values = {column.title: _value(column, result.cells) for column in COLUMNS}
+    result.values |= {title: Value(None, None, []) for title in _added(places)}
+    if result.printed is not None:
+        _add_printed(result, places)
+
+
+def _value(column: Column, cells: list[Measured]) -> Value:
+    found = [column.read(cell.record.facts) for cell in cells]
+    seeds = [value for value in found if value is not None]
+    return Value(
+        mean=fmean(seeds) if seeds else None,
+        std=stdev(seeds) if len(seeds) > 1 and column.spread else None,
+        seeds=seeds,
+        decimals=column.decimals,
+    )
+
+
+def _add_printed(result: Result, places: dict[str, str]) -> None:
+    """Printed numbers with the digits that the paper gives."""
+    for metric, title in places.items():
+        value, number = result.values[title], result.printed.values.get(metric)
+        value.printed = number
+        value.is_printed_uncertain = metric in result.printed.uncertain
+        if number is not None:
+            value.printed_decimals = len(f"{number:g}".partition(".")[2])
+
+
+# Sentences --------------------------------------------------------------------------------------
+
+
+def _heading(spec: dict, entry: dict, printed: list[Printed]) -> str:
+    system = printed[0].system if printed else spec["paper"]
+    return f"{system}, {spec['table'].replace('table', 'Table ')}: {entry['caption']}"
+
+
+def _about(rows: list[Row]) -> str:
+    machines = dict.fromkeys(_machine(cell.record.facts) for cell in _cells(rows))
+    where = f"Measured on {'; '.join(machines)}." if machines else "None of them was measured yet."
+    return f"{MEASURED} {where}"
+
+
+def _machine(facts: dict) -> str:
+    on = "GPU" if facts["device"].startswith("cuda") else "CPU"
+    return f"{facts['hardware']} ({on}), PyTorch {facts['versions']['torch']}"
+
+
+def _units(entry: dict, places: dict[str, str]) -> list[str]:
+    """What the paper says of its units, which decides where a printed number stands."""
+    units = entry.get("units", {})
+    return [
+        f"{title}, printed as {metric}: {units[metric]}."
+        for metric, title in places.items()
+        if metric in units
+    ]
+
+
+def _memory(rows: list[Row]) -> list[str]:
+    ways = dict.fromkeys(cell.record.facts["memory"]["how"] for cell in _cells(rows))
+    return [f"Peak memory: {'; '.join(ways)}."] if ways else []
+
+
+def _shapes(rows: list[Row]) -> list[str]:
+    """What a batch of the largest size was, system by system."""
+    said = []
+    for row in rows:
+        for result in row.results.values():
+            if not result.cells:
+                continue
+            shape = result.cells[0].record.facts["shapes"]
+            width = f", {shape['width']} wide" if shape["width"] else ""
+            said.append(
+                f"{row.label} {shape['clips']} × {shape['clip_dim']}, {shape['words']}{width}"
+            )
+    return [f"Clips × numbers a clip, words, width: {'; '.join(said)}."] if said else []
+
+
+def _cells(rows: list[Row]) -> list[Measured]:
+    return [cell for row in rows for result in row.results.values() for cell in result.cells]

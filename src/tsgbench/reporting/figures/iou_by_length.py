@@ -1,0 +1,183 @@
+"""Grounding quality against the length of the video (FSAN's Figure 4).
+
+A point is a query, at the mean of its IoU over seeds; the line is the mean of the queries in an
+interval of lengths, with their number below. Intervals are the paper's on its own data sets, and
+hold equally many queries elsewhere.
+"""
+
+from itertools import pairwise
+
+import numpy as np
+
+from tsgbench.errors import UserError
+from tsgbench.records import Record
+from tsgbench.reporting import panels
+from tsgbench.reporting.figures import register
+
+WIDTH, HEIGHT = 4.8, 3.9
+INTERVALS = 8
+POINT, LINE, SAID, BAR = "#0072B2", "#D55E00", "#000000", "#999999"
+
+
+@register("iou_by_length")
+def draw(spec: dict, records: dict[str, Record]) -> tuple[object, list[dict]]:
+    """spec: one of `systems`; options: optionally `edges_s`, the borders of the intervals in
+    seconds on the paper's data sets, the last of which may be null for no limit, and `intervals`,
+    how many there are elsewhere. printed.numbers: entries with `range_s`, `mIoU` and `cases`.
+
+    records: `metrics:{cell}` and `annotations:{dataset}`.
+    """
+    if len(spec["systems"]) != 1:
+        raise UserError(
+            f"figure {spec['id']}: draw.systems: has {len(spec['systems'])} systems, and points of"
+            " one can be told apart; name one"
+        )
+    [system] = spec["systems"]
+    figure, drawn = panels.make_panels(spec, WIDTH, HEIGHT, (1.0, 0.24))
+    rows = []
+    for dataset, (upper, lower) in drawn.items():
+        cells = panels.read_system(system, dataset, records)
+        is_papers = panels.is_papers(spec, dataset, bool(cells))
+        lines = []
+        if cells:
+            ious, scores = panels.read_ious(cells)
+            lengths = panels.read_durations(scores, records[f"annotations:{dataset}"])
+            intervals = _intervals(spec, lengths, ious.mean(axis=0), is_papers)
+            _draw_queries(upper, lengths, ious.mean(axis=0))
+            _draw_means(upper, lower, intervals)
+            lines = _describe(system, cells, lengths, intervals)
+            rows += _numbers(dataset, system, cells, intervals)
+        else:
+            panels.mark_not_run(upper)
+            lower.set_yticks([])
+        _draw_axes(upper, lower, bool(cells))
+        if is_papers:
+            _draw_printed(upper, spec)
+        panels.write_title(upper, spec, dataset, WIDTH, *lines)
+    panels.write_legend(figure, drawn)
+    return figure, rows
+
+
+def _intervals(spec: dict, lengths: np.ndarray, ious: np.ndarray, is_papers: bool) -> list[dict]:
+    """Half-open intervals with `from_s`, `to_s` (None: no limit), `cases`, `mIoU`, `length_s`."""
+    edges = spec["options"].get("edges_s") if is_papers else None
+    if edges is None:
+        shares = np.linspace(0, 1, spec["options"].get("intervals", INTERVALS) + 1)
+        # Equal lengths at a border would make an interval empty
+        edges = [*np.unique(np.quantile(lengths, shares))[:-1].tolist(), None]
+    limits = np.array([np.inf if edge is None else edge for edge in edges], dtype=float)
+    if len(limits) < 2 or (np.diff(limits) <= 0).any():
+        raise UserError(
+            f"figure {spec['id']}: draw.edges_s: {edges} does not rise; give the borders of the"
+            " intervals in seconds, in their order"
+        )
+    place = np.searchsorted(limits, lengths, side="right") - 1
+    found = []
+    for number, (low, high) in enumerate(pairwise(edges)):
+        inside = place == number
+        cases = int(inside.sum())
+        found.append(
+            {
+                "from_s": low,
+                "to_s": high,
+                "cases": cases,
+                "mIoU": float(ious[inside].mean()) if cases else None,
+                "length_s": float(lengths[inside].mean()) if cases else None,
+                "last_s": float(lengths[inside].max()) if cases else low,
+            }
+        )
+    return found
+
+
+def _draw_queries(axes, lengths: np.ndarray, ious: np.ndarray) -> None:
+    alpha = float(np.clip(250 / len(lengths), 0.05, 0.5))
+    # As an image, or a PDF would hold every point
+    axes.scatter(lengths, ious, s=5, color=POINT, alpha=alpha, lw=0, rasterized=True)
+    axes.scatter([], [], s=14, color=POINT, label="a query")
+
+
+def _draw_means(upper, lower, intervals: list[dict]) -> None:
+    filled = [interval for interval in intervals if interval["cases"]]
+    upper.plot(
+        [interval["length_s"] for interval in filled],
+        [interval["mIoU"] for interval in filled],
+        color=LINE,
+        lw=1.6,
+        marker="o",
+        ms=4.5,
+        mec="white",
+        mew=0.6,
+        label="mean of an interval of lengths (mIoU)",
+        zorder=3,
+    )
+    ends = [i["last_s"] if i["to_s"] is None else i["to_s"] for i in intervals]
+    starts = [interval["from_s"] for interval in intervals]
+    cases = [interval["cases"] for interval in intervals]
+    widths = np.subtract(ends, starts)
+    lower.bar(starts, cases, widths, align="edge", color=BAR, edgecolor="white", lw=0.8)
+    lower.set_ylim(0, 1.15 * max(cases))
+
+
+def _draw_axes(upper, lower, has_cells: bool) -> None:
+    upper.set_ylim(-3, 103)  # points at both ends are whole
+    upper.tick_params(labelbottom=False)
+    if has_cells:
+        upper.set_ylabel("IoU of the first moment (%)")
+        lower.set_ylabel("queries")
+    lower.set_xlabel("length of the video (s)")
+    if not has_cells:
+        lower.set_xlim(left=0)
+
+
+def _draw_printed(axes, spec: dict) -> None:
+    """The printed intervals, each over its lengths; one without a limit reaches to the right."""
+    printed = spec.get("printed") or {}
+    said = [
+        number
+        for number in printed.get("numbers", {}).values()
+        if isinstance(number, dict) and "range_s" in number
+    ]
+    if not said:
+        return
+    right = axes.get_xlim()[1] if axes.lines or axes.collections else 0.0
+    right = max(right, 1.08 * max(edge for number in said for edge in number["range_s"] if edge))
+    for number in said:
+        low, high = number["range_s"]
+        between = f"{low:g} to {high:g} s" if high else f"from {low:g} s"
+        axes.hlines(
+            number["mIoU"],
+            low,
+            high or right,
+            color=SAID,
+            lw=2.2,
+            ls=(0, (2, 1)),
+            label=f"printed ({printed['paper']}), {between}: mIoU {number['mIoU']:.2f}"
+            f" of {number['cases']:,} cases",
+            zorder=4,
+        )
+    axes.set_xlim(right=right)
+
+
+def _describe(system: dict, cells: list, lengths: np.ndarray, intervals: list[dict]) -> list[str]:
+    label = f"{system['label']}: " if system.get("label") else ""
+    lines = [label + panels.describe_cells(cells, len(system["seeds"]))]
+    outside = len(lengths) - sum(interval["cases"] for interval in intervals)
+    if outside:
+        lines.append(f"{outside:,} in no interval")
+    return lines
+
+
+def _numbers(dataset: str, system: dict, cells: list, intervals: list[dict]) -> list[dict]:
+    return [
+        {
+            "dataset": dataset,
+            "system": f"{system['model']}/{system['ablation']}",
+            "seeds": len(cells),
+            "from_s": f"{interval['from_s']:.6g}",
+            "to_s": "" if interval["to_s"] is None else f"{interval['to_s']:.6g}",
+            "queries": interval["cases"],
+            "mIoU": "" if interval["mIoU"] is None else f"{interval['mIoU']:.6g}",
+            "mean_length_s": "" if not interval["cases"] else f"{interval['length_s']:.6g}",
+        }
+        for interval in intervals
+    ]

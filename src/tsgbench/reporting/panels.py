@@ -1,0 +1,173 @@
+"""What figures of cells share: one panel a data set, whose systems have cells or were not run.
+
+A figure's `spec` and `records` are those of `reporting.figures`; a cell is
+`model/dataset/ablation/seed0`, a system `model/ablation` and one of `spec["systems"]`.
+"""
+
+from textwrap import wrap
+
+import numpy as np
+
+from tsgbench.datasets.table import read_splits
+from tsgbench.errors import UserError
+from tsgbench.evaluation.query_scores import QueryScores, read_query_scores
+from tsgbench.records import Record
+from tsgbench.reporting.cells import Cell, read_cell
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")  # Okabe and Ito
+DASHES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)), (0, (8, 3)))
+MARKERS = ("o", "s", "^", "D", "v")
+HATCHES = ("", "////", "....", "xxxx", "\\\\\\\\")
+PRINTED = "#000000"
+PER_ROW = 2
+TITLE_SIZE = 8
+# Characters of that size on an inch
+PER_INCH = 12.5
+NOT_RUN = "not run"
+
+
+def find_system(spec: dict, name: str) -> dict:
+    """The system called `model/ablation`; `UserError` if the figure is not given it."""
+    for system in spec["systems"]:
+        if name == f"{system['model']}/{system['ablation']}":
+            return system
+    raise UserError(
+        f"figure {spec['id']}: draw: names the system {name!r}, which is not among its systems; add"
+        " it to `systems` of the figure in published/"
+    )
+
+
+def cell_names(system: dict, dataset: str) -> list[str]:
+    """The names of a system's cells on a data set, one a seed."""
+    prefix = f"{system['model']}/{dataset}/{system['ablation']}"
+    return [f"{prefix}/seed{seed}" for seed in system["seeds"]]
+
+
+def read_system(system: dict, dataset: str, records: dict[str, Record]) -> list[Cell]:
+    """A system's evaluated cells on a data set; none if it was not run there."""
+    found = []
+    for name in cell_names(system, dataset):
+        record = records.get(f"metrics:{name}")
+        found.append(read_cell(name, record and record.path.parent))
+    return [cell for cell in found if cell is not None]
+
+
+def read_metric(cells: list[Cell], metric: str) -> np.ndarray:
+    """(seeds,) percent under the headline's convention; `UserError` where it is not defined."""
+    for cell in cells:
+        if cell.metrics.get(metric) is None:
+            raise UserError(
+                f"{cell.folder / 'metrics.json'}: facts.metrics: has no {metric!r}, which a figure"
+                f" draws; name one of {', '.join(cell.metrics)} in its `draw`"
+            )
+    return np.array([cell.metrics[metric] for cell in cells], dtype=float)
+
+
+def read_ious(cells: list[Cell]) -> tuple[np.ndarray, QueryScores]:
+    """(seeds, Q) IoU of the first moment in percent, by the headline's convention, and the queries
+    (of the first seed). `UserError` where seeds were scored on different queries."""
+    scores = [read_query_scores(cell.folder / "scores.parquet") for cell in cells]
+    for one in scores[1:]:
+        if not np.array_equal(one.query_ids, scores[0].query_ids):
+            raise UserError(
+                f"{one.path}: scores other queries than {scores[0].path}, so their seeds cannot be"
+                " averaged; evaluate both cells again"
+            )
+    headlines = [cell.evaluation["facts"]["headline"] for cell in cells]
+    ious = [one.values(name, "mIoU") for one, name in zip(scores, headlines, strict=True)]
+    return np.stack(ious), scores[0]
+
+
+def read_durations(scores: QueryScores, annotations: Record) -> np.ndarray:
+    """(Q,) seconds of each query's video."""
+    queries = read_splits(annotations, list(dict.fromkeys(scores.splits)))
+    known = dict(zip(queries.query_ids, queries.durations, strict=True))
+    try:
+        return np.array([known[name] for name in scores.query_ids])
+    except KeyError as error:
+        raise UserError(
+            f"{scores.path}: scores query {error}, which {annotations.path} does not have; evaluate"
+            " the cell again"
+        ) from None
+
+
+def is_papers(spec: dict, dataset: str, has_cells: bool) -> bool:
+    """Whether the paper's printed numbers belong into a data set's panel.
+
+    They do not where a generated data set stands in for the paper's. `printed.datasets` names the
+    paper's; without it, a stand-in is told by its cells.
+    """
+    named = (spec.get("printed") or {}).get("datasets")
+    if named is not None:
+        return dataset in named
+    return not (spec.get("stands_in") and has_cells)
+
+
+def make_panels(spec: dict, width: float, height: float, parts: tuple[float, ...] = (1.0,)):
+    """A figure and, for each data set, its axes from top to bottom (`parts`: relative heights).
+
+    width, height: inches of a panel without the legend, which stands below all of them.
+    """
+    from matplotlib.figure import Figure
+
+    names = list(spec["datasets"])
+    columns = min(PER_ROW, len(names))
+    bands = -(-len(names) // columns)
+    figure = Figure(figsize=(width * columns, height * bands + 0.7), layout="constrained")
+    grid = figure.add_gridspec(bands, columns)
+    panels = {}
+    for place, name in enumerate(names):
+        inner = grid[divmod(place, columns)].subgridspec(len(parts), 1, height_ratios=parts)
+        axes = [figure.add_subplot(inner[0])]
+        axes += [figure.add_subplot(inner[i], sharex=axes[0]) for i in range(1, len(parts))]
+        panels[name] = axes
+    return figure, panels
+
+
+def write_title(axes, spec: dict, dataset: str, width: float, *lines: str) -> None:
+    """The data set's title and lines below it, wrapped to a panel `width` inches wide.
+
+    lines: none for a panel without cells.
+    """
+    limit = int((width - 0.7) * PER_INCH)
+    if lines and not is_papers(spec, dataset, True):
+        lines = ("stands in for the paper's data", *lines)
+    text = [part for line in (spec["datasets"][dataset], *lines) for part in wrap(line, limit)]
+    axes.set_title("\n".join(text), fontsize=TITLE_SIZE)
+
+
+def mark_not_run(axes) -> None:
+    """Say in the middle of a panel that nothing of it was run."""
+    axes.text(0.5, 0.5, NOT_RUN, transform=axes.transAxes, ha="center", va="center", color="0.35")
+
+
+def write_legend(figure, panels: dict[str, list]) -> None:
+    """One legend below all panels: every label once, in the order in which panels have them."""
+    entries = {}
+    for axes in (each for panel in panels.values() for each in panel):
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            entries.setdefault(label, handle)
+    if not entries:
+        return
+    width = 0.65 + max(map(len, entries)) / PER_INCH  # of a column, with its mark
+    figure.legend(
+        list(entries.values()),
+        list(entries),
+        loc="outside lower center",
+        ncols=min(len(entries), max(1, int(figure.get_figwidth() / width))),
+        frameon=False,
+        fontsize=TITLE_SIZE,
+    )
+
+
+def describe_cells(cells: list[Cell], wanted: int) -> str:
+    """Such as `3,720 queries, 2 of 3 seeds`."""
+    scored, asked = cells[0].scored["queries"], cells[0].of_queries
+    queries = f"{scored:,} queries" if scored == asked else f"{scored:,} of {asked:,} queries"
+    return f"{queries}, {count_seeds(len(cells), wanted)}"
+
+
+def count_seeds(found: int, wanted: int) -> str:
+    """Such as `1 seed` and `2 of 3 seeds`."""
+    many = f"{found}" if found == wanted else f"{found} of {wanted}"
+    return f"{many} seed{'s' * (wanted > 1)}"

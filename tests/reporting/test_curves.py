@@ -1,0 +1,292 @@
+"""Sweeps, IoU by length and IoU ranges: what was not run is said, and nothing printed is moved.
+
+All scores are invented.
+"""
+
+import json
+
+import numpy as np
+import pytest
+
+from invented import invented_metrics, write_cell
+from tsgbench.datasets.table import Queries, write_queries
+from tsgbench.errors import UserError
+from tsgbench.evaluation.query_scores import write_query_scores
+from tsgbench.records import Record
+from tsgbench.reporting.figures import find_kind, write_figure
+
+COUNT = 40
+LENGTHS = np.linspace(5, 100, COUNT)
+SWEEP = {
+    "metrics": ["R@1,IoU=0.5", "mIoU"],
+    "x_label": "blocks",
+    "best": "best_n",
+    "points": [
+        {"x": 1, "system": "seqpan/one"},
+        {"x": 2, "system": "seqpan/full"},
+        {"x": 4, "system": "seqpan/four"},
+    ],
+    "baseline": {"label": "vanilla", "system": "seqpan/vanilla"},
+}
+NUMBERS = {
+    "best_n": 2,
+    "shortest": {"range_s": [2, 12], "cases": 130, "mIoU": 42.99},
+    "longest": {"range_s": [60, None], "cases": 140, "mIoU": 34.68},
+}
+OPTIONS = {"sweep": SWEEP, "iou_by_length": {"edges_s": [8, 12, 60, None]}, "iou_histogram": {}}
+ABLATIONS = {
+    "sweep": ["one", "full", "four", "vanilla"],
+    "iou_by_length": ["full"],
+    "iou_histogram": ["full", "other"],
+}
+
+
+def spec_of(kind, seeds=1, datasets=("real",), **more):
+    systems = [
+        {"model": "seqpan", "ablation": one, "label": f"System {one}", "seeds": list(range(seeds))}
+        for one in ABLATIONS[kind]
+    ]
+    return {
+        "id": f"paper/{kind}",
+        "kind": kind,
+        "study": "invented",
+        "title": "invented numbers",
+        "is_demo": False,
+        "stands_in": False,
+        "datasets": {name: f"The {name} data" for name in datasets},
+        "systems": systems,
+        "options": OPTIONS[kind],
+        "printed": {"paper": "Paper", "figure": "Figure 1", "numbers": NUMBERS},
+    } | more
+
+
+class Cells:
+    """Writes cells and annotations below a folder; `records` are what a figure gets."""
+
+    def __init__(self, root):
+        self.root, self.records, self.ious = root, {}, {}
+
+    def write(self, ablation, dataset="real", seed=0, base=None, ids=None):
+        name = f"seqpan/{dataset}/{ablation}/seed{seed}"
+        rng = np.random.default_rng(len(self.records))
+        ious = rng.uniform(0, 100, COUNT)
+        ious[:2] = 0, 100  # both ends belong to a range
+        metrics = invented_metrics(60.0 + seed if base is None else base)
+        folder = write_cell(self.root, name, metrics=metrics | {"mIoU": ious.mean()})
+        path = folder / "metrics.json"
+        record = json.loads(path.read_text())
+        record["facts"] |= {"headline": "seconds", "queries": COUNT}
+        path.write_text(json.dumps(record))
+        ids = ids or [f"q{row}" for row in range(COUNT)]
+        moments = np.tile([0.0, 1.0], (COUNT, 1))
+        queries = Queries(ids, ids, ids, LENGTHS, moments)
+        scores = {"seconds": {"mIoU": ious}, "official": {"mIoU": np.zeros(COUNT)}}
+        write_query_scores(folder / "scores.parquet", queries, ["test"] * COUNT, scores)
+        write_queries(self.root / "test.jsonl", queries)
+        self.records[f"metrics:{name}"] = Record(path, {"outputs": {}})
+        self.records[f"annotations:{dataset}"] = Record(
+            self.root / "a.json", {"outputs": {"test.jsonl": {}}}
+        )
+        self.ious[name] = ious
+        return self
+
+    def write_all(self, kind, seeds=1, datasets=("real",), but=()):
+        for dataset in datasets:
+            for ablation in ABLATIONS[kind]:
+                for seed in range(seeds if ablation not in but else 0):
+                    self.write(ablation, dataset, seed)
+        return self
+
+
+@pytest.fixture
+def cells(tmp_path):
+    return Cells(tmp_path / "cells")
+
+
+def texts(figure):
+    found = [text.get_text() for axes in figure.axes for text in axes.texts]
+    found += [axes.get_title() for axes in figure.axes]
+    for legend in figure.legends:
+        found += [text.get_text() for text in legend.get_texts()]
+    return "\n".join(found)
+
+
+def draw(kind, cells, **more):
+    return find_kind(kind)(spec_of(kind, **more), cells.records)
+
+
+def offsets(axes, label):
+    """x of the marks that the legend calls so."""
+    [line] = [line for line in axes.lines if line.get_label() == label]
+    return list(line.get_xdata())
+
+
+# Every kind ----------------------------------------------------------------------------------
+
+KINDS = ["sweep", "iou_by_length", "iou_histogram"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_without_cells_every_panel_says_not_run_and_the_csv_holds_no_number(kind, cells):
+    figure, rows = draw(kind, cells, datasets=("real", "other"))
+    assert [text.get_text() for axes in figure.axes for text in axes.texts] == ["not run"] * 2
+    assert not any(row.get("mean") or row.get("queries") or row.get("mIoU") for row in rows)
+    assert "The real data" in texts(figure) and "queries" not in texts(figure)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_equal_figures_are_equal_files(kind, seeds, cells, tmp_path):
+    cells.write_all(kind, seeds, ("real", "other"))
+    spec = spec_of(kind, seeds, ("real", "other"))
+    first = [path.read_bytes() for path in write_figure(spec, cells.records, tmp_path / "f")]
+    again = [path.read_bytes() for path in write_figure(spec, cells.records, tmp_path / "f")]
+    assert first == again and b"/FontFile2" in first[0] and b"/Type3" not in first[0]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("datasets", [("real",), ("real", "other"), ("shapes", "real", "other")])
+def test_nothing_is_clipped(kind, datasets, cells):
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    cells.write_all(kind, 2, datasets[:1], but=("four", "other"))
+    figure, _ = draw(kind, cells, seeds=2, datasets=datasets)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    box = figure.get_tightbbox(canvas.get_renderer())
+    width, height = figure.get_size_inches()
+    assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= width and box.y1 <= height
+
+
+@pytest.mark.parametrize("kind", ["sweep", "iou_by_length"])
+def test_printed_numbers_stand_with_the_papers_data_alone(kind, cells):
+    cells.write_all(kind, datasets=("shapes",))
+    more = {"stands_in": True, "datasets": ("shapes", "real")}
+    for spec in (more, more | {"datasets": ("shapes",)}):
+        figure, _ = draw(kind, cells, **spec)
+        assert "The shapes data\nstands in for the paper's data\n" in texts(figure)
+        assert ("printed" in texts(figure)) == (len(spec["datasets"]) == 2)
+    # A stand-in that was not run is told by name
+    printed = spec_of(kind)["printed"] | {"datasets": ["real"]}
+    figure, _ = draw(kind, Cells(cells.root), **more, printed=printed)
+    assert sum(line.get_label().startswith("printed") for line in figure.axes[0].lines) == 0
+
+
+@pytest.mark.parametrize("kind", ["iou_by_length", "iou_histogram"])
+def test_seeds_that_answer_other_queries_are_refused(kind, cells):
+    cells.write("full", seed=0).write("full", seed=1, ids=[f"r{row}" for row in range(COUNT)])
+    with pytest.raises(UserError, match=r"seed1/scores\.parquet: scores other queries than"):
+        draw(kind, cells, seeds=2)
+
+
+# Sweeps --------------------------------------------------------------------------------------
+
+
+def test_a_sweep_has_means_and_spreads_over_seeds(cells):
+    for seed, base in enumerate((60.0, 62.0, 67.0)):
+        cells.write("one", seed=seed, base=base)
+    cells.write("full")
+    _, rows = draw("sweep", cells, seeds=3)
+    found = {(row["x"], row["metric"]): row for row in rows}
+    one, two = found["1", "R@1,IoU=0.5"], found["2", "R@1,IoU=0.5"]
+    assert float(one["mean"]) == pytest.approx(43.0)  # of 40, 42 and 47
+    assert float(one["std"]) == pytest.approx(np.sqrt(13), rel=1e-5) and one["seeds"] == 3
+    assert (float(two["mean"]), two["std"], two["seeds"]) == (40.0, "", 1)
+    assert found["4", "mIoU"]["mean"] == "" and found["vanilla", "mIoU"]["seeds_wanted"] == 3
+
+
+def test_points_that_were_not_run_are_open_marks_and_break_the_line(cells):
+    cells.write_all("sweep", but=("full", "vanilla"))
+    figure, _ = draw("sweep", cells)
+    [axes] = figure.axes
+    assert offsets(axes, "not run") == [2]
+    [line] = [line for line in axes.lines if line.get_label() == "mIoU"]
+    assert np.isnan(line.get_ydata()).tolist() == [False, True, False]
+    assert "vanilla: not run" in texts(figure) and "vanilla, mIoU" not in texts(figure)
+    assert offsets(axes, "printed best: 2 (Paper, Figure 1)") == [2, 2]
+
+
+def test_fewer_seeds_at_a_point_are_said(cells):
+    cells.write_all("sweep", 3).records.pop("metrics:seqpan/real/four/seed2")
+    figure, _ = draw("sweep", cells, seeds=3)
+    assert "40 queries, 3 seeds" in texts(figure) and "2 of 3 seeds at 4" in texts(figure)
+    assert "vanilla, mIoU" in texts(figure) and "not run" not in texts(figure)
+    assert figure.axes[0].containers  # error bars
+
+
+def test_a_single_seed_has_no_error_bars(cells):
+    figure, _ = draw("sweep", cells.write_all("sweep"))
+    assert not figure.axes[0].containers and "40 queries, 1 seed" in texts(figure)
+
+
+def test_systems_and_metrics_that_are_not_there_are_refused(cells):
+    options = SWEEP | {"points": [{"x": 1, "system": "seqpan/none"}]}
+    with pytest.raises(UserError, match="names the system 'seqpan/none', which is not among"):
+        draw("sweep", cells, options=options)
+    cells.write("one")
+    with pytest.raises(UserError, match=r"has no 'Rank@1', which a figure draws"):
+        draw("sweep", cells, options=SWEEP | {"metrics": ["Rank@1"]})
+
+
+# IoU by length -------------------------------------------------------------------------------
+
+
+def test_intervals_hold_the_mean_over_seeds_of_their_queries(cells):
+    cells.write_all("iou_by_length", 2)
+    figure, rows = draw("iou_by_length", cells, seeds=2)
+    ious = np.mean(list(cells.ious.values()), axis=0)
+    for row, (low, high) in zip(rows, [(8, 12), (12, 60), (60, np.inf)], strict=True):
+        inside = (low <= LENGTHS) & (high > LENGTHS)
+        assert row["queries"] == inside.sum() and row["seeds"] == 2
+        assert float(row["mIoU"]) == pytest.approx(ious[inside].mean(), rel=1e-5)
+    assert f"{(LENGTHS < 8).sum()} in no interval" in texts(figure)
+    assert "printed (Paper), 2 to 12 s: mIoU 42.99 of 130 cases" in texts(figure)
+    assert "printed (Paper), from 60 s: mIoU 34.68 of 140 cases" in texts(figure)
+
+
+def test_elsewhere_intervals_hold_equally_many_queries(cells):
+    cells.write_all("iou_by_length", datasets=("shapes",))
+    options = OPTIONS["iou_by_length"] | {"intervals": 4}
+    _, rows = draw("iou_by_length", cells, datasets=("shapes",), stands_in=True, options=options)
+    assert [row["queries"] for row in rows] == [10] * 4
+
+
+def test_points_are_an_image_and_each_is_a_query(cells, tmp_path):
+    cells.write_all("iou_by_length")
+    figure, _ = draw("iou_by_length", cells)
+    [points] = [found for found in figure.axes[0].collections if len(found.get_offsets()) == COUNT]
+    assert points.get_rasterized()
+    [iou] = cells.ious.values()
+    assert np.allclose(points.get_offsets(), np.stack([LENGTHS, iou], axis=1))
+
+
+def test_borders_that_fall_and_two_systems_are_refused(cells):
+    cells.write_all("iou_by_length")
+    with pytest.raises(UserError, match=r"edges_s: \[12, 8\] does not rise"):
+        draw("iou_by_length", cells, options={"edges_s": [12, 8]})
+    with pytest.raises(UserError, match="has 2 systems"):
+        draw("iou_by_length", cells, systems=spec_of("iou_histogram")["systems"])
+
+
+# IoU ranges ----------------------------------------------------------------------------------
+
+
+def test_ranges_hold_every_query_once_and_average_counts_not_ious(cells):
+    cells.write_all("iou_histogram", 2)
+    figure, rows = draw("iou_histogram", cells, seeds=2)
+    for ablation in ABLATIONS["iou_histogram"]:
+        found = [float(row["queries"]) for row in rows if row["system"] == f"seqpan/{ablation}"]
+        seeds = [cells.ious[f"seqpan/real/{ablation}/seed{seed}"] for seed in (0, 1)]
+        tens = [np.minimum(ious // 10, 9) for ious in seeds]
+        expected = [np.mean([(ten == i).sum() for ten in tens]) for i in range(10)]
+        assert found == expected and sum(found) == COUNT
+    bars = [container for container in figure.axes[0].containers if hasattr(container, "patches")]
+    assert len({bar.patches[0].get_hatch() for bar in bars}) == 2  # told apart without colour
+
+
+def test_systems_that_were_not_run_are_named_as_the_paper_names_them(cells):
+    cells.write_all("iou_histogram", but=("other",))
+    labels = {"labels": {"seqpan/other": "Paper w/o it"}}
+    figure, rows = draw("iou_histogram", cells, options=labels)
+    assert "not run: Paper w/o it" in texts(figure)
+    assert next(row for row in rows if row["label"] == "Paper w/o it")["seeds"] == 0
