@@ -177,7 +177,11 @@ def test_rows_that_are_only_printed_are_quoted(description):
     result |= {"is_only_printed": True, "label": "Elsewhere"}
     result["printed"] = {"paper": "seqpan", "system": "SeqPAN", "table": "t", "row": "E"}
     result["printed"]["label"] = "printed (E)"
-    result["values"]["mIoU"] |= {"published": 61.25, "published_rank": 1}
+    result["values"]["mIoU"] |= {
+        "published": 61.25,
+        "published_text": "61.25",
+        "published_rank": 1,
+    }
     text = render_html(description)
     assert '<span class="best">61.25</span>' in text and "61.25" in Page(text).sorts
 

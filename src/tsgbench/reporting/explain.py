@@ -253,7 +253,7 @@ def _value_lines(metric: str, value: dict, number: dict) -> list[str]:
     if value["published"] is not None:
         doubt = " (doubtful)" if value["published_uncertain"] else ""
         source = number["printed"]["label"] if number["printed"] else "printed"
-        said.append(f"{source} {_write(value, value['published'])}{doubt}")
+        said.append(f"{source} {value['published_text']}{doubt}")
     if value["difference"] is not None:
         said.append(f"difference {value['difference']:+.{value['decimals']}f}")
     if value.get("verdict"):

@@ -258,6 +258,7 @@ def _describe(row: Row, result: Result) -> dict:
                 "rank": value.rank or None,
                 "p_value": value.p_value,
                 "published": value.printed,
+                "published_text": None if value.printed is None else value.printed_text,
                 "published_std": value.printed_std,
                 "published_uncertain": value.is_printed_uncertain,
                 "published_rank": value.printed_rank or None,

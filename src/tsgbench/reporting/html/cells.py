@@ -1,5 +1,6 @@
 """The cell pages: for each system on a data set, its numbers by seed and all that made them."""
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -195,6 +196,8 @@ def _entry(key: str, value: object, folder: Path | str | None) -> Markup:
     if key == "files":
         links = [join(link_to_file(path, folder, name), " ") for name, path in value.items()]
         return join(*links)
+    if isinstance(value, dict | list):
+        return element("code", json.dumps(value))
     if isinstance(value, int | float) and not isinstance(value, bool):
         return join(f"{value:,}")
     if key in ("hardware", "device", "protocol", "split", "study", "selected_on"):

@@ -154,7 +154,7 @@ def show_printed(value: dict) -> str:
     if value["published"] is None:
         return doubt or UNDEFINED
     spread = "" if value["published_std"] is None else f" ± {show(value, 'published_std')}"
-    return show(value, "published") + spread + doubt
+    return value["published_text"] + spread + doubt
 
 
 def show_verdict(value: dict) -> Markup:
