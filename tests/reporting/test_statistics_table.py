@@ -117,7 +117,7 @@ def test_every_form_holds_the_same(table, tmp_path):
     assert "| *printed (System, Table 1)* | 1 (0) | 7.25 (-0.25) |" in markdown
     assert "— not run" in markdown and "3.50?" in markdown and "A note." in markdown
     assert "R@n" not in markdown  # nothing is scored here
-    assert "\\num{7.00} & " in tex and "Data set & " in tex
+    assert "{\\num{7.00}} & " in tex and "Data set & " in tex
     rows = {(row["dataset"], row["metric"]): row for row in csv.DictReader(io.StringIO(text))}
     assert rows["real", "Moment (s)"]["difference"] == "-0.25"
     assert rows["absent", "Moment (s)"]["status"] == "not run"
