@@ -35,9 +35,10 @@ PHASES = {
     "inspect": "keep a cell's attention maps and predictions of chosen queries",
     "measure": "measure a cell's size and speed on this machine",
     "track": "make MLflow agree with the cells on disk",
-    "table": "write one table as LaTeX, CSV and Markdown",
+    "table": "write one table as LaTeX, CSV, Markdown and a page",
     "figure": "draw one figure as PDF and PNG, and write its numbers as CSV",
     "findings": "say in sentences what the study's numbers show",
+    "report": "put every table and figure of the study on one page and into one document",
     "summary": "write the metrics and curves that DVC shows",
 }
 
@@ -106,7 +107,18 @@ def _parser() -> argparse.ArgumentParser:
     features.add_argument("--plot", metavar="FILE", type=Path, help="draw it, too: PNG, PDF or SVG")
     features.add_argument("--json", action="store_true", help="machine-readable")
     features.set_defaults(verb=_show_features)
-    pdf = verbs.add_parser("pdf", help="compile a table to a PDF page, if LaTeX is installed")
+    explain = verbs.add_parser(
+        "explain", help="where a number of a table comes from, and whether that is still so"
+    )
+    explain.add_argument("table", type=Path, help="any file of a table: results/table1.tex")
+    explain.add_argument("--row", help="the system as the table calls it, or model/ablation")
+    explain.add_argument("--metric", help='such as "R@1,IoU=0.7" (default: all)')
+    explain.add_argument("--dataset", help="where the table has several (default: all)")
+    explain.add_argument("--json", action="store_true", help="machine-readable")
+    explain.set_defaults(verb=_explain)
+    pdf = verbs.add_parser(
+        "pdf", help="compile a table or the report to PDF, if LaTeX is installed"
+    )
     pdf.add_argument("tex", type=Path, help="for example results/table1.tex")
     pdf.set_defaults(verb=_compile_pdf)
     return parser
@@ -263,6 +275,13 @@ def _show_sources(options: argparse.Namespace) -> None:
         print(json.dumps(listing.as_json(statuses, totals), indent=2))
     else:
         print(listing.render(statuses, totals))
+
+
+def _explain(options: argparse.Namespace) -> None:
+    from tsgbench.reporting.explain import as_text, explain
+
+    facts = explain(options.table, options.row, options.metric, options.dataset)
+    print(json.dumps(facts, indent=2) if options.json else as_text(facts))
 
 
 def _compile_pdf(options: argparse.Namespace) -> int:

@@ -33,7 +33,13 @@ def statistics_record(folder: Path, dataset: str = "real", bins: int = 4) -> Rec
             "words": {"blanks": words},
         }
         facts["moments"]["+".join(names)] = count_moments(queries, bins)
-    content = {"identity": "5" * 16, "digest": "d" * 16, "inputs": {}, "outputs": {}}
+    content = {
+        "identity": "5" * 16,
+        "code": "c" * 16,
+        "digest": "d" * 16,
+        "inputs": {},
+        "outputs": {},
+    }
     path = folder / f"data/annotations/{dataset}/statistics.json"
     return Record(path, content | {"facts": facts})
 

@@ -122,8 +122,9 @@ def test_latex_names_its_identity_and_marks(stem):
     text = stem.with_suffix(".tex").read_text()
     assert IDENTITY in text.splitlines()[0]
     assert "\\begin{table}" in text
-    assert "\\textbf{71.00} & {\\tiny$\\pm$\\,\\num{1.41}}" in text
-    assert re.search(r"SeqPAN, blind \(1/2 seeds\) & \\num\{50.00\} &  &", text)
+    number = "\\href{table1.html\\#cell-seqpan-shapes-full}{\\textbf{71.00}}"
+    assert f"{number} & {{\\tiny$\\pm$\\,\\num{{1.41}}}}" in text
+    assert re.search(r"SeqPAN, blind \(1/2 seeds\) & \\href\{[^}]*\}\{\\num\{50.00\}\} &  &", text)
     assert re.search(r"^Absent( & \\multicolumn\{2\}\{c\}\{---\}){7} \\\\$", text, re.MULTILINE)
     assert "\\num{60.86}} & \\textcolor{gray}{\\tiny ($-9.86$) $\\downarrow$}" in text
     assert text.count("printed (SeqPAN, Table 1)") == 1
@@ -135,7 +136,7 @@ def test_writing_twice_gives_the_same_bytes(table, stem):
     before = {path: path.read_bytes() for path in stem.parent.glob("table1.*")}
     write_table(table, stem, IDENTITY)
     assert {path: path.read_bytes() for path in stem.parent.glob("table1.*")} == before
-    assert len(before) == 4
+    assert len(before) == 5
 
 
 def test_many_data_sets_go_on_in_a_second_table(spec, cells, published, tmp_path):
@@ -191,7 +192,7 @@ def test_a_latex_error_is_quoted_and_the_old_page_kept(stem):
 
 @needs_tex
 def test_a_missing_package_is_a_message(stem, monkeypatch):
-    monkeypatch.setattr("tsgbench.reporting.latex.PACKAGES", ("nosuchpackage",))
+    monkeypatch.setattr("tsgbench.reporting.pdf.PACKAGES", ("nosuchpackage",))
     is_made, message = compile_pdf(stem.with_suffix(".tex"), stem.with_suffix(".pdf"))
     assert not is_made
     assert "nosuchpackage.sty" in message

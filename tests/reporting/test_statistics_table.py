@@ -111,18 +111,18 @@ def test_what_cannot_be_counted_is_named(printed, tmp_path, old, new, said):
 
 def test_every_form_holds_the_same(table, tmp_path):
     paths = write_table(table, tmp_path / "out" / "table1", "1dentity")
-    tex, text, markdown, trace = (path.read_text() for path in paths)
+    tex, text, markdown, trace, page = (path.read_text() for path in paths)
     assert markdown.count("| Data set |") == 1 and "—: not run." in markdown
     assert "| Real | 1 | 7.00 |" in markdown
     assert "| *printed (System, Table 1)* | 1 (0) | 7.25 (-0.25) |" in markdown
     assert "— not run" in markdown and "3.50?" in markdown and "A note." in markdown
     assert "R@n" not in markdown  # nothing is scored here
-    assert "\\num{7.00} & " in tex and "Data set & " in tex
+    assert "{\\num{7.00}} & " in tex and "Data set & " in tex
     rows = {(row["dataset"], row["metric"]): row for row in csv.DictReader(io.StringIO(text))}
     assert rows["real", "Moment (s)"]["difference"] == "-0.25"
     assert rows["absent", "Moment (s)"]["status"] == "not run"
     cell = json.loads(trace)["rows"][0]["results"]["real"]["cells"][0]
-    assert cell["identity"] == "5" * 16 and cell["statistics"].endswith("real/statistics.json")
+    assert cell["identity"] == "5" * 16 and cell["record"].endswith("real/statistics.json")
 
 
 # The real files ----------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ for name in [name for name in sys.modules if name.split(".")[0] == "tsgbench"]:
 from tsgbench.config import export_study
 from tsgbench.errors import UserError
 from tsgbench.planning.layout import BENCHMARKS, FILES, LOGS, RECORDS
+from tsgbench.reporting.provenance import heading
 from tsgbench.study import Study
 
 try:
@@ -112,11 +113,38 @@ def tracked(wildcards):
 
 
 def as_pdf(records):
-    """PDF pages of the tables among some records, if this machine can make them."""
+    """PDFs of the tables among some records, and of the report, if this machine can make them."""
     if not (shutil.which("latexmk") or shutil.which("pdflatex")):
         return []
-    tables = set(records) & set(STUDY.targets("table"))
-    return [str(Path(record).with_suffix(".pdf")) for record in sorted(tables)]
+    typeset = set(records) & set(STUDY.targets("table", "report"))
+    return [str(Path(record).with_suffix(".pdf")) for record in sorted(typeset)]
+
+
+def shown_as(kind, file):
+    """Labels of a table's or figure's file in Snakemake's report: paper, number, study, format."""
+
+    def labels(wildcards):
+        name = wildcards[kind]
+        paper, _, number = name.rpartition("/")
+        return {
+            "paper": paper_title(paper),
+            kind: heading(number),
+            "study": STUDY.name,
+            "file": file,
+        }
+
+    return labels
+
+
+def paper_of(kind):
+    """Subcategory of a table or figure in Snakemake's report: the system of its paper."""
+    return lambda wildcards: paper_title(wildcards[kind].rpartition("/")[0])
+
+
+def paper_title(paper):
+    """The name that readers know a paper by; the study's own tables have none."""
+    published = STUDY.catalogue.published
+    return published[paper]["paper"]["system"] if paper in published else "this study"
 
 
 if workflow.is_main_process:

@@ -10,7 +10,12 @@ rule statistics:
     input:
         inputs("statistics"),
     output:
-        record=RECORDS["statistics"],
+        record=report(
+            RECORDS["statistics"],
+            category="Data",
+            caption="../report/statistics.rst",
+            labels={"data set": "{dataset}", "study": STUDY.name},
+        ),
     log:
         LOGS["statistics"],
     benchmark:
@@ -63,14 +68,22 @@ rule table:
         tracked=tracked,
     output:
         record=RECORDS["table"],
+        html=report(
+            FILES["table"]["html"],
+            category="Tables",
+            subcategory=paper_of("table"),
+            caption="../report/table.rst",
+            labels=shown_as("table", "page"),
+        ),
         tex=report(
             FILES["table"]["tex"],
             category="Tables",
+            subcategory=paper_of("table"),
             caption="../report/table.rst",
+            labels=shown_as("table", "LaTeX"),
         ),
         csv=FILES["table"]["csv"],
         markdown=FILES["table"]["markdown"],
-        html=FILES["table"]["html"],
         provenance=FILES["table"]["provenance"],
     log:
         LOGS["table"],
@@ -102,7 +115,9 @@ rule figure:
         png=report(
             FILES["figure"]["png"],
             category="Figures",
+            subcategory=paper_of("figure"),
             caption="../report/figure.rst",
+            labels=shown_as("figure", "picture"),
         ),
         csv=FILES["figure"]["csv"],
     log:
@@ -130,8 +145,13 @@ rule findings:
     input:
         inputs("findings"),
     output:
-        **FILES["findings"],
         record=RECORDS["findings"],
+        markdown=report(
+            FILES["findings"]["markdown"],
+            category="Findings",
+            caption="../report/findings.rst",
+            labels={"study": STUDY.name},
+        ),
     log:
         LOGS["findings"],
     benchmark:
@@ -183,7 +203,9 @@ rule pdf:
         pdf=report(
             "results/{table}.pdf",
             category="Tables",
+            subcategory=paper_of("table"),
             caption="../report/table.rst",
+            labels=shown_as("table", "PDF"),
         ),
     log:
         "logs/pdf/{table}.log",
@@ -202,5 +224,65 @@ rule pdf:
         tex=lambda wildcards, input: input.tex,
     message:
         "Compiling {wildcards.table} to PDF"
+    shell:
+        "tsgbench pdf {params.tex} > {log} 2>&1"
+
+
+rule report:
+    input:
+        inputs("report"),
+    output:
+        record=RECORDS["report"],
+        html=report(
+            FILES["report"]["html"],
+            category="Report",
+            caption="../report/report.rst",
+            labels={"study": STUDY.name, "file": "page"},
+        ),
+        tex=FILES["report"]["tex"],
+    log:
+        LOGS["report"],
+    benchmark:
+        BENCHMARKS["report"]
+    conda:
+        "../../envs/tsgbench.yaml"
+    threads: 1
+    resources:
+        gpu=0,
+        mem_mb=reserved("report", "mem_mb", 2000),
+        runtime=reserved("report", "runtime", 30),
+    params:
+        identity=identity("report"),
+    message:
+        "Putting all tables and figures on one page"
+    shell:
+        "tsgbench report study --identity {params.identity} > {log} 2>&1"
+
+
+rule report_pdf:
+    input:
+        tex=FILES["report"]["tex"],
+    output:
+        pdf=report(
+            str(Path(FILES["report"]["tex"]).with_suffix(".pdf")),
+            category="Report",
+            caption="../report/report.rst",
+            labels={"study": STUDY.name, "file": "PDF"},
+        ),
+    log:
+        "logs/report_pdf.log",
+    benchmark:
+        "logs/benchmarks/report_pdf.tsv"
+    conda:
+        "../../envs/tsgbench.yaml"
+    threads: 1
+    resources:
+        gpu=0,
+        mem_mb=2000,
+        runtime=30,
+    params:
+        tex=lambda wildcards, input: input.tex,
+    message:
+        "Compiling the report to PDF"
     shell:
         "tsgbench pdf {params.tex} > {log} 2>&1"

@@ -1,6 +1,6 @@
 """Reports: tables in every form, and what plotting tools read. From files alone: never trains."""
 
-from tsgbench.reporting.latex import compile_pdf
+from tsgbench.reporting.pdf import compile_pdf
 from tsgbench.reporting.plots import (
     plot_systems,
     write_learning_curves,

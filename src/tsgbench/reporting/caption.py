@@ -5,6 +5,10 @@ from tsgbench.reporting.rows import OWN_PROTOCOL, Result, Row, Table, Value
 NOT_RUN = "—"
 UNDEFINED = "n/a"
 DOUBTFUL = "?"
+DEMO = (
+    "DEMO numbers on generated data, not results on any public data set: they show that "
+    "the pipeline works and nothing else."
+)
 # Beside a difference: what the printed number is to the reproduced one (rows.VERDICTS)
 VERDICT_MARKS = {"within interval": "=", "above": "↑", "below": "↓", "protocol differs": "≠"}
 SIGNIFICANT = 0.05
@@ -14,10 +18,7 @@ def caption(table: Table) -> str:
     """Everything a reader must know before quoting a number."""
     sentences = []
     if table.is_demo:
-        sentences.append(
-            "DEMO numbers on generated data, not results on any public data set: they show that "
-            "the pipeline works and nothing else."
-        )
+        sentences.append(DEMO)
     if table.heading:
         sentences.append(f"{table.heading.rstrip('. ')}.")
     sentences.append(f"Study “{table.study}”: {table.title}.")

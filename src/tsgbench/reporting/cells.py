@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tsgbench.errors import UserError
 from tsgbench.files import read_json
+from tsgbench.planning.layout import LOGS
 
 SCHEMA = 1
 
@@ -72,21 +73,44 @@ class Cell:
         return bool(self.run["facts"].get("parameters"))
 
     def provenance(self) -> dict:
-        """Where its numbers come from."""
+        """Where its numbers come from: everything that made them, and the files that hold them."""
         facts = {**(self.run.get("made") or {}), **self.run["facts"]}
+        evaluated, mlflow = self.evaluation["facts"], facts.get("mlflow") or {}
         return {
             "cell": self.name,
             "run": self.run["identity"],
             "evaluation": self.evaluation["identity"],
             "code": self.run.get("code"),
+            "evaluation_code": self.evaluation.get("code"),
             "inputs": self.run.get("inputs", {}),
+            "settings": self.run["settings"],
+            "protocol": self.protocol,
+            "convention": self.convention or evaluated.get("protocol"),
+            "split": evaluated.get("split"),
+            "part": self.part,
+            "queries": self.scored["queries"],
+            "of_queries": self.of_queries,
+            "selected_on": facts.get("selected_on"),
+            "study": facts.get("study"),
             "git_commit": facts.get("git_commit"),
-            "mlflow_run": (facts.get("mlflow") or {}).get("run_id"),
+            "mlflow_run": mlflow.get("run_id"),
+            "mlflow_store": mlflow.get("uri"),
             "device": facts.get("device"),
             "hardware": facts.get("hardware"),
             "seconds": facts.get("seconds"),
             "parameters": facts.get("parameters"),
+            "files": self._files(),
         }
+
+    def _files(self) -> dict[str, str]:
+        """Paths of its records, of the files these list, and of the log of its training."""
+        model, dataset, ablation, seed = split_name(self.name)
+        names = {"model": model, "dataset": dataset, "ablation": ablation, "seed": seed}
+        files = ["run.json", "metrics.json"]
+        for record in (self.run, self.evaluation):
+            files += record.get("outputs", {})
+        found = {name: (self.folder / name).as_posix() for name in files}
+        return found | {"log": LOGS["train"].format(**names)}
 
 
 def read_cell(

@@ -80,10 +80,12 @@ class Measured:
         """Where its numbers come from, and on what they were measured."""
         facts = self.record.facts
         return {
-            "cell": self.name,
-            "measured": str(self.record.path),
+            # Not the cell's scores, which its own name leads to
+            "cell": f"measured/{self.name}",
+            "record": self.record.path.as_posix(),
             "identity": self.record.identity,
             "digest": self.record.digest,
+            "code": self.record.content.get("code"),
             "inputs": self.record.content["inputs"],
             "git_commit": self.record.content.get("made", {}).get("git_commit"),
             **{name: facts[name] for name in ("device", "hardware", "threads", "shapes")},

@@ -1,15 +1,8 @@
-"""A table as LaTeX (booktabs, siunitx) to be `\\input`, and as a PDF page if TeX is installed."""
+"""A table as LaTeX (booktabs, siunitx) to be `\\input`; its numbers link to its page's sections."""
 
-import os
 import re
-import shutil
-import subprocess
-import tempfile
 import unicodedata
-from pathlib import Path
 
-from tsgbench.errors import UserError
-from tsgbench.files import atomic_path
 from tsgbench.reporting.caption import (
     DOUBTFUL,
     UNDEFINED,
@@ -22,12 +15,12 @@ from tsgbench.reporting.caption import (
     row_label,
     signed,
 )
+from tsgbench.reporting.provenance import anchor
 from tsgbench.reporting.rows import Result, Row, Table, Value
 
 PACKAGES = ("adjustbox", "booktabs", "siunitx", "xcolor")
 # More rows than this do not fit on a page under a full caption; the table goes on in a second one
 ROWS_PER_PAGE = 34
-COMPILE_S = 120
 SPECIAL = {
     "\\": r"\textbackslash{}",
     **{character: f"\\{character}" for character in "{}$&#%_"},
@@ -78,6 +71,8 @@ def render_latex(table: Table, identity: str) -> str:
     lines = [
         f"% {table.id} of study {_comment(table.study)}, identity {identity}; written by tsgbench",
         "% needs: " + " ".join(f"\\usepackage{{{name}}}" for name in PACKAGES),
+        # Numbers are links where hyperref is loaded, and plain numbers elsewhere
+        "\\providecommand{\\href}[2]{#2}",
     ]
     for place, datasets in enumerate(_pages(table)):
         lines += _render_page(table, datasets, is_first=place == 0)
@@ -196,7 +191,7 @@ def _render_row(table: Table, row: Row, result: Result) -> list[str]:
     if result.is_only_printed:
         label = f"\\textcolor{{gray}}{{{escape(only_printed_label(row))}}}"
         return [_line(label, [_printed(value) for value in values])]
-    lines = [_line(escape(row_label(row, result)), [_reproduced(result, v) for v in values])]
+    lines = [_line(escape(row_label(row, result)), [_reproduced(table, result, v) for v in values])]
     if any(value.interval for value in values):
         lines.append(_line("", [_interval(value) for value in values]))
     if result.printed is not None:
@@ -209,7 +204,7 @@ def _line(label: str, entries: list[str]) -> str:
     return " & ".join([label, *entries]) + " \\\\"
 
 
-def _reproduced(result: Result, value: Value) -> str:
+def _reproduced(table: Table, result: Result, value: Value) -> str:
     if not result.cells:
         return _centred("---")
     if value.mean is None:
@@ -221,7 +216,13 @@ def _reproduced(result: Result, value: Value) -> str:
         mean = f"\\underline{{{mean}}}"
     star = "$^*$" if is_significant(value) else ""
     spread = "" if value.std is None else f"{{\\tiny$\\pm$\\,{_number(value.std, value.decimals)}}}"
-    return f"{mean} & {star}{spread}"
+    return f"{_link(table, result, mean)} & {star}{spread}"
+
+
+def _link(table: Table, result: Result, text: str) -> str:
+    """A number that leads to the section of its cells in the table's own page beside it."""
+    page = table.id.rpartition("/")[2] + ".html"
+    return f"\\href{{{page}\\#{anchor(result.cells[0].provenance()['cell'])}}}{{{text}}}"
 
 
 def _interval(value: Value) -> str:
@@ -257,81 +258,3 @@ def _centred(text: str) -> str:
 
 def _number(value: float, decimals: int) -> str:
     return f"\\num{{{value:.{decimals}f}}}"
-
-
-# Compiling --------------------------------------------------------------------------------------
-
-DOCUMENT = r"""\documentclass[a4paper%(options)s]{article}
-\usepackage[T1]{fontenc}
-\usepackage[utf8]{inputenc}
-\usepackage{lmodern}
-\usepackage[margin=1.8cm]{geometry}
-\usepackage{%(packages)s}
-\ifdefined\pdftrailerid\pdftrailerid{}\fi
-\pagestyle{empty}
-\begin{document}
-\input{table}
-\end{document}
-"""
-
-
-def compile_pdf(tex: str | Path, pdf: str | Path) -> tuple[bool, str]:
-    """Compile a table to a PDF page. Returns (made, message).
-
-    Without a TeX engine, or without one of the TeX packages, nothing is made and the message says
-    what to install. A LaTeX error is a `UserError` with its first line.
-    """
-    tex, pdf = Path(tex), Path(pdf)
-    if not tex.exists():
-        raise UserError(f"{tex}: no such table; make it first, with snakemake {tex}")
-    engine = shutil.which("pdflatex")
-    if engine is None:
-        return False, (
-            f"{pdf}: not made, no TeX engine (pdflatex) is installed; {tex} is complete without it"
-        )
-    text = tex.read_text(encoding="utf-8")
-    is_wide = max((line.count("&") for line in text.splitlines()), default=0) > 2 * 9
-    document = DOCUMENT % {
-        "options": ",landscape" if is_wide else "",
-        "packages": ",".join(PACKAGES),
-    }
-    with tempfile.TemporaryDirectory(prefix="tsgbench-tex-") as name:
-        folder = Path(name)
-        (folder / "table.tex").write_text(text, encoding="utf-8")
-        (folder / "page.tex").write_text(document, encoding="utf-8")
-        output = _run_engine(engine, folder, tex)
-        made = folder / "page.pdf"
-        missing = re.search(r"File [`'](\S+\.sty)' not found", output)
-        if missing:
-            return False, (
-                f"{pdf}: not made, TeX lacks the package {missing[1]}; install it (on Debian: "
-                f"texlive-science, texlive-latex-extra, lmodern); {tex} is complete without it"
-            )
-        error = re.search(r"^! (.+)$|^\S+:\d+: (.+)$", output, re.MULTILINE)
-        if error or not made.exists():
-            said = (error[1] or error[2]) if error else "no page came out"
-            raise UserError(f"{tex}: LaTeX says: {said}; write the table again")
-        with atomic_path(pdf) as temporary:
-            shutil.copyfile(made, temporary)
-    return True, ""
-
-
-def _run_engine(engine: str, folder: Path, tex: Path) -> str:
-    command = [engine, "-no-shell-escape", "-halt-on-error", "-interaction=nonstopmode", "page.tex"]
-    # A fixed date makes equal tables equal files; the table may read nothing outside its folder
-    environment = os.environ | {
-        "SOURCE_DATE_EPOCH": "0",
-        "FORCE_SOURCE_DATE": "1",
-        "openin_any": "p",
-        "openout_any": "p",
-        "max_print_line": "1000",
-    }
-    try:
-        done = subprocess.run(
-            command, cwd=folder, env=environment, capture_output=True, timeout=COMPILE_S
-        )
-    except subprocess.TimeoutExpired:
-        raise UserError(
-            f"{tex}: LaTeX did not finish within {COMPILE_S} s; write the table again"
-        ) from None
-    return done.stdout.decode("utf-8", errors="replace")

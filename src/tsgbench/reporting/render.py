@@ -18,7 +18,9 @@ from tsgbench.reporting.caption import (
     row_label,
     signed,
 )
+from tsgbench.reporting.html import render_html
 from tsgbench.reporting.latex import render_latex
+from tsgbench.reporting.provenance import DESCRIPTION_SCHEMA, check_traceable
 from tsgbench.reporting.rows import Result, Row, Table, Value
 
 CSV_COLUMNS = (
@@ -50,18 +52,21 @@ CSV_COLUMNS = (
 
 
 def write_table(table: Table, stem: str | Path, identity: str) -> list[Path]:
-    """Write `{stem}.tex`, `.csv`, `.md` and `.provenance.json`; returns their paths.
+    """Write `{stem}.tex`, `.csv`, `.md`, `.html` and `.provenance.json`; returns their paths.
 
-    identity: digest of what made the table; it stands in every one of them.
+    identity: digest of what made the table; it stands in every one of them. A number that cannot
+    be traced to its run and code is a `UserError`, and nothing is written.
     """
     stem = Path(stem)
-    paths = [
-        stem.with_name(f"{stem.name}.{end}") for end in ("tex", "csv", "md", "provenance.json")
-    ]
+    description = describe(table, identity)
+    check_traceable(description)
+    ends = ("tex", "csv", "md", "provenance.json", "html")
+    paths = [stem.with_name(f"{stem.name}.{end}") for end in ends]
     write_text(paths[0], render_latex(table, identity))
     write_text(paths[1], render_csv(table, identity))
     write_text(paths[2], render_markdown(table, identity))
-    write_json(paths[3], describe(table, identity))
+    write_json(paths[3], description)
+    write_text(paths[4], render_html(description, stem.parent))
     return paths
 
 
@@ -197,57 +202,69 @@ def _plain(text: str) -> str:
 def describe(table: Table, identity: str) -> dict:
     """Every number with the cells, runs and printed rows it comes from."""
     return {
-        "schema": 1,
+        "schema": DESCRIPTION_SCHEMA,
         "table": table.id,
         "identity": identity,
         "study": table.study,
+        "title": table.title,
         "is_demo": table.is_demo,
         "caption": caption(table),
         "notes": legend(table),
         "heading": table.heading,
         "against": table.against,
+        "convention": table.convention.get("name"),
+        "has_one_block": table.has_one_block,
         "metrics": table.metrics,
         "datasets": table.datasets,
         "groups": table.groups,
         "rows": [
             {
                 "label": row.label,
-                "group": row.group,
-                "is_quoted": row.is_quoted,
                 "model": row.model,
                 "ablation": row.ablation,
                 "seeds": row.seeds,
-                "results": {name: _describe(result) for name, result in row.results.items()},
+                "group": row.group,
+                "is_quoted": row.is_quoted,
+                "results": {name: _describe(row, result) for name, result in row.results.items()},
             }
             for row in table.rows
         ],
     }
 
 
-def _describe(result: Result) -> dict:
+def _describe(row: Row, result: Result) -> dict:
     printed = result.printed
     return {
+        "label": only_printed_label(row) if result.is_only_printed else row_label(row, result),
+        "is_only_printed": result.is_only_printed,
         "status": result.status,
         "wanted": result.wanted,
         "differs": result.differs,
         "cells": [cell.provenance() for cell in result.cells],
         "printed": printed
-        and {"paper": printed.paper, "table": printed.table, "row": printed.method},
+        and {
+            "paper": printed.paper,
+            "system": printed.system,
+            "table": printed.table,
+            "row": printed.method,
+            "label": printed_label(result),
+        },
         "values": {
             metric: {
                 "mean": value.mean,
                 "std": value.std,
-                "interval": value.interval,
+                "interval": value.interval and list(value.interval),
                 "seeds": value.seeds,
                 "rank": value.rank or None,
                 "p_value": value.p_value,
-                "printed_rank": value.printed_rank or None,
-                "verdict": value.verdict or None,
-                "decimals": value.decimals,
                 "published": value.printed,
+                "published_text": None if value.printed is None else value.printed_text,
                 "published_std": value.printed_std,
                 "published_uncertain": value.is_printed_uncertain,
+                "published_rank": value.printed_rank or None,
                 "difference": value.difference,
+                "verdict": value.verdict or None,
+                "decimals": value.decimals,
             }
             for metric, value in result.values.items()
         },

@@ -33,9 +33,11 @@ class Described:
     def provenance(self) -> dict:
         """Where its numbers come from."""
         return {
-            "statistics": str(self.record.path),
+            "cell": f"statistics/{self.name}",
+            "record": self.record.path.as_posix(),
             "identity": self.record.identity,
             "digest": self.record.digest,
+            "code": self.record.content.get("code"),
             "inputs": self.record.content["inputs"],
             "git_commit": self.record.content.get("made", {}).get("git_commit"),
         }

@@ -1,0 +1,223 @@
+"""What a report consists of, read from the records of its tables, figures and statistics."""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tsgbench.records import Record
+from tsgbench.reporting.provenance import heading, read_description
+
+
+@dataclass
+class Entry:
+    """A table or a figure. key: `seqpan/table5`. title: `SeqPAN, Table 5`. about: what it shows.
+
+    description: of a table. settings: of a figure. stem: path of its files without their endings.
+    """
+
+    key: str
+    kind: str
+    title: str
+    about: str
+    record: Record
+    description: dict = field(default_factory=dict)
+    settings: dict = field(default_factory=dict)
+
+    @property
+    def stem(self) -> Path:
+        return self.record.path.with_suffix("")
+
+    def file(self, end: str) -> Path:
+        """One of its files by its ending, such as `.pdf`."""
+        return self.record.file(self.stem.name + end)
+
+    @property
+    def anchor(self) -> str:
+        """Its id in a page."""
+        return f"{self.kind}-{self.key.replace('/', '-')}"
+
+
+@dataclass
+class Section:
+    """A paper's tables and figures, or the study's own."""
+
+    title: str
+    about: str
+    entries: list[Entry]
+
+
+@dataclass
+class Report:
+    """All of it. data: lines on protocols and data, by data set. findings: Markdown."""
+
+    study: str
+    title: str
+    is_demo: bool
+    identity: str
+    sections: list[Section]
+    conventions: dict[str, str]
+    data: dict[str, list[str]]
+    commits: list[str]
+    cells_run: int
+    cells_wanted: int
+    findings: str | None
+    findings_folder: Path | None
+
+    @property
+    def entries(self) -> list[Entry]:
+        return [entry for section in self.sections for entry in section.entries]
+
+    @property
+    def tables(self) -> dict[str, dict]:
+        """Heading -> description."""
+        return {entry.title: entry.description for entry in self.entries if entry.kind == "table"}
+
+    @property
+    def summary(self) -> list[str]:
+        """What the study is, in sentences."""
+        tables = len(self.tables)
+        figures = len(self.entries) - tables
+        said = [
+            f"{_count(tables, 'table')} and {_count(figures, 'figure')} of study “{self.study}” "
+            f"({self.title}). Of the "
+            f"{self.cells_wanted:,} cells (a system trained on a data set with a seed) that the "
+            f"tables ask for, {self.cells_run:,} were run; what was not run is marked so."
+        ]
+        if len(self.commits) == 1:
+            said.append(f"All were run at commit {_commit(self.commits[0])}.")
+        elif self.commits:
+            said.append(f"They were run at commits {', '.join(map(_commit, self.commits))}.")
+        else:
+            said.append("No cell recorded a commit.")
+        return said
+
+
+def gather(settings: dict, inputs: dict[str, Record], identity: str) -> Report:
+    """Read everything that a report shows.
+
+    settings: `study`, `title`, `is_demo`, `papers` (key -> system, title, year, venue). inputs:
+    records by role: `table:{name}`, `figure:{name}`, `statistics:{dataset}`, `findings:cells`.
+    """
+    systems = {key: paper["system"] for key, paper in settings["papers"].items()}
+    entries = [
+        _entry(*role.split(":", 1), record, systems)
+        for role, record in inputs.items()
+        if role.startswith(("table:", "figure:"))
+    ]
+    entries.sort(key=lambda entry: (entry.kind != "table", _natural(entry.key)))
+    own = [entry for entry in entries if "/" not in entry.key]
+    sections = [Section("This study's own", "", own)] if own else []
+    for key, paper in settings["papers"].items():
+        of_paper = [entry for entry in entries if entry.key.startswith(f"{key}/")]
+        if of_paper:
+            sections.append(Section(paper["system"], _cite(paper), of_paper))
+    descriptions = [entry.description for entry in entries if entry.kind == "table"]
+    results = [
+        result
+        for description in descriptions
+        for row in description["rows"]
+        for result in row["results"].values()
+    ]
+    cells = [cell for result in results for cell in result["cells"]]
+    findings = next((r for role, r in inputs.items() if role.startswith("findings")), None)
+    return Report(
+        study=settings["study"],
+        title=settings["title"],
+        is_demo=bool(settings.get("is_demo", False)),
+        identity=identity,
+        sections=sections,
+        conventions=_conventions(descriptions),
+        data=_data(descriptions, inputs),
+        commits=sorted({cell["git_commit"] for cell in cells if cell.get("git_commit")}),
+        cells_run=len({cell["cell"] for cell in cells if "run" in cell}),
+        # Names of cells have four parts; rows of data sets ask for none
+        cells_wanted=len({c for result in results for c in result["wanted"] if c.count("/") == 3}),
+        findings=findings and findings.path.with_suffix(".md").read_text(encoding="utf-8"),
+        findings_folder=findings and findings.path.parent,
+    )
+
+
+def _entry(kind: str, key: str, record: Record, systems: dict[str, str]) -> Entry:
+    title = heading(key, systems)
+    if kind == "table":
+        description = read_description(record.path.with_suffix(".provenance.json"))
+        about = description["heading"].partition(": ")[2]
+        return Entry(key, kind, title, about, record, description=description)
+    settings = record.content["settings"]
+    printed = settings.get("printed") or {}
+    return Entry(key, kind, title, printed.get("plots", ""), record, settings=settings)
+
+
+def _natural(key: str) -> list:
+    """Table 10 after table 9; keys without a paper first."""
+    parts = re.split(r"(\d+)", key)
+    return [("/" in key), *(int(part) if part.isdigit() else part for part in parts)]
+
+
+def _cite(paper: dict) -> str:
+    parts = [paper.get("title"), paper.get("venue") or str(paper.get("year") or "")]
+    return ". ".join(part for part in parts if part)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
+def _commit(commit: str) -> str:
+    """Short, and whether the tree had been edited since."""
+    return commit[:12] + (" (with uncommitted edits)" if commit.endswith("+") else "")
+
+
+# --- notes on data and protocols --------------------------------------------------------------
+
+
+def _blocks(descriptions: list[dict]) -> list[dict]:
+    return [
+        dataset
+        for description in descriptions
+        for dataset in description["datasets"]
+        if dataset.get("test_split") and not dataset.get("is_missing")
+    ]
+
+
+def _conventions(descriptions: list[dict]) -> dict[str, str]:
+    """Name -> what it is, of every way of scoring that a table uses."""
+    found = {}
+    for dataset in _blocks(descriptions):
+        if dataset.get("convention"):
+            found[dataset["convention"]["name"]] = dataset["convention"]["about"]
+    return found
+
+
+def _data(descriptions: list[dict], inputs: dict[str, Record]) -> dict[str, list[str]]:
+    """Data set -> sentences: splits, features, notes, and rows of its public files."""
+    said: dict[str, list[str]] = {}
+    for dataset in _blocks(descriptions):
+        title = dataset["title"].partition(":")[0]
+        lines = said.setdefault(title, [])
+        splits = f"Tested on “{dataset['test_split']}”"
+        if dataset.get("select_split"):
+            splits += f", checkpoints chosen on “{dataset['select_split']}”"
+        protocol = dataset.get("protocol")
+        splits += f" (protocol “{protocol}”)." if protocol and protocol != "default" else "."
+        features = dataset.get("features")
+        for line in (splits, features and f"Features: {features}.", dataset.get("note")):
+            if line and line not in lines:
+                lines.append(line)
+    for role, record in inputs.items():
+        if role.startswith("statistics:"):
+            name = role.removeprefix("statistics:")
+            said.setdefault(name, []).extend(_counted(record))
+    return said
+
+
+def _counted(record: Record) -> list[str]:
+    """Rows read and kept of each split, and why others were dropped."""
+    lines = []
+    for split, found in record.facts.get("counts", {}).items():
+        line = f"Split “{split}”: {found['kept']:,} of {found['rows']:,} rows kept"
+        if found.get("videos") is not None:
+            line += f", {found['videos']:,} videos"
+        dropped = ", ".join(f"{reason}: {count:,}" for reason, count in found["dropped"].items())
+        lines.append(line + (f"; dropped: {dropped}." if dropped else "."))
+    return lines
