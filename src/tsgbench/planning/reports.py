@@ -178,8 +178,8 @@ class Reports:
                 "plots": " ".join(f"{part['plots']}." for part in parts),
                 "numbers": {key: found for part in parts for key, found in part["numbers"].items()},
                 "reproduce": parts[0].get("reproduce", {}),
-                # Those drawn that are the paper's own, and so may have its numbers beside them
-                "datasets": [one for one in drawn if one not in stands_in],
+                # The paper's own, which alone may have its numbers beside them
+                "datasets": [one for one in [*drawn, *missing] if one not in stands_in],
             },
         }
         inputs = self._figure_inputs(draw["reads"], systems, drawn)
