@@ -173,7 +173,7 @@ def run_phase(catalogue, dataset: str, files: dict[str, Path], folder: Path) -> 
         "tokenizers": list(TOKENIZERS),
         "bins": 20,
     }
-    inputs = {**raw, "annotations": annotations}
+    inputs = {**raw, "queries": annotations}
     task = Task(settings, inputs, "1" * 16, folder / "statistics.json", {}, {"dataset": dataset})
     facts, written = statistics.run(task)
     assert written == []

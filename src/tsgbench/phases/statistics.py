@@ -22,11 +22,11 @@ def run(task: Task):
     reader, generated = settings.pop("reader"), settings.pop("generated")
     parts, bins = settings.pop("parts"), settings.pop("bins")
     tokenizers = settings.pop("tokenizers")
-    annotations = task.inputs["annotations"]
+    annotations = task.inputs["queries"]
     files = {
         role: _file(record, generated.get(role))
         for role, record in task.inputs.items()
-        if role != "annotations"
+        if role != "queries"
     }
     stated = read_as_printed(reader, files, settings=settings)
     kept = {split: read_queries(annotations.file(f"{split}.jsonl")) for split in stated}

@@ -70,7 +70,8 @@ class Reports:
             "tokenizers": list(TOKENIZERS),
             "bins": BINS,
         }
-        inputs = {**job.inputs, "annotations": job.record}
+        # A data set's files may be called annotations themselves
+        inputs = {**job.inputs, "queries": job.record}
         return Job("statistics", {"dataset": dataset}, settings, inputs, job.modules)
 
     def _plan_statistics_table(self, name: str, content: dict, table: dict) -> Iterator[Job]:

@@ -49,6 +49,7 @@ def _block(block: str, base: Path, folder: Path | str | None, level: int) -> Mar
                 "table",
                 element("thead", element("tr", *(element("th", c, scope="col") for c in head))),
                 element("tbody", *(_table_row(row) for row in rows[1:])),
+                cls="words",
             ),
             cls="scroll",
         )

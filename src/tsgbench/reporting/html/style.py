@@ -91,7 +91,8 @@ th[aria-sort=ascending] button::after { content: "\\2191"; color: var(--ink); }
 .runs th, .plain th { min-width: 7.5rem; font-weight: 400; color: var(--soft); }
 .plain td, .plain th { text-align: left; }
 .runs th, .runs td, .plain th, .plain td { padding-top: .22rem; padding-bottom: .22rem; }
-.left td, .left th { text-align: left; white-space: normal; }
+.words td { white-space: normal; }
+.words tbody th { font-weight: 400; min-width: 12rem; }
 summary { cursor: pointer; font: .9rem var(--sans); color: var(--link); }
 pre {
   overflow-x: auto; background: var(--wash); padding: .8rem 1rem; margin: .5rem 0;
