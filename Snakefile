@@ -28,8 +28,8 @@ include: "workflow/rules/report.smk"
 rule all:
     default_target: True
     input:
-        PHASE_TARGETS["report"],
-        as_pdf(PHASE_TARGETS["report"]),
+        PHASE_TARGETS["ordinary"],
+        as_pdf(PHASE_TARGETS["ordinary"]),
 
 
 # Every numbered table and figure of the papers, with the cells that only these need

@@ -59,15 +59,18 @@ def ordinary(*phases):
     return [record for record in STUDY.targets(*phases) if not STUDY.needs_on_demand(record)]
 
 
+REPORTS = ("table", "figure", "findings", "summary")
 PHASE_TARGETS = {
     "download": STUDY.targets("download"),
     "data": STUDY.targets("download", "render", "annotations"),
     "features": STUDY.targets("reduce", "released", "blank"),
     "text": STUDY.targets("vocabulary"),
     "cells": ordinary("evaluate"),
-    "report": ordinary("table", "figure", "findings", "summary"),
-    "everything": STUDY.targets("evaluate", "table", "figure", "findings", "summary", "report"),
+    # The study's own; what is named after a printed table or figure has its paper's folder
+    "report": [record for record in ordinary(*REPORTS) if record.count("/") == 1],
     "papers": [record for record in STUDY.targets("table", "figure") if record.count("/") > 1],
+    "ordinary": ordinary(*REPORTS),
+    "everything": STUDY.targets("evaluate", *REPORTS, "report"),
 }
 
 
