@@ -206,6 +206,17 @@ def test_the_report_is_made(project):
     assert "Tables" in project.read("report.html")
 
 
+def test_every_result_is_on_one_page_and_its_numbers_are_explained(project):
+    project.snakemake("results/report.html", "results/report.tex")
+    page = project.read("results/report.html")
+    run = json.loads(project.read(f"{SEQPAN}/run.json"))
+    assert run["identity"] in page and 'id="cell-seqpan-shapes-full"' in page
+    told = ("tsgbench", "explain", "results/table1.tex", "--row", "seqpan", "--metric", "miou")
+    said = project.run(*told).stdout
+    assert f"run {run['identity']}" in said and "seqpan/shapes/full/seed0: as recorded" in said
+    assert "MLflow run: none" not in said
+
+
 def test_snakemakes_own_triggers_do_not_disagree(project):
     triggers = ("--rerun-triggers", "mtime", "input", "params", "code")
     assert project.planned(*triggers, "--", "results/table1.tex") == {}
