@@ -15,8 +15,8 @@ from tsgbench.downloads import content_key
 from tsgbench.errors import UserError
 from tsgbench.files import digest, read_json
 from tsgbench.planning.cells import BLANK_PREFIX, Cells
-from tsgbench.planning.layout import BENCHMARKS, RECORDS, Job
-from tsgbench.planning.reports import Reports, cell_name, cell_record
+from tsgbench.planning.layout import BENCHMARKS, RECORDS, Job, cell_name, cell_records
+from tsgbench.planning.reports import Reports
 from tsgbench.planning.tables import Tables
 from tsgbench.records import current_record
 
@@ -253,11 +253,7 @@ class Study:
 
     def _cell_inputs(self, cells: list[tuple[str, str, str, int]]) -> dict[str, str]:
         names = [cell_name(cell) for cell in cells]
-        return {
-            f"{role}:{name}": cell_record(phase, name)
-            for role, phase in (("run", "train"), ("metrics", "evaluate"))
-            for name in names
-        }
+        return {**cell_records("run", names), **cell_records("metrics", names)}
 
     def _add_new(self, job: Job) -> None:
         """A report that would overwrite another is refused."""

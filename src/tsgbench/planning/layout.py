@@ -130,3 +130,40 @@ class Job:
         if self.phase == "download":
             return "none"
         return code_digest(f"tsgbench.phases.{self.phase}", *self.modules)
+
+
+# What the records of a cell are called as inputs of other jobs.
+CELL_ROLES = {
+    "run": "train",
+    "metrics": "evaluate",
+    "inspection": "inspect",
+    "efficiency": "measure",
+}
+
+
+def cell_name(cell: tuple[str, str, str, int]) -> str:
+    """(model, dataset, ablation, seed) as `model/dataset/ablation/seed0`."""
+    return "{}/{}/{}/seed{}".format(*cell)
+
+
+def cell_record(phase: str, cell: str) -> str:
+    """Path of a phase's record of the cell `model/dataset/ablation/seed0`."""
+    model, dataset, ablation, seed = cell.split("/")
+    return RECORDS[phase].format(
+        model=model, dataset=dataset, ablation=ablation, seed=seed.removeprefix("seed")
+    )
+
+
+def cell_records(role: str, cells: list[str]) -> dict[str, str]:
+    """Inputs of a job: `role:cell` -> the record of that role."""
+    return {f"{role}:{cell}": cell_record(CELL_ROLES[role], cell) for cell in cells}
+
+
+def describe_study(config: dict, name: str) -> dict:
+    """What every table and figure says of itself and its study."""
+    return {
+        "id": name,
+        "study": config["study"],
+        "title": config["title"],
+        "is_demo": config.get("demo", False),
+    }

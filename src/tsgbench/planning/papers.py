@@ -10,6 +10,7 @@ from tsgbench.config import HEADLINE, Catalogue, as_list
 from tsgbench.errors import UserError
 from tsgbench.files import digest
 from tsgbench.planning.cells import DEFAULT, FULL, Cells
+from tsgbench.planning.layout import describe_study
 from tsgbench.planning.printed import QUOTED_ONLY, departures, target_name
 
 GROUPS = [
@@ -78,10 +79,7 @@ class Papers:
         reference = next((row["label"] for row in rows if row["cell"].endswith(f"/{FULL}")), None)
         return {
             "kind": "paper",
-            "id": name,
-            "study": self.config["study"],
-            "title": self.config["title"],
-            "is_demo": self.config.get("demo", False),
+            **describe_study(self.config, name),
             "paper": paper,
             "table": number,
             "system": content["paper"]["system"],

@@ -4,6 +4,7 @@ from tsgbench.config import HEADLINE, Catalogue, as_list
 from tsgbench.errors import UserError
 from tsgbench.files import digest
 from tsgbench.planning.cells import FULL, Cells
+from tsgbench.planning.layout import describe_study
 from tsgbench.planning.printed import departures, own_method
 
 
@@ -28,10 +29,7 @@ class Tables:
         ]
         papers = sorted({row["published"]["paper"] for row in rows if row["published"]})
         return {
-            "id": table,
-            "study": self.config["study"],
-            "title": self.config["title"],
-            "is_demo": self.config.get("demo", False),
+            **describe_study(self.config, table),
             "notes": spec.get("notes", []),
             "datasets": blocks,
             "metrics": spec["metrics"],

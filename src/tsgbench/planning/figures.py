@@ -1,0 +1,154 @@
+"""The papers' figures as jobs of a study, and the inspections that some of them draw from."""
+
+from collections.abc import Callable, Iterator
+
+from tsgbench.config import Catalogue, as_list
+from tsgbench.planning.layout import Job, cell_record, cell_records, describe_study
+from tsgbench.planning.papers import Papers
+from tsgbench.planning.printed import examples_to_choose, target_name
+
+DRAWN_BY = ("kind", "reads", "systems")  # of a figure's `draw`; the rest are its kind's options
+CHOSEN = {"best": 4, "worst": 4}  # queries that are inspected, beside those asked for
+
+
+class Figures:
+    """Plans every figure that some paper's `draw` describes.
+
+    annotations, videos, find: as of `Reports`. statistics: data set -> record.
+    """
+
+    def __init__(
+        self,
+        config: dict,
+        catalogue: Catalogue,
+        papers: Papers,
+        annotations: dict[str, Job],
+        statistics: dict[str, str],
+        videos: dict[str, str],
+        find: Callable[[str], Job],
+    ):
+        self.config, self.catalogue, self.papers = config, catalogue, papers
+        self.annotations, self.statistics = annotations, statistics
+        self.videos, self.find = videos, find
+
+    def jobs(self) -> Iterator[Job]:
+        """Every inspection and figure, inputs before consumers."""
+        for name, (content, parts) in self.papers.figures().items():
+            yield from self._plan_figure(name, content, parts)
+
+    def _plan_figure(self, name: str, content: dict, parts: list[dict]) -> Iterator[Job]:
+        draw = next(part["draw"] for part in parts if "draw" in part)
+        printed = list(dict.fromkeys(one for part in parts for one in as_list(part["dataset"])))
+        drawn = [one for printed_one in printed for one in self.papers.of_study(printed_one)]
+        stands_in = self.papers.stand_ins(printed)
+        drawn = stands_in + drawn
+        missing = [one for one in printed if not self.papers.of_study(one)]
+        systems = [self._system(system, drawn) for system in draw.get("systems", [])]
+        systems = [system for system in systems if system]
+        if draw["reads"] == "inspections":
+            for cell in self._inspected(systems, drawn):
+                yield self._plan_inspect(cell)
+        settings = {
+            **describe_study(self.config, name),
+            "kind": draw["kind"],
+            "datasets": {one: self.catalogue.datasets[one]["title"] for one in [*drawn, *missing]},
+            "stands_in": bool(stands_in),
+            "systems": systems,
+            "options": {key: value for key, value in draw.items() if key not in DRAWN_BY},
+            "printed": {
+                "paper": content["paper"]["system"],
+                "figure": target_name(parts[0]["id"]).replace("figure", "Figure "),
+                "plots": " ".join(f"{part['plots']}." for part in parts),
+                "numbers": {key: found for part in parts for key, found in part["numbers"].items()},
+                "reproduce": parts[0].get("reproduce", {}),
+                # The paper's own, which alone may have its numbers beside them
+                "datasets": [one for one in [*drawn, *missing] if one not in stands_in],
+            },
+        }
+        inputs = self._figure_inputs(draw["reads"], systems, drawn)
+        module = f"tsgbench.reporting.figures.{draw['kind']}"
+        yield Job("figure", {"figure": name}, settings, inputs, (module,))
+
+    def _system(self, system: str, datasets: list[str]) -> dict | None:
+        """One system of a figure: how it is called, and the seeds of its cells.
+
+        None for an ablation that means nothing on these data sets.
+        """
+        model, ablation = system.split("/")
+        entry = self.catalogue.models[model]
+        difference = entry["ablations"][ablation]
+        if not set(difference.get("datasets", datasets)) & set(datasets):
+            return None
+        named = difference.get("label", ablation.replace("_", " "))
+        if protocol := difference.get("inputs", {}).get("protocol"):
+            named = f"tested by protocol {protocol}"
+        return {
+            "model": model,
+            "ablation": ablation,
+            "label": entry["title"] + ("" if ablation == "full" else f", {named}"),
+            "seeds": sorted(
+                {
+                    seed
+                    for dataset in datasets
+                    for seed in self.papers.seeds.get(f"{model}/{dataset}/{ablation}", [])
+                }
+            ),
+        }
+
+    def _cells_of(
+        self, systems: list[dict], datasets: list[str], *, first: bool = True
+    ) -> list[str]:
+        """Names of the cells of some systems, each by its first seed or by all."""
+        prefixes = [
+            f"{system['model']}/{dataset}/{system['ablation']}"
+            for system in systems
+            for dataset in datasets
+        ]
+        return [
+            f"{prefix}/seed{seed}"
+            for prefix in prefixes
+            for seed in self.papers.seeds.get(prefix, [])[: 1 if first else None]
+        ]
+
+    def _inspected(self, systems: list[dict], datasets: list[str]) -> list[str]:
+        """The cells that choose a figure's queries: on each data set, of the first system there."""
+        found = {}
+        for cell in self._cells_of(systems, datasets):
+            found.setdefault(cell.split("/")[1], cell)
+        return list(found.values())
+
+    def _figure_inputs(self, reads: str, systems: list[dict], datasets: list[str]) -> dict:
+        if reads == "statistics":
+            return {
+                f"statistics:{one}": self.statistics[one]
+                for one in datasets
+                if one in self.statistics
+            }
+        is_first = reads == "inspections"
+        cells = self._cells_of(systems, datasets, first=is_first)
+        inputs = {**cell_records("run", cells), **cell_records("metrics", cells)}
+        shown = {cell.split("/")[1] for cell in cells}
+        inputs |= {f"annotations:{one}": self.annotations[one].record for one in sorted(shown)}
+        if is_first:
+            inputs |= cell_records("inspection", self._inspected(systems, datasets))
+            inputs |= {f"videos:{one}": path for one, path in self.videos.items() if one in shown}
+        return inputs
+
+    def _plan_inspect(self, cell: str) -> Job:
+        train = self.find(cell_record("train", cell))
+        inputs = {
+            **train.inputs,
+            "run": train.record,
+            "metrics": cell_record("evaluate", cell),
+        }
+        dataset = train.wildcards["dataset"]
+        if dataset in self.videos:
+            inputs["videos"] = self.videos[dataset]
+        settings = {"model": train.settings, "choose": self._choose(train)}
+        return Job("inspect", train.wildcards, settings, inputs, train.modules)
+
+    def _choose(self, train: Job) -> dict:
+        """Which queries of a cell are looked at: chosen by the study, printed, best and worst."""
+        content = self.catalogue.published.get(train.wildcards["model"], {})
+        ids = self.config.get("inspect", {}).get(train.wildcards["dataset"], [])
+        return {**CHOSEN, "ids": ids, "examples": examples_to_choose(content.get("figures", []))}
