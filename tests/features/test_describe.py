@@ -78,6 +78,8 @@ def test_own_videos_by_the_command_line(tmp_path, monkeypatch, capsys):
     assert "own.h5: 2 videos, 600 numbers a row" in capsys.readouterr().out
     assert main(["extract", *videos, str(bad), *options]) == 1
     assert "left out" in capsys.readouterr().err
+    listed = (tmp_path / "own.failed.csv").read_text().splitlines()
+    assert len(listed) == 2 and listed[1].startswith("bad,") and "bad.mp4" in listed[1]
     with FeatureStore(out) as store:
         assert store.video_ids == ["a", "b"]
 
