@@ -43,9 +43,7 @@ def test_the_batch_is_the_largest_power_of_two_that_fits(monkeypatch, clips, exp
 
 def test_memory_for_less_than_a_clip_is_an_error(monkeypatch):
     monkeypatch.setattr(memory, "free_bytes", lambda _: 1000)
-    with pytest.raises(
-        UserError, match="2 clips at once need .* set batch_clips to 1"
-    ):
+    with pytest.raises(UserError, match="2 clips at once need .* set batch_clips to 1"):
         choose_batch(three_alive, CLIP, CPU, workers=2)
 
 
