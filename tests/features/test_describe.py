@@ -60,8 +60,11 @@ def test_facts_are_those_of_the_file(tmp_path):
 
 @pytest.mark.parametrize(("name", "head"), [("f.png", b"\x89PNG"), ("f.pdf", b"%PDF")])
 def test_the_figure_is_written(tmp_path, name, head):
-    plot(reduced(tmp_path), tmp_path / name, videos=2)
-    assert (tmp_path / name).read_bytes().startswith(head)
+    path = reduced(tmp_path)
+    plot(path, tmp_path / name, videos=2)
+    made = (tmp_path / name).read_bytes()
+    plot(path, tmp_path / name, videos=2)
+    assert made.startswith(head) and (tmp_path / name).read_bytes() == made
 
 
 def test_own_videos_by_the_command_line(tmp_path, monkeypatch, capsys):
