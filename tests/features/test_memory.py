@@ -47,17 +47,33 @@ def test_memory_for_less_than_a_clip_is_an_error(monkeypatch):
         choose_batch(three_alive, CLIP, CPU, workers=2)
 
 
-def test_a_control_group_limits_what_is_free(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("controllers", "unlimited", "files"),
+    [
+        ("", "max", ("memory.max", "memory.current", "inactive_file")),
+        (
+            "memory",
+            str(1 << 62),
+            ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+        ),
+    ],
+    ids=["version 2", "version 1"],
+)
+def test_a_control_group_limits_what_is_free(tmp_path, controllers, unlimited, files):
     """A scheduler's limit stands in a folder above the process's own group."""
-    inner = tmp_path / "groups" / "job_7" / "step_0"
+    most, used, idle = files
+    inner = tmp_path / "groups" / controllers / "job_7" / "step_0"
     inner.mkdir(parents=True)
-    for folder, most in ((inner, "max"), (inner.parent, "3000000")):
-        (folder / "memory.max").write_text(most + "\n")
-        (folder / "memory.current").write_text("1200000\n")
-        (folder / "memory.stat").write_text("anon 900000\ninactive_file 200000\n")
+    for folder, limit in ((inner, unlimited), (inner.parent, "3000000")):
+        (folder / most).write_text(limit + "\n")
+        (folder / used).write_text("1200000\n")
+        (folder / "memory.stat").write_text(f"anon 900000\n{idle} 200000\n")
     own = tmp_path / "cgroup"
-    own.write_text("1:cpu:/elsewhere\n0::/job_7/step_0\n")
-    assert memory._left_in_groups(own, tmp_path / "groups") == [2_000_000]
+    own.write_text(f"1:cpu:/elsewhere\n0:{controllers}:/job_7/step_0\n")
+    assert min(memory._left_in_groups(own, tmp_path / "groups")) == 2_000_000
+
+
+def test_what_is_free_is_the_least_of_machine_and_groups(monkeypatch):
     monkeypatch.setattr(memory, "_left_in_groups", lambda: [2_000_000])
     assert free_bytes(CPU) == 2_000_000
     monkeypatch.setattr(memory, "_left_in_groups", list)

@@ -25,6 +25,11 @@ SHARE = 0.5  # of what is free: libraries' own working space, decoded clips, oth
 # reaches keeps `auto` from differing between them
 MOST_CLIPS = {"cpu": 8, "cuda": 64}
 CGROUPS = Path("/sys/fs/cgroup")
+# limit, use and idle part of the file cache, by controllers in /proc/self/cgroup: versions 2 and 1
+GROUP_FILES = {
+    "": ("memory.max", "memory.current", "inactive_file"),
+    "memory": ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+}
 
 
 def ask_for_large_pages() -> None:
@@ -116,24 +121,24 @@ def _available(path: Path = Path("/proc/meminfo")) -> int:
 
 
 def _left_in_groups(own: Path = Path("/proc/self/cgroup"), root: Path = CGROUPS) -> list[int]:
-    """Bytes left under the limit of each control group (version 2) above this process."""
+    """Bytes left under the memory limit of each control group at and above this process's."""
     left = []
     for line in own.read_text().splitlines() if own.exists() else ():
-        number, _, group = line.split(":", 2)
-        if number != "0":
+        _, controllers, group = line.split(":", 2)
+        if controllers not in GROUP_FILES:
             continue
-        inner = root / group.lstrip("/")
+        inner = root / controllers / group.lstrip("/")
         for folder in (inner, *inner.parents):
-            limit = folder / "memory.max"
-            if limit.is_file() and (most := limit.read_text().strip()) != "max":
-                used = int((folder / "memory.current").read_text())
-                left.append(int(most) - used + _reclaimable(folder / "memory.stat"))
-            if folder == root:
+            left += _left(folder, *GROUP_FILES[controllers])
+            if folder == root / controllers:
                 break
     return left
 
 
-def _reclaimable(statistics: Path) -> int:
-    """Bytes of files in the cache that the kernel drops when memory is wanted."""
-    rows = dict(line.split() for line in statistics.read_text().splitlines())
-    return int(rows.get("inactive_file", 0))
+def _left(folder: Path, most: str, used: str, dropped: str) -> list[int]:
+    """Bytes left under the limit in a group's folder, if there is one."""
+    if not (folder / most).is_file() or (limit := (folder / most).read_text().strip()) == "max":
+        return []
+    # of the files in the cache, the kernel drops the idle ones when memory is wanted
+    rows = dict(row.split() for row in (folder / "memory.stat").read_text().splitlines())
+    return [int(limit) - int((folder / used).read_text()) + int(rows.get(dropped, 0))]
