@@ -63,6 +63,12 @@ def test_chunks_do_not_change_the_answer(tmp_path):
         assert (np.concatenate(part) == expected).all()
 
 
+def test_sound_changes_nothing(tmp_path):
+    silent = clips_of(write_video(tmp_path / "a.mp4", 24))
+    with_sound = clips_of(write_video(tmp_path / "b.mp4", 24, sound=True))
+    assert (silent[0] == with_sound[0]).all() and silent[1] == pytest.approx(with_sound[1])
+
+
 def test_variable_frame_rate_keeps_each_frames_own_time(tmp_path):
     stamps = [0, 100, 250, 300, 700, 900, 1000, 1500]
     path = write_video(tmp_path / "a.mp4", 8, stamps=stamps)

@@ -21,8 +21,7 @@ Compute = Callable[[np.ndarray], object]  # of a batch of clips (n, T, H, W, 3) 
 
 LARGE_PAGES = "THP_MEM_ALLOC_ENABLE"  # of PyTorch, which reads it once
 SHARE = 0.5  # of what is free: libraries' own working space, decoded clips, other jobs
-# More clips at once bring nothing (benchmarks/README.md), and a bound that nearly every machine
-# reaches keeps `auto` from differing between them
+# A bound that nearly every machine reaches keeps `auto` from differing between them
 MOST_CLIPS = {"cpu": 8, "cuda": 64}
 CGROUPS = Path("/sys/fs/cgroup")
 # limit, use and idle part of the file cache, by controllers in /proc/self/cgroup: versions 2 and 1
