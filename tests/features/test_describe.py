@@ -60,8 +60,11 @@ def test_facts_are_those_of_the_file(tmp_path):
 
 @pytest.mark.parametrize(("name", "head"), [("f.png", b"\x89PNG"), ("f.pdf", b"%PDF")])
 def test_the_figure_is_written(tmp_path, name, head):
-    plot(reduced(tmp_path), tmp_path / name, videos=2)
-    assert (tmp_path / name).read_bytes().startswith(head)
+    path = reduced(tmp_path)
+    plot(path, tmp_path / name, videos=2)
+    made = (tmp_path / name).read_bytes()
+    plot(path, tmp_path / name, videos=2)
+    assert made.startswith(head) and (tmp_path / name).read_bytes() == made
 
 
 def test_own_videos_by_the_command_line(tmp_path, monkeypatch, capsys):
@@ -78,6 +81,8 @@ def test_own_videos_by_the_command_line(tmp_path, monkeypatch, capsys):
     assert "own.h5: 2 videos, 600 numbers a row" in capsys.readouterr().out
     assert main(["extract", *videos, str(bad), *options]) == 1
     assert "left out" in capsys.readouterr().err
+    listed = (tmp_path / "own.failed.csv").read_text().splitlines()
+    assert len(listed) == 2 and listed[1].startswith("bad,") and "bad.mp4" in listed[1]
     with FeatureStore(out) as store:
         assert store.video_ids == ["a", "b"]
 

@@ -70,10 +70,24 @@ def test_videos_are_found_by_id_and_failures_listed(tmp_path):
     assert facts["train_videos"] == 2 and facts["train_videos_lacking"] == 1
 
 
-def test_more_failures_than_allowed_stop_the_phase(tmp_path):
-    task = extract_task(tmp_path, ["a.mp4", "s13-d21.avi"], RECIPE | {"max_failed_share": 0.3})
-    with pytest.raises(UserError, match="1 of 3 videos failed"):
+def test_more_failures_than_allowed_stop_the_phase_and_are_all_listed(tmp_path):
+    recipe = RECIPE | {"max_failed_share": 0.3}
+    task = extract_task(tmp_path, ["a.mp4"], recipe)
+    stopped = tmp_path / "f.clips.stopped.failed.csv"
+    with pytest.raises(UserError, match=r"2 of 3 videos failed.*f\.clips\.stopped\.failed\.csv"):
         extract.run(task)
+    with open(stopped, newline="") as stream:
+        rows = {row["video"]: row["reason"] for row in csv.DictReader(stream)}
+    assert set(rows) == {"gone", "s13-d21.avi"}
+    assert all("no such video file" in reason for reason in rows.values())
+    # Snakemake removes a failed job's outputs, and this list must not be among them
+    assert stopped not in task.files.values() and not task.files["failed"].exists()
+
+    for name in ("gone.mp4", "s13-d21.avi"):
+        write_video(tmp_path / "videos" / name, 30)
+    write_manifest(tmp_path / "videos", ["a.mp4", "gone.mp4", "s13-d21.avi"])
+    facts, _ = extract.run(task)
+    assert facts["videos"] == 3 and not stopped.exists()
 
 
 def test_two_files_of_one_video_are_an_error(tmp_path):

@@ -110,7 +110,8 @@ def as_text(facts: dict) -> str:
 
 
 def plot(path: str | Path, out: str | Path, videos: int = 6) -> None:
-    """A figure of the same: time axes, one video's numbers over time, the PCA's variance if any."""
+    """A figure of the same: time axes, one video's numbers over time, the PCA's variance if any.
+    Equal files give equal bytes."""
     from matplotlib.figure import Figure  # slow to import
 
     with FeatureStore(path) as store:
@@ -118,40 +119,69 @@ def plot(path: str | Path, out: str | Path, videos: int = 6) -> None:
         read = [store.read(video) for video in picked]
         variance = store.arrays().get("variance")
         title = f"{Path(path).name}: {store.attrs['extractor']}, weights {store.attrs['weights']}"
+        number = len(store.video_ids)
     figure = Figure(figsize=(7, 6 if variance is None else 8.5), layout="constrained")
     axes = figure.subplots(2 if variance is None else 3, 1)
-    figure.suptitle(title[:90], fontsize=9)
-    for row, (_, times) in enumerate(read):
+    figure.suptitle(title if len(title) <= 90 else title[:87] + "...", fontsize=10)
+    end_s = max(times[:, 1].max() for _, times in read)
+    _draw_axes(axes[0], [_short(name) for name in picked], [times for _, times in read], number)
+    bar = figure.colorbar(_draw_numbers(axes[1], _short(picked[0]), *read[0]), ax=axes[1])
+    bar.set_label("deviations from its mean")
+    for axis in axes[:2]:
+        axis.set(xlim=(0, end_s), xlabel="seconds")
+    if variance is not None:
+        _draw_variance(axes[2], variance)
+    kind = Path(out).suffix.lstrip(".") or "png"
+    undated = {"CreationDate": None} if kind == "pdf" else {"Date": None} if kind == "svg" else {}
+    with atomic_path(out) as temporary:
+        figure.savefig(temporary, format=kind, dpi=150, metadata=undated)
+
+
+def _short(name: str, letters: int = 22) -> str:
+    return name if len(name) <= letters else name[: letters - 3] + "..."
+
+
+def _draw_axes(axis, names: list[str], read: list[np.ndarray], number: int) -> None:
+    """When each clip of each video is on screen. read: times (n, 2) of each."""
+    for row, times in enumerate(read):
         heights = row + (np.arange(len(times)) % 4 - 1.5) * 0.15  # clips overlap
-        axes[0].hlines(heights, times[:, 0], times[:, 1], color="#0072B2")
-    axes[0].set(yticks=range(len(picked)), yticklabels=picked, xlabel="seconds", title="clips")
-    clips, times = read[0]
+        axis.hlines(heights, times[:, 0], times[:, 1], color="#0072B2")
+    axis.set(yticks=range(len(names)), yticklabels=names)
+    axis.set_ylim(len(names) - 0.4, -0.6)  # the first on top, as in the text
+    axis.set_title(f"clips of {len(names)} of {number} videos", fontsize=10)
+
+
+def _draw_numbers(axis, name: str, clips: np.ndarray, times: np.ndarray):
+    """A video's numbers from each clip's start to the next one's; returns the image."""
     # each number against its own mean and deviation: else a few large ones hide what changes
     deviation = clips.std(0)
-    clips = (clips - clips.mean(0)) / np.where(deviation > 0, deviation, 1)
-    image = axes[1].imshow(
-        clips[:, :SHOWN_NUMBERS].T,
-        aspect="auto",
-        extent=(times[0, 0], times[:, 1].max(), 0, min(SHOWN_NUMBERS, clips.shape[1])),
-        origin="lower",
-        interpolation="nearest",
-        cmap="coolwarm",
+    clips = ((clips - clips.mean(0)) / np.where(deviation > 0, deviation, 1))[:, :SHOWN_NUMBERS]
+    image = axis.pcolormesh(
+        np.append(times[:, 0], times[:, 1].max()),
+        np.arange(clips.shape[1] + 1),
+        clips.T,
+        cmap="cividis",
         vmin=-3,
         vmax=3,
+        rasterized=True,
     )
-    axes[1].set(
-        xlabel="seconds", ylabel="number of a row", title=f"{picked[0]}, its numbers standardised"
+    is_all = clips.shape[1] == len(deviation)
+    shown = "all" if is_all else f"the first {clips.shape[1]} of"
+    shown = f"{shown} {len(deviation)}"
+    axis.set(ylabel="number of a row")
+    axis.set_title(f"{name}: {shown} numbers, each against its own spread", fontsize=10)
+    return image
+
+
+def _draw_variance(axis, variance: np.ndarray) -> None:
+    """What the PCA's first components keep together. variance: share of each, (K,)."""
+    kept = np.cumsum(variance)
+    components = np.arange(1, len(kept) + 1)
+    axis.step(np.append(0, components), np.append(0, kept), where="post", color="#D55E00")
+    axis.set(
+        xlim=(0, len(kept)), ylim=(0, 1), xlabel="components", ylabel="share of the variance kept"
     )
-    figure.colorbar(image, ax=axes[1])
-    if variance is not None:
-        shares = np.cumsum(variance)
-        axes[2].plot(np.arange(1, len(shares) + 1), shares, color="#D55E00")
-        axes[2].set(
-            xlabel="components",
-            ylabel="share of the variance",
-            ylim=(0, 1),
-            title=f"PCA: {len(shares)} components keep {shares[-1]:.1%} (training clips)",
-        )
-        axes[2].grid(alpha=0.3)
-    with atomic_path(out) as temporary:
-        figure.savefig(temporary, format=Path(out).suffix.lstrip(".") or "png", dpi=150)
+    axis.set_title(
+        f"PCA: {len(kept)} components keep {kept[-1]:.1%} (of training clips)", fontsize=10
+    )
+    axis.grid(alpha=0.3)

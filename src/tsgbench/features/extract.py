@@ -1,5 +1,6 @@
 """Videos to clip features: decode ahead in threads, batch clips across videos, pool, store."""
 
+import json
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -15,29 +16,17 @@ import torch
 
 import tsgbench
 from tsgbench.errors import UserError
+from tsgbench.features.compiling import Network, compiled
 from tsgbench.features.failures import check_failures
 from tsgbench.features.feeding import batches, decode_ahead
+from tsgbench.features.journal import begun_with
+from tsgbench.features.memory import ask_for_large_pages, choose_batch
 from tsgbench.features.networks import ClipNetwork, find_network, load_checkpoint
 from tsgbench.features.pooling import POOLS, average_chunks, chunk_starts
+from tsgbench.features.recipe import AUTO, PRECISIONS, check_recipe, clip_shape, square_side
 from tsgbench.features.store import FeatureWriter
 
 Item = TypeVar("Item")
-
-DEFAULTS = {
-    "checkpoint": None,
-    "network": {},
-    "clip_len": 16,
-    "stride": 8,
-    "fps": None,
-    "until_s": None,
-    "chunk_s": None,
-    "precision": "float32",
-    "batch_clips": 16,
-    "dtype": "float32",
-    "max_failed_share": 0.0,
-}
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-KNOWN = {*DEFAULTS, "extractor", "frames", "taps", "pool"}
 
 
 def extract(
@@ -56,16 +45,31 @@ def extract(
     in the file. threads: of the network and of the decoders. checkpoint: the file that the recipe's
     `checkpoint` names; without one the weights are random, and the file says so. A killed run goes
     on where it stopped. Returns facts: videos, clips (through the network, by this run), rows
-    (written), dim, seconds, clips_per_s, resumed and failed, a list of {video, reason}; more
-    failures than `max_failed_share` are a `UserError`.
+    (written), dim, seconds, clips_per_s, resumed, weights, device, batch_clips and compile (as they
+    turned out), and failed, a list of {video, reason}; more failures than `max_failed_share` are a
+    `TooManyFailed`.
     """
     if not videos:
         raise UserError(f"{out}: no video to extract features from; check the annotations")
     recipe = check_recipe(recipe)
+    ask_for_large_pages()
     place = torch.device(_device(device))
     network, weights = _build(recipe, checkpoint)
     network.set_precision(PRECISIONS[recipe["precision"]])
     network = network.eval().to(place, memory_format=network.MEMORY_FORMAT)
+    if recipe["batch_clips"] == AUTO:
+        fitting = choose_batch(
+            lambda batch: _compute(network, batch, recipe, place),
+            clip_shape(recipe),
+            place,
+            _workers(place, threads),
+        )
+        recipe |= {"batch_clips": _begun_batch(out, recipe, identity, fitting)}
+    compute = network
+    if recipe["compile"]:
+        batch = (recipe["batch_clips"], *clip_shape(recipe))
+        compute = compiled(network, batch, recipe["taps"], place)
+        recipe |= {"compile": compute is not network}  # the file says what was done
     attrs = {
         "identity": identity,
         "recipe": recipe,
@@ -79,7 +83,7 @@ def extract(
     with FeatureWriter(out, attrs, dtype=recipe["dtype"]) as writer:
         resumed = len(writer.done & set(videos))
         todo = {name: path for name, path in videos.items() if name not in writer.done}
-        counts = _run(todo, writer, network, recipe, place, threads)
+        counts = _run(todo, writer, compute, recipe, place, threads)
         check_failures(out, counts.failed, len(videos), recipe["max_failed_share"])
     seconds = time.perf_counter() - start
     return {
@@ -93,41 +97,9 @@ def extract(
         "failed": counts.failed,
         "weights": weights,
         "device": str(place),
+        "batch_clips": recipe["batch_clips"],
+        "compile": recipe["compile"],
     }
-
-
-def check_recipe(recipe: dict) -> dict:
-    """The recipe with defaults filled in; `UserError` names what is wrong with it."""
-    unknown = sorted(set(recipe) - KNOWN)
-    if unknown:
-        raise UserError(f"feature recipe: unknown key {unknown[0]!r}; it takes {sorted(KNOWN)}")
-    for name in ("extractor", "frames", "taps", "pool"):
-        if name not in recipe:
-            raise UserError(f"feature recipe: {name}: is missing")
-    if recipe["pool"] not in POOLS:
-        raise UserError(
-            f"feature recipe: pool: {recipe['pool']!r} is unknown; one of {', '.join(POOLS)}"
-        )
-    precision = recipe.get("precision", DEFAULTS["precision"])
-    if precision not in PRECISIONS:
-        raise UserError(
-            f"feature recipe: precision: {precision!r} is unknown; one of {', '.join(PRECISIONS)}"
-        )
-    if not (recipe.get("chunk_s") is None or recipe["chunk_s"] > 0):
-        raise UserError(f"feature recipe: chunk_s: {recipe['chunk_s']!r} must be above 0, or null")
-    if not recipe["taps"] or not isinstance(recipe["taps"], list | tuple):
-        raise UserError(f"feature recipe: taps: {recipe['taps']!r} is no list of names")
-    frames = recipe["frames"]
-    if (
-        not isinstance(frames, dict)
-        or not set(frames) <= {"resize", "short_side", "crop"}
-        or (("resize" in frames) == ("short_side" in frames))
-    ):
-        raise UserError(
-            f"feature recipe: frames: {frames!r} is wrong; give {{resize: [height, width]}} or "
-            "{short_side: pixels}, and perhaps crop: pixels"
-        )
-    return DEFAULTS | recipe
 
 
 def _build(recipe: dict, checkpoint: Path | None) -> tuple[ClipNetwork, str]:
@@ -140,7 +112,7 @@ def _build(recipe: dict, checkpoint: Path | None) -> tuple[ClipNetwork, str]:
     kind = find_network(recipe["extractor"])
     settings = recipe["network"]
     try:
-        network = kind.for_clips(settings, recipe["clip_len"], _square(recipe["frames"]))
+        network = kind.for_clips(settings, recipe["clip_len"], square_side(recipe["frames"]))
     except TypeError as error:
         raise UserError(f"feature recipe: network: {error}") from None
     network.check_taps(recipe["taps"])
@@ -149,12 +121,21 @@ def _build(recipe: dict, checkpoint: Path | None) -> tuple[ClipNetwork, str]:
     return network, load_checkpoint(network, checkpoint)
 
 
-def _square(frames: dict) -> int | None:
-    """Side of the square pictures that a recipe's `frames` makes; None if it makes no squares."""
-    side = frames.get("crop") or frames.get("resize")
-    if isinstance(side, list | tuple):
-        return side[0] if side[0] == side[1] else None
-    return side
+def _begun_batch(out: Path, recipe: dict, identity: str, fitting: int) -> int:
+    """Clips a batch: those of the killed run that began `out`, if that was this very job and they
+    still fit, because another size may round differently; else `fitting`."""
+    begun = begun_with(out)
+    if not begun or begun["identity"] != identity:
+        return fitting
+    size = begun["recipe"]["batch_clips"]
+    is_same = begun["recipe"] | {"batch_clips": AUTO} == json.loads(json.dumps(recipe))
+    return size if is_same and size <= fitting else fitting
+
+
+def _workers(device: torch.device, threads: int) -> int:
+    """Batches at once. A CPU is kept busy by several, a thread each: splitting one batch over
+    threads was several times slower on small networks. A GPU takes one batch after another."""
+    return max(1, threads) if device.type == "cpu" else 1
 
 
 def _device(name: str) -> str:
@@ -178,7 +159,7 @@ class _Counts:
 def _run(
     videos: dict[str, Path],
     writer: FeatureWriter,
-    network: ClipNetwork,
+    network: Network,
     recipe: dict,
     device: torch.device,
     threads: int,
@@ -187,9 +168,7 @@ def _run(
     counts = _Counts()
     sink = _Sink(writer, recipe["chunk_s"], counts)
     chunks = decode_ahead(videos, recipe, max(1, threads // 2), counts.failed)
-    # A CPU is kept busy by several batches at once, a thread each: splitting one batch over threads
-    # was several times slower on small networks. A GPU takes one batch after another.
-    workers = max(1, threads) if device.type == "cpu" else 1
+    workers = _workers(device, threads)
     # closing: an error here must end the decoders at once, not when the traceback is forgotten
     with (
         closing(chunks),
@@ -264,9 +243,7 @@ def _look_ahead(items: Iterable[Item], number: int) -> Iterator[Item]:
     yield from waiting
 
 
-def _compute(
-    network: ClipNetwork, batch: np.ndarray, recipe: dict, device: torch.device
-) -> np.ndarray:
+def _compute(network: Network, batch: np.ndarray, recipe: dict, device: torch.device) -> np.ndarray:
     """(n, T, H, W, 3) uint8 to (n, dim) float32."""
     with torch.inference_mode():
         clips = torch.from_numpy(batch).to(device)

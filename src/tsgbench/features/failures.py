@@ -2,6 +2,8 @@
 
 import csv
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tsgbench.errors import UserError
@@ -11,13 +13,45 @@ FIELDS = ("video", "reason")
 LISTS = (".csv", ".json", ".txt")  # beside the videos of a download
 
 
+class TooManyFailed(UserError):
+    """More videos failed than the recipe allows. failed: all of them, {video, reason}."""
+
+    def __init__(self, message: str, failed: list[dict]) -> None:
+        super().__init__(message)
+        self.failed = failed
+
+
 def check_failures(out: Path, failed: list[dict], videos: int, allowed: float) -> None:
-    """`UserError` if more than the share `allowed` of `videos` failed. failed: {video, reason}."""
+    """`TooManyFailed` if more than the share `allowed` of `videos` failed. failed: {video, reason}.
+
+    Asked once every video was tried, so that the list is whole.
+    """
     if len(failed) > allowed * videos:
-        raise UserError(
+        raise TooManyFailed(
             f"{out}: {len(failed)} of {videos} videos failed, the first: {failed[0]['reason']}; "
-            "mend them, or raise max_failed_share in the recipe: finished videos are kept"
+            "mend them, or raise max_failed_share in the recipe: finished videos are kept",
+            failed,
         )
+
+
+def stopped_list(failed: Path) -> Path:
+    """Where a phase that stops lists its failures, `failed` being the list of one that ends well.
+
+    Snakemake removes what a failed job declared as its output, and so would take that list away.
+    """
+    return failed.with_name(failed.name.removesuffix(".failed.csv") + ".stopped.failed.csv")
+
+
+@contextmanager
+def listed_if_stopped(path: Path, others: list[dict] = ()) -> Iterator[None]:
+    """List all failures in `path` if too many of them stop what is in the `with` block, and say so;
+    if it ends well, an old list is taken away. others: {video, reason}, listed with them."""
+    try:
+        yield
+    except TooManyFailed as error:
+        write_failures(path, [*error.failed, *others])
+        raise UserError(f"{error} (each with its reason: {path})") from None
+    path.unlink(missing_ok=True)
 
 
 def write_failures(path: Path, failed: list[dict]) -> None:

@@ -20,6 +20,7 @@ from tsgbench.video import read_clips
 log = logging.getLogger(__name__)
 
 CHUNKS_AHEAD = 4  # decoded chunks that wait for the network, per video
+CHUNK_CLIPS = 16  # clips a chunk at most: a large batch is put together of several
 
 
 @dataclass
@@ -128,7 +129,7 @@ def _decode(path: Path, recipe: dict, box: queue.Queue, stop: threading.Event) -
             stride=recipe["stride"],
             fps=recipe["fps"],
             until_s=recipe["until_s"],
-            chunk_clips=recipe["batch_clips"],
+            chunk_clips=min(recipe["batch_clips"], CHUNK_CLIPS),
         )
         for chunk in chunks:
             put(chunk)

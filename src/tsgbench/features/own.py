@@ -5,6 +5,7 @@ from pathlib import Path
 from tsgbench.devices import choose_device
 from tsgbench.errors import UserError
 from tsgbench.features.extract import extract
+from tsgbench.features.failures import listed_if_stopped, write_failures
 from tsgbench.files import digest, sha256_file
 
 
@@ -33,7 +34,8 @@ def extract_files(
     """Features of video files, each called by its name without the ending, in the feature file
     `out`; returns `extract`'s facts. Without a checkpoint the weights are random.
 
-    Files that cannot be read are listed in the facts, unless none can.
+    Files that cannot be read are listed in the facts and, beside `out`, in `{name}.failed.csv`; if
+    none can, that is a `UserError`.
     """
     videos: dict[str, Path] = {}
     for path in paths:
@@ -47,12 +49,17 @@ def extract_files(
     if checkpoint is None:
         recipe |= {"checkpoint": None}
     weights = sha256_file(checkpoint) if checkpoint and checkpoint.is_file() else None
-    return extract(
-        videos,
-        out,
-        recipe=recipe,
-        identity=digest({"recipe": recipe, "weights": weights, "videos": sorted(videos)}),
-        threads=threads,
-        checkpoint=checkpoint,
-        device=str(choose_device()),
-    )
+    listed = out.with_name(f"{out.stem}.failed.csv")
+    with listed_if_stopped(listed):
+        facts = extract(
+            videos,
+            out,
+            recipe=recipe,
+            identity=digest({"recipe": recipe, "weights": weights, "videos": sorted(videos)}),
+            threads=threads,
+            checkpoint=checkpoint,
+            device=str(choose_device()),
+        )
+    if facts["failed"]:
+        write_failures(listed, facts["failed"])
+    return facts

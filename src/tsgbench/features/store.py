@@ -11,17 +11,15 @@ import fcntl
 import json
 import logging
 import os
-import struct
-import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
 
 import h5py
 import numpy as np
 
 from tsgbench.errors import UserError
+from tsgbench.features.journal import JOURNAL, journal_of, pack, scan
 from tsgbench.files import atomic_path
 
 log = logging.getLogger(__name__)
@@ -29,9 +27,7 @@ log = logging.getLogger(__name__)
 SCHEMA = "tsgbench-features-1"
 REQUIRED = ("identity", "recipe", "extractor", "weights", "clip_len", "stride", "versions")
 CHUNK_BYTES = 1 << 20
-JOURNAL = 2  # version of its layout
 AS_JSON = ("recipe", "versions")  # attributes that HDF5 keeps as JSON text
-RECORD = struct.Struct("<IQI")  # bytes of the head, bytes of the body, CRC-32 of both
 
 
 class FeatureWriter:
@@ -62,7 +58,7 @@ class FeatureWriter:
         if dtype not in ("float32", "float16"):
             raise UserError(f"{path}: dtype: {dtype!r} is wrong; give float32 or float16")
         self.path = Path(path)
-        self.partial = self.path.with_name(self.path.name + ".partial")
+        self.partial = journal_of(self.path)
         self.attrs = json.loads(json.dumps(attrs))
         self.dtype = dtype
         self.arrays = arrays or {}
@@ -137,7 +133,7 @@ class FeatureWriter:
         """Take over the videos of a killed run, and cut off what it was writing when it died."""
         title = {"schema": SCHEMA, "attrs": self.attrs, "dtype": self.dtype, "journal": JOURNAL}
         self._safe, dim = 0, None
-        for head, _, record_end in _scan(self._journal):
+        for head, _, record_end in scan(self._journal):
             if self._safe == 0 and head != title:
                 log.warning("%s: made with other settings; starting over", self.partial)
                 break
@@ -155,10 +151,8 @@ class FeatureWriter:
             self._safe = self._journal.tell()
 
     def _append(self, head: dict, body: bytes) -> None:
-        text = json.dumps(head).encode()
-        check = zlib.crc32(body, zlib.crc32(text))
         try:
-            self._journal.write(RECORD.pack(len(text), len(body), check) + text + body)
+            self._journal.write(pack(head, body))
             self._journal.flush()
         except OSError as error:
             raise UserError(
@@ -183,7 +177,7 @@ class FeatureWriter:
             for name, array in self.arrays.items():
                 file.create_dataset(f"arrays/{name}", data=array)
             video, sets, filled = None, None, 0
-            for head, body, _ in _scan(self._journal):
+            for head, body, _ in scan(self._journal):
                 if "shape" not in head:
                     continue
                 if head["video"] != video:
@@ -194,7 +188,7 @@ class FeatureWriter:
     def _count_clips(self) -> dict[str, int]:
         """Clips of each video in the journal, which may stand there in parts."""
         counts: dict[str, int] = {}
-        for head, _, _ in _scan(self._journal):
+        for head, _, _ in scan(self._journal):
             if "shape" in head:
                 counts[head["video"]] = counts.get(head["video"], 0) + head["shape"][0]
         return counts
@@ -221,23 +215,6 @@ class FeatureWriter:
         sets["clips"][start : start + n] = clips
         sets["times_s"][start : start + n] = times
         return start + n
-
-
-def _scan(journal: BinaryIO) -> Iterator[tuple[dict, bytes, int]]:
-    """(head, body, end offset) of every whole record; stops at the first torn one.
-
-    The first is the title; then every video has one or more records of clips and one of its end.
-    """
-    journal.seek(0)
-    while len(prefix := journal.read(RECORD.size)) == RECORD.size:
-        head_bytes, body_bytes, check = RECORD.unpack(prefix)
-        end = journal.tell() + head_bytes + body_bytes
-        text, body = journal.read(head_bytes), journal.read(body_bytes)
-        torn = len(text) + len(body) < head_bytes + body_bytes
-        if torn or zlib.crc32(body, zlib.crc32(text)) != check:
-            return
-        yield json.loads(text), body, end
-        journal.seek(end)
 
 
 class FeatureStore:
@@ -312,8 +289,8 @@ class FeatureStore:
             times = np.empty((offsets[-1], 2), dtype=np.float64)
             for row, (clip_set, time_set) in enumerate(stored):
                 rows = np.s_[offsets[row] : offsets[row + 1]]
-                clip_set.read_direct(clips, dest_sel=rows)
-                time_set.read_direct(times, dest_sel=rows)
+                _read_into(clips[rows], clip_set)
+                _read_into(times[rows], time_set)
         return clips, offsets, times
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -344,3 +321,12 @@ class FeatureStore:
                 f"{self.path}: damaged or not a feature file ({error}); delete it and run the "
                 "features step again"
             ) from error
+
+
+def _read_into(rows: np.ndarray, stored: h5py.Dataset) -> None:
+    """All of a data set into contiguous `rows`. NumPy widens float16 twice as fast as HDF5, and
+    a whole data set needs no selection, which would cost as much as reading a short video."""
+    same = rows if stored.dtype == rows.dtype else np.empty(rows.shape, stored.dtype)
+    stored.id.read(h5py.h5s.ALL, h5py.h5s.ALL, same)
+    if same is not rows:
+        rows[:] = same

@@ -10,7 +10,13 @@ from tsgbench.devices import choose_device
 from tsgbench.downloads.manifest import MANIFEST, files_of
 from tsgbench.downloads.unavailable import UNAVAILABLE, read_losses
 from tsgbench.features.extract import extract
-from tsgbench.features.failures import find_file, name_by_video, write_failures
+from tsgbench.features.failures import (
+    find_file,
+    listed_if_stopped,
+    name_by_video,
+    stopped_list,
+    write_failures,
+)
 from tsgbench.phases import Task
 from tsgbench.records import Record
 
@@ -29,18 +35,19 @@ def run(task: Task):
         for video, reason in read_unavailable(task.inputs["videos"]).items()
         if video in places and places[video] is None
     }
-    facts = extract(
-        # A video that is not there, and nobody knows why, is passed on: extraction counts it
-        {video: path or folder / video for video, path in places.items() if video not in lost},
-        task.files["features"],
-        recipe=task.settings,
-        identity=task.identity,
-        threads=task.threads,
-        checkpoint=checkpoint,
-        device=str(choose_device()),
-    )
-    failed = facts.pop("failed")
     gone = [{"video": video, "reason": f"unavailable: {why}"} for video, why in lost.items()]
+    with listed_if_stopped(stopped_list(task.files["failed"]), gone):
+        facts = extract(
+            # A video that is not there, and nobody knows why, is passed on: extraction counts it
+            {video: path or folder / video for video, path in places.items() if video not in lost},
+            task.files["features"],
+            recipe=task.settings,
+            identity=task.identity,
+            threads=task.threads,
+            checkpoint=checkpoint,
+            device=str(choose_device()),
+        )
+    failed = facts.pop("failed")
     write_failures(task.files["failed"], [*failed, *gone])
     counts = {"failed": len(failed), "unavailable": len(gone)}
     return facts | counts, [task.files["features"], task.files["failed"]]

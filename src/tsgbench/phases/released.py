@@ -2,7 +2,7 @@
 
 from tsgbench.datasets.table import read_queries
 from tsgbench.downloads.manifest import files_of
-from tsgbench.features.failures import write_failures
+from tsgbench.features.failures import listed_if_stopped, stopped_list, write_failures
 from tsgbench.features.released import convert
 from tsgbench.phases import Task
 
@@ -12,13 +12,14 @@ def run(task: Task):
     for path in task.inputs["annotations"].files(".jsonl").values():
         queries = read_queries(path)
         durations.update(zip(queries.video_ids, queries.durations.tolist(), strict=True))
-    facts = convert(
-        files_of(task.inputs["released"]),
-        durations,
-        task.files["features"],
-        recipe=task.settings["released"],
-        identity=task.identity,
-    )
+    with listed_if_stopped(stopped_list(task.files["failed"])):
+        facts = convert(
+            files_of(task.inputs["released"]),
+            durations,
+            task.files["features"],
+            recipe=task.settings["released"],
+            identity=task.identity,
+        )
     failed = facts.pop("failed")
     write_failures(task.files["failed"], failed)
     return facts | {"failed": len(failed)}, [task.files["features"], task.files["failed"]]
