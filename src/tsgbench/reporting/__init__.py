@@ -8,7 +8,8 @@ from tsgbench.reporting.plots import (
     write_systems,
 )
 from tsgbench.reporting.render import write_table
-from tsgbench.reporting.rows import Table, build_table
+from tsgbench.reporting.rows import build_table
+from tsgbench.reporting.table import Table
 
 __all__ = [
     "Table",

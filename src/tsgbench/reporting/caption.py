@@ -1,6 +1,6 @@
 """The sentences around a table: what was measured, on what, by which protocol."""
 
-from tsgbench.reporting.rows import OWN_PROTOCOL, Result, Row, Table, Value
+from tsgbench.reporting.table import OWN_PROTOCOL, Result, Row, Table, Value
 
 NOT_RUN = "—"
 UNDEFINED = "n/a"

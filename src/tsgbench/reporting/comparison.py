@@ -1,7 +1,7 @@
 """Whether the rows of a table differ from one of them, tested query by query."""
 
 from tsgbench.evaluation.resampling import holm
-from tsgbench.reporting.rows import Result, Row
+from tsgbench.reporting.table import Result, Row
 from tsgbench.reporting.uncertainty import compare
 
 

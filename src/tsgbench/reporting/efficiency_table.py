@@ -14,7 +14,7 @@ from tsgbench.errors import UserError
 from tsgbench.records import Record
 from tsgbench.reporting.cells import split_name
 from tsgbench.reporting.published import Printed, read_rows
-from tsgbench.reporting.rows import Result, Row, Table, Value
+from tsgbench.reporting.table import Result, Row, Table, Value
 
 MEASURED = (
     "Of our cells: seconds a query from a video's features in memory to the moments that survive"

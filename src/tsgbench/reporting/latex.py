@@ -16,7 +16,7 @@ from tsgbench.reporting.caption import (
     signed,
 )
 from tsgbench.reporting.provenance import anchor
-from tsgbench.reporting.rows import Result, Row, Table, Value
+from tsgbench.reporting.table import Result, Row, Table, Value
 
 PACKAGES = ("adjustbox", "booktabs", "siunitx", "xcolor")
 # More rows than this do not fit on a page under a full caption; the table goes on in a second one

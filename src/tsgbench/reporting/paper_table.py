@@ -8,7 +8,8 @@ data set: planning/papers.py says which cell is which row's.
 from pathlib import Path
 
 from tsgbench.reporting.published import Printed, read_rows
-from tsgbench.reporting.rows import Result, Row, Table, fill_values, rank_block, read_result
+from tsgbench.reporting.rows import fill_values, rank_block, read_result
+from tsgbench.reporting.table import Result, Row, Table
 
 
 def build_paper_table(spec: dict, cells: dict[str, Path], published_folder: str | Path) -> Table:

@@ -8,7 +8,7 @@ from statistics import fmean
 from tsgbench.errors import UserError
 from tsgbench.files import atomic_path, write_json, write_text
 from tsgbench.reporting.cells import Cell, read_cells, split_name
-from tsgbench.reporting.rows import Table
+from tsgbench.reporting.table import Table
 from tsgbench.tracking import read_history
 
 # Okabe and Ito's palette: told apart in print and by colour-blind readers

@@ -21,7 +21,7 @@ from tsgbench.reporting.caption import (
 from tsgbench.reporting.html import render_html
 from tsgbench.reporting.latex import render_latex
 from tsgbench.reporting.provenance import DESCRIPTION_SCHEMA, check_traceable
-from tsgbench.reporting.rows import Result, Row, Table, Value
+from tsgbench.reporting.table import Result, Row, Table, Value
 
 CSV_COLUMNS = (
     "study",

@@ -11,7 +11,7 @@ from pathlib import Path
 from tsgbench.errors import UserError
 from tsgbench.records import Record
 from tsgbench.reporting.published import Printed, read_rows
-from tsgbench.reporting.rows import Result, Row, Table, Value
+from tsgbench.reporting.table import Result, Row, Table, Value
 
 ABOUT = (
     "Data sets as the paper describes them (its own numbers in the “printed” rows) and as the "
