@@ -229,7 +229,10 @@ def as_text(facts: dict) -> str:
     for number in facts["numbers"]:
         lines += ["", f"{number['row']} ({number['system']}) on {number['dataset_title']}"]
         if not number["cells"]:
-            lines.append(f"  not run; wanted {', '.join(number['wanted']) or 'nothing'}")
+            wanted = ", ".join(number["wanted"])
+            lines.append(
+                f"  not run; wanted {wanted}" if wanted else "  not run: not in this study"
+            )
         for metric, value in number["values"].items():
             lines += [f"  {line}" for line in _value_lines(metric, value, number)]
         for cell in number["cells"]:
