@@ -1,0 +1,180 @@
+"""A printed table beside its cells: quoted rows, verdicts, and what the study lacks."""
+
+import pytest
+
+from invented import write_cell
+from reporting.report_samples import comparison, write_published
+from tsgbench.reporting.caption import caption, legend
+from tsgbench.reporting.latex import render_latex
+from tsgbench.reporting.paper_table import build_paper_table
+from tsgbench.reporting.render import describe, render_markdown
+
+METRICS = ["R@1,IoU=0.5", "mIoU"]
+
+
+def printed_rows(own_miou: float = 55.0) -> list[dict]:
+    own = {"own": True, "cell": "model/full"}
+    return [
+        comparison("real", "Older", {"R@1,IoU=0.5": 40.0, "mIoU": None}, cell="quoted only"),
+        comparison("real", "Newer", {"R@1,IoU=0.5": 48.0, "mIoU": 30.0}, cell="quoted only"),
+        comparison("real", "Model", {"R@1,IoU=0.5": 50.0, "mIoU": own_miou}) | own,
+        comparison("gone", "Model", {"R@1,IoU=0.5": 60.0, "mIoU": 50.0})
+        | own
+        | {"std": {"R@1,IoU=0.5": 0.5, "mIoU": 0.25}},
+    ]
+
+
+def write_paper(folder, **changes):
+    table = {"id": "table1", "kind": "comparison", "caption": "Model against others."}
+    write_published(folder, "paper", "Model", [table | {"rows": printed_rows(**changes)}])
+
+
+def row(label, cell, *, printed, prefixes=(), seeds=(0, 1), **more):
+    return {
+        "label": label,
+        "cell": cell,
+        "group": "quoted" if cell == "quoted only" else "own",
+        "is_quoted": cell == "quoted only",
+        "printed": printed,
+        "prefixes": dict(prefixes),
+        "differs": {},
+        "seeds": {name: list(seeds) for name in dict(prefixes)},
+    } | more
+
+
+@pytest.fixture
+def spec():
+    convention = {"name": "seconds", "about": "in seconds", "is_headline": True}
+    real = {
+        "name": "real",
+        "dataset": "real",
+        "printed": "real",
+        "title": "Real",
+        "test_split": "test",
+        "select_split": "val",
+        "convention": convention,
+    }
+    gone = {"name": "gone:printed", "printed": "gone", "title": "Gone", "is_missing": True}
+    return {
+        "id": "paper/table1",
+        "study": "invented",
+        "title": "invented numbers",
+        "paper": "paper",
+        "table": "table1",
+        "system": "Model",
+        "caption": "Model against others.",
+        "notes": [],
+        "metrics": METRICS,
+        "datasets": [real, gone],
+        "groups": [{"id": "quoted", "title": "quoted"}, {"id": "own", "title": "own"}],
+        "rows": [
+            row("Older", "quoted only", printed={"real": 0}),
+            row("Newer", "quoted only", printed={"real": 1}),
+            row(
+                "Model",
+                "model/full",
+                printed={"real": 2, "gone:printed": 3},
+                prefixes={"real": "model/real/full"},
+            ),
+        ],
+        "against": None,
+    }
+
+
+@pytest.fixture
+def published(tmp_path):
+    write_paper(tmp_path / "published")
+    return tmp_path / "published"
+
+
+@pytest.fixture
+def cells(tmp_path):
+    """R@1,IoU=0.5 50 and 52, mIoU 55 and 57: constant over queries, so intervals have no width."""
+    return {
+        f"model/real/full/seed{seed}": write_cell(
+            tmp_path / "cells", f"model/real/full/seed{seed}", base=70.0 + 2 * seed
+        )
+        for seed in (0, 1)
+    }
+
+
+def find(table, label, dataset="real"):
+    [found] = [row for row in table.rows if row.label == label]
+    return found.results[dataset]
+
+
+def test_every_printed_row_stands_in_the_table(spec, cells, published):
+    table = build_paper_table(spec, cells, published)
+    assert [row.label for row in table.rows] == ["Older", "Newer", "Model"]
+    assert find(table, "Newer").values["mIoU"].printed == 30.0
+    assert find(table, "Newer").values["mIoU"].mean is None and not find(table, "Newer").wanted
+    own = find(table, "Model")
+    assert own.values["R@1,IoU=0.5"].mean == 51.0
+    assert own.values["R@1,IoU=0.5"].difference == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("printed", "verdict"), [(55.0, "above"), (56.0, "within interval"), (56.5, "below")]
+)
+def test_verdicts_compare_the_printed_number_with_the_interval(
+    spec, cells, published, printed, verdict
+):
+    write_paper(published, own_miou=printed)
+    value = find(build_paper_table(spec, cells, published), "Model").values["mIoU"]
+    assert (value.interval, value.verdict) == ((56.0, 56.0), verdict)
+
+
+def test_what_does_not_compare_is_called_so_with_its_reason(spec, cells, published):
+    spec["rows"][2]["differs"] = {"real": ["tested on val_2"]}
+    table = build_paper_table(spec, cells, published)
+    assert find(table, "Model").values["mIoU"].verdict == "protocol differs"
+    assert any("≠" in line and "tested on val_2" in line for line in legend(table))
+    assert "≠" in render_markdown(table, "1dentity") and r"$\neq$" in render_latex(table, "1d")
+
+
+def test_a_row_without_cells_is_not_run_and_keeps_its_printed_numbers(spec, published):
+    table = build_paper_table(spec, {}, published)
+    own = find(table, "Model")
+    assert (own.status, own.values["mIoU"].verdict) == ("not run", "not run")
+    assert any(line == "—: not run." for line in legend(table))
+
+
+def test_a_data_set_outside_the_study_is_one_line_a_row(spec, cells, published):
+    table = build_paper_table(spec, cells, published)
+    text = render_markdown(table, "1dentity")
+    block = text[text.index("### Gone") :]
+    assert "*Model (— not run; printed)*" in block
+    assert "60.00 ± 0.50" in block and "50.00 ± 0.25" in block
+    assert "Gone" not in caption(table)  # nothing was scored there
+
+
+def test_the_best_printed_number_is_marked_among_three(spec, cells, published):
+    table = build_paper_table(spec, cells, published)
+    ranks = [row.results["real"].values["R@1,IoU=0.5"].printed_rank for row in table.rows]
+    assert ranks == [0, 2, 1]
+    two = [row.results["real"].values["mIoU"].printed_rank for row in table.rows]
+    assert two == [0, 0, 0]  # two numbers are no contest
+
+
+def test_the_caption_names_the_printed_table(spec, cells, published):
+    table = build_paper_table(spec, cells, published)
+    assert "Model, Table 1: Model against others." in caption(table)
+    described = describe(table, "1dentity")
+    assert described["rows"][2]["results"]["real"]["values"]["mIoU"]["verdict"] == "above"
+    assert described["rows"][0]["is_quoted"]
+
+
+def test_a_convention_of_the_data_set_is_read_and_named(spec, published, tmp_path):
+    name = "model/real/full/seed0"
+    folder = write_cell(
+        tmp_path / "own", name, conventions={"official": {"R@1,IoU=0.5": 12.5, "mIoU": 9.0}}
+    )
+    spec["rows"][2]["seeds"]["real"] = [0]
+    spec["datasets"][0]["convention"] = {
+        "name": "official",
+        "about": "as the paper",
+        "is_headline": False,
+    }
+    table = build_paper_table(spec, {name: folder}, published)
+    assert find(table, "Model").values["R@1,IoU=0.5"].mean == 12.5
+    assert "Scored by convention “official”: as the paper." in caption(table)
