@@ -367,3 +367,16 @@ def test_eight_trainings_start_at_once_on_a_fresh_store(tmp_path):
     for run in runs:
         assert run.info.status == "FINISHED"
         assert len(read_steps(uri, run.info.run_id, "loss")) == 30
+
+
+def test_tables_that_share_a_cell_log_it_once(tmp_path, uri):
+    """Their jobs may run at the same moment."""
+    folder = write_cell(tmp_path / "cells", CELL)
+    arguments = {"study": "demo", "uri": uri}
+    context = multiprocessing.get_context("spawn")
+    both = [context.Process(target=sync, args=([folder],), kwargs=arguments) for _ in range(2)]
+    for process in both:
+        process.start()
+    for process in both:
+        process.join()
+    assert len(read_runs(uri)) == 1

@@ -3,12 +3,13 @@
 import csv
 import logging
 import math
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from tsgbench.errors import UserError
 from tsgbench.files import digest, read_json, sha256_file
 from tsgbench.tracking.live import first_line
-from tsgbench.tracking.store import Run, create_run, open_store, resolve_uri, search
+from tsgbench.tracking.store import Run, alone, create_run, open_store, resolve_uri, search
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +67,13 @@ def sync(
     tag `superseded: "true"`. Returns `{cell, run_id, status, reason}` per cell, where status is
     "logged" or "pending" (and the reason says what is missing). Never raises for a store.
     """
+    with ExitStack() as stack:
+        with suppress(OSError):  # a folder that cannot be written to: the store will say so
+            stack.enter_context(alone(resolve_uri(uri)))
+        return _sync(cells, study, uri, max_artifact_bytes)
+
+
+def _sync(cells: list[Path], study: str, uri: str, max_artifact_bytes: int | None) -> list[dict]:
     rows = []
     try:
         client, experiment = open_store(resolve_uri(uri), study)

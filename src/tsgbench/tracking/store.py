@@ -44,7 +44,7 @@ def _prepare_environment() -> None:
 
 
 @contextmanager
-def _lock(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
     """Hold `path` exclusively against other processes; freed by the kernel if we are killed."""
     import fcntl
 
@@ -52,6 +52,17 @@ def _lock(path: Path) -> Iterator[None]:
     with open(path, "w") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         yield
+
+
+def alone(uri: str):
+    """Context in which no other process is that compares an SQLite store with cells on disk.
+
+    Tables share cells: of two at once, both would find a cell without a run, and make one.
+    """
+    database = _sqlite_path(uri)
+    if not database:
+        return nullcontext()
+    return locked(database.with_name(f"{database.name}.sync.lock"))
 
 
 def open_store(uri: str, study: str):
@@ -68,7 +79,7 @@ def open_store(uri: str, study: str):
     database = _sqlite_path(uri)
     if database:
         artifacts = (database.parent / "mlartifacts" / metric_key(study)).as_uri()
-        guard = _lock(database.with_name(f"{database.name}.lock"))
+        guard = locked(database.with_name(f"{database.name}.lock"))
         # SQLite's own patience of 5 s is short for many writers on a slow disk
         uri = f"sqlite:///{database}?timeout=60"
     with guard:
