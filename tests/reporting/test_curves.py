@@ -290,3 +290,13 @@ def test_systems_that_were_not_run_are_named_as_the_paper_names_them(cells):
     figure, rows = draw("iou_histogram", cells, options=labels)
     assert "not run: Paper w/o it" in texts(figure)
     assert next(row for row in rows if row["label"] == "Paper w/o it")["seeds"] == 0
+
+
+def test_what_holds_for_most_points_is_said_once(cells):
+    cells.write_all("sweep", 1).write("full", seed=1)
+    spec = spec_of("sweep", 1)
+    for system in spec["systems"]:
+        system["seeds"] = [0, 1] if system["ablation"] == "full" else [0]
+    figure, _ = find_kind("sweep")(spec, cells.records)
+    assert "40 queries, 1 seed" in texts(figure) and "2 seeds at 2" in texts(figure)
+    assert "1 seed at" not in texts(figure)

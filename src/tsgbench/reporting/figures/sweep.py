@@ -126,12 +126,19 @@ def _draw_best(axes, spec: dict) -> None:
 def _describe(spec: dict, read: list[dict], has_cells: bool) -> list[str]:
     if not has_cells:
         return []
-    most = max(read, key=lambda point: len(point["cells"]))
-    lines = [panels.describe_cells(most["cells"], most["wanted"])]
+    by_seeds: dict[str, list[dict]] = {}
     for point in read:
-        if 0 < len(point["cells"]) < len(most["cells"]):
-            fewer = panels.count_seeds(len(point["cells"]), point["wanted"])
-            lines.append(f"{fewer} at {_name(point)}")
+        if point["cells"]:
+            said = panels.count_seeds(len(point["cells"]), point["wanted"])
+            by_seeds.setdefault(said, []).append(point)
+    # What holds for most points stands alone, the others with their places
+    usual = max(by_seeds.values(), key=len)
+    lines = [panels.describe_cells(usual[0]["cells"], usual[0]["wanted"])]
+    lines += [
+        f"{said} at {', '.join(map(_name, points))}"
+        for said, points in by_seeds.items()
+        if points is not usual
+    ]
     if spec["options"].get("baseline") and not read[-1]["cells"]:
         lines.append(f"{read[-1]['label']}: {panels.NOT_RUN}")
     return lines
