@@ -86,8 +86,12 @@ def build_statistics_table(
         about=ABOUT,
         printed_note=PRINTED_NOTE,
         has_one_block=True,
-        heading=f"{printed[0][1].system}, {number.replace('table', 'Table ')}",
+        heading=f"{printed[0][1].system}, {number.replace('table', 'Table ')}: {_caption(entry)}",
     )
+
+
+def _caption(entry: dict) -> str:
+    return entry.get("caption", "Data sets.")
 
 
 def count_exact(table: Table) -> tuple[int, int]:

@@ -192,8 +192,10 @@ def _conventions(descriptions: list[dict]) -> dict[str, str]:
 def _data(descriptions: list[dict], inputs: dict[str, Record]) -> dict[str, list[str]]:
     """Data set -> sentences: splits, features, notes, and rows of its public files."""
     said: dict[str, list[str]] = {}
+    titles: dict[str, str] = {}
     for dataset in _blocks(descriptions):
         title = dataset["title"].partition(":")[0]
+        titles.setdefault(dataset.get("dataset", dataset["name"]), title)
         lines = said.setdefault(title, [])
         splits = f"Tested on “{dataset['test_split']}”"
         if dataset.get("select_split"):
@@ -207,7 +209,7 @@ def _data(descriptions: list[dict], inputs: dict[str, Record]) -> dict[str, list
     for role, record in inputs.items():
         if role.startswith("statistics:"):
             name = role.removeprefix("statistics:")
-            said.setdefault(name, []).extend(_counted(record))
+            said.setdefault(titles.get(name, name), []).extend(_counted(record))
     return said
 
 
