@@ -45,7 +45,7 @@ def explain(
             numbers.append(
                 {
                     "row": entry["label"],
-                    "system": f"{entry['model']}/{entry['ablation']}",
+                    "system": f"{entry['model']}/{entry['ablation']}".strip("/"),
                     "dataset": name,
                     "dataset_title": titles[name],
                     "status": result["status"],
@@ -227,7 +227,9 @@ def as_text(facts: dict) -> str:
         f"{facts['found']}"
     ]
     for number in facts["numbers"]:
-        lines += ["", f"{number['row']} ({number['system']}) on {number['dataset_title']}"]
+        # A row of a table of data sets is no system
+        system = f" ({number['system']}) on {number['dataset_title']}" if number["system"] else ""
+        lines += ["", f"{number['row']}{system}"]
         if not number["cells"]:
             wanted = ", ".join(number["wanted"])
             lines.append(
