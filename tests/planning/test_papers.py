@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 
 from tsgbench.config import Catalogue, load_study
+from tsgbench.errors import UserError
 from tsgbench.planning.cells import Cells
 from tsgbench.planning.papers import Papers
 from tsgbench.planning.printed import (
     QUOTED_ONLY,
+    check_cells,
     departures,
     own_method,
     printed_ablations,
@@ -69,6 +71,23 @@ def test_every_row_names_a_cell_or_is_quoted_only(catalogue):
                     continue
                 model, ablation = row["cell"].split("/")
                 assert ablation in catalogue.models[model]["ablations"], where
+
+
+@pytest.mark.parametrize(
+    ("cell", "said"),
+    [
+        (None, "table1, Model: cell: is missing; name the model/ablation"),
+        ("seqpan/nothing", "'seqpan/nothing' is no model/ablation"),
+        ("nobody/full", "'nobody/full' is no model/ablation"),
+        ("full", "'full' is no model/ablation"),
+    ],
+)
+def test_a_row_without_a_cell_of_ours_is_refused(catalogue, cell, said):
+    row = {"method": "Model", "dataset": "tacos"} | ({} if cell is None else {"cell": cell})
+    table = {"id": "table1", "kind": "comparison", "rows": [row]}
+    with pytest.raises(UserError) as caught:
+        check_cells({"mine": {"tables": [table]}}, catalogue.models)
+    assert f"published/mine.yaml: {said}" in str(caught.value) or said in str(caught.value)
 
 
 def test_protocols_and_conventions_of_papers_are_known(catalogue):

@@ -11,7 +11,7 @@ from tsgbench.errors import UserError
 from tsgbench.files import digest
 from tsgbench.planning.cells import DEFAULT, FULL, Cells
 from tsgbench.planning.layout import describe_study
-from tsgbench.planning.printed import QUOTED_ONLY, departures, target_name
+from tsgbench.planning.printed import QUOTED_ONLY, check_cells, departures, target_name
 
 GROUPS = [
     {"id": "quoted", "title": "quoted from the paper, not run here"},
@@ -25,6 +25,7 @@ class Papers:
 
     def __init__(self, config: dict, catalogue: Catalogue, cells: Cells):
         self.config, self.catalogue, self.cells = config, catalogue, cells
+        check_cells(catalogue.published, catalogue.models)
         self.seeds: dict[str, list[int]] = {}  # model/dataset/ablation -> seeds
         for model, dataset, ablation, seed in cells:
             self.seeds.setdefault(f"{model}/{dataset}/{ablation}", []).append(seed)

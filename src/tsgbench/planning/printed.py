@@ -1,7 +1,35 @@
 """What the papers' files (`published/*.yaml`) say of cells: which row or figure is whose."""
 
+from tsgbench.errors import UserError
+
 QUOTED_ONLY = "quoted only"
 FULL = "full"
+
+
+def check_cells(published: dict[str, dict], models: dict[str, dict]) -> None:
+    """Refuse a printed row or drawn figure that names no cell, or one that does not exist."""
+    for paper, content in published.items():
+        for table in content["tables"]:
+            for row in [] if table["kind"] == "statistics" else table["rows"]:
+                where = f"published/{paper}.yaml: {table['id']}, {row['method']}: cell"
+                if "cell" not in row:
+                    raise UserError(
+                        f"{where}: is missing; name the model/ablation that reproduces the row, or"
+                        f" write {QUOTED_ONLY!r}"
+                    )
+                if row["cell"] != QUOTED_ONLY:
+                    _check_cell(row["cell"], models, where)
+        for figure in content.get("figures", []):
+            for system in figure.get("draw", {}).get("systems", []):
+                _check_cell(system, models, f"published/{paper}.yaml: {figure['id']}: draw.systems")
+
+
+def _check_cell(cell: str, models: dict[str, dict], where: str) -> None:
+    model, _, ablation = cell.partition("/")
+    if model not in models or ablation not in models[model]["ablations"]:
+        raise UserError(
+            f"{where}: {cell!r} is no model/ablation of config/models; `tsgbench models` lists them"
+        )
 
 
 def served_rows(published: dict[str, dict]) -> dict[str, list[str]]:
