@@ -163,6 +163,18 @@ import re
 peak_kb = int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1])
 print(clips, peak_kb // 1024)
 """
+
+
+def peak_mb(code: str, folder: Path, frames: int, fps: int) -> int:
+    """Most resident megabytes of a process that makes every clip of a video by `code`."""
+    path = write_video(folder / f"{frames}.mp4", frames, size=(16, 16), fps=fps)
+    command = [sys.executable, "-c", code, str(path)]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    clips, peak = map(int, said.split())
+    assert clips == -(-(frames - 16) // 8) + 1
+    return peak
+
+
 READ_AND_SAY_PEAK = (
     """
 import sys
@@ -175,14 +187,7 @@ clips = sum(len(times) for _, times in read_clips(sys.argv[1], size=112))
 
 def test_resident_memory_does_not_grow_with_length(tmp_path):
     """Ten thousand frames, 376 MB as pictures of 112 x 112, against five hundred."""
-    peaks = []
-    for frames in (500, 10_000):
-        path = write_video(tmp_path / f"{frames}.mp4", frames, size=(16, 16), fps=25)
-        command = [sys.executable, "-c", READ_AND_SAY_PEAK, str(path)]
-        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-        clips, peak_mb = map(int, said.split())
-        assert clips == -(-(frames - 16) // 8) + 1
-        peaks.append(peak_mb)
+    peaks = [peak_mb(READ_AND_SAY_PEAK, tmp_path, frames, 25) for frames in (500, 10_000)]
     assert peaks[1] < peaks[0] + 40
 
 
@@ -204,12 +209,5 @@ clips = facts["clips"]
 @pytest.mark.slow
 def test_two_hours_are_extracted_in_less_than_a_gigabyte(tmp_path):
     """From file to feature file: 72,000 frames, ten a second, against two minutes."""
-    peaks = []
-    for frames in (1_200, 72_000):
-        path = write_video(tmp_path / f"{frames}.mp4", frames, size=(16, 16), fps=10)
-        command = [sys.executable, "-c", EXTRACT_AND_SAY_PEAK, str(path)]
-        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-        clips, peak_mb = map(int, said.split())
-        assert clips == -(-(frames - 16) // 8) + 1
-        peaks.append(peak_mb)
+    peaks = [peak_mb(EXTRACT_AND_SAY_PEAK, tmp_path, frames, 10) for frames in (1_200, 72_000)]
     assert peaks[1] < 1000 and peaks[1] < peaks[0] + 100

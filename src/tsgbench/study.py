@@ -15,7 +15,14 @@ from tsgbench.downloads import content_key
 from tsgbench.errors import UserError
 from tsgbench.files import digest, read_json
 from tsgbench.planning.cells import BLANK_PREFIX, Cells
-from tsgbench.planning.layout import BENCHMARKS, RECORDS, Job, cell_name, cell_records
+from tsgbench.planning.layout import (
+    BENCHMARKS,
+    RECORDS,
+    Job,
+    cell_name,
+    cell_records,
+    describe_study,
+)
 from tsgbench.planning.reports import Reports
 from tsgbench.planning.tables import Tables
 from tsgbench.records import current_record
@@ -228,9 +235,7 @@ class Study:
             for record in records
         }
         settings = {
-            "study": self.name,
-            "title": self.config["title"],
-            "is_demo": self.config.get("demo", False),
+            **describe_study(self.config, "report"),
             "papers": {
                 name: {
                     key: content["paper"].get(key) for key in ("system", "title", "year", "venue")
@@ -244,9 +249,8 @@ class Study:
         """Whether a job reads, however indirectly, a cell that is trained on demand alone."""
         if record not in self._on_demand:
             job = self.jobs[record]
-            keys = ("model", "dataset", "ablation", "seed")
             waits = job.phase == "train" and self.cells.is_on_demand(
-                *(job.wildcards[key] for key in keys[:3]), int(job.wildcards["seed"])
+                **{**job.wildcards, "seed": int(job.wildcards["seed"])}
             )
             self._on_demand[record] = waits or any(map(self.needs_on_demand, job.inputs.values()))
         return self._on_demand[record]

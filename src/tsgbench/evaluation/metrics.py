@@ -28,19 +28,10 @@ Overlap = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def evaluate(
-    predictions: np.ndarray,
-    annotated: np.ndarray,
-    metrics: list[str],
-    *,
-    nms: Nms = NMS_IOU,
-    compare: str = ">=",
-    iou: Overlap = moments.iou,
-    extent: np.ndarray | None = None,
+    predictions: np.ndarray, annotated: np.ndarray, metrics: list[str], **how
 ) -> dict[str, float]:
-    """The metrics of ranked predictions: name -> percent. Arguments as of `score_queries`."""
-    scores = score_queries(
-        predictions, annotated, metrics, nms=nms, compare=compare, iou=iou, extent=extent
-    )
+    """The metrics of ranked predictions: name -> percent. how: as of `score_queries`."""
+    scores = score_queries(predictions, annotated, metrics, **how)
     return {name: to_percent(values) for name, values in scores.items()}
 
 

@@ -83,8 +83,6 @@ class Papers:
             **describe_study(self.config, name),
             "paper": paper,
             "table": number,
-            "system": content["paper"]["system"],
-            "caption": table["caption"],
             "notes": [table[key] for key in ("body_note", "setting_note") if key in table],
             "metrics": sorted(
                 {m for names in table["metrics"].values() for m in names}, key=_order

@@ -144,7 +144,7 @@ def only_printed_label(row: Row) -> str:
 def printed_label(result: Result) -> str:
     """For example `printed (SeqPAN, Table 1)`."""
     printed = result.printed
-    return f"printed ({printed.method}, {printed.table.replace('table', 'Table ')})"
+    return f"printed ({printed.method}, {printed.number})"
 
 
 def signed(value: Value) -> str:

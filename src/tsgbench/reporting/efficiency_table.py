@@ -13,8 +13,8 @@ from statistics import fmean, stdev
 from tsgbench.errors import UserError
 from tsgbench.records import Record
 from tsgbench.reporting.cells import split_name
-from tsgbench.reporting.published import Printed, read_rows
-from tsgbench.reporting.table import Result, Row, Table, Value
+from tsgbench.reporting.published import Printed, head_line, read_rows
+from tsgbench.reporting.table import Result, Row, Table, Value, of_study
 
 MEASURED = (
     "Of our cells: seconds a query from a video's features in memory to the moments that survive"
@@ -118,10 +118,7 @@ def build_efficiency_table(
         for result in row.results.values():
             _fill_values(result, places)
     return Table(
-        id=spec["id"],
-        study=spec["study"],
-        title=spec["title"],
-        is_demo=bool(spec.get("is_demo", False)),
+        **of_study(spec),
         metrics=[*(column.title for column in COLUMNS), *_added(places)],
         datasets=blocks,
         groups=GROUPS,
@@ -129,7 +126,7 @@ def build_efficiency_table(
         notes=[*spec.get("notes", []), *_units(entry, places), *_memory(rows), *_shapes(rows)],
         about=_about(rows),
         printed_note=PRINTED_NOTE,
-        heading=_heading(spec, entry, [numbers for _, numbers in printed]),
+        heading=head_line(entry, [numbers for _, numbers in printed]),
     )
 
 
@@ -238,11 +235,6 @@ def _add_printed(result: Result, places: dict[str, str]) -> None:
 
 
 # Sentences --------------------------------------------------------------------------------------
-
-
-def _heading(spec: dict, entry: dict, printed: list[Printed]) -> str:
-    system = printed[0].system if printed else spec["paper"]
-    return f"{system}, {spec['table'].replace('table', 'Table ')}: {entry['caption']}"
 
 
 def _about(rows: list[Row]) -> str:

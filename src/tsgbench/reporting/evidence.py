@@ -193,8 +193,7 @@ def gather(
 
 def link_table(printed: Printed) -> str:
     """The table of a printed row, as a link to the file that holds it."""
-    table = printed.table.replace("table", "Table ")
-    return f"[{printed.system}, {table}]({ROOT}published/{printed.paper}.yaml)"
+    return f"[{printed.system}, {printed.number}]({ROOT}published/{printed.paper}.yaml)"
 
 
 def as_table(head: list[str], rows: list[list[str]]) -> list[str]:

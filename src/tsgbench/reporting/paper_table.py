@@ -7,9 +7,9 @@ data set: planning/papers.py says which cell is which row's.
 
 from pathlib import Path
 
-from tsgbench.reporting.published import Printed, read_rows
+from tsgbench.reporting.published import Printed, head_line, read_rows
 from tsgbench.reporting.rows import fill_values, rank_block, read_result
-from tsgbench.reporting.table import Result, Row, Table
+from tsgbench.reporting.table import Result, Row, Table, of_study
 
 
 def build_paper_table(spec: dict, cells: dict[str, Path], published_folder: str | Path) -> Table:
@@ -18,26 +18,22 @@ def build_paper_table(spec: dict, cells: dict[str, Path], published_folder: str 
     spec: see planning/papers.py. cells: cell name -> folder; a missing or unfinished one is shown
     as not run.
     """
-    _, printed = read_rows(Path(published_folder), spec["paper"], spec["table"])
-    rows = [
-        _build_row(spec, row, cells, [numbers for _, numbers in printed]) for row in spec["rows"]
-    ]
+    entry, found = read_rows(Path(published_folder), spec["paper"], spec["table"])
+    printed = [numbers for _, numbers in found]
+    rows = [_build_row(spec, row, cells, printed) for row in spec["rows"]]
     for block in spec["datasets"]:
         results = [row.results[block["name"]] for row in rows if block["name"] in row.results]
         rank_block(block["name"], results, spec["metrics"])
         for metric in spec["metrics"]:
             _rank_printed(results, metric)
     return Table(
-        id=spec["id"],
-        study=spec["study"],
-        title=spec["title"],
-        is_demo=bool(spec.get("is_demo", False)),
+        **of_study(spec),
         metrics=list(spec["metrics"]),
         datasets=spec["datasets"],
         groups=spec["groups"],
         rows=rows,
         notes=spec["notes"],
-        heading=f"{spec['system']}, {spec['table'].replace('table', 'Table ')}: {spec['caption']}",
+        heading=head_line(entry, printed),
         against=spec["against"],
     )
 

@@ -27,6 +27,11 @@ class Printed:
     std: dict[str, float | None]
     uncertain: frozenset[str]
 
+    @property
+    def number(self) -> str:
+        """Such as `Table 1`."""
+        return self.table.replace("table", "Table ")
+
 
 def find_printed(
     folder: Path, paper: str, dataset: str, *, table: str | None = None, method: str | None = None
@@ -74,6 +79,12 @@ def read_rows(folder: Path, paper: str, table: str) -> tuple[dict, list[tuple[di
             return entry, [(row, _printed(path, content, table, row)) for row in entry["rows"]]
     known = ", ".join(entry["id"] for entry in content["tables"])
     raise UserError(f"{path}: tables: no table {table!r}; it has {known}")
+
+
+def head_line(entry: dict, printed: list[Printed]) -> str:
+    """What a table beside a printed one is called: its paper's system, number and caption."""
+    first = printed[0]
+    return f"{first.system}, {first.number}: {entry.get('caption', 'Data sets.')}"
 
 
 def _printed(path: Path, content: dict, table: str, row: dict) -> Printed:

@@ -6,7 +6,7 @@ from statistics import fmean, stdev
 from tsgbench.errors import UserError
 from tsgbench.reporting.cells import Cell, read_cell
 from tsgbench.reporting.published import Printed, find_printed
-from tsgbench.reporting.table import OWN_PROTOCOL, Result, Row, Table, Value
+from tsgbench.reporting.table import OWN_PROTOCOL, Result, Row, Table, Value, of_study
 from tsgbench.reporting.uncertainty import intervals
 
 FULL = "full"
@@ -31,10 +31,7 @@ def build_table(spec: dict, cells: dict[str, Path], published_folder: str | Path
         results = [row.results[dataset["name"]] for row in rows if dataset["name"] in row.results]
         rank_block(dataset["name"], results, spec["metrics"])
     return Table(
-        id=spec["id"],
-        study=spec["study"],
-        title=spec["title"],
-        is_demo=bool(spec.get("is_demo", False)),
+        **of_study(spec),
         metrics=list(spec["metrics"]),
         datasets=list(spec["datasets"]),
         groups=[

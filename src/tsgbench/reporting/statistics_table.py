@@ -10,8 +10,8 @@ from pathlib import Path
 
 from tsgbench.errors import UserError
 from tsgbench.records import Record
-from tsgbench.reporting.published import Printed, read_rows
-from tsgbench.reporting.table import Result, Row, Table, Value
+from tsgbench.reporting.published import Printed, head_line, read_rows
+from tsgbench.reporting.table import Result, Row, Table, Value, of_study
 
 ABOUT = (
     "Data sets as the paper describes them (its own numbers in the “printed” rows) and as the "
@@ -72,10 +72,7 @@ def build_statistics_table(
         }
         rows.append(Row(row["method"], "", "", [], None, {row["dataset"]: result}))
     return Table(
-        id=spec["id"],
-        study=spec["study"],
-        title=spec["title"],
-        is_demo=bool(spec.get("is_demo", False)),
+        **of_study(spec),
         metrics=[column["title"] for column in columns.values()],
         datasets=[
             {"name": row["dataset"], "title": row["method"]} for row, _ in [*stand_ins, *printed]
@@ -86,12 +83,8 @@ def build_statistics_table(
         about=ABOUT,
         printed_note=PRINTED_NOTE,
         has_one_block=True,
-        heading=f"{printed[0][1].system}, {number.replace('table', 'Table ')}: {_caption(entry)}",
+        heading=head_line(entry, [numbers for _, numbers in printed]),
     )
-
-
-def _caption(entry: dict) -> str:
-    return entry.get("caption", "Data sets.")
 
 
 def count_exact(table: Table) -> tuple[int, int]:

@@ -124,3 +124,11 @@ class Table:
     convention: dict = field(default_factory=dict)
     heading: str = ""
     against: str | None = None
+
+
+def of_study(spec: dict) -> dict:
+    """What every table says of itself and its study, from its specification."""
+    return {
+        **{name: spec[name] for name in ("id", "study", "title")},
+        "is_demo": bool(spec.get("is_demo", False)),
+    }
