@@ -226,3 +226,11 @@ def test_each_table_of_cells_is_tracked_on_its_own(config):
     table, track = jobs["results/seqpan/table2.json"], jobs["results/seqpan/table2.mlflow.json"]
     assert table.inputs == track.inputs
     assert "results/seqpan/table7.mlflow.json" not in jobs  # counts annotations, reads no cell
+
+
+def test_a_data_set_without_a_measured_cell_is_in_the_study_all_the_same(config):
+    """Time and size: its block is there, with its printed rows and nothing measured."""
+    config["datasets"]["tacos"] = config["datasets"]["charades_sta"]
+    settings = Study(config).jobs["results/ia_net/table3.json"].settings
+    assert settings["datasets"] == {"tacos": "TACoS"} and settings["cells"] == []
+    assert settings["missing"] == {} and not settings["stands_in"]

@@ -135,7 +135,9 @@ class Reports:
             "notes": [],
             "cells": list(measured),
             "models": {name: entry["title"] for name, entry in self.catalogue.models.items()},
-            "datasets": {one: self.catalogue.datasets[one]["title"] for one in measured.values()},
+            "datasets": {
+                one: self.catalogue.datasets[one]["title"] for one in self._drawn(table["datasets"])
+            },
             "stands_in": bool(self.papers.stand_ins(table["datasets"])),
             "missing": {
                 one: self.catalogue.datasets[one]["title"]
