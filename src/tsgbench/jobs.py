@@ -102,7 +102,7 @@ def _tracked(study: Study, job: Job, task: Task, made: dict) -> Iterator[None]:
 def log_cells(study: Study, runs: list[Record]) -> dict:
     """Make MLflow agree with trained cells; never fails for a store that is away.
 
-    runs: the cells' records of training. Returns `uri` and `runs`, what `tracking.sync` says of each.
+    runs: records of trainings. Returns `uri`, and `runs`: what `tracking.sync` says of each.
     """
     uri = resolve_uri(default_uri(Path.cwd()))
     folders = [record.path.parent for record in runs]

@@ -42,6 +42,13 @@ class Person:
     def edit_title(self):
         self._edit(r"^title: .*", f"title: version {self.draw.randrange(100)}")
 
+    def edit_words_of_captions(self):
+        path = self.project.folder / "config/conventions.yaml"
+        text = re.sub(
+            r"temporal IoU( \d+)?", f"temporal IoU {self.draw.randrange(100)}", path.read_text()
+        )
+        path.write_text(text)
+
     def edit_code_of_tables(self):
         path = self.project.folder / "src/tsgbench/reporting/latex.py"
         path.write_text(path.read_text() + f"\nADDED_{len(self.did)} = {self.draw.random()}\n")
@@ -104,7 +111,8 @@ class Person:
         # Runs as often as edits: else little is there to be wrong
         actions = [
             *[self.the_table] * 4,
-            *[self.edit_epochs, self.edit_batch, self.edit_title, self.edit_code_of_tables],
+            *[self.edit_epochs, self.edit_batch, self.edit_title],
+            *[self.edit_words_of_captions, self.edit_code_of_tables],
             *[self.one_phase] * 2,
             *[self.one_cell, self.another_study, self.by_hand, self.the_table_by_hand],
             *[self.dvc_repro, self.dvc_experiment, self.go_back, self.pull_anew, self.killed],
@@ -134,7 +142,10 @@ class Person:
             assert set(printed) == set(wanted["tables"]["table1"]["metrics"]), told
             for metric, value in printed.items():
                 assert value == pytest.approx(metrics["facts"]["metrics"][metric], abs=5e-5), told
-        assert wanted["title"] in self.project.read(f"{TABLE}.md"), told
+        page = self.project.read(f"{TABLE}.md")
+        conventions = read_yaml(self.project.folder / "config/conventions.yaml")
+        assert wanted["title"] in page, told
+        assert conventions["seconds"]["about"].partition(" in ")[0] in page, told
 
     def _edit(self, pattern: str, text: str) -> None:
         path = self.project.folder / "config/demo.yaml"
