@@ -212,4 +212,4 @@ def test_a_run_that_leaves_an_old_result_has_failed(project):
     (project.folder / "results/cells/prior/shapes/full/seed0/metrics.json").unlink()
     done = project.snakemake("phase_cells", check=False)
     assert done.returncode == 1
-    assert "run.json: not what this study makes now" in done.stdout + done.stderr
+    assert "metrics.json: not what this study makes now" in done.stdout + done.stderr
