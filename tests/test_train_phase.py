@@ -63,6 +63,7 @@ def make_task(folder, here: str) -> Task:
             "inputs": INPUTS,
             "model_settings": {},
             "train": {},
+            "needs": [{"ranks": 5}],
             "seed": 0,
         },
         inputs=records,

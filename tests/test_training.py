@@ -7,11 +7,12 @@ from torch import nn
 
 from tsgbench.datasets.table import Queries
 from tsgbench.errors import UserError
+from tsgbench.evaluation import evaluate
 from tsgbench.features.store import FeatureStore, FeatureWriter
 from tsgbench.loading import GroundingData
 from tsgbench.models.base import Grounder
 from tsgbench.text import WordTable
-from tsgbench.training import TrainSettings, predict, seed_everything, train
+from tsgbench.training import TrainSettings, predict_first, seed_everything, train
 
 CPU = torch.device("cpu")
 INPUTS = {
@@ -126,8 +127,8 @@ def test_the_best_epoch_is_kept_and_patience_ends(tmp_path):
     scores = [row["val/mIoU"] for row in state.history]
     assert state.best_epoch == int(np.argmax(scores)) + 1
     assert state.epoch == min(40, state.best_epoch + 3)
-    ranked = predict(model, data, 1, TrainSettings(), CPU)
-    assert ranked.shape == (24, 1, 3)
+    kept = evaluate(predict_first(model, data, 4)[:, None, :2], data.queries.moments, ["mIoU"])
+    assert kept["mIoU"] == state.best_score == max(scores)
 
 
 def test_training_learns(tmp_path):
