@@ -189,6 +189,21 @@ def test_a_changed_convention_evaluates_again_and_trains_nothing():
     assert planned(worded) == [train, evaluated]
 
 
+def test_a_changed_suppression_predicts_again_and_one_that_another_has_does_not():
+    names = ("official_tan", "official_cma")
+    train, _ = planned(SHIPPED, names)
+    for convention, key, value, is_new in (
+        ("official_tan", "compare", ">=", False),
+        ("official_cma", "nms", 0.5, False),  # of first predictions: suppresses nothing
+        ("official_tan", "nms", 0.4, True),
+        ("seconds", "metrics", ["R@10,IoU=0.5"], True),
+    ):
+        changed = copy.deepcopy(SHIPPED)
+        changed[convention][key] = value
+        assert (planned(changed, names)[0] != train) == is_new, (convention, key)
+    assert planned(SHIPPED, names[:1])[0] == train  # without one that needs nothing more
+
+
 def test_a_data_set_that_names_an_unknown_convention_is_told():
     with pytest.raises(UserError, match="shapes.conventions.*did you mean 'official_seqpan'"):
         planned(SHIPPED, names=("official_seqpam",))
