@@ -63,6 +63,7 @@ def test_a_cell_is_the_same_in_every_study(config):
     [
         ({"overrides": {"seqpan": {"model": {"tau": 0.5}}}}, "seqpan", "prior"),
         ({"overrides": {"seqpan": {"train": {"lr": 0.1}}}}, "seqpan", "prior"),
+        ({"overrides": {"seqpan": {"train": {"precision": "bf16"}}}}, "seqpan", "prior"),
         ({"overrides": {"prior": {"inputs": {"max_clips": 7}}}}, "prior", "seqpan"),
     ],
 )
@@ -178,6 +179,7 @@ def test_own_features_must_be_named_by_the_model(config):
         ({"datasets": {"shapes": {"render": {"colour": 1}}}}, "'colour' is not a known setting"),
         ({"overrides": {"seqpan": {"preset": "offical"}}}, "did you mean 'official'?"),
         ({"overrides": {"seqpann": {}}}, "did you mean 'seqpan'?"),
+        ({"overrides": {"ia_net": {"train": {"candidates": 9}}}}, "'candidates' is not a known"),
         ({"tables": {"table1": {"metrics": ["R@1"]}}}, "tables.table1.metrics[0]"),
         ({"resources": {"train": {"threads": 0}}}, "resources.train.threads"),
         ({"study": "My Study"}, "study.yaml: study"),

@@ -15,6 +15,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from tsgbench.errors import UserError
+from tsgbench.needs import Need, needs_of_all
 
 # libyaml's parser where PyYAML was built with it: ten times as fast, and every command reads these
 SAFE_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -26,7 +27,7 @@ OWN_FEATURES = "own"
 ALL = "all"  # as a system's ablations: every one of the model
 PRINTED = "printed"  # as a system's ablations: those that a printed row or figure needs
 # What may be set beside a model's own settings
-CHOSEN_INPUTS = {"inputs": ("features", "protocol")}
+CHOSEN_INPUTS = {"inputs": ("features", "protocol"), "train": ("precision", "resident", "select")}
 # The convention (config/conventions.yaml) whose numbers stand in every table.
 HEADLINE = "seconds"
 NOT_OPTIONS = ("title", "about", "source", "datasets")
@@ -92,6 +93,10 @@ class Catalogue:
             },
             conventions=_validated(config / "conventions.yaml", "conventions", config),
         )
+
+    def needs_of(self, dataset: str) -> list[Need]:
+        """What a prediction file must hold for every convention of the data set."""
+        return needs_of_all(self.conventions_of(dataset).values())
 
     def conventions_of(self, dataset: str) -> dict[str, dict]:
         """Options of the headline and of every convention that the data set names, in that order.

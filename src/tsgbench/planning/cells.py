@@ -102,6 +102,7 @@ class Cells:
             "inputs": merged["inputs"],
             "model_settings": merged.get("model", {}),
             "train": merged.get("train", {}),
+            "needs": self.catalogue.needs_of(dataset),
         }
 
     def check_pixels(self, source: str) -> None:

@@ -34,6 +34,7 @@ def caption(table: Table) -> str:
         sentences.append(_dataset(table, dataset, with_notes=name not in described))
         described.add(name)  # its notes hold for all of its parts
     sentences.append(_seeds(table))
+    sentences.extend(_precision(table))
     return " ".join(sentences)
 
 
@@ -213,6 +214,22 @@ def _dataset(table: Table, dataset: dict, *, with_notes: bool) -> str:
     notes = ("protocol_line", "note") if with_notes else ()
     extra = [dataset[key] for key in notes if dataset.get(key)]
     return " ".join(["; ".join(parts) + ".", *(text.rstrip(". ") + "." for text in extra)])
+
+
+def _precision(table: Table) -> list[str]:
+    """In what arithmetic the trained systems were trained and tested; which ones, if not all."""
+    said: dict[str, list[str]] = {}
+    for row in table.rows:
+        cells = [cell for result in row.results.values() for cell in result.cells]
+        for words in sorted({cell.run["facts"].get("precision") for cell in cells} - {None}):
+            said.setdefault(words, []).append(row.label)
+    if not said:
+        return []
+    parts = [
+        words if len(said) == 1 else f"{', '.join(labels)}: {words}"
+        for words, labels in said.items()
+    ]
+    return [f"Precision: {'; '.join(parts)}."]
 
 
 def _seeds(table: Table) -> str:
