@@ -18,9 +18,9 @@ from tsgbench.study import Study
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPES = yaml.safe_load((ROOT / "config" / "features.yaml").read_text())["features"]
-ACTIVITYNET = RECIPES["activitynet_c3d_pca500_released"]["released"]
+ACTIVITYNET = RECIPES["activitynet_c3d_fc7_pca500_released"]["released"]
 DIDEMO = RECIPES["didemo_vgg16_fc7_5s_released"]["released"]
-CHARADES = RECIPES["charades_i3d_released"]["released"]
+CHARADES = RECIPES["charades_i3d_tmlga_released"]["released"]
 
 
 def numbers(rows: int, dim: int, seed: int = 0) -> np.ndarray:
@@ -182,11 +182,11 @@ def study_with(features: str) -> Study:
 
 def test_the_plan_reads_a_release(monkeypatch):
     monkeypatch.chdir(ROOT)
-    study = study_with("charades_i3d_released")
+    study = study_with("charades_i3d_charades_lgi_released")
     (record,) = study.targets("released")
     job = study.jobs[record]
-    assert record == "data/features/charades_sta/charades_i3d_released.json"
-    assert job.inputs["released"] == "data/raw/charades_i3d.json"
+    assert record == "data/features/charades_sta/charades_i3d_charades_lgi_released.json"
+    assert job.inputs["released"] == "data/raw/charades_i3d_lgi.json"
     assert not study.targets("extract", "reduce")
     trained = study.jobs[study.targets("train")[0]]
     assert trained.inputs["features"] == record
