@@ -189,6 +189,14 @@ def test_offsets_of_short_videos_and_blind_ones(tmp_path):
     assert all((b.video == 0).all() for b in blind.batches(5, torch.Generator()))
 
 
+def test_even_pick_lets_every_video_fill_its_places(tmp_path):
+    """128 clips of every video, which is CMA's sec. 4.3; LGI's rule leaves short videos shorter."""
+    for rule, shortest in (("even_pick", 30), ("stride_pick", 5)):
+        data = make_data(tmp_path, resample=rule, max_clips=30)
+        counts = data.batch(torch.arange(24), with_moments=False).v_mask.sum(1)
+        assert counts.min() == shortest, rule
+
+
 def make_chunks(tmp_path, chunks, durations, max_clips=6, chunk_s=5, **inputs):
     """DiDeMo's: a row per chunk, numbered as its chunk is; the chunks that have rows, by video."""
     attrs = {"identity": "x", "recipe": {}, "extractor": "test", "weights": "none"}

@@ -5,9 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from tsgbench.config import Catalogue
+from tsgbench.config import Catalogue, read_yaml
+from tsgbench.datasets.didemo import CHUNK_S
+from tsgbench.phases.blank import clip_times
+from tsgbench.study import Study
 
-CATALOGUE = Catalogue.load(Path(__file__).resolve().parents[2])
+ROOT = Path(__file__).resolve().parents[2]
+CATALOGUE = Catalogue.load(ROOT)
 RELEASED = {  # what is known of the released files: of weights, layer, PCA
     "activitynet_c3d_pca": ("c3d", "sports1m", "fc7", 500),  # ActivityNet's page
     "didemo_vgg_fc7": ("vgg16", "imagenet", "fc7", None),
@@ -99,3 +103,29 @@ def test_titles_say_it_too():
         for layer in ("fc6", "fc7"):
             assert (layer in name) == (layer in recipe["title"]), name
         assert ("released" in name) == ("as released" in recipe["title"]), name
+
+
+@pytest.mark.parametrize("study", ["paper", "blind"])
+def test_fsan_keeps_didemos_rows_at_their_chunks(study):
+    """Whatever the study, the ablation and the features."""
+    planned = Study(read_yaml(ROOT / "config" / f"{study}.yaml"), CATALOGUE)
+    cells = [
+        job.settings["inputs"]
+        for job in planned.jobs.values()
+        if job.phase == "train"
+        and job.wildcards["dataset"].startswith("didemo")
+        and job.wildcards["model"] == "fsan"
+    ]
+    assert cells
+    assert {(inputs["resample"], inputs["chunk_s"]) for inputs in cells} == {("chunks", CHUNK_S)}
+    assert {inputs["features"] for inputs in cells} <= {
+        "didemo_vgg16_fc7_5s_released_pca500",
+        "vgg16_imagenet_fc7_5s_pca500",
+        "blank_5s",
+    }
+
+
+def test_blank_chunks_are_as_many_as_annotated():
+    timeline = CATALOGUE.features["blank_5s"]["timeline"]
+    assert clip_times(30.0, **timeline).tolist() == [[5 * k, 5 * k + 5] for k in range(6)]
+    assert clip_times(25.0, **timeline).tolist() == [[5 * k, 5 * k + 5] for k in range(5)]
