@@ -1,6 +1,7 @@
 """Released features in the layouts of their releases, with invented numbers."""
 
 import csv
+import json
 from pathlib import Path
 
 import h5py
@@ -59,7 +60,9 @@ def write_npy(folder: Path, videos: dict[str, np.ndarray]) -> dict[str, Path]:
 
 
 def run(files: dict, durations: dict, out: Path, recipe: dict) -> dict:
-    return convert(files, durations, out, recipe=recipe, identity="me")
+    facts = convert(files, durations, out, recipe=recipe, identity="me")
+    assert json.loads(json.dumps(facts)) == facts, "a record can hold them"
+    return facts
 
 
 def contents(path: Path) -> dict:
