@@ -92,10 +92,10 @@ def test_presets_build_and_differ():
     assert not torch.equal(paper(batch)["start"], paper(batch)["start"]), "draws at test (app. A.3)"
 
 
-def test_paper_is_trained_by_adam():
+def test_only_the_paper_corrects_the_bias_of_adam():
     entry = CATALOGUE["seqpan"]
     assert entry["settings"]["train"]["optimizer"] == "bert_adam"
-    assert entry["presets"]["paper"]["train"]["optimizer"] == "adam"
+    assert entry["presets"]["paper"]["train"] == {"optimizer": "adamw"}
 
 
 def test_match_none_leaves_no_trace():
