@@ -241,6 +241,16 @@ def test_gradients_reach_every_parameter(model, ablation):
         assert parameter.grad.abs().max() > 1e-12, name
 
 
+@pytest.mark.parametrize(("model", "ablation"), TRAINABLE)
+def test_nothing_called_bias_is_decayed(model, ablation):
+    built = make_model(model, ablation)
+    decayed, _ = build_optimizer(built, name="adamw", lr=0.1, weight_decay=0.1).param_groups
+    decayed = {id(parameter) for parameter in decayed["params"]}
+    named = dict(built.named_parameters())
+    assert not [n for n, p in named.items() if "bias" in n and id(p) in decayed]
+    assert [n for n, p in named.items() if id(p) in decayed]
+
+
 @pytest.mark.parametrize(("model", "ablation"), STEADY)
 def test_bf16_agrees_with_fp32(model, ablation):
     batch = make_batch().to(torch.float32)
