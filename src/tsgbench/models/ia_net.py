@@ -6,23 +6,32 @@ decides how much of what was found replaces what was there. Learned slots beside
 clips are what to attend to where nothing matches. Candidates of several widths around every clip
 are then scored, and their ends shifted.
 
-The defaults follow the text (preset `paper`). The public code is another model in many places, and
-does not run as released (a module is missing, the number of candidates is fixed for one length);
-preset `official` is what it would compute: no slots, no masks in the attention, self-attention
-over neighbouring clips instead of positions, additive attention and a GRU in the localiser, other
-widths, labels and averages. The text is the default because its table 4 counts the slots, which
-the code lacks, and its size (68 MiB, table 3) is that of the text's model.
+The defaults follow the text. The public code is another model in many places, and does not run as
+released (a module is missing, the number of candidates is fixed for one length); preset `official`
+is what it would compute: no slots, no masks in the attention, self-attention over neighbouring
+clips instead of positions, additive attention and a GRU in the localiser, other widths, labels,
+averages and starting weights, offsets from anchors cut to whole clips. The text is the default
+because its table 4 counts the slots, which the code lacks, and its size (68 MiB, table 3) is that
+of the text's model. The text contradicts itself on the candidates: "on each frame" (sec. 3.5, the
+default, as in the code) or a stride apart (sec. 4.2, preset `paper`).
 
 Departures from both, and choices they leave open:
 - Labels are the span of clips that best covers the moment in seconds, as moments are decoded
-  (`span: grid`); the public code rounds both ends down (`floor`), which cannot be undone.
+  (`span: grid`). The public code takes the moment's source clips, ends rounded down, and then the
+  first window of `resample.linspace_mean` that starts there or later and the last that starts there
+  or earlier (`windows`), which cannot be undone. A slip of its own is not followed: it takes a
+  moment that ends in source clip T - 1 to the last window, whatever the video's length.
 - Without calibration (models A and C of table 4) what attention finds is added: replacing would
   leave nothing of a modality's own features after one block.
 - Slots belong to a block; every attention has its own projections (public code).
+- The softmax over the cosines of a clip with the words has a temperature, `gamma` of 0.1, of which
+  sec. 3.5 says nothing. Without one, no word's weight exceeds another's more than exp(2) times, and
+  trained models spread them to 0.999 of the greatest entropy: every clip gets the mean word. (The
+  code of Mithun et al., whom the text cites for it, multiplies clips that are not normalised.)
 - The "multiple FC layers" are one hidden layer and one layer each for scores and offsets.
 - Both ends are kept inside the video; where the shifts cross them, both become their mean.
-- Weights start larger than PyTorch's, and gates open (`start_weights`): without normalisation the
-  features would vanish within the blocks.
+- Weights start larger than PyTorch's, and gates open (`start: open`): without normalisation the
+  features would vanish within the blocks. `pytorch` is the public code's start.
 - Words without a vector are dropped before (`inputs.oov`); a sentence of none has one unknown word.
 """
 
@@ -83,8 +92,11 @@ class IANet(Grounder):
     sentence to so many words first (both: public code, where padding is the only "nowhere").
     align, gamma: words for each clip by softmax of cosines / gamma, or by additive attention.
     head: hidden layer of the localiser, `fc` or `bigru`.
+    start: of the weights, `open` (`start_weights`) or PyTorch's own.
     widths, half_width: candidates have 2 * half_width * (w - 1) + 1 clips; the text's windows are
     those of 0.5, and the 0.125 that it calls stride shrinks them in the public code.
+    stride: distance of the candidates of a width, as a share of it, at least 1 clip.
+    anchors: offsets are added to a candidate's ends as they are, or `truncated` to whole clips.
     span: clips of the moment (module docstring). label: IoU `raw`, or divided by the query's best.
     positives, positive_share: candidates that learn offsets have an IoU above the share, or at
     least this share of the query's best (`relative`).
@@ -111,7 +123,7 @@ class IANet(Grounder):
         mask_attention: bool = True,
         pad_words: int = 0,
         align: Literal["cosine", "additive"] = "cosine",
-        gamma: float = 1.0,
+        gamma: float = 0.1,
         head: Literal["fc", "bigru"] = "fc",
         start: Literal["open", "pytorch"] = "open",
         widths: Sequence[float] = (16, 24, 32, 40),
