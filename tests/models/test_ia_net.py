@@ -17,6 +17,7 @@ from model_samples import (
     word_table,
 )
 
+from tsgbench.config import merge
 from tsgbench.datasets.table import Queries
 from tsgbench.errors import UserError
 from tsgbench.features.store import FeatureStore, FeatureWriter
@@ -388,6 +389,29 @@ def test_windows_of_the_text_lie_a_printed_stride_apart(dataset, clips, counts):
         width = anchors[0, k, 1] - anchors[0, k, 0] + 1
         share = 0.5 if dataset == "activitynet_captions" else 0.125
         assert 0 <= starts[0] <= 0.5 and (starts.diff() == max(1, share * width)).all()
+
+
+# Sec. 4.2: length, widths, stride, alpha and learning rate on each data set
+PRINTED = {
+    "activitynet_captions": (200, [16, 32, 64, 96, 128, 160, 192], 0.5, 0.001, 8e-4),
+    "tacos": (200, [8, 16, 32, 64, 128], 0.125, 0.005, 3e-4),
+    "charades_sta": (64, [16, 24, 32, 40], 0.125, 0.005, 4e-4),
+}
+
+
+@pytest.mark.parametrize("dataset", PRINTED)
+def test_preset_paper_holds_every_number_of_section_4_2(dataset):
+    entry = CATALOGUE["ia_net"]
+    chosen = {name: entry["settings"][name] for name in ("inputs", "model", "train")}
+    paper = entry["presets"]["paper"]
+    for layer in (paper, entry["datasets"][dataset], paper["datasets"].get(dataset, {})):
+        chosen = merge(chosen, {name: layer[name] for name in chosen if name in layer})
+    inputs, model, train = chosen.values()
+    found = inputs["max_clips"], model["widths"], model["stride"], model["alpha"], train["lr"]
+    assert found == PRINTED[dataset]
+    assert model["half_width"] == 0.5, "as wide as stated"
+    assert (model["width"], model["positive_share"], train["optimizer"]) == (512, 0.45, "adam")
+    assert (model["slots"], model["heads"], model["n_blocks"]) == (3, 4, 3)  # table 4
 
 
 # --- labels --------------------------------------------------------------------------------------
