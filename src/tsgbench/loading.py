@@ -92,6 +92,12 @@ class GroundingData:
         self._durations = torch.from_numpy(queries.durations).float().to(device)
         self._moments = torch.from_numpy(queries.moments).float().to(device)
         self._with_moments = with_moments
+        self._windows = None
+        if with_moments and inputs["resample"] == "linspace_mean":
+            windows = resample.linspace_labels(
+                self.source_clips, inputs["max_clips"], queries.moments, queries.durations
+            )
+            self._windows = torch.from_numpy(windows).to(device)
         # Lengths on the CPU: choosing how far to pad must not wait for the device
         self._lengths = torch.from_numpy(counts[seen])
         self._seen_on_cpu = torch.from_numpy(seen)
@@ -148,6 +154,7 @@ class GroundingData:
             dur=self._durations[rows],
             video_idx=self._seen[rows],
             gt=self._moments[rows] if with_moments else None,
+            windows=self._windows[rows] if with_moments and self._windows is not None else None,
         )
 
     def _sampled_once(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -186,9 +186,10 @@ def test_batch_order_does_not_matter(model, ablation):
 def test_forward_and_decode_never_see_the_moments(model, ablation):
     batch = make_batch()
     hidden = copy.copy(batch)
-    hidden.gt = None
+    hidden.gt = hidden.windows = None
     blinded = copy.copy(batch)
     blinded.gt = torch.full_like(batch.gt, torch.nan)
+    blinded.windows = torch.full_like(batch.windows, 10**6)
     found = []
     for given in (batch, hidden, blinded):
         built = make_model(model, ablation)
@@ -294,4 +295,5 @@ def batch_of_whole_clips():
     first = torch.arange(8) % (counts - 2).clamp(min=1)
     last = torch.minimum(first + 3 + torch.arange(8) % 4, counts)
     batch.gt = torch.stack([first, last], dim=1) * (batch.dur / counts)[:, None]
+    batch.windows = torch.stack([first, last - 1], dim=1)
     return batch

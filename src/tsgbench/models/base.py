@@ -27,6 +27,9 @@ class Batch:
     dur: Tensor  # (B,) seconds
     video_idx: Tensor  # (B,) long, equal for queries of the same video
     gt: Tensor | None = None  # (B, 2) seconds; None at inference and for weak supervision
+    # (B, 2) long, first and last window of `resample.linspace_labels`; None also where videos are
+    # resampled by another rule
+    windows: Tensor | None = None
 
     def to(self, target: torch.device | torch.dtype | str) -> "Batch":
         """Move every tensor to a device, or convert the floating-point ones to a dtype."""

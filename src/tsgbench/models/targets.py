@@ -33,16 +33,6 @@ def index_labels(gt: Tensor, dur: Tensor, counts: Tensor) -> Tensor:
     return torch.cat([near_start.gather(1, best), near_end.gather(1, best)], dim=1)
 
 
-def floor_labels(gt: Tensor, dur: Tensor, counts: Tensor) -> Tensor:
-    """The clips in which the moment's ends fall: (B, 2) long (CMIN lineage, public code).
-
-    The last clip counts whole, however little of it the moment covers. Arguments as above.
-    """
-    place = (gt.double() / dur.double()[:, None] * counts[:, None]).floor().long()
-    end = place[:, 1].minimum(counts - 1)
-    return torch.stack([place[:, 0].minimum(end), end], dim=1)
-
-
 def centred_anchors(clips: int, widths: Tensor) -> Tensor:
     """Candidates of each width around every clip: (T, A, 2) first and last index, inclusive.
 
