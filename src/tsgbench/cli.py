@@ -254,7 +254,9 @@ def _show_datasets(options: argparse.Namespace) -> None:
     from tsgbench.planning.layout import RECORDS
 
     known, mirror = Catalogue.load(), options.mirror or mirror_of({})
-    listed = list_datasets(known.datasets, known.sources, RECORDS, mirror=mirror)
+    listed = list_datasets(
+        known.datasets, known.sources, RECORDS, mirror=mirror, published=known.published
+    )
     print(json.dumps(listed, indent=2) if options.json else as_text(listed))
 
 

@@ -192,11 +192,15 @@ class Cells:
         )
 
     def describe_features(self, dataset: str, rows: Iterable[tuple[str, str]]) -> str:
-        """What (model, ablation) rows of a data set read; the rarer features with their models."""
+        """What (model, ablation) rows of a data set read; the rarer features with their models.
+
+        What systems read that never look at the video counts only where no other is there.
+        """
+        inputs = [(row[0], self.settings(row[0], dataset, row[1], 0)["inputs"]) for row in rows]
+        seeing = [one for one in inputs if one[1].get("video", "real") != "zero"]
         readers: dict[str, list[str]] = {}
-        for model, ablation in rows:
-            name = self.settings(model, dataset, ablation, 0)["inputs"]["features"]
-            models = readers.setdefault(name, [])
+        for model, read in seeing or inputs:
+            models = readers.setdefault(read["features"], [])
             if model not in models:
                 models.append(model)
         parts = []

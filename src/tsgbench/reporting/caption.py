@@ -216,7 +216,8 @@ def _dataset(table: Table, dataset: dict, *, with_notes: bool) -> str:
     test = dataset.get("test_split") or "test"
     queries = ""
     if cells:
-        test = cells[0].part or cells[0].evaluation["facts"].get("split", test)
+        if cells[0].part is None:
+            test = cells[0].evaluation["facts"].get("split", test)
         queries = f", {cells[0].of_queries:,} query–moment pairs"
     parts = [f"{dataset['title']}: tested on “{test}”{queries}"]
     planned = dataset.get("select_split")
