@@ -8,7 +8,7 @@ from torch import nn
 from tsgbench.datasets.table import Queries
 from tsgbench.errors import UserError
 from tsgbench.features.store import FeatureStore, FeatureWriter
-from tsgbench.loading import GroundingData
+from tsgbench.loading import GroundingData, place_times, segments
 from tsgbench.models.base import Grounder
 from tsgbench.text import WordTable
 from tsgbench.training import TrainSettings, predict, seed_everything, train
@@ -187,6 +187,79 @@ def test_offsets_of_short_videos_and_blind_ones(tmp_path):
     assert short._source is None, "there is nothing to draw"
     blind = make_data(tmp_path, resample="stride_pick", max_clips=5, offset="random", video="zero")
     assert all((b.video == 0).all() for b in blind.batches(5, torch.Generator()))
+
+
+def test_even_pick_lets_every_video_fill_its_places(tmp_path):
+    """128 clips of every video, which is CMA's sec. 4.3; LGI's rule leaves short videos shorter."""
+    for rule, shortest in (("even_pick", 30), ("stride_pick", 5)):
+        data = make_data(tmp_path, resample=rule, max_clips=30)
+        counts = data.batch(torch.arange(24), with_moments=False).v_mask.sum(1)
+        assert counts.min() == shortest, rule
+
+
+def make_chunks(tmp_path, chunks, durations, max_clips=6, chunk_s=5, **inputs):
+    """DiDeMo's: a row per chunk, numbered as its chunk is; the chunks that have rows, by video."""
+    attrs = {"identity": "x", "recipe": {}, "extractor": "test", "weights": "none"}
+    attrs |= {"clip_len": 0, "stride": 0, "versions": {}}
+    with FeatureWriter(tmp_path / "chunks.h5", attrs) as writer:
+        for video, known in chunks.items():
+            known = np.array(known, float)
+            rows = np.tile(1 + known[:, None], 4).astype(np.float32)
+            writer.write(video, rows, np.stack([5 * known, 5 * known + 5], 1))
+    moments = np.array([[0.0, 5.0]] * len(chunks))
+    count = len(chunks)
+    queries = Queries(
+        list("abcdef")[:count], [*chunks], ["he runs"] * count, np.array(durations), moments
+    )
+    table = WordTable(WORDS, np.zeros((5, 4), np.float32), np.zeros(5, bool))
+    how = INPUTS | {"resample": "chunks", "max_clips": max_clips, "chunk_s": chunk_s} | inputs
+    with FeatureStore(tmp_path / "chunks.h5") as store:
+        return GroundingData(queries, store, table, how, with_moments=True, seed=0, device=CPU)
+
+
+def test_row_i_is_chunk_i_whatever_the_number_of_rows(tmp_path):
+    """Segments of 5 s, as many as the annotators saw: place i is [5 i, 5 i + 5) s."""
+    chunks = {"a": range(6), "b": range(5), "c": range(6), "d": [0, 1, 2, 4], "e": range(5)}
+    data = make_chunks(tmp_path, chunks, [30.0, 30.0, 25.0, 30.0, 25.0])
+    batch = data.batch(torch.arange(5), with_moments=False)
+    assert batch.video[..., 0].tolist() == [
+        [1, 2, 3, 4, 5, 6],
+        [1, 2, 3, 4, 5, 0],  # a sixth chunk without a row is a chunk
+        [1, 2, 3, 4, 5, 0],  # a row beyond the last chunk is none
+        [1, 2, 3, 0, 5, 0],
+        [1, 2, 3, 4, 5, 0],
+    ]
+    places = batch.v_mask.sum(1)
+    assert places.tolist() == [6, 6, 5, 6, 5]
+    assert (batch.dur / places == 5).all(), "what makes models' places chunks"
+
+
+def test_features_that_are_not_of_chunks_are_named(tmp_path):
+    with pytest.raises(UserError, match=r"chunks\.h5: b: has several rows in one chunk"):
+        make_chunks(tmp_path, {"a": [0, 1], "b": [0, 0.5, 1]}, [10.0, 10.0])
+    with pytest.raises(UserError, match=r"chunks\.h5: b: lasts 11 s"):
+        make_chunks(tmp_path, {"a": [0, 1], "b": [0, 1]}, [10.0, 11.0])
+    with pytest.raises(UserError, match=r"inputs\.chunk_s: None: resample chunks needs"):
+        make_chunks(tmp_path, {"a": [0]}, [5.0], chunk_s=None)
+    with pytest.raises(UserError, match=r"inputs\.max_clips: a video has 6 chunks, and only 4"):
+        make_chunks(tmp_path, {"a": range(6)}, [30.0], max_clips=4)
+
+
+@pytest.mark.parametrize("rule", ["round_mean", "linspace_mean", "stride_pick", "even_pick"])
+def test_seconds_of_places_are_those_of_their_source_clips(rule):
+    times = np.stack([np.arange(9) * 2.0, np.arange(9) * 2.0 + 3], axis=1)
+    inputs = INPUTS | {"resample": rule, "max_clips": 4}
+    found = place_times(times, 4, inputs)
+    assert len(found) == 4 and (np.diff(found[:, 0]) > 0).all()
+    starts, stops = segments(np.array([9]), inputs)
+    assert found[:, 0].tolist() == times[starts[0], 0].tolist()
+    assert found[:, 1].tolist() == times[stops[0] - 1, 1].tolist()
+
+
+def test_seconds_of_chunks_do_not_depend_on_their_rows():
+    inputs = INPUTS | {"resample": "chunks", "chunk_s": 5}
+    found = place_times(np.array([[0, 5], [5, 10], [15, 20]]), 4, inputs)
+    assert found.tolist() == [[0, 5], [5, 10], [10, 15], [15, 20]]
 
 
 def test_prediction_batches_carry_no_moments(tmp_path):

@@ -10,6 +10,7 @@ another clip each time. It keeps the features as they were extracted, and is a g
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -26,13 +27,15 @@ from tsgbench.text import WordTable, encode
 SORTED_BATCHES = 16
 # Of the device's free memory, what resident features may take.
 RESIDENT_SHARE = 0.5
+# As `resample`: a row stays in the place of the seconds that it stands for
+CHUNKS = "chunks"
 
 
 class GroundingData:
     """One split, ready to be batched.
 
     inputs: the `inputs` section of a cell's settings (tokenizer, oov, max_words, max_clips,
-    resample, resample_when, offset, video, query). with_moments: whether batches carry the
+    resample, resample_when, chunk_s, offset, video, query). with_moments: whether batches carry the
     annotated moments; a weakly supervised model is never given them. seed: decides which video or
     query stands in for another in the `mismatched` and `shuffled` ablations.
     """
@@ -53,7 +56,10 @@ class GroundingData:
         names = sorted(set(queries.video_ids))
         place = {name: index for index, name in enumerate(names)}
         own = np.array([place[name] for name in queries.video_ids])
-        packed, ends, _ = store.read_all(names)
+        packed, ends, times = store.read_all(names)
+        if inputs["resample"] == CHUNKS:
+            durations = queries.durations[np.unique(own, return_index=True)[1]]
+            packed, ends = _by_chunk((packed, ends, times), durations, inputs, names, store.path)
         if inputs.get("video", "real") == "zero":
             packed = np.zeros_like(packed)
         # (Q,) clips that the extractor made of each query's own video
@@ -221,13 +227,58 @@ def segments(lengths: np.ndarray, inputs: dict) -> resample.Segments:
     method, target = inputs["resample"], inputs["max_clips"]
     if method == "round_mean":
         return resample.round_mean(lengths, target, when=inputs["resample_when"])
-    if method == "linspace_mean":
-        return resample.linspace_mean(lengths, target)
-    if method == "stride_pick":
-        return resample.stride_pick(lengths, target)
-    raise UserError(
-        f"inputs.resample: unknown method {method!r}; use round_mean, linspace_mean or stride_pick"
-    )
+    if method == CHUNKS and lengths.max() > target:
+        raise UserError(
+            f"inputs.max_clips: a video has {lengths.max()} chunks, and only {target} are let in;"
+            " raise it to as many"
+        )
+    rules = {
+        "linspace_mean": resample.linspace_mean,
+        "stride_pick": resample.stride_pick,
+        "even_pick": resample.even_pick,
+        CHUNKS: resample.keep,
+    }
+    if method not in rules:
+        raise UserError(
+            f"inputs.resample: unknown method {method!r}; use round_mean, {', '.join(rules)}"
+        )
+    return rules[method](lengths, target)
+
+
+def place_times(times: np.ndarray, places: int, inputs: dict) -> np.ndarray:
+    """(T, 2) seconds between the first and the last frame behind each place of one video.
+
+    times: (n, 2) seconds of its source clips. places: T, how many of its places are real.
+    """
+    if inputs["resample"] == CHUNKS:
+        starts = np.arange(places) * inputs["chunk_s"]
+        return np.stack([starts, starts + inputs["chunk_s"]], axis=1)
+    starts, stops = segments(np.array([len(times)]), inputs)
+    real = stops[0] > starts[0]
+    return np.stack([times[starts[0][real], 0], times[stops[0][real] - 1, 1]], axis=1)
+
+
+def _by_chunk(
+    read: tuple[np.ndarray, np.ndarray, np.ndarray],
+    durations: np.ndarray,
+    inputs: dict,
+    names: list[str],
+    path: Path,
+) -> tuple[np.ndarray, np.ndarray]:
+    """`resample.by_chunk` of what was `read` of the videos `names` from `path`: rows, ends."""
+    chunk_s = inputs.get("chunk_s")
+    if not isinstance(chunk_s, int | float) or chunk_s <= 0:
+        raise UserError(
+            f"inputs.chunk_s: {chunk_s!r}: resample chunks needs the seconds of a chunk; DiDeMo's"
+            " have 5"
+        )
+    try:
+        return resample.by_chunk(*read, durations, chunk_s)
+    except resample.NotChunks as error:
+        raise UserError(
+            f"{path}: {names[error.video]}: {error}, and resample chunks takes each row for"
+            f" one chunk of {chunk_s:g} s; use features of such chunks, or another rule"
+        ) from None
 
 
 def _video_seen(own: np.ndarray, videos: int, mode: str, seed: int) -> np.ndarray:

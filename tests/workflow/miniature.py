@@ -28,10 +28,11 @@ PRINTED = (
     "results/cma/figure6.pdf",
 )
 # A cell takes seconds to start, so beside every model on all its data sets only a few are run: the
-# controls of one model, cells by the protocols of two papers, a baseline for each data set
+# controls of one model, cells by the protocols of two papers, those with features of their own, a
+# baseline for each data set
 MORE_ABLATIONS = {
-    "fsan": ["blind"],
-    "cma": ["official_selection"],
+    "fsan": ["blind", "own_c3d", "own_vgg16"],
+    "cma": ["official_selection", "i3d_finetuned"],
     "seqpan": ["own_test_split"],
 }
 NARROW = {
@@ -99,9 +100,13 @@ def shrink_features(recipes: dict) -> dict:
 def plan_server(server: ThreadingHTTPServer, sources: dict, made: upstream.Upstream) -> None:
     """What each address answers; some fail once, and one of two alternates for good."""
     for name, body in made.files.items():
-        addresses = [upstream.server_path(address) for address in sources[name]["urls"]]
-        for address in addresses:
-            server.plans[address] = [serve(body)]
+        # A file that comes in pieces, each of which has addresses of its own
+        pieces = sources[name].get("parts", [sources[name]])
+        size = -(-len(body) // len(pieces))
+        for place, piece in enumerate(pieces):
+            for address in piece["urls"]:
+                part = body[place * size : (place + 1) * size]
+                server.plans[upstream.server_path(address)] = [serve(part)]
     for name, fault in {
         "charades_sta_train": status(503),
         "glove_840b_300d": serve(made.files["glove_840b_300d"], stop_after=5000, etag='"a"'),

@@ -77,7 +77,8 @@ def test_the_miniature_is_the_paper_study(ran):
         "page",
         "template",
     }
-    assert {source["kind"] for source in sources} == {"annotation", "videos", "weights", "vectors"}
+    kinds = {"annotation", "videos", "features", "weights", "vectors"}
+    assert {source["kind"] for source in sources} == kinds
 
 
 def test_every_source_was_made_and_came_from_the_server(ran):
@@ -180,6 +181,19 @@ def test_features_are_of_the_published_weights_and_count_every_video(ran):
     assert extractors == {"c3d", "i3d", "vgg16"}
 
 
+def test_released_features_are_of_every_video_and_as_they_are(ran):
+    """ActivityNet's of those taken off the site, too; DiDeMo's without the zeros at the end."""
+    facts = {
+        job.wildcards["features"]: ran.record(record)["facts"]
+        for record, job in ran.plan().jobs.items()
+        if job.phase == "released"
+    }
+    activitynet = facts["activitynet_c3d_fc7_pca500_released"]
+    assert (activitynet["videos"], activitynet["unused"], activitynet["dim"]) == (12, 1, 500)
+    didemo = facts["didemo_vgg16_fc7_5s_released"]
+    assert (didemo["videos"], didemo["dropped_zero_rows"], didemo["rows"]) == (11, 6, 60)
+
+
 def test_didemo_has_a_row_for_every_chunk(ran):
     path = ran.project.folder / "data/features/didemo/vgg16_imagenet_fc7_5s_pca500.h5"
     with FeatureStore(path) as store:
@@ -206,7 +220,7 @@ def test_words_have_their_own_vectors(ran):
 def test_every_cell_is_scored_under_every_convention(ran):
     study = ran.plan()
     cells = [job for job in study.jobs.values() if job.phase == "evaluate"]
-    assert len(cells) == 23
+    assert len(cells) == 26
     for job in cells:
         facts = ran.record(job.record)["facts"]
         assert facts["not_computable"] == {}
@@ -233,9 +247,11 @@ def test_a_score_over_part_of_a_split_says_so(ran):
     own = {key: value for key, value in scored.items() if "/activitynet_captions/" in key}
     assert own.pop("random/activitynet_captions/full") == (6, 6)
     assert own.pop("seqpan/activitynet_captions/own_test_split") == (6, 8)
-    # val_1 and val_2 together, which share their videos
-    assert own.pop("cma/activitynet_captions/official_selection") == (10, 14)
-    assert len(own) == 6 and set(own.values()) == {(4, 6)}
+    assert own.pop("seqpan/activitynet_captions/full") == (4, 6)
+    assert own.pop("fsan/activitynet_captions/own_c3d") == (4, 6)
+    # Released features are of all videos. val_1 and val_2 together, which share their videos
+    assert own.pop("cma/activitynet_captions/official_selection") == (14, 14)
+    assert len(own) == 5 and set(own.values()) == {(6, 6)}
     others = [value for key, value in scored.items() if "/activitynet_captions/" not in key]
     assert all(queries == of for queries, of in others)
     table = ran.project.read("results/table1.md")

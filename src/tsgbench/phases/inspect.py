@@ -22,7 +22,7 @@ from tsgbench.inspection.choice import Choice, choose_queries
 from tsgbench.inspection.examples import find_example
 from tsgbench.inspection.store import Inspected, write_inspection
 from tsgbench.inspection.thumbnails import read_thumbnails
-from tsgbench.loading import GroundingData, segments
+from tsgbench.loading import GroundingData, place_times
 from tsgbench.models.base import Batch, Grounder
 from tsgbench.models.targets import index_labels, region_labels
 from tsgbench.moments import iou
@@ -137,7 +137,11 @@ def _inspect(
         words=words,
         predictions=present[~np.isnan(present[:, 0])],
         forward_gap_s=float(np.abs(first - spans[row, 0]).max()),
-        clips_s=_clip_times(cell, data.videos_shown[row]),
+        clips_s=place_times(
+            cell.store.read(data.videos_shown[row])[1],
+            int(batch.v_mask.sum()),
+            cell.settings["inputs"],
+        ),
         maps={
             name: value[0].float().cpu().numpy()
             for name, value in outputs.items()
@@ -145,14 +149,6 @@ def _inspect(
         },
         **regions,
     )
-
-
-def _clip_times(cell: Assembly, video: str) -> np.ndarray:
-    """(T, 2) seconds between the first and the last frame behind each place of the sequence."""
-    _, times = cell.store.read(video)
-    starts, stops = segments(np.array([len(times)]), cell.settings["inputs"])
-    real = stops[0] > starts[0]
-    return np.stack([times[starts[0][real], 0], times[stops[0][real] - 1, 1]], axis=1)
 
 
 def _regions(
