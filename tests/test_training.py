@@ -5,13 +5,21 @@ import pytest
 import torch
 from torch import nn
 
+from tsgbench import loading
 from tsgbench.datasets.table import Queries
 from tsgbench.errors import UserError
+from tsgbench.evaluation import evaluate
 from tsgbench.features.store import FeatureStore, FeatureWriter
 from tsgbench.loading import GroundingData, place_times, segments
 from tsgbench.models.base import Grounder
 from tsgbench.text import WordTable
-from tsgbench.training import TrainSettings, predict, seed_everything, train
+from tsgbench.training import (
+    TrainSettings,
+    describe_precision,
+    predict_first,
+    seed_everything,
+    train,
+)
 
 CPU = torch.device("cpu")
 INPUTS = {
@@ -79,7 +87,7 @@ def make_data(tmp_path, *, count=24, seed=0, **inputs):
         )
 
 
-def run(tmp_path, data, epochs=6, stop_after=None, **settings):
+def run(tmp_path, data, epochs=6, stop_after=None, has_selection=True, **settings):
     how = TrainSettings(epochs=epochs, batch_size=4, lr=1e-2, clip_norm=1.0, **settings)
     seed_everything(3)
     model = Toy(data.clip_dim)
@@ -89,7 +97,14 @@ def run(tmp_path, data, epochs=6, stop_after=None, **settings):
             raise KeyboardInterrupt
 
     state = train(
-        model, data, data, how, seed=3, scratch=tmp_path / "scratch", device=CPU, on_epoch=on_epoch
+        model,
+        data,
+        data if has_selection else None,
+        how,
+        seed=3,
+        scratch=tmp_path / "scratch",
+        device=CPU,
+        on_epoch=on_epoch,
     )
     return model, state
 
@@ -126,8 +141,79 @@ def test_the_best_epoch_is_kept_and_patience_ends(tmp_path):
     scores = [row["val/mIoU"] for row in state.history]
     assert state.best_epoch == int(np.argmax(scores)) + 1
     assert state.epoch == min(40, state.best_epoch + 3)
-    ranked = predict(model, data, 1, TrainSettings(), CPU)
-    assert ranked.shape == (24, 1, 3)
+    kept = evaluate(predict_first(model, data, 4)[:, None, :2], data.queries.moments, ["mIoU"])
+    assert kept["mIoU"] == state.best_score == max(scores)
+
+
+@pytest.mark.parametrize(
+    "how",
+    [{"has_selection": False}, {"select": "last"}, {"has_selection": False, "select": "last"}],
+)
+def test_without_a_choice_the_last_epoch_is_kept_and_patience_is_not_asked(tmp_path, how):
+    data = make_data(tmp_path)
+    last, state = run(tmp_path / "a", data, epochs=4, patience=1, **how)
+    assert state.epoch == state.best_epoch == len(state.history) == 4
+    scored = any(name.startswith("val/") for row in state.history for name in row)
+    assert scored == how.get("has_selection", True)
+    # Choosing moves neither weights nor draws: the epochs are those of a training that chooses
+    chosen, other = run(tmp_path / "b", data, epochs=4)
+    assert [row["loss"] for row in state.history] == [row["loss"] for row in other.history]
+    assert other.best_epoch < 4 and not torch.equal(last.out.weight, chosen.out.weight)
+
+
+def test_an_interrupted_training_without_a_selection_split_ends_with_the_same_bits(tmp_path):
+    data = make_data(tmp_path)
+    whole, _ = run(tmp_path / "whole", data, has_selection=False)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "cut", data, stop_after=3, has_selection=False)
+    resumed, state = run(tmp_path / "cut", data, has_selection=False)
+    assert state.best_epoch == 6
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[name]), name
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("select", "R@5,IoU=0.5"), ("precision", "auto"), ("resident", "bf16")]
+)
+def test_settings_that_nothing_knows_are_refused_before_the_first_epoch(name, value):
+    with pytest.raises(UserError, match=f"train.{name}: '{value}' is unknown; use one of"):
+        TrainSettings(**{name: value})
+
+
+def test_bf16_is_of_the_training_and_fp32_the_default(tmp_path, monkeypatch):
+    data, seen = make_data(tmp_path), {True: set(), False: set()}
+    forward = Toy.forward
+
+    def watched(self, batch):
+        outputs = forward(self, batch)
+        seen[self.training].add((torch.is_autocast_enabled("cpu"), self.clip(batch.video).dtype))
+        return outputs
+
+    monkeypatch.setattr(Toy, "forward", watched)
+    plain, _ = run(tmp_path / "fp32", data, epochs=2)
+    assert seen == {True: {(False, torch.float32)}, False: {(False, torch.float32)}}
+    seen[True].clear()
+    rough, _ = run(tmp_path / "bf16", data, epochs=2, precision="bf16")
+    assert seen == {True: {(True, torch.bfloat16)}, False: {(False, torch.float32)}}
+    assert not torch.equal(plain.out.weight, rough.out.weight)
+
+
+def test_the_precision_is_said_in_words():
+    gpu, half = torch.device("cuda"), {"precision": "bf16", "resident": "fp16"}
+    assert describe_precision(TrainSettings(), CPU) == "fp32"
+    assert describe_precision(TrainSettings(), gpu) == "fp32 (TF32 in matrix products)"
+    assert describe_precision(TrainSettings(**half), CPU) == "bf16 in training, fp32 in prediction"
+    assert describe_precision(TrainSettings(**half), gpu) == (
+        "bf16 in training, fp32 (TF32 in matrix products) in prediction, features in fp16"
+    )
+
+
+@pytest.mark.parametrize(("half", "dtype"), [(False, torch.float32), (True, torch.float16)])
+def test_features_beside_a_gpu_are_in_half_precision_only_if_asked(monkeypatch, half, dtype):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (0, 0))
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda self: self)
+    assert loading._resident(torch.ones(3, 2), torch.device("cuda"), half).dtype == dtype
+    assert loading._resident(torch.ones(3, 2), CPU, half).dtype == torch.float32
 
 
 def test_training_learns(tmp_path):

@@ -15,6 +15,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from tsgbench.errors import UserError
+from tsgbench.needs import Need, needs_of_all
 from tsgbench.planning.layout import DEFAULT
 
 # libyaml's parser where PyYAML was built with it: ten times as fast, and every command reads these
@@ -28,7 +29,7 @@ ALL = "all"  # as a system's ablations: every one of the model
 PRINTED = "printed"  # as a system's ablations, or protocols: those that a printed row needs
 LAST = "last"  # in the place of a selecting split: the last epoch's weights are kept
 # What may be set beside a model's own settings
-CHOSEN_INPUTS = {"inputs": ("features",)}
+CHOSEN_INPUTS = {"inputs": ("features",), "train": ("precision", "resident", "select")}
 # The convention (config/conventions.yaml) whose numbers stand in every table.
 HEADLINE = "seconds"
 NOT_OPTIONS = ("title", "about", "source", "datasets")
@@ -94,6 +95,10 @@ class Catalogue:
             },
             conventions=_validated(config / "conventions.yaml", "conventions", config),
         )
+
+    def needs_of(self, dataset: str) -> list[Need]:
+        """What a prediction file must hold for every convention of the data set."""
+        return needs_of_all(self.conventions_of(dataset).values())
 
     def conventions_of(self, dataset: str) -> dict[str, dict]:
         """Options of the headline and of every convention that the data set names, in that order.

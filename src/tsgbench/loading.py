@@ -37,7 +37,8 @@ class GroundingData:
     inputs: the `inputs` section of a cell's settings (tokenizer, oov, max_words, max_clips,
     resample, resample_when, chunk_s, offset, video, query). with_moments: whether batches carry the
     annotated moments; a weakly supervised model is never given them. seed: decides which video or
-    query stands in for another in the `mismatched` and `shuffled` ablations.
+    query stands in for another in the `mismatched` and `shuffled` ablations. half: whether features
+    that are kept on a GPU, or beside it, are in half precision.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class GroundingData:
         with_moments: bool,
         seed: int,
         device: torch.device,
+        half: bool = False,
     ):
         self.queries = queries  # as read, in the order of every batch's rows
         self.device = device
@@ -81,8 +83,8 @@ class GroundingData:
             tokens, mask = tokens[other], mask[other]
             self.sentences_shown = [queries.sentences[index] for index in other]
         self.clip_dim = clips.shape[2]
-        self._source = _source_clips(packed, ends, inputs, device)
-        self._clips = _resident(torch.from_numpy(clips), device)
+        self._source = _source_clips(packed, ends, inputs, device, half)
+        self._clips = _resident(torch.from_numpy(clips), device, half)
         self._counts = torch.from_numpy(counts).to(device)
         self._seen = torch.from_numpy(seen).to(device)
         self._tokens = torch.from_numpy(tokens).to(device)
@@ -183,7 +185,7 @@ class _SourceClips:
 
 
 def _source_clips(
-    packed: np.ndarray, ends: np.ndarray, inputs: dict, device: torch.device
+    packed: np.ndarray, ends: np.ndarray, inputs: dict, device: torch.device, half: bool
 ) -> _SourceClips | None:
     """What `offset: random` needs; None where nothing can be drawn."""
     mode = inputs.get("offset", "first")
@@ -200,7 +202,7 @@ def _source_clips(
     limits = resample.stride_offset_limit(lengths, inputs["max_clips"])
     if not limits.any():  # no video is long enough: sampling once is the same and takes less memory
         return None
-    rows = _resident(torch.from_numpy(packed), device)
+    rows = _resident(torch.from_numpy(packed), device, half)
     return _SourceClips(rows, ends[:-1], lengths, limits, inputs["max_clips"])
 
 
@@ -300,12 +302,12 @@ def _derangement(count: int, seed: int) -> np.ndarray:
     return other
 
 
-def _resident(clips: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """On the device if they fit, in half precision there; otherwise in pinned memory."""
+def _resident(clips: torch.Tensor, device: torch.device, half: bool) -> torch.Tensor:
+    """On the device if they fit, otherwise in pinned memory; on a CPU as they are."""
     if device.type != "cuda":
         return clips
-    half = clips.half()
+    clips = clips.half() if half else clips
     free, _ = torch.cuda.mem_get_info(device)
-    if half.nbytes < RESIDENT_SHARE * free:
-        return half.to(device)
-    return half.pin_memory()
+    if clips.nbytes < RESIDENT_SHARE * free:
+        return clips.to(device)
+    return clips.pin_memory()

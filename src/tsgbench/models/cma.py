@@ -202,7 +202,7 @@ class CMA(Grounder):
             losses["diversity"] = self.diversity_weight * diversity_loss(outputs["phrases"])
         return losses
 
-    def decode(self, outputs: dict[str, Tensor], batch: Batch, k: int) -> Tensor:
+    def decode(self, outputs: dict[str, Tensor], batch: Batch, k: int | None = None) -> Tensor:
         """(B, 1, 3): the regressed moment. Score 0: its ends came in the wrong order."""
         dur = batch.dur[:, None]
         ends = (precise(outputs["location"]).to(dur.dtype) * dur).clamp(min=0).minimum(dur)

@@ -29,7 +29,7 @@ from tsgbench.moments import iou
 from tsgbench.phases import Task
 from tsgbench.records import Record
 from tsgbench.text import words_seen
-from tsgbench.training import TrainSettings, autocast, seed_everything
+from tsgbench.training import seed_everything
 
 KEPT_PREDICTIONS = 5
 
@@ -116,9 +116,8 @@ def _inspect(
     """One query through the model. spans: (Q, K, 2) of the prediction file; ious: (Q,)."""
     row, queries = choice.row, data.queries
     batch = data.batch(torch.tensor([row]), with_moments=False)
-    with autocast(TrainSettings(**cell.settings["train"]), data.device):
-        outputs = model(batch)
-        first = model.decode(outputs, batch, 1)[0, 0, :2].double().cpu().numpy()
+    outputs = model(batch)
+    first = model.decode(outputs, batch, 1)[0, 0, :2].double().cpu().numpy()
     present = spans[row, :KEPT_PREDICTIONS]
     moment = queries.moments[row]
     regions = _regions(model, outputs, batch, torch.from_numpy(moment)[None])

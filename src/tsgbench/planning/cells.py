@@ -130,6 +130,7 @@ class Cells:
             "inputs": merged["inputs"],
             "model_settings": merged.get("model", {}),
             "train": merged.get("train", {}),
+            "needs": self.catalogue.needs_of(dataset),
         }
 
     def _layers(self, model: str, dataset: str) -> tuple[list[dict], list[dict]]:

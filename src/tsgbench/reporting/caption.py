@@ -36,6 +36,7 @@ def caption(table: Table) -> str:
         sentences.append(_dataset(table, dataset, with_notes=name not in described))
         described.add(name)  # its notes hold for all of its parts
     sentences.append(_seeds(table))
+    sentences.extend(_precision(table))
     return " ".join(sentences)
 
 
@@ -237,6 +238,22 @@ def _selection(cells: list) -> list[str]:
     """What chose the checkpoints of the trained ones among some cells."""
     chosen = {tuple(selection_of(cell)) for cell in cells if cell.is_trained}
     return [describe_selection(splits) for splits in sorted(chosen)]
+
+
+def _precision(table: Table) -> list[str]:
+    """In what arithmetic the trained systems were trained and tested; which ones, if not all."""
+    said: dict[str, list[str]] = {}
+    for row in table.rows:
+        cells = [cell for result in row.results.values() for cell in result.cells]
+        for words in sorted({cell.run["facts"].get("precision") for cell in cells} - {None}):
+            said.setdefault(words, []).append(row.label)
+    if not said:
+        return []
+    parts = [
+        words if len(said) == 1 else f"{', '.join(labels)}: {words}"
+        for words, labels in said.items()
+    ]
+    return [f"Precision: {'; '.join(parts)}."]
 
 
 def _seeds(table: Table) -> str:
