@@ -2,7 +2,6 @@
 
 import copy
 import dataclasses
-import os
 from pathlib import Path
 
 import pytest
@@ -186,26 +185,6 @@ def test_own_features_must_be_named_by_the_model(config):
 )
 def test_wrong_values_are_named(config, change, said):
     assert said in refused(merge(config, change))
-
-
-def test_settling_times_makes_outputs_no_older_than_inputs(config, tmp_path, monkeypatch):
-    study = Study(config)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(Study, "is_current", lambda self, record: True)
-    for record, job in study.jobs.items():
-        for path in map(Path, [record, *job.files.values()]):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text("{}")
-    jobs = list(study.jobs.values())
-    for age, job in enumerate(jobs):  # inputs youngest: the worst case
-        for path in [job.record, *job.files.values()]:
-            os.utime(path, (10**9 - age, 10**9 - age))
-    assert study.settle_times() > 0
-    for job in jobs:
-        outputs = [os.stat(path).st_mtime_ns for path in [job.record, *job.files.values()]]
-        for source in job.inputs.values():
-            assert min(outputs) >= os.stat(source).st_mtime_ns
-    assert study.settle_times() == 0
 
 
 def test_cells_are_where_the_documentation_says():

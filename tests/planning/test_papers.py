@@ -320,7 +320,7 @@ def test_cells_on_demand_are_in_no_table_of_the_studys_own(config):
     cell = "results/cells/seqpan/charades_sta/match_none@no_val/seed0/run.json"
     assert study.needs_on_demand(cell)
     assert cell in study.jobs["results/seqpan/table5.json"].inputs.values()
-    for record in ("results/table1.json", "results/summary.json", "results/cells.mlflow.json"):
+    for record in ("results/table1.json", "results/summary.json", "results/table1.pdf.json"):
         assert not study.needs_on_demand(record)
     assert study.needs_on_demand("results/seqpan/table5.json")
     assert study.needs_on_demand("results/report.json")
@@ -333,13 +333,6 @@ def test_a_cell_that_an_ordinary_system_names_does_not_wait(config):
     assert not cells.is_on_demand("seqpan", "charades_sta", "blind@no_val", 0)
     assert cells.is_on_demand("seqpan", "charades_sta", "blind@no_val", 1)
     assert len(list(cells)) == len(set(cells))
-
-
-def test_each_table_of_cells_is_tracked_on_its_own(config):
-    jobs = Study(config).jobs
-    table, track = jobs["results/seqpan/table2.json"], jobs["results/seqpan/table2.mlflow.json"]
-    assert table.inputs == track.inputs
-    assert "results/seqpan/table7.mlflow.json" not in jobs  # counts annotations, reads no cell
 
 
 def test_a_data_set_without_a_measured_cell_is_in_the_study_all_the_same(config):

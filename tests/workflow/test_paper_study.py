@@ -37,11 +37,9 @@ def read_csv(path: Path) -> list[dict[str, str]]:
 
 
 def in_outline(job: Job) -> tuple[str, str]:
-    """A job of the study without what the miniature leaves out: ablation, seed, and so tracking."""
+    """A job of the study without what the miniature leaves out: ablation and seed."""
     if "ablation" in job.wildcards:
         return job.phase, "{model}/{dataset}".format(**job.wildcards)
-    if job.phase == "track":
-        return job.phase, "cells"
     return job.phase, job.key
 
 

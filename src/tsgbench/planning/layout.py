@@ -27,12 +27,12 @@ RECORDS = {
     "evaluate": f"{CELL}/metrics.json",
     "measure": f"{CELL}/efficiency.json",
     "inspect": f"{CELL}/inspection.json",
-    "track": "results/{table}.mlflow.json",
     "table": "results/{table}.json",
     "figure": "results/{figure}.json",
     "findings": "results/findings.json",
     "summary": "results/summary.json",
     "report": "results/report.json",
+    "pdf": "results/{document}.pdf.json",
 }
 # Files with fixed names that a phase makes beside its record.
 FILES = {
@@ -74,6 +74,7 @@ FILES = {
         "systems": "results/plots/systems.csv",
     },
     "report": {"html": "results/report.html", "tex": "results/report.tex"},
+    "pdf": {"pdf": "results/{document}.pdf"},
 }
 # What a job is called among its phase's, and so its log and benchmark.
 KEYS = {
@@ -91,12 +92,12 @@ KEYS = {
     "evaluate": "{model}/{dataset}/{ablation}/seed{seed}",
     "measure": "{model}/{dataset}/{ablation}/seed{seed}",
     "inspect": "{model}/{dataset}/{ablation}/seed{seed}",
-    "track": "{table}",
     "table": "{table}",
     "figure": "{figure}",
     "findings": "cells",
     "summary": "cells",
     "report": "study",
+    "pdf": "{document}",
 }
 LOGS = {phase: f"logs/{phase}/{key}.log" for phase, key in KEYS.items()}
 BENCHMARKS = {phase: f"logs/benchmarks/{phase}/{key}.tsv" for phase, key in KEYS.items()}
@@ -131,7 +132,12 @@ class Job:
         # A downloaded file is what its checksum says, whichever code fetched it
         if self.phase == "download":
             return "none"
-        return code_digest(f"tsgbench.phases.{self.phase}", *self.modules)
+        return code_digest(*self.roots)
+
+    @property
+    def roots(self) -> tuple[str, ...]:
+        """The modules that its code starts from; what they import follows."""
+        return (f"tsgbench.phases.{self.phase}", *self.modules)
 
 
 # What the records of a cell are called as inputs of other jobs.
