@@ -268,6 +268,17 @@ def test_how_a_paper_got_its_numbers(catalogue, paper, printed, trains, tests):
     assert practice_of(catalogue.published[paper], "charades_cd") == {}
 
 
+def test_the_features_of_a_paper_are_recipes_and_its_models_own(catalogue):
+    """So a row departs in its features only where a study chose others for it."""
+    for name, content in catalogue.published.items():
+        assert set(content["paper"]["features"]) == set(content["paper"]["protocols"])
+        for dataset, stated in content["paper"]["features"].items():
+            known = {*stated["recipes"], *stated.get("released", [])}
+            assert known <= set(catalogue.features), (name, dataset)
+            model = catalogue.models[content["paper"]["key"]]
+            assert model["datasets"][dataset]["inputs"]["features"] in stated["recipes"]
+
+
 def test_the_number_of_runs_is_a_tables_own(catalogue):
     content = catalogue.published["seqpan"]
     assert practice_of(content, "charades_sta", "table5")["runs"] == 5
