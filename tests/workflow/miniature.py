@@ -34,7 +34,7 @@ MORE_ABLATIONS = {
     "cma": ["i3d_finetuned"],
 }
 # Beside each data set's default: the papers' of two models and of one baseline
-PROTOCOLS = dict.fromkeys(("random", "cma", "seqpan"), ["default", "printed"])
+PROTOCOLS = {model: ["default", "printed"] for model in ("random", "cma", "seqpan")}
 OFFICIAL = "official_cma"  # of the practices of public code, this one
 NARROW = {
     "ia_net": {
