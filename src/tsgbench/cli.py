@@ -246,12 +246,17 @@ def _show_plan(options: argparse.Namespace) -> None:
 def _show_models(options: argparse.Namespace) -> None:
     from tsgbench.planning.printed import served_rows
 
-    models, rows = Catalogue.load().models, served_rows(Catalogue.load().published)
+    models, published = Catalogue.load().models, Catalogue.load().published
+    rows = served_rows(published)
     if options.json:
         print(json.dumps({name: entry["ablations"] for name, entry in models.items()}, indent=2))
         return
     for name, entry in models.items():
         print(f"{name}: {entry['title']}")
+        if "paper" in entry:
+            stated = published[entry["paper"]]["paper"]["protocols"]
+            said = (f"{dataset} {protocol['protocol']}" for dataset, protocol in stated.items())
+            print(f"    protocols of its paper: {', '.join(said)}")
         for ablation, difference in entry["ablations"].items():
             served = ", ".join(rows.get(f"{name}/{ablation}", []))
             about = difference.get("about", "")
@@ -263,7 +268,9 @@ def _show_datasets(options: argparse.Namespace) -> None:
     from tsgbench.planning.layout import RECORDS
 
     known, mirror = Catalogue.load(), options.mirror or mirror_of({})
-    listed = list_datasets(known.datasets, known.sources, RECORDS, mirror=mirror)
+    listed = list_datasets(
+        known.datasets, known.sources, RECORDS, mirror=mirror, published=known.published
+    )
     print(json.dumps(listed, indent=2) if options.json else as_text(listed))
 
 

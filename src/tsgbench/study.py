@@ -91,7 +91,7 @@ class Study:
             )
         else:
             vectors = self._plan_source(chosen["vectors"])
-        for tokenizer in sorted(self.cells.chosen_inputs(dataset, "tokenizer")):
+        for tokenizer in self.cells.chosen_inputs(dataset, "tokenizer"):
             self._add(
                 Job(
                     "vocabulary",
@@ -145,7 +145,7 @@ class Study:
         return self._add(Job("extract", made, extraction, reads, (extractor,)))
 
     def _features_of(self, dataset: str) -> list[str]:
-        return sorted(self.cells.chosen_inputs(dataset, "features"))
+        return self.cells.chosen_inputs(dataset, "features")
 
     def _plan_cell(self, model: str, dataset: str, ablation: str, seed: int) -> None:
         settings = self.cells.settings(model, dataset, ablation, seed)
@@ -189,7 +189,7 @@ class Study:
             wanted = {
                 (row["model"], dataset, row["ablation"])
                 for row in settings["rows"]
-                for dataset in spec.get("datasets", row["datasets"])
+                for dataset in row["datasets"]
             }
             read = self._cell_inputs([cell for cell in ordinary if cell[:3] in wanted])
             self._add_new(Job("table", {"table": table}, settings, read))

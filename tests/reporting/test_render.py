@@ -47,7 +47,7 @@ def test_caption_says_what_was_measured(table):
         "DEMO numbers",
         "Study “demo”",
         "Scored by convention “seconds”: in seconds against the unquantised labels.",
-        "Shapes: tested on “test”, 400 query–moment pairs; checkpoints chosen on “val”",
+        "Shapes: tested on “test”, 400 query–moment pairs; checkpoint chosen on “val”",
         "features: C3D_random",
         "seeds 0, 1;",
     ):

@@ -34,7 +34,7 @@ if "conda" in {str(method).lower() for method in workflow.deployment_settings.de
 wildcard_constraints:
     model="[a-z0-9_]+",
     dataset="[a-z0-9_]+",
-    ablation="[a-z0-9_]+",
+    ablation="[a-z0-9_]+(@[a-z0-9_]+)?",
     seed=r"\d+",
     source="[a-z0-9_]+",
     clips="[a-z0-9_]+",

@@ -9,6 +9,8 @@ from functools import cached_property
 
 from tsgbench.code import code_digest
 
+DEFAULT = "default"  # the protocol that a data set's `splits` state
+# {ablation} names the protocol too, where it is not the data set's default (`join_ablation`)
 CELL = "results/cells/{model}/{dataset}/{ablation}/seed{seed}"
 RECORDS = {
     "download": "data/raw/{source}.json",
@@ -145,6 +147,24 @@ CELL_ROLES = {
     "inspection": "inspect",
     "efficiency": "measure",
 }
+
+
+def join_ablation(ablation: str, protocol: str) -> str:
+    """What a cell's name says of both: `full` by the default protocol, else `full@val_1`."""
+    return ablation if protocol == DEFAULT else f"{ablation}@{protocol}"
+
+
+def split_ablation(name: str) -> tuple[str, str]:
+    """The ablation and the protocol that this part of a cell's name stands for."""
+    ablation, _, protocol = name.partition("@")
+    return ablation, protocol or DEFAULT
+
+
+def cell_prefix(system: dict, dataset: str) -> str:
+    """`model/dataset/ablation` of the cells of a figure's system, whose `protocols` say by which
+    one of each data set; by the default one without them."""
+    protocol = system.get("protocols", {}).get(dataset, DEFAULT)
+    return f"{system['model']}/{dataset}/{join_ablation(system['ablation'], protocol)}"
 
 
 def cell_name(cell: tuple[str, str, str, int]) -> str:

@@ -146,8 +146,9 @@ def _render_use(use: dict) -> Markup:
     printed = result["printed"]
     if printed:
         scored += f"{'; ' if scored else ''}{printed['label']}"
-    if printed and result["differs"]:
-        scored += f"; not comparable: {', '.join(result['differs'])}"
+    if printed and result["departures"]:
+        texts = "; ".join(departure["text"] for departure in result["departures"])
+        scored += f"; departs from it: {texts}"
     lines = [
         element("tr", element("th", label, scope="row"), *(element("td", n or "") for n in numbers))
         for label, numbers in rows
