@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from tsgbench.config import Catalogue, as_list
+from tsgbench.planning.cells import DEFAULT
 from tsgbench.planning.layout import Job, cell_record, cell_records, describe_study
 from tsgbench.planning.papers import Papers
 from tsgbench.planning.printed import examples_to_choose, target_name
@@ -63,11 +64,21 @@ class Figures:
                 "reproduce": parts[0].get("reproduce", {}),
                 # The paper's own, which alone may have its numbers beside them
                 "datasets": [one for one in [*drawn, *missing] if one not in stands_in],
+                "splits": {
+                    one: self._tested(content, one) for one in drawn if one not in stands_in
+                },
             },
         }
         inputs = self._figure_inputs(draw["reads"], systems, drawn)
         module = f"tsgbench.reporting.figures.{draw['kind']}"
         yield Job("figure", {"figure": name}, settings, inputs, (module,))
+
+    def _tested(self, content: dict, dataset: str) -> list[str]:
+        """The splits that the paper's numbers of a data set are of."""
+        entry = self.catalogue.datasets[dataset]
+        named = content["paper"].get("protocols", {}).get(entry.get("published"), {})
+        protocols = {DEFAULT: entry["splits"], **entry.get("protocols", {})}
+        return as_list(protocols[named.get("protocol", DEFAULT)]["test"])
 
     def _system(self, system: str, datasets: list[str]) -> dict | None:
         """One system of a figure: how it is called, and the seeds of its cells.
