@@ -240,7 +240,7 @@ def test_queries_with_the_word_come_first_and_others_say_what_they_show(tmp_path
     figure, rows, _ = draw("cross_attention", records, options={"word": "fly"})
     taken = queries[0].maps["attention3_clips_over_words"][9, :5]
     assert f"“{queries[0].words[taken.argmax()]}”\nover" in said(figure)
-    assert "No query that was looked at has a word “fly…”" in said(figure)
+    assert "No word here is “fly…”: the one that the clip takes most of is shown" in said(figure)
 
 
 def test_panels_name_their_split_and_each_query_its_own(tmp_path):

@@ -21,7 +21,7 @@ QUERIES = 1
 OVER_WORDS, OVER_CLIPS = "clips_over_words", "words_over_clips"
 HIGH = 0.5  # inches of the bars
 WIDE = WIDTH - LEFT - RIGHT
-LETTER = 0.6  # width of a letter, as a share of its height
+LETTER = 0.52  # width of a letter, as a share of its height
 # Okabe and Ito; the paper's clip is orange and its word green
 CLIP = {"facecolor": "#E69F00", "edgecolor": "black", "lw": 0.5}
 WORD = {"facecolor": "#009E73", "edgecolor": "black", "lw": 0.3, "hatch": "////"}
@@ -49,8 +49,8 @@ def draw(spec: dict, records: dict[str, Record]) -> tuple[object, list[dict]]:
         for query in scene.queries:
             add_query(page, query)
             if wanted and not _has(query, wanted):
-                said = f"No query that was looked at has a word “{wanted}…”"
-                page.add_text(f"{said}: the word is the one that the clip takes most of", size=7)
+                said = f"No word here is “{wanted}…”: the one that the clip takes most of is shown"
+                page.add_text(said, size=7)
             fixed = {"source": "measured", "dataset": dataset, "query_id": query.query_id}
             rows += _add_maps(page, query, fixed, wanted, scene.main)
             add_lanes(page, scene, query, printed, labels=False)
@@ -76,9 +76,11 @@ def _add_maps(page: Page, query: Inspected, fixed: dict, wanted: str, label: str
     word = chosen[0] if wanted and chosen else int(taken.argmax())
     given = over_clips[1][word, : len(names)]
     size = word_size(len(query.words), WIDE)
-    foot = max(map(len, query.words)) * size * LETTER / 72 + 0.14
+    foot = max(map(len, query.words)) * size * LETTER / 72 + 0.1
     page.add(HIGH + 0.3, _clip_drawer(query, given, f"“{query.words[word]}”", clip))
-    page.add(HIGH + foot, _word_drawer(query, taken, names[clip], size))
+    step_s = query.duration_s / len(names)
+    shown = f"Clip at {clip * step_s:.1f}–{(clip + 1) * step_s:.1f} s"
+    page.add(HIGH + foot, _word_drawer(query, taken, shown, size))
     return [
         *map_rows(fixed, over_words[0], taken[None], [names[clip]], query.words),
         *map_rows(fixed, over_clips[0], given[None], [query.words[word]], names),
@@ -103,7 +105,7 @@ def _clip_drawer(query: Inspected, given: np.ndarray, word: str, clip: int):
         axes.bar(starts, given, step_s, align="edge", **WORD)
         axes.axvspan(clip * step_s, (clip + 1) * step_s, facecolor="#E69F00", alpha=0.5, zorder=0)
         axes.set_xlim(0, query.duration_s)
-        _finish(band, axes, given, 0, f"{word}\nover the clips")
+        _finish(band, axes, given, f"{word}\nover the clips")
         axes.tick_params(axis="x", labelsize=7, length=2.5)
 
     return draw_clips
@@ -115,16 +117,16 @@ def _word_drawer(query: Inspected, taken: np.ndarray, clip: str, size: float):
         axes.bar(range(len(taken)), taken, 0.8, **CLIP)
         axes.set_xlim(-0.6, len(taken) - 0.4)
         axes.set_xticks(range(len(taken)), query.words, rotation=90, fontsize=size)
-        _finish(band, axes, taken, 0, f"Clip of {clip}\nover the words")
+        _finish(band, axes, taken, f"{clip}\nover the words")
         axes.tick_params(axis="x", length=0)
 
     return draw_words
 
 
-def _finish(band: Band, axes, values: np.ndarray, top: float, label: str) -> None:
+def _finish(band: Band, axes, values: np.ndarray, label: str) -> None:
     axes.set_ylim(0, 1.08 * max(float(values.max()), 1e-9))
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
-    band.text(LEFT - 0.08, top + 0.1, label, size=7.5, ha="right", weight="bold")
+    band.text(LEFT - 0.08, 0.1, label, size=7.5, ha="right", weight="bold")
     highest = f"highest {values.max():.2f},\nlowest {values.min():.2f}"
-    band.text(LEFT + WIDE + 0.08, top + 0.1, highest, size=7)
+    band.text(LEFT + WIDE + 0.08, 0.1, highest, size=7)
