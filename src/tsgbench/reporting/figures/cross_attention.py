@@ -124,7 +124,7 @@ def _word_drawer(query: Inspected, taken: np.ndarray, clip: str, size: float):
 
 
 def _finish(band: Band, axes, values: np.ndarray, label: str) -> None:
-    axes.set_ylim(0, 1.08 * max(float(values.max()), 1e-9))
+    axes.set_ylim(0, 1.2 * max(float(values.max()), 1e-9))  # room above, where the clip is marked
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
     band.text(LEFT - 0.08, 0.1, label, size=7.5, ha="right", weight="bold")
