@@ -61,10 +61,12 @@ class Grounder(nn.Module):
         """Named scalar losses, already weighted: the trainer minimises their sum."""
         raise NotImplementedError
 
-    def decode(self, outputs: dict[str, Tensor], batch: Batch, k: int) -> Tensor:
-        """(B, at most k, 3): start_s, end_s, score; best first, inside the video, start < end.
+    def decode(self, outputs: dict[str, Tensor], batch: Batch, k: int | None = None) -> Tensor:
+        """(B, K, 3): start_s, end_s, score; best first, inside the video, start < end.
 
-        Rows of NaN, always last, stand for absent candidates.
+        K is at most k, or all the candidates that the model has. The order is the same for every k:
+        equal scores stand in the order of the candidates (`targets.best_first`). Rows of NaN,
+        always last, stand for absent candidates.
         """
         raise NotImplementedError
 

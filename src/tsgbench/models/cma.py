@@ -16,6 +16,8 @@ Choices the paper leaves open:
   preset `paper`, leaves them out.
 - Eq. 13 lets the query branch attend to its words; its text says "V^in". The equation is followed.
 - Fusion happens once, before the encoder's first layer (eq. 9 and 10).
+- "128 clips, uniformly" (sec. 4.3) are sampled as LGI does, fewer where a video has fewer; ablation
+  `clips_128` gives every video 128. "I3D" is that of Kinetics; `i3d_finetuned` has LGI's weights.
 - The ends pass a sigmoid (`output`); LGI has a rectifier, which may leave the video.
 - At the start the regressed moment is the middle half of the video, so that its ends are in order
   and no rectifier is dead. Other weights start as PyTorch starts them.
@@ -210,7 +212,7 @@ class CMA(Grounder):
             losses["diversity"] = self.diversity_weight * diversity_loss(outputs["phrases"])
         return losses
 
-    def decode(self, outputs: dict[str, Tensor], batch: Batch, k: int) -> Tensor:
+    def decode(self, outputs: dict[str, Tensor], batch: Batch, k: int | None = None) -> Tensor:
         """(B, 1, 3): the regressed moment. Score 0: its ends came in the wrong order."""
         dur = batch.dur[:, None]
         ends = (precise(outputs["location"]).to(dur.dtype) * dur).clamp(min=0).minimum(dur)

@@ -40,7 +40,13 @@ from tsgbench.models.layers import (
     masked_softmax,
     precise,
 )
-from tsgbench.models.targets import clip_spans, index_iou, index_labels, span_moments
+from tsgbench.models.targets import (
+    best_first,
+    clip_spans,
+    index_iou,
+    index_labels,
+    span_moments,
+)
 from tsgbench.text import WordTable
 
 CHOICES = {
@@ -236,17 +242,17 @@ class FIAN(Grounder):
                 positive = positive | best
         return overlap, [positive, legal & ~positive], positive
 
-    def decode(self, outputs: dict[str, Tensor], batch: Batch, k: int) -> Tensor:
-        """(B, at most k, 3): the candidates with the highest scores, their ends moved."""
+    def decode(self, outputs: dict[str, Tensor], batch: Batch, k: int | None = None) -> Tensor:
+        """(B, K, 3): the candidates with the highest scores, their ends moved."""
         counts = batch.v_mask.sum(dim=1)
-        scores = precise(outputs["candidate_score"]).sigmoid()
-        scores = scores.masked_fill(~self.legal(batch.v_mask), -1.0)
-        scores, place = scores.topk(min(k, scores.shape[1]), dim=1)
-        spans = self.head.candidates.to(scores.dtype)[place]  # (B, k, 2)
+        logits = precise(outputs["candidate_score"])
+        # Not by their probabilities, of which many confident ones round to 1
+        scores, place = best_first(logits.masked_fill(~self.legal(batch.v_mask), -torch.inf), k)
+        spans = self.head.candidates.to(scores.dtype)[place]  # (B, K, 2)
         if "candidate_offset" in outputs:
             offset = precise(outputs["candidate_offset"])
             spans = spans + offset.gather(1, place[..., None].expand_as(spans))
-        scores = scores.masked_fill(scores < 0, torch.nan)
+        scores = scores.masked_fill(scores.isneginf(), torch.nan).sigmoid()
         return span_moments(clip_spans(spans, counts), scores, batch.dur, counts)
 
 

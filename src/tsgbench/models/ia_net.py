@@ -45,7 +45,13 @@ from tsgbench.models.layers import (
     masked_softmax,
     precise,
 )
-from tsgbench.models.targets import centred_anchors, floor_labels, index_iou, index_labels
+from tsgbench.models.targets import (
+    best_first,
+    centred_anchors,
+    floor_labels,
+    index_iou,
+    index_labels,
+)
 from tsgbench.text import WordTable
 
 CHOICES = {
@@ -242,14 +248,14 @@ class IANet(Grounder):
         boundary = error.sum() / positive.sum().clamp(min=1)
         return {"align": entropy.sum() / count, "boundary": self.alpha * boundary}
 
-    def decode(self, outputs: dict[str, Tensor], batch: Batch, k: int) -> Tensor:
-        """(B, at most k, 3): the candidates with the highest scores, their ends shifted."""
+    def decode(self, outputs: dict[str, Tensor], batch: Batch, k: int | None = None) -> Tensor:
+        """(B, K, 3): the candidates with the highest scores, their ends shifted."""
         logits, offsets = precise(outputs["logits"]), precise(outputs["offsets"])
         anchors, legal = self.candidates(batch, logits.dtype)
         logits = logits.masked_fill(~legal, -torch.inf).flatten(1)
-        best, place = logits.topk(min(k, logits.shape[1]), dim=1)
+        best, place = best_first(logits, k)
         boxes = (anchors + offsets).flatten(1, 2)
-        boxes = boxes.gather(1, place[..., None].expand(-1, -1, 2))  # (B, k, 2)
+        boxes = boxes.gather(1, place[..., None].expand(-1, -1, 2))  # (B, K, 2)
         counts = batch.v_mask.sum(dim=1)[:, None]
         start, end = boxes.clamp(min=0).minimum(counts[..., None] - 1).unbind(-1)
         crossed, middle = end < start, (start + end) / 2

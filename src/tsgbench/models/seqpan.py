@@ -264,8 +264,8 @@ class SeqPAN(Grounder):
         labels = region_labels(span, counts, clips, self.extension)
         return F.cross_entropy(logits.transpose(1, 2), labels, reduction="none")
 
-    def decode(self, outputs: dict[str, Tensor], batch: Batch, k: int) -> Tensor:
-        """(B, k, 3): the spans with the highest joint probability that end after they start."""
+    def decode(self, outputs: dict[str, Tensor], batch: Batch, k: int | None = None) -> Tensor:
+        """(B, K, 3): the spans with the highest joint probability that end after they start."""
         start, end = (precise(outputs[name]).log_softmax(dim=1) for name in ("start", "end"))
         scores, spans = top_spans(start, end, k)
         return span_moments(spans, scores, batch.dur, batch.v_mask.sum(dim=1))

@@ -25,14 +25,14 @@ from tsgbench.inspection.choice import Choice, choose_queries
 from tsgbench.inspection.examples import find_example
 from tsgbench.inspection.store import Inspected, write_inspection
 from tsgbench.inspection.thumbnails import read_thumbnails
-from tsgbench.loading import GroundingData, segments
+from tsgbench.loading import GroundingData, place_times
 from tsgbench.models.base import Batch, Grounder
 from tsgbench.models.targets import index_labels, region_labels
 from tsgbench.moments import iou
 from tsgbench.phases import Task
 from tsgbench.records import Record
 from tsgbench.text import words_seen
-from tsgbench.training import TrainSettings, autocast, seed_everything
+from tsgbench.training import seed_everything
 
 KEPT_PREDICTIONS = 5
 TEST = "test"
@@ -170,9 +170,8 @@ def _inspect(choice: Choice, cell: Assembly, shown: Shown, model: Grounder) -> I
     """One query through the model."""
     row, data, queries = choice.row, shown.data, shown.data.queries
     batch = data.batch(torch.tensor([row]), with_moments=False)
-    with autocast(TrainSettings(**cell.settings["train"]), data.device):
-        outputs = model.inspect(batch)
-        first = model.decode(outputs, batch, 1)[0, :, :2].double().cpu().numpy()  # (1, 2)
+    outputs = model.inspect(batch)
+    first = model.decode(outputs, batch, 1)[0, :, :2].double().cpu().numpy()  # (1, 2)
     moment = queries.moments[row]
     spans = first if shown.spans is None else shown.spans[row, :KEPT_PREDICTIONS]
     best = iou(spans[0], moment)
@@ -194,7 +193,11 @@ def _inspect(choice: Choice, cell: Assembly, shown: Shown, model: Grounder) -> I
         words=shown.words[row],
         predictions=spans[~np.isnan(spans[:, 0])],
         forward_gap_s=float(np.abs(first[0] - spans[0]).max()),
-        clips_s=_clip_times(cell, data.videos_shown[row]),
+        clips_s=place_times(
+            cell.store.read(data.videos_shown[row])[1],
+            int(batch.v_mask.sum()),
+            cell.settings["inputs"],
+        ),
         maps={
             name: value[0].float().cpu().numpy()
             for name, value in outputs.items()
@@ -202,14 +205,6 @@ def _inspect(choice: Choice, cell: Assembly, shown: Shown, model: Grounder) -> I
         },
         **_regions(model, outputs, batch, torch.from_numpy(moment)[None]),
     )
-
-
-def _clip_times(cell: Assembly, video: str) -> np.ndarray:
-    """(T, 2) seconds between the first and the last frame behind each place of the sequence."""
-    _, times = cell.store.read(video)
-    starts, stops = segments(np.array([len(times)]), cell.settings["inputs"])
-    real = stops[0] > starts[0]
-    return np.stack([times[starts[0][real], 0], times[stops[0][real] - 1, 1]], axis=1)
 
 
 def _regions(

@@ -1,7 +1,8 @@
 """What figures of cells share: one panel a data set, whose systems have cells or were not run.
 
 A figure's `spec` and `records` are those of `reporting.figures`; a cell is
-`model/dataset/ablation/seed0`, a system `model/ablation` and one of `spec["systems"]`.
+`model/dataset/ablation/seed0` (planning/layout.py), a system `model/ablation` and one of
+`spec["systems"]`.
 """
 
 from textwrap import wrap
@@ -11,6 +12,7 @@ import numpy as np
 from tsgbench.datasets.table import read_splits
 from tsgbench.errors import UserError
 from tsgbench.evaluation.query_scores import QueryScores, read_query_scores
+from tsgbench.planning.layout import cell_prefix
 from tsgbench.records import Record
 from tsgbench.reporting.cells import Cell, read_cell
 
@@ -39,8 +41,7 @@ def find_system(spec: dict, name: str) -> dict:
 
 def cell_names(system: dict, dataset: str) -> list[str]:
     """The names of a system's cells on a data set, one a seed."""
-    prefix = f"{system['model']}/{dataset}/{system['ablation']}"
-    return [f"{prefix}/seed{seed}" for seed in system["seeds"]]
+    return [f"{cell_prefix(system, dataset)}/seed{seed}" for seed in system["seeds"]]
 
 
 def read_system(system: dict, dataset: str, records: dict[str, Record]) -> list[Cell]:

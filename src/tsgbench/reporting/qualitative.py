@@ -16,6 +16,7 @@ from tsgbench.evaluation.predictions import read_first
 from tsgbench.inspection.examples import Example, find_example, read_examples
 from tsgbench.inspection.store import Inspected, read_inspection
 from tsgbench.moments import iou
+from tsgbench.planning.layout import cell_prefix
 from tsgbench.records import Record
 
 NOT_RUN = "not run"
@@ -203,7 +204,7 @@ def missing_note(spec: dict, dataset: str) -> str:
 def _first_cell(system: dict, dataset: str, records: dict[str, Record], role: str) -> str:
     """The cell of the first seed that has a record of this role; empty if none has."""
     for seed in system["seeds"]:
-        cell = f"{system['model']}/{dataset}/{system['ablation']}/seed{seed}"
+        cell = f"{cell_prefix(system, dataset)}/seed{seed}"
         if f"{role}:{cell}" in records:
             return cell
     return ""
