@@ -56,6 +56,10 @@ class Grounder(nn.Module):
         """Raw outputs, and attention maps for the figures, by name. Never reads `batch.gt`."""
         raise NotImplementedError
 
+    def inspect(self, batch: Batch) -> dict[str, Tensor]:
+        """The outputs of `forward`, with attention maps that cost too much to make at each pass."""
+        return self(batch)
+
     def loss(self, outputs: dict[str, Tensor], batch: Batch) -> dict[str, Tensor]:
         """Named scalar losses, already weighted: the trainer minimises their sum."""
         raise NotImplementedError

@@ -141,6 +141,12 @@ class MultiHeadAttention(nn.Module):
             out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         return out.transpose(1, 2).flatten(2)  # (B, Sq, D)
 
+    def weights(self, queries: Tensor, keys: Tensor, mask: Tensor) -> Tensor:
+        """(B, Sq, Sk): what `forward` weighs the values by, mean over heads. For figures."""
+        q, k = (precise(x).unflatten(-1, (self.heads, -1)).transpose(1, 2) for x in (queries, keys))
+        scores = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5  # (B, heads, Sq, Sk)
+        return masked_softmax(scores, mask).mean(dim=1)
+
 
 class Positions(nn.Module):
     """Adds a learned vector for each place: (B, S, D) -> (B, S, D)."""

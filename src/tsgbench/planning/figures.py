@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from tsgbench.config import Catalogue, as_list
+from tsgbench.config import Catalogue, as_list, protocols_of
 from tsgbench.planning.layout import (
     Job,
     cell_prefix,
@@ -68,11 +68,19 @@ class Figures:
                 "reproduce": parts[0].get("reproduce", {}),
                 # The paper's own, which alone may have its numbers beside them
                 "datasets": [one for one in [*drawn, *missing] if one not in stands_in],
+                "splits": {
+                    one: self._tested(one, content) for one in drawn if one not in stands_in
+                },
             },
         }
         inputs = self._figure_inputs(draw["reads"], systems, drawn)
         module = f"tsgbench.reporting.figures.{draw['kind']}"
         yield Job("figure", {"figure": name}, settings, inputs, (module,))
+
+    def _tested(self, dataset: str, content: dict) -> list[str]:
+        """The splits that the paper's numbers of a data set are of."""
+        protocol = self.papers.protocol(dataset, content)
+        return as_list(protocols_of(self.catalogue.datasets[dataset])[protocol]["test"])
 
     def _system(self, system: str, datasets: list[str], content: dict) -> dict:
         """One system of a figure: how it is called, the protocol by which the paper got its numbers

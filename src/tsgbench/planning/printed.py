@@ -145,10 +145,10 @@ def practice_of(content: dict, printed: str | None, table: str | None = None) ->
 
 
 def examples_to_choose(figures: list[dict]) -> list[dict]:
-    """The queries that figures print with their moments, for an inspection to look for."""
+    """The queries that figures print, with their moments where these are in the text, for an
+    inspection to look for."""
     return [
-        {"sentence": example["query"], "moment_s": example["gt_s"]}
+        {"sentence": example["query"], "moment_s": example.get("gt_s")}
         for figure in figures
         for example in (figure.get("numbers") or {}).get("examples", [])
-        if example.get("gt_s")
     ]

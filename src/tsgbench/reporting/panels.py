@@ -104,6 +104,33 @@ def is_papers(spec: dict, dataset: str, has_cells: bool) -> bool:
     return not (spec.get("stands_in") and has_cells)
 
 
+def split_of(cells: list[Cell]) -> str:
+    """The test split that some cells of one panel were scored on, such as `val_1 + val_2`.
+
+    `UserError` where they were scored on several: their numbers do not compare.
+    """
+    found = {cell.evaluation["facts"]["split"]: cell for cell in cells}
+    if len(found) > 1:
+        (split, cell), (other, another) = list(found.items())[:2]
+        raise UserError(
+            f"{another.folder / 'metrics.json'}: facts.split: is {other}, but a panel also shows"
+            f" {cell.name}, of {split}; name cells of one protocol in the figure's `draw`"
+        )
+    return next(iter(found))
+
+
+def shows_printed(spec: dict, dataset: str, cells: list[Cell]) -> bool:
+    """Whether printed numbers are drawn in a data set's panel: of the paper's own data, and beside
+    numbers of ours on the very splits that the paper tested (`printed.splits`)."""
+    if not is_papers(spec, dataset, bool(cells)):
+        return False
+    return not cells or set(split_of(cells).split(" + ")) == set(_printed_splits(spec, dataset))
+
+
+def _printed_splits(spec: dict, dataset: str) -> list[str]:
+    return (spec.get("printed") or {}).get("splits", {}).get(dataset, [])
+
+
 def make_panels(spec: dict, width: float, height: float, parts: tuple[float, ...] = (1.0,)):
     """A figure and, for each data set, its axes from top to bottom (`parts`: relative heights).
 
@@ -125,14 +152,19 @@ def make_panels(spec: dict, width: float, height: float, parts: tuple[float, ...
     return figure, panels
 
 
-def write_title(axes, spec: dict, dataset: str, width: float, *lines: str) -> None:
+def write_title(
+    axes, spec: dict, dataset: str, width: float, *lines: str, cells: list[Cell]
+) -> None:
     """The data set's title and lines below it, wrapped to a panel `width` inches wide.
 
-    lines: none for a panel without cells.
+    lines: none for a panel without cells. cells: those that the panel shows.
     """
     limit = int((width - 0.7) * PER_INCH)
-    if lines and not is_papers(spec, dataset, True):
+    if cells and not is_papers(spec, dataset, True):
         lines = ("stands in for the paper's data", *lines)
+    elif cells and not shows_printed(spec, dataset, cells):
+        tested = " + ".join(_printed_splits(spec, dataset)) or "other splits"
+        lines = (*lines, f"nothing printed beside it: the paper tests {tested}")
     text = [part for line in (spec["datasets"][dataset], *lines) for part in wrap(line, limit)]
     axes.set_title("\n".join(text), fontsize=TITLE_SIZE)
 
@@ -162,10 +194,10 @@ def write_legend(figure, panels: dict[str, list]) -> None:
 
 
 def describe_cells(cells: list[Cell], wanted: int) -> str:
-    """Such as `3,720 queries, 2 of 3 seeds`."""
+    """Such as `17,031 queries of val_2, 2 of 3 seeds`."""
     scored, asked = cells[0].scored["queries"], cells[0].of_queries
     queries = f"{scored:,} queries" if scored == asked else f"{scored:,} of {asked:,} queries"
-    return f"{queries}, {count_seeds(len(cells), wanted)}"
+    return f"{queries} of {split_of(cells)}, {count_seeds(len(cells), wanted)}"
 
 
 def count_seeds(found: int, wanted: int) -> str:
