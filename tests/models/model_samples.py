@@ -26,7 +26,7 @@ SMALL = {
         "max_words": 40,
         "char_dim": 6,
         "conv_layers": 2,
-        # Glorot's start has label scores of 50 and more, whose softmax half precision turns over.
+        # Glorot's start has label scores around 50, whose softmax half precision turns over.
         "start": "pytorch",
     },
     "cma": {
