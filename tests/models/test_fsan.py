@@ -89,6 +89,18 @@ def test_word_order_permutes_the_map_and_keeps_the_scores():
         torch.testing.assert_close(found[name].flip(2), outputs[name], atol=1e-9, rtol=0)
 
 
+def test_the_text_encoder_reads_the_order_of_words():
+    """What it makes of the third word depends on the order of the first two (sec. 3.1, 3.2)."""
+    model, batch = make_model("fsan"), make_batch(size=1)
+    mixed = copy.copy(batch)
+    mixed.tokens = batch.tokens[:, [1, 0, *range(2, batch.tokens.shape[1])]]
+    third = [model.encode(given)[0][:, 2] for given in (batch, mixed)]
+    assert not torch.allclose(*third)
+    model.word_places.table.data.zero_()
+    third = [model.encode(given)[0][:, 2] for given in (batch, mixed)]
+    torch.testing.assert_close(*third, atol=1e-9, rtol=0)
+
+
 @pytest.mark.parametrize(("ablation", "sees"), [("full", True), ("no_cross", False)])
 def test_clips_know_the_sentence_through_cross_attention_only(ablation, sees):
     model, batch = make_model("fsan", ablation), make_batch()

@@ -180,10 +180,11 @@ class FSAN(Grounder):
         check_length("fsan", "max_words", batch.tokens.shape[1], self.max_words)
         check_length("fsan", "max_clips", batch.video.shape[1], self.max_clips)
         words = self.project_words(self.vectors(batch.tokens))
+        words = self.dropout(self.word_places(words))
         for block in self.text:
             words = block(words, words, batch.q_mask)
         clips = self.project_clips(batch.video)
-        return self.dropout(self.word_places(words)), self.dropout(self.clip_places(clips))
+        return words, self.dropout(self.clip_places(clips))
 
     def interact(
         self, words: Tensor, clips: Tensor, q_mask: Tensor, v_mask: Tensor

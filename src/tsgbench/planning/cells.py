@@ -1,6 +1,6 @@
 """The cells of a study: every (model, dataset, ablation, seed), and what decides each training."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from tsgbench.config import ALL, OWN_FEATURES, PRINTED, Catalogue, as_list, merge
 from tsgbench.errors import UserError
@@ -103,6 +103,12 @@ class Cells:
             "model_settings": merged.get("model", {}),
             "train": merged.get("train", {}),
         }
+
+    def notes(self, models: Iterable[str]) -> list[str]:
+        """What the study says of its overrides for these models; a table of theirs prints it."""
+        overrides = self.config.get("overrides", {})
+        found = {model: overrides.get(model, {}).get("note") for model in models}
+        return [note for note in found.values() if note]
 
     def check_pixels(self, source: str) -> None:
         """Without video features only systems that never look at the video mean anything."""

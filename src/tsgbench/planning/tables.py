@@ -30,7 +30,7 @@ class Tables:
         papers = sorted({row["published"]["paper"] for row in rows if row["published"]})
         return {
             **describe_study(self.config, table),
-            "notes": spec.get("notes", []),
+            "notes": spec.get("notes", []) + self.cells.notes(row["model"] for row in rows),
             "datasets": blocks,
             "metrics": spec["metrics"],
             "convention": {

@@ -4,7 +4,7 @@ SeqPAN's 8): the sentence, frames of the video, ground truth and each system's f
 
 from tsgbench.records import Record
 from tsgbench.reporting.figures import register
-from tsgbench.reporting.page import Page
+from tsgbench.reporting.page import Page, headline
 from tsgbench.reporting.qualitative import (
     count_of,
     printed_rows,
@@ -34,4 +34,4 @@ def draw(spec: dict, records: dict[str, Record]) -> tuple[object, list[dict]]:
             has_regions |= options.get("labels", False) and len(query.regions_true) > 0
     if has_regions:
         add_region_key(page)
-    return page.make(has_title=spec.get("is_demo", False)), rows + printed_rows(spec)
+    return page.make(has_title=bool(headline(spec))), rows + printed_rows(spec)
