@@ -60,7 +60,9 @@ def test_the_csv_holds_every_number_of_the_part_that_the_paper_counts(records, t
     assert pdf.read_bytes().startswith(b"%PDF") and png.read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize("notes", [[], ["One: a note."], ["One: a note.", "A note of eighty letters. " * 3]])
+@pytest.mark.parametrize(
+    "notes", [[], ["One: a note."], ["One: a note.", "A note of eighty letters. " * 3]]
+)
 def test_notes_stand_on_top_and_fit_the_width(notes):
     figure = Figure(figsize=(7.2, 2))
     FigureCanvasAgg(figure)
