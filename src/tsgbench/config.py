@@ -245,7 +245,7 @@ def _check_override(
                 place = f"{where}.datasets.{dataset}"
                 _known(dataset, config["datasets"], place, "data set of this study")
                 _check_override(difference, catalogue, model, place, config)
-        else:
+        elif section != "note":
             known = [*entry["settings"].get(section, {}), *CHOSEN_INPUTS.get(section, ())]
             for key in values:
                 _known(key, known, f"{where}.{section}", "setting")

@@ -14,7 +14,8 @@ from tsgbench.evaluation import Predictions, evaluate_convention
 from tsgbench.evaluation.didemo import Chunks, score_candidates
 from tsgbench.evaluation.metrics import to_percent
 
-CONVENTIONS = Catalogue.load().conventions
+CATALOGUE = Catalogue.load()
+CONVENTIONS = CATALOGUE.conventions
 RECALL = ["R@1,IoU=0.1", "R@1,IoU=0.3", "R@1,IoU=0.5", "R@1,IoU=0.7", "mIoU"]
 CHUNKS = Chunks()
 
@@ -35,6 +36,7 @@ def test_whole_video_on_charades_sta(mirror):
     ("split", "convention", "expected"),
     [
         ("val_2", "official_tan", [82.54, 47.99, 21.08, 12.41, 34.57]),
+        ("val_2", "official_fsan", [82.54, 47.99, 21.08, 12.41, 34.57]),
         ("val_2", "seconds", [82.57, 48.02, 21.21, 12.41, 34.57]),
         ("val_1", "official_tan", [75.50, 42.84, 22.59, 11.38, 32.29]),
     ],
@@ -43,6 +45,21 @@ def test_whole_video_on_activitynet_captions(mirror, split, convention, expected
     queries = activitynet(mirror, split)
     assert len(queries) == {"val_1": 17505, "val_2": 17031}[split]
     assert whole_video(queries, convention) == pytest.approx(expected, abs=0.011)
+
+
+def test_a_printed_row_decides_how_fsan_counts_hits(mirror):
+    """Its row without the grounding module is the whole video, at all thresholds by > alone."""
+    tables = {table["id"]: table for table in CATALOGUE.published["fsan"]["tables"]}
+    (row,) = (row for row in tables["table4"]["rows"] if row["key"] == "w/o_grounding_module")
+    printed = [row["values"][name] for name in RECALL if name in row["values"]]
+    queries = activitynet(mirror, "val_2")
+    away = {}
+    for convention in ("official_fsan", "seconds"):
+        found = dict(zip(RECALL, whole_video(queries, convention), strict=True))
+        found = [found[name] for name in RECALL if name in row["values"]]
+        away[convention] = np.abs(np.subtract(found, printed)).max()
+    assert len(printed) == 4
+    assert away["official_fsan"] < 0.05 < 0.1 < away["seconds"]
 
 
 def test_a_quantised_label_of_tacos_is_perfect_by_index_and_poor_in_seconds(mirror):

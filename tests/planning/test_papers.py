@@ -346,6 +346,22 @@ def test_a_cell_that_an_ordinary_system_names_does_not_wait(config):
     assert len(list(cells)) == len(set(cells))
 
 
+def test_a_note_stands_wherever_numbers_of_its_model_do():
+    """Of an override in the study: in every table and figure that shows the model, in no other."""
+    config, _ = load_study("config/demo.yaml")
+    note = config["overrides"]["fsan"]["note"]
+    shown = {}
+    for record, job in Study(config).jobs.items():
+        if job.phase not in ("table", "figure"):
+            continue
+        cells = [role for role in job.inputs if role.split(":")[0] in ("run", "efficiency")]
+        shown[record] = any(":fsan/" in role for role in cells)
+        assert (note in job.settings.get("notes", [])) == shown[record], record
+    fsan = {f"results/fsan/{name}.json" for name in ("table2", "table3", "table4", "figure3")}
+    assert {record for record, found in shown.items() if found} >= fsan | {"results/table1.json"}
+    assert not shown["results/seqpan/table5.json"] and not shown["results/fsan/table1.json"]
+
+
 def test_a_data_set_without_a_measured_cell_is_in_the_study_all_the_same(config):
     """Time and size: its block is there, with its printed rows and nothing measured."""
     config["datasets"]["tacos"] = config["datasets"]["charades_sta"]

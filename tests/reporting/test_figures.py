@@ -4,10 +4,13 @@ import csv
 import re
 
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 from reporting.report_samples import TRAIN, statistics_record
 from tsgbench.errors import UserError
 from tsgbench.reporting.figures import find_kind, write_figure
+from tsgbench.reporting.page import add_headline
 
 SPEC = {
     "id": "paper/figure1",
@@ -55,6 +58,20 @@ def test_the_csv_holds_every_number_of_the_part_that_the_paper_counts(records, t
     # Starts and ends in quarters: [0, 0.5) twice, and [0.2, 1]
     assert places == {("0.0", "0.5"): "2", ("0.0", "0.75"): "1"}
     assert pdf.read_bytes().startswith(b"%PDF") and png.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    "notes", [[], ["One: a note."], ["One: a note.", "A note of eighty letters. " * 3]]
+)
+def test_notes_stand_on_top_and_fit_the_width(notes):
+    figure = Figure(figsize=(7.2, 2))
+    FigureCanvasAgg(figure)
+    add_headline(figure, {"is_demo": True, "notes": notes})
+    assert figure.get_suptitle() == " ".join(["DEMO data, no public data set.", *notes])
+    assert figure._suptitle.get_window_extent().x1 < figure.bbox.x1
+    plain = Figure()
+    add_headline(plain, {"notes": []})
+    assert plain.get_suptitle() == ""
 
 
 def test_fonts_are_whole_and_equal_figures_are_equal_files(records, tmp_path):

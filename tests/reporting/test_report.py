@@ -68,6 +68,7 @@ def task(spec, cells, published, tmp_path, monkeypatch) -> Task:
         "study": "demo",
         "title": "t",
         "is_demo": True,
+        "notes": ["Mine: chosen with moments."],
         "datasets": {"real": "Real", "absent": "Absent"},
         "stands_in": False,
         "printed": {"paper": "CMA", "figure": "Figure 4", "plots": "Lengths of moments."},
@@ -143,6 +144,12 @@ def test_the_document_numbers_tables_as_the_papers_do(made):
     links = set(re.findall(r"\\href\{([^}\\]*)\\#([^}]*)\}", text))
     assert links and {file for file, _ in links} == {"report.html"}
     assert {place for _, place in links} <= set(page.ids)
+
+
+def test_a_note_on_a_figures_systems_stands_in_its_caption(made):
+    caption = "Lengths of moments. Data sets: Real, Absent. Mine: chosen with moments."
+    assert caption in made.files["html"].read_text()
+    assert caption in made.files["tex"].read_text()
 
 
 def test_equal_inputs_are_equal_bytes(made):

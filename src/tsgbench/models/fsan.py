@@ -18,15 +18,27 @@ switches in brackets, so that the failure can be shown:
 - The weights of eq. 10 and 12 may be negative, which rewards an unbounded loss; their sum grows
   with the number of segments; and the normalised map holds a 0 in every row, whose logarithm is
   not finite. Here weights are cut at zero, sum to one and, being a "confidence", carry no gradient
-  (`weight: raw`, `detach: false`), and probabilities are clamped at `eps`.
+  (`weight: raw`, `detach: false`), and logarithms end at `floor`.
 - The outer loss (eq. 11) raises what the text says it lowers and eq. 8 needs low. Here it is the
   logarithm of one minus the weakest response (`outer: literal`).
 
-Choices that the paper leaves open: cosine rather than scaled dot product in eq. 5, so that a
+So repaired, and with the losses at a third each as printed, it still learns nothing from language:
+the inner and outer losses are met best by a map that is 1 on all clips but one, whatever is said or
+shown, and a matching loss in cosines is too faint to object. Three choices where the paper is
+silent let it train (docs/models.md has the trials):
+- Cosines are counted in units of `temperature`, as in contrastive training of images and texts, so
+  that the matching loss has slopes as steep as the logarithms have.
+- `floor` is one half: inside a segment, responses above one half are raised to one; outside, those
+  below are lowered to zero. Near zero, where a word does not fit a clip, nothing pushes it up.
+- At the start, the attentions of the interaction module add next to nothing (`start`): the map is
+  of what each clip shows, and what clips tell each other is learnt upon that.
+
+Other choices that the paper leaves open: cosine rather than scaled dot product in eq. 5, so that a
 margin has a meaning (`raw`); weights not shared between the modalities or the steps of a layer;
-positions added once (`pe_each_layer`); as negative, a random sentence of another video of the
-batch; without the grounding module, attention pooling within each segment, and a sentence fits a
-video as well as its best segment. Projections of the attentions have no bias, as in eq. 1-2.
+learned positions added once, to words before the text encoder (`pe_each_layer`); as negative, a
+random sentence of another video of the batch; without the grounding module, attention pooling
+within each segment, and a sentence fits a video as well as its best segment. Projections of the
+attentions have no bias, as in eq. 1-2.
 """
 
 from typing import Literal
@@ -57,7 +69,9 @@ CHOICES = {
     "weight": ("relu_norm", "raw", "softmax"),
     "outer": ("log1m", "literal"),
     "repeated": ("both", "negative"),
+    "start": ("local", "usual"),
 }
+QUIET = 0.01  # share of an attention's output at a local start
 MIN_RANGE = 1e-6  # a row of the map that varies by less is constant
 
 
@@ -72,8 +86,9 @@ class FSAN(Grounder):
     layers: of the interaction module, each with icim_cross attention between and icim_inner
     attention within the modalities (table 4).
     grounding: on the alignment map, or by pooling and scoring each segment (table 4).
-    raw, match_map, repeated, weight, detach, outer, eps: see the top of this file.
-    margin: of the matching loss (eq. 6).
+    raw, match_map, repeated, weight, detach, outer, temperature, floor, start: see the top of this
+    file.
+    margin: of the matching loss (eq. 6), in cosines.
     match_weight, inner_weight, outer_weight: of the losses (eq. 13); 0 leaves a loss out.
     """
 
@@ -98,10 +113,12 @@ class FSAN(Grounder):
         match_map: Literal["raw", "normalised"] = "raw",
         repeated: Literal["both", "negative"] = "both",
         margin: float = 0.2,
+        temperature: float = 0.01,
         weight: Literal["relu_norm", "raw", "softmax"] = "relu_norm",
         detach: bool = True,
         outer: Literal["log1m", "literal"] = "log1m",
-        eps: float = 1e-3,
+        floor: float = 0.5,
+        start: Literal["local", "usual"] = "local",
         match_weight: float = 0.333333,
         inner_weight: float = 0.333333,
         outer_weight: float = 0.333333,
@@ -118,8 +135,8 @@ class FSAN(Grounder):
             )
         self.max_clips, self.max_words = max_clips, max_words
         self.pe_each_layer, self.raw, self.match_map = pe_each_layer, raw, match_map
-        self.margin, self.weight, self.detach, self.outer = margin, weight, detach, outer
-        self.eps, self.repeated = eps, repeated
+        self.margin, self.temperature, self.repeated = margin, temperature, repeated
+        self.weight, self.detach, self.outer, self.floor = weight, detach, outer, floor
         self.match_weight, self.inner_weight = match_weight, inner_weight
         self.outer_weight = outer_weight
 
@@ -136,6 +153,8 @@ class FSAN(Grounder):
             Interaction(icim_cross, icim_inner, not (is_pooled and last), **block)
             for last in [False] * (layers - 1) + [True]
         )
+        if start == "local":
+            self.layers.apply(_quieten)
         self.segment_head = SegmentHead(width, dropout) if is_pooled else None
         if not is_pooled:
             self.align_words = nn.Linear(width, width, bias=False)  # W_s of eq. 5
@@ -180,10 +199,11 @@ class FSAN(Grounder):
         check_length("fsan", "max_words", batch.tokens.shape[1], self.max_words)
         check_length("fsan", "max_clips", batch.video.shape[1], self.max_clips)
         words = self.project_words(self.vectors(batch.tokens))
+        words = self.dropout(self.word_places(words))
         for block in self.text:
             words = block(words, words, batch.q_mask)
         clips = self.project_clips(batch.video)
-        return self.dropout(self.word_places(words)), self.dropout(self.clip_places(clips))
+        return words, self.dropout(self.clip_places(clips))
 
     def interact(
         self, words: Tensor, clips: Tensor, q_mask: Tensor, v_mask: Tensor
@@ -230,18 +250,18 @@ class FSAN(Grounder):
         """match (eq. 6), inner (eq. 9-10) and outer (eq. 11-12), weighted. Reads no boundary."""
         if "negative" not in outputs:
             outputs = self.forward(batch, with_negatives=True)
-        hinge = (self.margin - outputs["positive"] + outputs["negative"]).relu()
+        hinge = (self.margin - outputs["positive"] + outputs["negative"]).relu() / self.temperature
         losses = {"match": self.match_weight * (hinge * outputs["has_negative"]).mean()}
         if self.segment_head is not None:
             return losses  # there is no map to sharpen
         aligned = outputs["attention"].transpose(1, 2)  # (B, L, T)
         weights = self.segment_weights(outputs["segments"])
         if self.inner_weight:
-            inner = inner_losses(aligned, batch.q_mask, self.eps)
+            inner = inner_losses(aligned, batch.q_mask, self.floor)
             losses["inner"] = self.inner_weight * (weights * inner).sum(dim=(1, 2)).mean()
         if self.outer_weight:
             outer = outer_losses(
-                aligned, batch.q_mask, batch.v_mask, self.eps, raises=self.outer == "literal"
+                aligned, batch.q_mask, batch.v_mask, self.floor, raises=self.outer == "literal"
             )
             losses["outer"] = self.outer_weight * (weights * outer).sum(dim=(1, 2)).mean()
         return losses
@@ -356,6 +376,13 @@ class SegmentHead(nn.Module):
         return scores
 
 
+@torch.no_grad()
+def _quieten(module: nn.Module) -> None:
+    """Let an attention add next to nothing at first; zero would stop the slope of what precedes."""
+    if isinstance(module, AttentionBlock):
+        module.merge.weight.mul_(QUIET)
+
+
 def draw_negatives(
     tokens: Tensor, q_mask: Tensor, video_idx: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -399,12 +426,12 @@ def segment_scores(aligned: Tensor, q_mask: Tensor, v_mask: Tensor) -> Tensor:
     return scores.masked_fill(~real, -torch.inf)
 
 
-def inner_losses(aligned: Tensor, q_mask: Tensor, eps: float) -> Tensor:
+def inner_losses(aligned: Tensor, q_mask: Tensor, floor: float) -> Tensor:
     """Eq. 9 for all segments: (B, T, T), any finite number where there is no segment.
 
     The logarithm is taken first, of T rather than T * T values: it keeps the order.
     """
-    logs = aligned.clamp(eps, 1).log()  # (B, L, T)
+    logs = aligned.clamp(floor, 1).log()  # (B, L, T)
     weakest = weakest_inside(logs).masked_fill(~q_mask[..., None, None], 0.0)
     return -weakest.sum(dim=1) / q_mask.sum(dim=1)[:, None, None]
 
@@ -418,14 +445,14 @@ def weakest_inside(x: Tensor) -> Tensor:
 
 
 def outer_losses(
-    aligned: Tensor, q_mask: Tensor, v_mask: Tensor, eps: float, *, raises: bool
+    aligned: Tensor, q_mask: Tensor, v_mask: Tensor, floor: float, *, raises: bool
 ) -> Tensor:
     """Eq. 11 for all segments: (B, T, T), 0 for the whole video.
 
     raises: as printed, which raises the weakest response outside the segment.
     """
     weakest = _weakest_word(aligned, q_mask, v_mask)
-    logs = (weakest if raises else 1 - weakest).clamp(eps, 1).log().masked_fill(~v_mask, 0.0)
+    logs = (weakest if raises else 1 - weakest).clamp(floor, 1).log().masked_fill(~v_mask, 0.0)
     return -_sums_outside(logs) / _segments(v_mask)[2]
 
 

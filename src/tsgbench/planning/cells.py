@@ -164,6 +164,12 @@ class Cells:
             if value != before.get(section, {}).get(key) and key != "features"
         ]
 
+    def notes(self, models: Iterable[str]) -> list[str]:
+        """What the study says of its overrides for these models; a table of theirs prints it."""
+        overrides = self.config.get("overrides", {})
+        found = {model: overrides.get(model, {}).get("note") for model in models}
+        return [note for note in found.values() if note]
+
     def check_pixels(self, source: str) -> None:
         """Without video features only systems that never look at the video mean anything."""
         for model, dataset, ablation, seed in self:

@@ -59,6 +59,7 @@ class Figures:
             "datasets": {one: self.catalogue.datasets[one]["title"] for one in [*drawn, *missing]},
             "stands_in": bool(stands_in),
             "systems": systems,
+            "notes": self.papers.cells.notes(one["model"] for one in systems if one["seeds"]),
             "options": {key: value for key, value in draw.items() if key not in DRAWN_BY},
             "printed": {
                 "paper": content["paper"]["system"],

@@ -89,7 +89,8 @@ class Papers:
             **describe_study(self.config, name),
             "paper": paper,
             "table": number,
-            "notes": [table[key] for key in ("body_note", "setting_note") if key in table],
+            "notes": [table[key] for key in ("body_note", "setting_note") if key in table]
+            + self.cells.notes(row["cell"].partition("/")[0] for row in rows if _is_run(row)),
             "metrics": sorted(
                 {m for names in table["metrics"].values() for m in names}, key=_order
             ),
@@ -284,6 +285,11 @@ def describe_protocol(dataset: dict, protocol: str) -> dict:
         "test_split": " + ".join(roles["test"]),
         "select_split": " + ".join(roles["select"]),
     }
+
+
+def _is_run(row: dict) -> bool:
+    """Whether the study has a cell of the row on some data set of the table."""
+    return any(row["seeds"].values())
 
 
 def _order(metric: str) -> tuple:

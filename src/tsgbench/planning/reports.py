@@ -132,7 +132,7 @@ class Reports:
         settings = {
             **self._printed(name, content),
             "kind": "efficiency",
-            "notes": [],
+            "notes": self.cells.notes(cell.partition("/")[0] for cell in measured),
             "cells": list(measured),
             "models": {name: entry["title"] for name, entry in self.catalogue.models.items()},
             "datasets": {

@@ -31,7 +31,7 @@ class Tables:
         papers = sorted({row["published"]["paper"] for row in rows if row["published"]})
         return {
             **describe_study(self.config, table),
-            "notes": spec.get("notes", []),
+            "notes": spec.get("notes", []) + self.cells.notes(row["model"] for row in rows),
             "datasets": [block for one in chosen for block in self._blocks(one, spec, rows)],
             "metrics": spec["metrics"],
             "convention": {

@@ -14,6 +14,19 @@ MARGIN = 0.08
 CHARACTER = 0.0086  # inches a character at a size of one point; of DejaVu Sans, on the wide side
 
 
+def headline(spec: dict) -> str:
+    """The line on top of a figure: that it is a demo's, and the study's notes; may be empty."""
+    demo = ["DEMO data, no public data set."] if spec.get("is_demo") else []
+    return " ".join([*demo, *spec.get("notes", [])])
+
+
+def add_headline(figure, spec: dict) -> None:
+    """Put that line there, as large as the figure's width allows."""
+    if line := headline(spec):
+        size = min(9, 0.98 * figure.get_figwidth() / (CHARACTER * len(line)))
+        figure.suptitle(line, fontsize=size, x=0.01, ha="left")
+
+
 @dataclass
 class Band:
     """A horizontal strip of a page; places are inches from its left end and its top."""

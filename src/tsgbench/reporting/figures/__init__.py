@@ -19,6 +19,7 @@ from tsgbench.errors import UserError
 from tsgbench.files import atomic_path, write_text
 from tsgbench.plotting import PLAIN_TEXT
 from tsgbench.records import Record
+from tsgbench.reporting.page import add_headline
 
 DPI = 200
 STYLE = PLAIN_TEXT | {
@@ -66,8 +67,7 @@ def write_figure(spec: dict, records: dict[str, Record], stem: str | Path) -> li
     paths = [stem.with_name(f"{stem.name}.{end}") for end in ("pdf", "png", "csv")]
     with rc_context(STYLE):
         figure, rows = draw(spec, records)
-        if spec.get("is_demo"):
-            figure.suptitle("DEMO data, no public data set", fontsize=9, x=0.01, ha="left")
+        add_headline(figure, spec)
         for path in paths[:2]:
             # No creation date: equal figures are equal files
             metadata = {"CreationDate": None} if path.suffix == ".pdf" else {"Software": None}

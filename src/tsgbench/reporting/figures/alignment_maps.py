@@ -11,7 +11,7 @@ from tsgbench.inspection.store import Inspected
 from tsgbench.records import Record
 from tsgbench.reporting.figures import register
 from tsgbench.reporting.heatmaps import MARK, clip_names, map_rows, mark_span, show
-from tsgbench.reporting.page import LEFT, RIGHT, WIDTH, Band, Page
+from tsgbench.reporting.page import LEFT, RIGHT, WIDTH, Band, Page, headline
 from tsgbench.reporting.qualitative import (
     count_of,
     printed_rows,
@@ -52,7 +52,7 @@ def draw(spec: dict, records: dict[str, Record]) -> tuple[object, list[dict]]:
             fixed = {"source": "measured", "dataset": dataset, "query_id": query.query_id}
             rows += map_rows(fixed, name, aligned, query.words, clip_names(query, len(found)))
     add_absent(page, spec, scenes)
-    return page.make(has_title=spec.get("is_demo", False)), rows + printed_rows(spec)
+    return page.make(has_title=bool(headline(spec))), rows + printed_rows(spec)
 
 
 def _drawer(query: Inspected, aligned: np.ndarray):

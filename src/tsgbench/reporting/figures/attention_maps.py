@@ -21,7 +21,7 @@ from tsgbench.reporting.heatmaps import (
     show,
     word_size,
 )
-from tsgbench.reporting.page import MARGIN, WIDTH, Band, Page
+from tsgbench.reporting.page import MARGIN, WIDTH, Band, Page, headline
 from tsgbench.reporting.qualitative import count_of, describe_rank, printed_rows
 from tsgbench.reporting.timeline import add_absent, add_lanes, add_query, add_scene
 
@@ -61,7 +61,7 @@ def draw(spec: dict, records: dict[str, Record]) -> tuple[object, list[dict]]:
             page.add_text(said, size=7.5)
             add_lanes(page, scene, query, printed, labels=False)
     add_absent(page, spec, scenes)
-    return page.make(has_title=spec.get("is_demo", False)), rows + printed_rows(spec)
+    return page.make(has_title=bool(headline(spec))), rows + printed_rows(spec)
 
 
 def _add_maps(page: Page, query: Inspected, fixed: dict, label: str) -> list[dict]:

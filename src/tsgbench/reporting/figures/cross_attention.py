@@ -13,7 +13,7 @@ from tsgbench.inspection.store import Inspected
 from tsgbench.records import Record
 from tsgbench.reporting.figures import register
 from tsgbench.reporting.heatmaps import clip_names, map_rows, word_size
-from tsgbench.reporting.page import LEFT, RIGHT, WIDTH, Band, Page
+from tsgbench.reporting.page import LEFT, RIGHT, WIDTH, Band, Page, headline
 from tsgbench.reporting.qualitative import count_of, printed_rows
 from tsgbench.reporting.timeline import add_absent, add_lanes, add_query, add_scene
 
@@ -55,7 +55,7 @@ def draw(spec: dict, records: dict[str, Record]) -> tuple[object, list[dict]]:
             rows += _add_maps(page, query, fixed, wanted, scene.main)
             add_lanes(page, scene, query, printed, labels=False)
     add_absent(page, spec, scenes)
-    return page.make(has_title=spec.get("is_demo", False)), rows + printed_rows(spec)
+    return page.make(has_title=bool(headline(spec))), rows + printed_rows(spec)
 
 
 def _has(query: Inspected, start: str) -> bool:

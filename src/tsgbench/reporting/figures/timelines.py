@@ -4,7 +4,7 @@
 
 from tsgbench.records import Record
 from tsgbench.reporting.figures import register
-from tsgbench.reporting.page import Page
+from tsgbench.reporting.page import Page, headline
 from tsgbench.reporting.qualitative import (
     count_of,
     printed_rows,
@@ -42,4 +42,4 @@ def draw(spec: dict, records: dict[str, Record]) -> tuple[object, list[dict]]:
     add_absent(page, spec, scenes)
     if has_regions:
         add_region_key(page)
-    return page.make(has_title=spec.get("is_demo", False)), rows + printed_rows(spec)
+    return page.make(has_title=bool(headline(spec))), rows + printed_rows(spec)

@@ -34,6 +34,15 @@ class Entry:
         return self.record.file(self.stem.name + end)
 
     @property
+    def caption(self) -> str:
+        """What a figure shows, of which data, and the study's notes on its systems."""
+        parts = [self.about] if self.about else []
+        if self.settings["stands_in"]:
+            parts.append("Generated data stand in for the paper's.")
+        parts.append(f"Data sets: {', '.join(self.settings['datasets'].values())}.")
+        return " ".join(parts + self.settings.get("notes", []))
+
+    @property
     def anchor(self) -> str:
         """Its id in a page."""
         return f"{self.kind}-{self.key.replace('/', '-')}"

@@ -128,10 +128,8 @@ def _table(entry: Entry) -> list[str]:
 
 def _figure(entry: Entry, folder: Path | str) -> list[str]:
     path = Path(os.path.relpath(entry.file(".pdf"), folder)).as_posix()
-    stands_in = "Generated data stand in for the paper's. " if entry.settings["stands_in"] else ""
     demo = "DEMO data. " if entry.settings.get("is_demo") else ""
-    shown = ", ".join(entry.settings["datasets"].values())
-    caption = f"{demo}{entry.about} {stands_in}Data sets: {shown}."
+    caption = f"{demo}{entry.caption}"
     return [
         *_head(entry),
         "\\begin{figure}[H]",

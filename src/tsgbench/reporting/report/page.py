@@ -130,8 +130,6 @@ def _figure(entry: Entry, folder: Path | str) -> Markup:
     zoom = f"zoom-{entry.anchor}"
     about = entry.about or entry.title
     image = element("img", src=f"data:image/png;base64,{data}", alt=f"{entry.title}. {about}")
-    stands_in = "Generated data stand in for the paper's. " if entry.settings["stands_in"] else ""
-    shown = ", ".join(entry.settings["datasets"].values())
     return element(
         "section",
         element("h3", entry.title),
@@ -144,7 +142,7 @@ def _figure(entry: Entry, folder: Path | str) -> Markup:
                 id=zoom,
                 cls="zoom",
             ),
-            element("figcaption", f"{entry.about} {stands_in}Data sets: {shown}.", cls="notes"),
+            element("figcaption", entry.caption, cls="notes"),
         ),
         _sources(entry, folder),
         _files(entry, (".pdf", ".png", ".csv"), folder),
