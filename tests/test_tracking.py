@@ -168,7 +168,7 @@ def test_sync_completes_a_live_run_with_the_evaluation(tmp_path, uri):
         **{f"R@5,IoU={t}": v for t, v in (("0.3", 78.0), ("0.5", 68.0), ("0.7", 58.0))},
         "mIoU": 55.0,
     }
-    assert run.data.tags["protocol"] == "seconds"
+    assert run.data.tags["protocol"] == "default" and run.data.tags["convention"] == "seconds"
     assert {"metrics.json", "run.json"} <= read_artifacts(uri, tracker.run_id)
 
 

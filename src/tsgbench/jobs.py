@@ -81,6 +81,7 @@ def _tracked(study: Study, job: Job, task: Task, made: dict) -> Iterator[None]:
     uri = resolve_uri(default_uri(Path.cwd()))
     tags = {"identity": task.identity, "code_digest": job.code, "git_commit": made["git_commit"]}
     tags |= {name: job.settings[name] for name in ("model", "dataset", "ablation", "seed")}
+    tags["protocol"] = job.settings["splits"]["protocol"]
     tracker = CellTracker.start(
         cell=job.key,
         study=study.name,

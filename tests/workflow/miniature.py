@@ -33,8 +33,8 @@ MORE_ABLATIONS = {
     "fsan": ["blind", "own_c3d", "own_vgg16"],
     "cma": ["i3d_finetuned"],
 }
-# Beside each data set's default: the papers' of two models and of one baseline
-PROTOCOLS = {model: ["default", "printed"] for model in ("random", "cma", "seqpan")}
+# Beside each data set's default: the papers' of three models and of one baseline
+PROTOCOLS = {model: ["default", "printed"] for model in ("random", "ia_net", "cma", "seqpan")}
 OFFICIAL = "official_cma"  # of the practices of public code, this one
 NARROW = {
     "ia_net": {

@@ -217,7 +217,7 @@ def test_words_have_their_own_vectors(ran):
 def test_every_cell_is_scored_under_every_convention(ran):
     study = ran.plan()
     cells = [job for job in study.jobs.values() if job.phase == "evaluate"]
-    assert len(cells) == 32
+    assert len(cells) == 33
     for job in cells:
         facts = ran.record(job.record)["facts"]
         assert facts["not_computable"] == {}

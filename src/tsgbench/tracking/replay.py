@@ -29,7 +29,8 @@ def record_tags(record: dict, metrics: dict | None = None) -> dict:
         "vocabulary_digest": (inputs.get("vocabulary") or {}).get("digest"),
         "git_commit": facts.get("git_commit"),
         "device": facts.get("device"),
-        "protocol": (metrics or {}).get("facts", {}).get("protocol"),
+        "protocol": settings.get("splits", {}).get("protocol"),
+        "convention": (metrics or {}).get("facts", {}).get("protocol"),
         "split": (metrics or {}).get("facts", {}).get("split"),
     }
     return tags
