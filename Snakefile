@@ -76,3 +76,17 @@ rule phase_cells:
 rule phase_report:
     input:
         PHASE_TARGETS["report"],
+
+
+# Whatever Snakemake decided: what it was asked for is what this study makes, or the run has failed
+onsuccess:
+    unmet = (
+        []
+        if workflow.dag_settings.until or workflow.dag_settings.omit_from
+        else FRESHNESS.unmet()
+    )
+    if unmet:
+        raise WorkflowError(
+            f"{unmet[0]}: not what this study makes now, though every job ended well"
+            f" ({len(unmet)} such results); run the same command again"
+        )

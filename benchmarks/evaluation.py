@@ -1,21 +1,24 @@
-"""Seconds to score a test split the size of ActivityNet Captions val_2 under every convention.
+"""Seconds to keep, write, read and score the predictions of a split like ActivityNet's val_2.
 
-Two kinds of candidates: `uniform` ones, of which suppression keeps the first few, and `clustered`
-ones around three places a video, as a trained model's, where it must look much further. Then the
-seconds to write and read the scores of every query, and to say how sure their means are.
+As many candidates per query as IA-Net and SeqPAN have there, of two kinds: `uniform` ones, of which
+suppression keeps the first few, and `clustered` ones around three places per video, as a trained
+model's, where it must look much further. Kept is what the data set's conventions need; beside it
+stands the size of a file of the first hundred and of one of all candidates. Then the seconds to
+write and read the scores of every query, and to say how sure their means are.
 """
 
 import argparse
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 
 from tsgbench.config import Catalogue
 from tsgbench.datasets.table import Queries
-from tsgbench.evaluation import Predictions, evaluate_convention
+from tsgbench.evaluation import Predictions, evaluate_convention, read_ranked, write_predictions
+from tsgbench.evaluation.keeping import Ranked, keep
 from tsgbench.evaluation.query_scores import read_query_scores, write_query_scores
 from tsgbench.evaluation.resampling import (
     PERMUTATIONS,
@@ -24,36 +27,91 @@ from tsgbench.evaluation.resampling import (
     permutation_p_values,
 )
 
-DURATION_S, CHUNK_S = 120.0, 5.0
+DURATION_S, CHUNK_S, CLIPS = 120.0, 5.0, 300
+BATCH = 64
+CUT = 100  # what was once kept
+SIZED = 1024  # queries whose files of all candidates are written, for their size
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--queries", type=int, default=17_031)
     parser.add_argument("--videos", type=int, default=4_885)
-    parser.add_argument("--candidates", type=int, default=100)
+    parser.add_argument("--candidates", type=int, nargs="+", default=[719, 5_050])
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--dataset", default="activitynet_captions")
     options = parser.parse_args()
-    rng = np.random.default_rng(0)
-    queries = _queries(options.queries, rng)
-    candidates = {
-        "uniform": np.sort(rng.uniform(0, DURATION_S, (len(queries), options.candidates, 2))),
-        "clustered": _clustered(len(queries), options.candidates, rng),
+    queries = _queries(options.queries, np.random.default_rng(0))
+    for candidates in options.candidates:
+        for kind in (_uniform, _clustered):
+            _time_scoring(kind, candidates, queries, options)
+    _time_resampling(queries, options, np.random.default_rng(0))
+
+
+def _time_scoring(kind: Callable, candidates: int, queries: Queries, options) -> None:
+    conventions = Catalogue.load().conventions_of(options.dataset)
+    needs = Catalogue.load().needs_of(options.dataset)
+    clips = np.full(len(queries), CLIPS)
+    parts, seconds = [], 0.0
+    for rows, ranked in _batches(kind, len(queries), candidates):
+        started = time.perf_counter()
+        parts.append(keep(ranked, queries.durations[rows], clips[rows], needs))
+        seconds += time.perf_counter() - started
+    kept = Ranked.joined(parts)
+    name = kind.__name__.strip("_")
+    print(f"\n{len(queries)} queries x {candidates} {name} candidates")
+    print(
+        f"keep: {1e3 * seconds / len(queries):.3f} ms and {len(kept.rows) / len(queries):.1f}"
+        " candidates per query"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "p.parquet"
+        write = _median(
+            lambda: write_predictions(path, queries, kept, clips, kept=needs), options.repeat
+        )
+        print(
+            f"write: {write:.2f} s, {_bytes_per_query(path, queries)}; {_sizes(kind, candidates)}"
+        )
+        print(f"read: {_median(lambda: read_ranked(path, queries), options.repeat):.2f} s")
+        predictions = read_ranked(path, queries)
+    times = {
+        name: _seconds(predictions, queries, convention, options)
+        for name, convention in conventions.items()
     }
-    print(f"{options.queries} queries x {options.candidates} candidates, seconds:")
-    print(f"{'convention':18}" + "".join(f"{kind:>12}" for kind in candidates))
-    for name, convention in Catalogue.load().conventions.items():
-        times = [_seconds(spans, queries, convention, options) for spans in candidates.values()]
-        print(f"{name:18}" + "".join(f"{value:12.2f}" for value in times))
-    _time_resampling(queries, options, rng)
+    print("score: " + ", ".join(f"{name} {value:.2f}" for name, value in times.items()))
+    print(f"score, all conventions of {options.dataset}: {sum(times.values()):.2f} s")
 
 
-def _seconds(spans: np.ndarray, queries: Queries, convention: dict, options) -> float:
+def _batches(kind: Callable, count: int, candidates: int) -> Iterator[tuple[slice, np.ndarray]]:
+    rng = np.random.default_rng(1)
+    for first in range(0, count, BATCH):
+        rows = slice(first, min(first + BATCH, count))
+        spans = kind(rows.stop - first, candidates, rng)
+        # Of single precision, as models make them
+        scores = np.sort(rng.random(spans.shape[:2]))[:, ::-1, None]
+        ranked = np.concatenate([spans, scores], axis=-1)
+        yield rows, ranked.astype(np.float32).astype(np.float64)
+
+
+def _sizes(kind: Callable, candidates: int) -> str:
+    """Bytes per query of files that hold more."""
+    ranked = np.concatenate([ranked for _, ranked in _batches(kind, SIZED, candidates)])
+    queries = _queries(SIZED, np.random.default_rng(0))
+    said = []
+    with tempfile.TemporaryDirectory() as folder:
+        for name, part in ((f"first {CUT}", ranked[:, :CUT]), ("all", ranked)):
+            path = Path(folder) / "p.parquet"
+            write_predictions(path, queries, part, np.full(SIZED, CLIPS))
+            said.append(f"{name}: {_bytes_per_query(path, queries)}")
+    return ", ".join(said)
+
+
+def _bytes_per_query(path: Path, queries: Queries) -> str:
+    return f"{path.stat().st_size / len(queries):,.0f} bytes per query"
+
+
+def _seconds(predictions: Predictions, queries: Queries, convention: dict, options) -> float:
     """Median of the repetitions."""
-    predictions = Predictions(spans, np.full(len(queries), 300))
-    if convention["predictions"] == "chunks":
-        predictions = Predictions(spans / 4)  # six chunks are 30 s
     return _median(
         lambda: evaluate_convention(predictions, queries, convention, options.dataset),
         options.repeat,
@@ -90,6 +148,10 @@ def _median(step: Callable[[], object], repeat: int) -> float:
         step()
         measured.append(time.perf_counter() - started)
     return float(np.median(measured))
+
+
+def _uniform(queries: int, candidates: int, rng: np.random.Generator) -> np.ndarray:
+    return np.sort(rng.uniform(0, DURATION_S, (queries, candidates, 2)))
 
 
 def _clustered(queries: int, candidates: int, rng: np.random.Generator) -> np.ndarray:

@@ -8,9 +8,11 @@ import torch
 import yaml
 
 from tsgbench.config import Catalogue
+from tsgbench.evaluation.keeping import keep
 from tsgbench.models.base import Batch, build
 from tsgbench.optim import build_optimizer
 from tsgbench.text import WordTable
+from tsgbench.training import answer
 
 
 def random_batch(size: int, clips: int, words: int, clip_dim: int, vocabulary: int) -> Batch:
@@ -38,6 +40,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--dataset", default="activitynet_captions", help="whose conventions count")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -59,9 +62,12 @@ def main() -> None:
         torch.stack(list(losses.values())).sum().backward()
         optimizer.step()
 
+    needs = Catalogue.load().needs_of(options.dataset)
+    durations, clips = batch.dur.double().cpu().numpy(), np.full(options.batch, 2 * options.clips)
+
     @torch.inference_mode()
     def predict() -> None:
-        model.decode(model(batch), batch, 100)
+        keep(answer(model, batch), durations, clips, needs)
 
     where = f"B={options.batch} T={options.clips} L={options.words} D={options.width}"
     where += f", {options.threads} thread(s), {options.device}"

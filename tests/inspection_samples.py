@@ -13,7 +13,7 @@ from tsgbench.features.store import FeatureWriter
 from tsgbench.phases import Task
 from tsgbench.records import Record
 from tsgbench.text import WordTable, save_word_table
-from tsgbench.training import TrainSettings, predict, save_tensors, seed_everything
+from tsgbench.training import predict, save_tensors, seed_everything
 
 ATTRS = {
     "identity": "0" * 16,
@@ -98,7 +98,7 @@ def make_task(folder: Path, model: str, choose: dict | None = None, **inputs) ->
         data = cell.load("test")
         built = cell.build_model()
         built.fit(data.queries, data.tokens)
-        ranked = predict(built, data, 7, TrainSettings(), torch.device("cpu"))
+        ranked = predict(built, data, None, batch_size=7)
     save_tensors(folder / "checkpoint.pt", built.state_dict())
     write_predictions(folder / "predictions.parquet", split, ranked, data.source_clips)
     return Task(

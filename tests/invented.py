@@ -30,6 +30,7 @@ def write_cell(
     parameters: int = 1000,
     mlflow: dict | None = None,
     protocol: str = "default",
+    select: list[str] | None = None,
     split: str = "test",
     conventions: dict | None = None,
     parts: dict | None = None,
@@ -39,12 +40,12 @@ def write_cell(
     settings = {
         "model": model,
         "dataset": dataset,
-        "ablation": ablation,
+        "ablation": ablation.partition("@")[0],
         "seed": int(seed.removeprefix("seed")),
         "inputs": {"max_clips": 64, "extractor": "c3d_random_multi_w16s8"},
         "model_settings": {"width": 32, "dropout": 0.2},
         "train": {"lr": lr, "epochs": epochs},
-        "splits": {"protocol": protocol},
+        "splits": {"protocol": protocol, "select": ["val"] if select is None else select},
     }
     identity = digest(settings)
     folder = root / cell
@@ -68,7 +69,6 @@ def write_cell(
             "epochs": epochs,
             "seconds": 12.0,
             "device": "cpu",
-            "selected_on": "val",
         },
         "made": {"study": "demo", "git_commit": "d" * 40, "mlflow": mlflow, "seconds": 13.0},
     }

@@ -5,6 +5,9 @@ import textwrap
 import pytest
 
 from tsgbench import code
+from tsgbench.errors import UserError
+
+CACHED = (code.code_digest, code._text, code._tree, code._imports, code._module_digest)
 
 
 @pytest.fixture
@@ -22,11 +25,11 @@ def package(tmp_path, monkeypatch):
 
     def write(name, text):
         (root / f"{name}.py").write_text(textwrap.dedent(text))
-        for cached in (code.code_digest, code._tree, code._imports, code._module_digest):
+        for cached in CACHED:
             cached.cache_clear()
 
     yield write
-    for cached in (code.code_digest, code._tree, code._imports, code._module_digest):
+    for cached in CACHED:
         cached.cache_clear()
 
 
@@ -91,3 +94,25 @@ def test_training_does_not_depend_on_models_tracking_or_reporting():
         "tsgbench.cli",
     )
     assert not [name for name in closure if name.startswith(forbidden)]
+
+
+def test_a_source_that_changes_while_a_job_starts_is_refused(package, monkeypatch):
+    package("helper", "def double(x):\n    return 2 * x\n")
+    package("phase", BODY)
+    code.code_digest("tsgbench.phase")  # as the plan read it
+    imported = []
+
+    def import_module(name):
+        """The editor saves while the job is importing."""
+        imported.append(name)
+        if len(imported) == 2:
+            source = code._source("tsgbench.helper")
+            source.write_text("def double(x):\n    return 3 * x\n")
+
+    monkeypatch.setattr(code.importlib, "import_module", import_module)
+    with pytest.raises(UserError, match="helper.py: changed while this job was starting"):
+        code.import_as_digested("tsgbench.phase")
+    assert imported == ["tsgbench.helper", "tsgbench.phase"]
+    for cached in CACHED:
+        cached.cache_clear()
+    code.import_as_digested("tsgbench.phase")  # what it is now is what runs

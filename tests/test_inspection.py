@@ -11,7 +11,7 @@ from inspection_samples import CLIP_S, CLIPS, SENTENCES, make_task, queries
 from test_video import write_video
 from tsgbench.assembly import Assembly
 from tsgbench.config import Catalogue
-from tsgbench.datasets.table import Queries
+from tsgbench.datasets.table import Queries, write_queries
 from tsgbench.errors import UserError
 from tsgbench.inspection.choice import choose_queries
 from tsgbench.inspection.examples import find_example, read_examples
@@ -35,7 +35,9 @@ MAPS = {
     | {"segments": ("clips", "clips")},
     "seqpan": {"attention": ("clips", "words"), "match": ("clips", 4), "match_logits": ("clips", 4)}
     | {"start": ("clips",), "end": ("clips",)},
-    "cma": {"clip_weights": ("clips",), "location": (2,)},
+    "cma": {"clip_weights": ("clips",), "location": (2,)}
+    | {f"attention{layer}_clips_over_words": ("clips", "words") for layer in (1, 2)}
+    | {"attention1_words_over_clips": ("words", "clips")},
     "fian": {},  # its figure shows spans alone
 }
 SLOTS = {"ia_net": 3}  # beside the words, or the clips, of another modality
@@ -54,7 +56,7 @@ def test_maps_are_those_of_the_predictions_and_hold_no_padding(tmp_path, model):
         for name, axes in MAPS[model].items():
             shape = [sizes.get(axis, axis) for axis in axes]
             if name.endswith(("clips_over_words", "words_over_clips")):
-                shape[1] += SLOTS[model]
+                shape[1] += SLOTS.get(model, 0)
             assert query.maps[name].shape == tuple(shape), name
             assert query.maps[name].dtype == np.float32
             if "_over_" in name or (model, name) == ("seqpan", "attention"):
@@ -154,6 +156,21 @@ def test_printed_examples_are_found_by_words_and_seconds():
     assert find_example("Then the man opens it", (1.1, 2.0), table) is None
     table.moments[2] = [15.0, 20.0]
     assert find_example("A man's shoe", (15.0, 23.0), table) == 2  # cut to the video
+    assert find_example("a mans ... shoe", None, table) == 2
+    assert find_example("the man opens it", None, table) is None  # two queries say so
+
+
+@pytest.fixture(scope="module")
+def public(mirror) -> dict[str, Queries]:
+    """Splits of the public files in which printed examples are."""
+    return {
+        "train": activitynet(mirror, "train"),
+        "val_1": activitynet(mirror, "val_1"),
+        "val_2": activitynet(mirror, "val_2"),
+        "charades": charades_sta(mirror, "test"),
+        "tacos train": tacos(mirror, "train"),
+        "tacos test": tacos(mirror, "test"),
+    }
 
 
 @pytest.mark.parametrize(
@@ -163,24 +180,31 @@ def test_printed_examples_are_found_by_words_and_seconds():
         ("cma", "fig5", ["charades", "charades"]),
         ("cma", "fig6", ["val_2"] * 5 + ["val_1"] * 2),
         ("seqpan", "fig8", ["val_1", "val_1"]),
+        ("fian", "fig1", ["train"]),
+        ("fian", "fig6", ["val_2"]),
+        ("ia_net", "fig1", ["train"]),
+        ("fsan", "fig1", ["charades"]),
     ],
 )
-def test_printed_examples_are_in_the_public_files(mirror, paper, figure, places):
-    """IA-Net's example of TACoS is one of its training split."""
-    splits = {
-        "val_1": activitynet(mirror, "val_1"),
-        "val_2": activitynet(mirror, "val_2"),
-        "charades": charades_sta(mirror, "test"),
-        "tacos train": tacos(mirror, "train"),
-        "tacos test": tacos(mirror, "test"),
-    }
+def test_printed_examples_are_in_the_public_files(public, paper, figure, places):
+    """Some are training queries: IA-Net's of TACoS, and FIAN's and IA-Net's first figures."""
     entries = {entry["id"]: entry for entry in Catalogue.load().published[paper]["figures"]}
     found = [
-        [name for name, table in splits.items()
+        [name for name, table in public.items()
          if find_example(example.sentence, example.moment_s, table) is not None]
         for example in read_examples(entries[figure])
     ]  # fmt: skip
     assert found == [[place] for place in places]
+
+
+def test_the_example_of_fians_figure_6_is_the_one_that_its_words_name(public):
+    """Its text has the sentence alone; its times are only in the picture."""
+    entries = {entry["id"]: entry for entry in Catalogue.load().published["fian"]["figures"]}
+    [example] = read_examples(entries["fig6"])
+    table = public["val_2"]
+    row = find_example(example.sentence, None, table)
+    assert example.moment_s is None and table.video_ids[row] == "v_hGziyfXmotc"
+    assert table.moments[row].tolist() == [138.65, 215.94]
 
 
 def test_examples_that_are_not_in_the_split_are_counted(tmp_path):
@@ -192,7 +216,64 @@ def test_examples_that_are_not_in_the_split_are_counted(tmp_path):
     wanted = examples_to_choose([{"numbers": {"examples": entries}}])
     facts, _ = run(make_task(tmp_path, "cma", {"examples": wanted, "best": 0, "worst": 0}))
     assert [query["query_id"] for query in facts["queries"]] == ["b_1"]
-    assert facts["examples_not_found"] == ["somebody else"]
+    assert facts["examples_not_found"] == ["somebody else", "no seconds are printed"]
+
+
+def add_split(task, name: str, role: str, table: Queries) -> None:
+    """Another split of the task's data set, in a role of its cell; empty for none."""
+    path = task.inputs["annotations"].path
+    write_queries(path.parent / f"{name}.jsonl", table)
+    outputs = task.inputs["annotations"].content["outputs"] | {f"{name}.jsonl": {}}
+    task.inputs["annotations"] = Record(path, {"outputs": outputs})
+    if role:
+        task.settings["model"]["splits"][role] = [name]
+
+
+def some(rows: list[int], sentence: str, video: str = "") -> Queries:
+    """Queries of the samples under other names, the first with another sentence, and video."""
+    table = queries().take(np.array(rows))
+    table.query_ids = [f"other_{name}" for name in table.query_ids]
+    table.sentences[0] = sentence
+    table.video_ids[0] = video or table.video_ids[0]
+    return table
+
+
+def test_a_printed_training_query_is_looked_at_and_told_from_the_test_split(tmp_path):
+    said = "the window opens the door"
+    printed = {"sentence": said, "moment_s": queries().moments[2].tolist()}
+    wanted = [{"sentence": SENTENCES[0], "moment_s": None}, printed]
+    task = make_task(tmp_path, "cma", {"examples": wanted, "best": 1, "worst": 0})
+    add_split(task, "train", "train", some([2, 3], said))
+    facts, files = run(task)
+    of_test, best, of_train = read_inspection(files[0])
+    assert (of_test.query_id, of_test.split, of_test.role) == ("a_0", "test", "test")
+    assert (of_train.query_id, of_train.split, of_train.role) == ("other_b_0", "train", "train")
+    assert (of_train.kind, of_train.sentence, best.kind) == ("example", said, "best")
+    # No rank among the queries that were predicted, whose ranks it does not change either
+    assert (of_train.better, of_train.worse, of_train.of, best.of) == (0, 0, 0, len(SENTENCES))
+    assert of_train.iou == pytest.approx(iou(of_train.predictions[0], of_train.moment))
+    assert of_train.maps["attention2_clips_over_words"].shape == (CLIPS["b"], 5)
+    assert [query["split"] for query in facts["queries"]] == ["test", "test", "train"]
+    assert not facts["examples_not_found"]
+
+
+@pytest.mark.parametrize(("role", "shown"), [("select", "select"), ("", "")])
+def test_other_splits_are_told_by_their_role(tmp_path, role, shown):
+    wanted = [{"sentence": "the door", "moment_s": None}]
+    task = make_task(tmp_path, "seqpan", {"examples": wanted, "best": 0, "worst": 0})
+    add_split(task, "held_out", role, some([0], "The door."))
+    [query] = read_inspection(run(task)[1][0])
+    assert (query.split, query.role) == ("held_out", shown) and len(query.regions_true)
+
+
+def test_printed_queries_without_features_or_of_swapped_inputs_are_not_found(tmp_path):
+    wanted = {"examples": [{"sentence": "the door", "moment_s": None}], "best": 1, "worst": 0}
+    task = make_task(tmp_path / "a", "cma", wanted)
+    add_split(task, "train", "train", some([0], "The door.", video="gone"))
+    assert run(task)[0]["examples_not_found"] == ["the door"]
+    task = make_task(tmp_path / "b", "cma", wanted, video="mismatched")
+    add_split(task, "train", "train", some([0], "The door."))
+    assert run(task)[0]["examples_not_found"] == ["the door"]
 
 
 def test_thumbnails_are_the_middles_of_eighths(tmp_path):

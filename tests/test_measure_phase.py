@@ -92,7 +92,7 @@ def test_answers_are_those_of_the_prediction_file_after_suppression(tmp_path):
     model = subject.model()
     with subject.cell:
         found = [
-            measuring._answer(subject, model, make(rows))
+            measuring._answer(model, make(rows))
             for make in (subject.batch, subject.batch_from_files)
         ]
     written = read_ranked(tmp_path / "predictions.parquet", subject.queries).spans

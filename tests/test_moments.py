@@ -152,14 +152,14 @@ def test_indices_survive_the_way_to_seconds_and_back():
     assert (spans[:, 0] >= 0).all() and (spans[:, 1] <= durations * (1 + 1e-12)).all()
     back, widened = to_index(spans[:, None], durations, positions)
     np.testing.assert_array_equal(back[:, 0], index)
-    assert widened.shape == (500,) and not widened.any()
+    assert widened.shape == (500, 1) and not widened.any()
 
 
 def test_moments_narrower_than_a_position_keep_one_and_are_counted():
     spans = np.array([[[3.6, 3.7], [0.0, 10.0], [np.nan, np.nan], [-1.0, 99.0]]])
     found, widened = to_index(spans, np.array([10.0]), np.array([10]))
     np.testing.assert_array_equal(found[0], [[4, 4], [0, 9], [np.nan, np.nan], [0, 9]])
-    assert widened.tolist() == [1]
+    assert widened.tolist() == [[True, False, False, False]]
 
 
 def test_the_nearest_span_of_an_axis_is_the_best_of_all():

@@ -71,6 +71,15 @@ def test_biases_and_normalisations_are_not_decayed(name):
     assert every == {id(p) for p in named.values() if p.requires_grad}
 
 
+def test_biases_in_a_list_are_not_decayed():
+    net = nn.Module()
+    net.biases = nn.ParameterList([torch.zeros(3)])
+    net.kernels = nn.ParameterList([torch.zeros(2, 3)])
+    decayed, others = build_optimizer(net, name="adamw", lr=0.01, weight_decay=0.1).param_groups
+    assert decayed["params"] == [net.kernels[0]] and decayed["weight_decay"] == 0.1
+    assert others["params"] == [net.biases[0]] and others["weight_decay"] == 0.0
+
+
 def test_adam_and_adamw_are_pytorchs():
     for name, kind in (("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW)):
         net, other = nn.Linear(3, 2, bias=False).double(), nn.Linear(3, 2, bias=False).double()

@@ -1,4 +1,4 @@
-"""The three resampling rules, against the loops that define them."""
+"""The resampling rules, against the loops that define them."""
 
 from itertools import pairwise
 
@@ -6,6 +6,10 @@ import numpy as np
 import pytest
 
 from tsgbench.resample import (
+    NotChunks,
+    by_chunk,
+    even_pick,
+    keep,
     linspace_index,
     linspace_labels,
     linspace_mean,
@@ -64,7 +68,73 @@ def test_stride_pick_is_its_definition(length, target):
         np.testing.assert_array_equal(segment_mean(x, starts, stops)[real], x[picks])
 
 
-@pytest.mark.parametrize("rule", [linspace_mean, round_mean, stride_pick])
+@pytest.mark.parametrize(("length", "target"), [*CASES, (89, 128), (1000, 128)])
+def test_even_pick_gives_all_places_the_clip_in_their_middle(length, target):
+    starts, stops = even_pick(length, target)
+    assert starts.shape == (target,) and (stops - starts == 1).all()
+    for place, clip in enumerate(starts):
+        middle = (place + 0.5) / target  # as a share of the video
+        assert clip / length - 1e-9 <= middle < (clip + 1) / length + 1e-9
+    if length <= target:
+        assert set(starts) == set(range(length)), "every clip is seen"
+
+
+def test_where_even_pick_repeats_stride_pick_pads():
+    """89 clips are what 30 s at 24 frames a second give, 16 frames every 8."""
+    starts, stops = stride_pick(89, 128)
+    assert (stops > starts).sum() == 89
+    starts, stops = even_pick(89, 128)
+    assert (stops > starts).sum() == 128
+
+
+def test_keep_pads_and_refuses_what_is_longer():
+    x = rows_of(5)
+    found = segment_mean(x, *keep(5, 8))
+    np.testing.assert_array_equal(found[:5], x)
+    assert (found[5:] == 0).all()
+    with pytest.raises(ValueError, match="9 clips, more than 8"):
+        keep(np.array([3, 9]), 8)
+
+
+def chunk_times(chunks):
+    return np.stack([np.array(chunks) * 5.0, np.array(chunks) * 5.0 + 4.2], axis=1)
+
+
+def test_by_chunk_leaves_each_row_at_its_seconds_however_many_there_are():
+    # as long as its rows; a chunk more, a chunk less than rows; one without rows in the middle
+    chunks = [[0, 1, 2, 3, 4], [0, 1, 2, 3, 4], [0, 1, 2, 3, 4, 5], [0, 1, 3]]
+    durations = np.array([25.0, 30.0, 25.0, 20.0])
+    x = rows_of(sum(map(len, chunks)))
+    ends = np.cumsum([0, *map(len, chunks)])
+    times = np.concatenate([chunk_times(one) for one in chunks])
+    placed, placed_ends = by_chunk(x, ends, times, durations, 5)
+    assert np.diff(placed_ends).tolist() == [5, 6, 5, 4]
+    for video, known in enumerate(chunks):
+        for chunk in range(int(durations[video] / 5)):
+            row = placed[placed_ends[video] + chunk]
+            if chunk in known:
+                np.testing.assert_array_equal(row, x[ends[video] + known.index(chunk)])
+            else:
+                assert (row == 0).all()
+
+
+def test_by_chunk_takes_a_clock_that_is_a_hair_early():
+    times = chunk_times([0, 1, 2]) - [1e-9, 0]
+    placed, _ = by_chunk(rows_of(3), np.array([0, 3]), times, np.array([15.0]), 5)
+    np.testing.assert_array_equal(placed, rows_of(3))
+
+
+def test_by_chunk_refuses_what_is_not_of_chunks():
+    ends, durations = np.array([0, 2, 4]), np.array([10.0, 10.0])
+    with pytest.raises(NotChunks, match="several rows in one chunk") as caught:
+        by_chunk(rows_of(4), ends, chunk_times([0, 1, 0, 0]), durations, 5)
+    assert caught.value.video == 1
+    with pytest.raises(NotChunks, match=r"lasts 12\.5 s") as caught:
+        by_chunk(rows_of(4), ends, chunk_times([0, 1, 0, 1]), np.array([10.0, 12.5]), 5)
+    assert caught.value.video == 1
+
+
+@pytest.mark.parametrize("rule", [linspace_mean, round_mean, stride_pick, even_pick])
 def test_many_videos_at_once_are_each_alone(rule):
     lengths = np.array([length for length, _ in CASES])
     starts, stops = rule(lengths, 8)
@@ -83,7 +153,7 @@ def test_many_videos_at_once_are_each_alone(rule):
         np.testing.assert_allclose(together[row], alone, atol=1e-6)
 
 
-@pytest.mark.parametrize("rule", [linspace_mean, round_mean, stride_pick])
+@pytest.mark.parametrize("rule", [linspace_mean, round_mean, stride_pick, even_pick, keep])
 def test_equal_length_changes_nothing(rule):
     x = rows_of(16)
     found = segment_mean(x, *rule(16, 16))
@@ -122,7 +192,7 @@ def test_half_precision_features_are_averaged_in_single():
 
 
 def test_a_video_without_clips_is_refused():
-    for rule in (linspace_mean, round_mean, stride_pick):
+    for rule in (linspace_mean, round_mean, stride_pick, even_pick, keep):
         with pytest.raises(ValueError, match="without clips"):
             rule(np.array([3, 0]), 4)
     with pytest.raises(ValueError, match="'sometimes'"):

@@ -2,7 +2,6 @@
 
 import copy
 import dataclasses
-import os
 from pathlib import Path
 
 import pytest
@@ -64,6 +63,7 @@ def test_a_cell_is_the_same_in_every_study(config):
     [
         ({"overrides": {"seqpan": {"model": {"tau": 0.5}}}}, "seqpan", "prior"),
         ({"overrides": {"seqpan": {"train": {"lr": 0.1}}}}, "seqpan", "prior"),
+        ({"overrides": {"seqpan": {"train": {"precision": "bf16"}}}}, "seqpan", "prior"),
         ({"overrides": {"prior": {"inputs": {"max_clips": 7}}}}, "prior", "seqpan"),
     ],
 )
@@ -179,6 +179,7 @@ def test_own_features_must_be_named_by_the_model(config):
         ({"datasets": {"shapes": {"render": {"colour": 1}}}}, "'colour' is not a known setting"),
         ({"overrides": {"seqpan": {"preset": "offical"}}}, "did you mean 'official'?"),
         ({"overrides": {"seqpann": {}}}, "did you mean 'seqpan'?"),
+        ({"overrides": {"ia_net": {"train": {"candidates": 9}}}}, "'candidates' is not a known"),
         ({"tables": {"table1": {"metrics": ["R@1"]}}}, "tables.table1.metrics[0]"),
         ({"resources": {"train": {"threads": 0}}}, "resources.train.threads"),
         ({"study": "My Study"}, "study.yaml: study"),
@@ -188,62 +189,47 @@ def test_wrong_values_are_named(config, change, said):
     assert said in refused(merge(config, change))
 
 
-def test_settling_times_makes_outputs_no_older_than_inputs(config, tmp_path, monkeypatch):
-    study = Study(config)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(Study, "is_current", lambda self, record: True)
-    for record, job in study.jobs.items():
-        for path in map(Path, [record, *job.files.values()]):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text("{}")
-    jobs = list(study.jobs.values())
-    for age, job in enumerate(jobs):  # inputs youngest: the worst case
-        for path in [job.record, *job.files.values()]:
-            os.utime(path, (10**9 - age, 10**9 - age))
-    assert study.settle_times() > 0
-    for job in jobs:
-        outputs = [os.stat(path).st_mtime_ns for path in [job.record, *job.files.values()]]
-        for source in job.inputs.values():
-            assert min(outputs) >= os.stat(source).st_mtime_ns
-    assert study.settle_times() == 0
-
-
 def test_cells_are_where_the_documentation_says():
     assert CELL.format(model="a", dataset="b", ablation="c", seed=1) == "results/cells/a/b/c/seed1"
 
 
-def on_activitynet(inputs: dict) -> dict:
-    """A study of one blind SeqPAN on ActivityNet Captions, with the given inputs."""
+def on_activitynet(*protocols: str) -> dict:
+    """A study of one blind SeqPAN on ActivityNet Captions, by the given protocols."""
+    system = {"model": "seqpan", "ablations": ["blind"], "seeds": [0]}
     return {
         "study": "protocols",
         "title": "protocols",
         "datasets": {"activitynet_captions": {"features": "blank_i3d_w16s8", "vectors": "learned"}},
-        "systems": [{"model": "seqpan", "ablations": ["blind"], "seeds": [0]}],
-        "overrides": {"seqpan": {"inputs": inputs}},
+        "systems": [system | ({"protocols": list(protocols)} if protocols else {})],
         "tables": {"table1": {"metrics": ["mIoU"]}},
     }
 
 
 @pytest.mark.parametrize(
-    ("inputs", "train", "select", "test"),
+    ("protocols", "name", "select", "test"),
     [
-        ({}, ["train", "held_out"], ["val_1"], ["val_2"]),
-        ({"protocol": "val_1"}, ["train"], ["held_out"], ["val_1"]),
-        ({"protocol": "merged"}, ["train"], ["held_out"], ["val_1", "val_2"]),
-        ({"protocol": "official_seqpan"}, ["train", "held_out"], ["val_1"], ["val_1"]),
+        ([], "blind", ["val_1"], ["val_2"]),
+        (["default"], "blind", ["val_1"], ["val_2"]),
+        (["val_1"], "blind@val_1", [], ["val_1"]),
+        (["printed"], "blind@val_1", [], ["val_1"]),
+        (["merged"], "blind@merged", [], ["val_1", "val_2"]),
+        (["official_seqpan"], "blind@official_seqpan", ["val_1"], ["val_1"]),
     ],
 )
-def test_a_protocol_decides_what_trains_selects_and_tests(inputs, train, select, test):
-    study = Study(on_activitynet(inputs))
-    job = study.find_key("train", "seqpan/activitynet_captions/blind/seed0")
+def test_a_protocol_decides_what_trains_selects_and_tests(protocols, name, select, test):
+    study = Study(on_activitynet(*protocols))
+    (job,) = (job for job in study.jobs.values() if job.phase == "train")
+    assert job.key == f"seqpan/activitynet_captions/{name}/seed0"
+    assert job.record == f"results/cells/{job.key}/run.json"
     found = job.settings["splits"]
-    assert (found["train"], found["select"], found["test"]) == (train, select, test)
-    score = study.find_key("evaluate", "seqpan/activitynet_captions/blind/seed0").settings
+    assert (found["train"], found["select"], found["test"]) == (["train"], select, test)
+    assert job.settings["ablation"] == "blind"
+    score = study.find_key("evaluate", job.key).settings
     assert score["splits"] == test and next(iter(score["conventions"])) == "seconds"
 
 
 def test_parts_of_the_test_split_are_scored_apart():
-    config = on_activitynet({})
+    config = on_activitynet()
     config["datasets"] = {"charades_cd": config["datasets"]["activitynet_captions"]}
     (job,) = (job for job in Study(config).jobs.values() if job.phase == "evaluate")
     assert job.settings["splits"] == ["test_iid", "test_ood"]
@@ -251,6 +237,31 @@ def test_parts_of_the_test_split_are_scored_apart():
 
 
 def test_an_unknown_protocol_is_named():
-    assert "has no protocol 'val1'; it has default, val_1" in refused(
-        on_activitynet({"protocol": "val1"})
-    )
+    said = refused(on_activitynet("val1"))
+    assert "systems[0].protocols: 'val1' is not a known protocol; did you mean 'val_1'?" in said
+    config = on_activitynet()
+    config["tables"]["table1"]["protocols"] = ["no_val"]  # Charades-STA's
+    assert "tables.table1.protocols: 'no_val' is not a known protocol" in refused(config)
+
+
+def test_a_table_shows_the_protocols_it_names_and_no_other():
+    config = on_activitynet("default", "val_1")
+    for protocols, names in (
+        (None, ["blind"]),
+        (["val_1"], ["blind@val_1"]),
+        (["default", "printed"], ["blind", "blind@val_1"]),
+    ):
+        config["tables"]["table1"] = {"metrics": ["mIoU"]}
+        if protocols:
+            config["tables"]["table1"]["protocols"] = protocols
+        table = Study(config).jobs["results/table1.json"]
+        assert [row["ablation"] for row in table.settings["rows"]] == names
+        read = {role.split("/")[2] for role in table.inputs if role.startswith("run:")}
+        assert read == set(names)
+        [block] = table.settings["datasets"]
+        assert block["protocol"] == (protocols or ["default"])[0]
+    labels = [row["label"] for row in table.settings["rows"]]
+    assert labels == ["SeqPAN, blind", "SeqPAN, blind, protocol val_1"]
+    config["tables"]["table1"]["against"] = "seqpan/blind@val_1"
+    against = Study(config).jobs["results/table1.json"].settings["against"]
+    assert against == "SeqPAN, blind, protocol val_1"

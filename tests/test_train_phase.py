@@ -63,6 +63,7 @@ def make_task(folder, here: str) -> Task:
             "inputs": INPUTS,
             "model_settings": {},
             "train": {},
+            "needs": [{"ranks": 5}],
             "seed": 0,
         },
         inputs=records,
@@ -101,3 +102,57 @@ def test_queries_without_features_are_counted_for_each_role_and_named(tmp_path):
 def test_a_split_without_any_video_is_refused(tmp_path, here, split):
     with pytest.raises(UserError, match=rf"features\.h5: has no video of {split}; see the list"):
         run(make_task(tmp_path, here))
+
+
+IA_NET = {
+    "model": "ia_net",
+    "module": "ia_net",
+    "model_settings": {"width": 16, "widths": [1, 2, 3]},
+    "train": {"epochs": 2, "batch_size": 4, "patience": 1},
+}
+
+
+@pytest.mark.parametrize(
+    ("select", "metric", "said"),
+    [
+        (["val"], "mIoU", ("val", "mIoU")),
+        (["val"], "last", (None, "last")),
+        ([], "mIoU", (None, "last")),
+    ],
+)
+def test_the_record_says_what_chose_the_epoch(tmp_path, select, metric, said):
+    task = make_task(tmp_path, "abcdefghi")
+    task.settings |= IA_NET
+    task.settings["splits"] = task.settings["splits"] | {"select": select}
+    task.settings["train"] = IA_NET["train"] | {"select": metric}
+    facts, _ = run(task)
+    assert (facts["selected_on"], facts["selected_by"]) == said
+    assert set(facts["without_features"]) == {"train", "test"} | ({"select"} if select else set())
+    columns = task.files["history"].read_text().splitlines()[0].split(",")
+    assert ("val/mIoU" in columns) == bool(select)
+    assert facts["epochs"] == 2 or metric == "mIoU"
+    assert facts["precision"].startswith("fp32")
+
+
+def test_a_baseline_was_chosen_by_nothing_and_has_no_precision(tmp_path):
+    facts, _ = run(make_task(tmp_path, "abcdefghi"))
+    said = ("selected_on", "selected_by", "precision", "candidates_per_query")
+    assert [facts[name] for name in said] == [None, None, None, {"mean": 1.0, "most": 1}]
+
+
+def test_the_file_keeps_what_the_needs_ask_for_and_says_so(tmp_path):
+    task = make_task(tmp_path, "abcdefghi")
+    task.settings |= IA_NET
+    needs = [{"ranks": 1}, {"iou": "seconds", "above": 0.5, "depth": 2}]
+    task.settings["needs"] = needs
+    task.settings["train"] = IA_NET["train"] | {"precision": "bf16"}
+    facts, _ = run(task)
+    assert facts["precision"].startswith("bf16 in training, fp32")
+    ids = [f"{video}_{n}" for video in "ghi" for n in (0, 1)]
+    videos = [name[0] for name in ids]
+    answered = Queries(ids, videos, ["a"] * 6, np.full(6, 10.0), np.tile([1.0, 5.0], (6, 1)))
+    found = read_ranked(task.files["predictions"], answered)
+    assert found.kept == needs and found.spans.shape == (6, 2, 2)
+    # Three clips: three candidates of one, two of two (one hangs over the end), one of three
+    assert set(found.counts) == {facts["candidates_per_query"]["most"]}
+    assert facts["candidates_per_query"]["most"] > 2 == facts["kept_per_query"]

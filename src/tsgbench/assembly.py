@@ -68,6 +68,7 @@ class Assembly:
             with_moments=with_moments,
             seed=self.settings["seed"],
             device=self.device,
+            half=self.settings["train"].get("resident") == "fp16",
         )
 
     def build_model(self) -> Grounder:

@@ -34,12 +34,12 @@ PHASES = {
     "evaluate": "score one cell's predictions",
     "inspect": "keep a cell's attention maps and predictions of chosen queries",
     "measure": "measure a cell's size and speed on this machine",
-    "track": "make MLflow agree with the cells on disk",
     "table": "write one table as LaTeX, CSV, Markdown and a page",
     "figure": "draw one figure as PDF and PNG, and write its numbers as CSV",
     "findings": "say in sentences what the study's numbers show",
     "report": "put every table and figure of the study on one page and into one document",
     "summary": "write the metrics and curves that DVC shows",
+    "pdf": "compile the LaTeX of a table or of the report",
 }
 
 
@@ -74,6 +74,10 @@ def _parser() -> argparse.ArgumentParser:
         verb = verbs.add_parser(phase, help=about, description=about[0].upper() + about[1:] + ".")
         if phase == "extract":
             _add_own_videos(verb)
+        elif phase == "pdf":
+            verb.add_argument(
+                "key", help="table1, seqpan/table5, report, or the file: results/table1.tex"
+            )
         else:
             verb.add_argument(
                 "key", nargs="?", default="cells", help="which one; `tsgbench plan` lists them all"
@@ -81,7 +85,8 @@ def _parser() -> argparse.ArgumentParser:
         _add_study(verb)
         verb.add_argument("--identity", help="refuse to run unless the plan still says this")
         verb.add_argument("--threads", type=int, default=1, help="CPU threads to use (default 1)")
-        verb.set_defaults(verb=_extract if phase == "extract" else _run_phase, phase=phase)
+        run = {"extract": _extract, "pdf": _compile_pdf}.get(phase, _run_phase)
+        verb.set_defaults(verb=run, phase=phase)
     plan = verbs.add_parser(
         "plan", help="list every job of a study and whether its result is current"
     )
@@ -116,11 +121,16 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument("--dataset", help="where the table has several (default: all)")
     explain.add_argument("--json", action="store_true", help="machine-readable")
     explain.set_defaults(verb=_explain)
-    pdf = verbs.add_parser(
-        "pdf", help="compile a table or the report to PDF, if LaTeX is installed"
+    track = verbs.add_parser(
+        "track",
+        help="make MLflow agree with the study's cells on disk",
+        description=(
+            "Log what MLflow lacks of the study's finished cells: after a pull, or when the store"
+            " was away. Trainings log themselves, and a table logs the cells that it prints."
+        ),
     )
-    pdf.add_argument("tex", type=Path, help="for example results/table1.tex")
-    pdf.set_defaults(verb=_compile_pdf)
+    _add_study(track)
+    track.set_defaults(verb=_track)
     return parser
 
 
@@ -208,21 +218,20 @@ def _run_phase(options: argparse.Namespace) -> None:
 
 
 def _show_plan(options: argparse.Namespace) -> None:
+    from tsgbench.planning.freshness import Freshness
     from tsgbench.study import Study
 
     config, source = load_study(options.study)
     study = Study(config, source=source)
+    freshness = Freshness(study)
     rows = []
     for record, job in study.jobs.items():
-        state = "missing"
-        if Path(record).exists():
-            state = "current" if study.is_current(record) else "stale"
         rows.append(
             {
                 "phase": job.phase,
                 "key": job.key,
                 "identity": study.identity(record),
-                "state": state,
+                "state": freshness.state(record),
                 "record": record,
             }
         )
@@ -237,12 +246,17 @@ def _show_plan(options: argparse.Namespace) -> None:
 def _show_models(options: argparse.Namespace) -> None:
     from tsgbench.planning.printed import served_rows
 
-    models, rows = Catalogue.load().models, served_rows(Catalogue.load().published)
+    models, published = Catalogue.load().models, Catalogue.load().published
+    rows = served_rows(published)
     if options.json:
         print(json.dumps({name: entry["ablations"] for name, entry in models.items()}, indent=2))
         return
     for name, entry in models.items():
         print(f"{name}: {entry['title']}")
+        if "paper" in entry:
+            stated = published[entry["paper"]]["paper"]["protocols"]
+            said = (f"{dataset} {protocol['protocol']}" for dataset, protocol in stated.items())
+            print(f"    protocols of its paper: {', '.join(said)}")
         for ablation, difference in entry["ablations"].items():
             served = ", ".join(rows.get(f"{name}/{ablation}", []))
             about = difference.get("about", "")
@@ -254,7 +268,9 @@ def _show_datasets(options: argparse.Namespace) -> None:
     from tsgbench.planning.layout import RECORDS
 
     known, mirror = Catalogue.load(), options.mirror or mirror_of({})
-    listed = list_datasets(known.datasets, known.sources, RECORDS, mirror=mirror)
+    listed = list_datasets(
+        known.datasets, known.sources, RECORDS, mirror=mirror, published=known.published
+    )
     print(json.dumps(listed, indent=2) if options.json else as_text(listed))
 
 
@@ -285,9 +301,30 @@ def _explain(options: argparse.Namespace) -> None:
 
 
 def _compile_pdf(options: argparse.Namespace) -> int:
-    from tsgbench.reporting import compile_pdf
+    """By hand, a machine without TeX is told so; the workflow, which asked for a file, fails."""
+    from tsgbench.reporting.pdf import why_no_pdf
 
-    pdf = options.tex.with_suffix(".pdf")
-    is_made, message = compile_pdf(options.tex, pdf)
-    print(message if message else f"wrote {pdf}")
+    if lacking := why_no_pdf():
+        print(lacking, file=sys.stderr)
+        return 1 if options.identity else 0
+    options.key = options.key.removeprefix("results/").removesuffix(".tex")
+    _run_phase(options)
     return 0
+
+
+def _track(options: argparse.Namespace) -> int:
+    from tsgbench.jobs import log_cells
+    from tsgbench.planning.freshness import CURRENT, Freshness
+    from tsgbench.records import read_record
+    from tsgbench.study import Study
+
+    config, source = load_study(options.study)
+    study = Study(config, source=source)
+    freshness = Freshness(study)
+    here = [path for path in study.targets("train") if freshness.state(path) == CURRENT]
+    logged = log_cells(study, [read_record(path) for path in here])
+    pending = [row for row in logged["runs"] if row["status"] != "logged"]
+    for row in pending:
+        print(f"tsgbench: not logged: {row['cell']}: {row['reason']}", file=sys.stderr)
+    print(f"{len(here) - len(pending)} of {len(here)} finished cells are in {logged['uri']}")
+    return 1 if pending else 0

@@ -6,6 +6,7 @@ does not import. So editing a comment reruns nothing, and editing one model reru
 
 import ast
 import hashlib
+import importlib
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,13 +23,33 @@ def code_digest(*modules: str) -> str:
     modules: dotted names such as `tsgbench.training`. Imports inside functions count too. A module
     chosen at run time (`importlib`) does not: name it here (see `study.py`).
     """
-    closure: set[str] = set()
-    for module in modules:
-        _collect(module, closure)
     combined = hashlib.sha256()
-    for module in sorted(closure):
+    for module in closure(*modules):
         combined.update(f"{module}:{_module_digest(module)}\n".encode())
     return combined.hexdigest()[:16]
+
+
+def closure(*modules: str) -> list[str]:
+    """The named modules and every one of the package that they import, anywhere in their text."""
+    found: set[str] = set()
+    for module in modules:
+        _collect(module, found)
+    return sorted(found)
+
+
+def import_as_digested(*modules: str) -> None:
+    """Import the whole closure; `UserError` if a source is no longer what `code_digest` read.
+
+    What is imported later, inside a function, is then the code that was digested, too: an editor
+    that saves a file while a job starts would otherwise file the new code under the old identity.
+    """
+    code_digest(*modules)
+    for module in closure(*modules):
+        importlib.import_module(module)
+    for module in closure(*modules):
+        path = _source(module)
+        if path.read_bytes() != _text(module):
+            raise UserError(f"{path}: changed while this job was starting; run snakemake again")
 
 
 def _collect(module: str, closure: set[str]) -> None:
@@ -43,9 +64,14 @@ def _collect(module: str, closure: set[str]) -> None:
 def _tree(module: str) -> ast.Module:
     path = _source(module)
     try:
-        return ast.parse(path.read_text(encoding="utf-8"))
+        return ast.parse(_text(module))
     except SyntaxError as error:
         raise UserError(f"{path}, line {error.lineno}: not valid Python ({error.msg})") from None
+
+
+@cache
+def _text(module: str) -> bytes:
+    return _source(module).read_bytes()
 
 
 def _source(module: str) -> Path:

@@ -15,6 +15,8 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from tsgbench.errors import UserError
+from tsgbench.needs import Need, needs_of_all
+from tsgbench.planning.layout import DEFAULT
 
 # libyaml's parser where PyYAML was built with it: ten times as fast, and every command reads these
 SAFE_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -24,9 +26,10 @@ DEFAULT_STUDY = "config/demo.yaml"
 # As a study's features of a data set: every model reads those that its own entry names
 OWN_FEATURES = "own"
 ALL = "all"  # as a system's ablations: every one of the model
-PRINTED = "printed"  # as a system's ablations: those that a printed row or figure needs
+PRINTED = "printed"  # as a system's ablations, or protocols: those that a printed row needs
+LAST = "last"  # in the place of a selecting split: the last epoch's weights are kept
 # What may be set beside a model's own settings
-CHOSEN_INPUTS = {"inputs": ("features", "protocol")}
+CHOSEN_INPUTS = {"inputs": ("features",), "train": ("precision", "resident", "select")}
 # The convention (config/conventions.yaml) whose numbers stand in every table.
 HEADLINE = "seconds"
 NOT_OPTIONS = ("title", "about", "source", "datasets")
@@ -93,6 +96,10 @@ class Catalogue:
             conventions=_validated(config / "conventions.yaml", "conventions", config),
         )
 
+    def needs_of(self, dataset: str) -> list[Need]:
+        """What a prediction file must hold for every convention of the data set."""
+        return needs_of_all(self.conventions_of(dataset).values())
+
     def conventions_of(self, dataset: str) -> dict[str, dict]:
         """Options of the headline and of every convention that the data set names, in that order.
 
@@ -158,31 +165,55 @@ def check_study(config: dict, catalogue: Catalogue, source: str) -> None:
         for ablation in [] if isinstance(named, str) else named:
             known = catalogue.models[system["model"]]["ablations"]
             _known(ablation, known, f"{where}.ablations", f"ablation of {system['model']}")
-        for dataset in system.get("datasets", []):
+        chosen = system.get("datasets", list(config["datasets"]))
+        for dataset in chosen:
             _known(dataset, config["datasets"], f"{where}.datasets", "data set of this study")
+        _check_protocol_names(system, chosen, catalogue, where)
     for table, spec in config["tables"].items():
         where = f"{source}: tables.{table}"
         for dataset in spec.get("datasets", []):
             _known(dataset, config["datasets"], f"{where}.datasets", "data set of this study")
+        shown = spec.get("datasets", list(config["datasets"]))
+        _check_protocol_names(spec, shown, catalogue, where)
         _known(spec.get("convention", HEADLINE), catalogue.conventions, where, "convention")
     for model, override in config.get("overrides", {}).items():
         _known(model, catalogue.models, f"{source}: overrides", "model")
         _check_override(override, catalogue, model, f"{source}: overrides.{model}", config)
 
 
-def as_list(splits: str | list[str]) -> list[str]:
-    """The splits of a protocol's field, which may be one name or a list of them."""
-    return [splits] if isinstance(splits, str) else splits
+def as_list(names: str | list[str]) -> list[str]:
+    """A field that may be one name or a list of them."""
+    return [names] if isinstance(names, str) else names
+
+
+def protocols_of(dataset: dict) -> dict[str, dict]:
+    """Every protocol of a data set's entry by name, the default one first."""
+    return {DEFAULT: dataset["splits"], **dataset.get("protocols", {})}
+
+
+def roles_of(protocol: dict) -> dict[str, list[str]]:
+    """The splits that train, select and are tested; none selects where `select` is `last`."""
+    roles = {role: as_list(protocol[role]) for role in ("train", "select", "test")}
+    return roles | ({"select": []} if roles["select"] == [LAST] else {})
 
 
 def check_protocols(datasets: dict[str, dict], source: str) -> None:
     """Refuse a protocol whose test splits train, or select unless it is marked official."""
     for dataset, entry in datasets.items():
-        protocols = {"splits": entry["splits"]}
-        for name, protocol in entry.get("protocols", {}).items():
-            protocols[f"protocols.{name}"] = protocol
-        for name, protocol in protocols.items():
-            _check_protocol(protocol, f"{source}: {dataset}.{name}")
+        for name, protocol in protocols_of(entry).items():
+            field = "splits" if name == DEFAULT else f"protocols.{name}"
+            _check_protocol(protocol, f"{source}: {dataset}.{field}")
+
+
+def _check_protocol_names(
+    spec: dict, datasets: list[str], catalogue: Catalogue, where: str
+) -> None:
+    """A system's or table's `protocols` are each one of at least one of its data sets."""
+    known = [PRINTED]
+    for dataset in datasets:
+        known += protocols_of(catalogue.datasets[dataset])
+    for protocol in spec.get("protocols", []):
+        _known(protocol, list(dict.fromkeys(known)), f"{where}.protocols", "protocol")
 
 
 def _check_protocol(protocol: dict, where: str) -> None:
@@ -190,7 +221,7 @@ def _check_protocol(protocol: dict, where: str) -> None:
     for split in as_list(protocol["train"]):
         if split in tested:
             raise UserError(f"{where}: {split!r} both trains and is tested; choose another split")
-    for split in as_list(protocol["select"]):
+    for split in roles_of(protocol)["select"]:
         if split in tested and not protocol.get("official"):
             raise UserError(
                 f"{where}: selects checkpoints on {split!r}, which it tests; select on another "

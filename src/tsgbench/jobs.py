@@ -10,13 +10,14 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from tsgbench.code import import_as_digested
 from tsgbench.config import mirror_of
 from tsgbench.errors import UserError
 from tsgbench.phases import Task
 from tsgbench.planning.layout import Job
-from tsgbench.records import check_input, write_record
+from tsgbench.records import Record, check_input, write_record
 from tsgbench.study import Study
-from tsgbench.tracking import CellTracker, default_uri, resolve_uri
+from tsgbench.tracking import CellTracker, default_uri, resolve_uri, sync
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,7 @@ def run_job(study: Study, job: Job, *, expected: str | None = None, threads: int
             f"{job.record}: settings or code changed while the workflow was running (planned "
             f"{expected}, now {identity}); run snakemake again"
         )
+    import_as_digested(*job.roots)
     inputs = {role: check_input(path, study.identity(path)) for role, path in job.inputs.items()}
     task = Task(
         settings=job.settings,
@@ -50,6 +52,8 @@ def run_job(study: Study, job: Job, *, expected: str | None = None, threads: int
     made = {"study": study.name, "git_commit": git_commit()}
     with _tracked(study, job, task, made):
         facts, files = phase.run(task)
+        if job.phase == "table":  # what is printed is in MLflow, too
+            made["mlflow"] = log_cells(study, [path for path in inputs.values() if _is_run(path)])
         made["at"] = datetime.now(UTC).isoformat(timespec="seconds")
         made["seconds"] = round(time.perf_counter() - started, 2)
         made["host"] = os.uname().nodename
@@ -70,7 +74,7 @@ def run_job(study: Study, job: Job, *, expected: str | None = None, threads: int
 
 @contextmanager
 def _tracked(study: Study, job: Job, task: Task, made: dict) -> Iterator[None]:
-    """Follow a training in MLflow while it runs. What has no epochs is logged by `track` later."""
+    """Follow a training in MLflow while it runs. What has no epochs is logged with its table."""
     if job.phase != "train" or not job.settings["train"].get("epochs"):
         yield
         return
@@ -93,6 +97,20 @@ def _tracked(study: Study, job: Job, task: Task, made: dict) -> Iterator[None]:
         raise
     tracker.finish(None)
     made["mlflow"] = {"run_id": tracker.run_id, "uri": uri} if tracker.run_id else None
+
+
+def log_cells(study: Study, runs: list[Record]) -> dict:
+    """Make MLflow agree with trained cells; never fails for a store that is away.
+
+    runs: records of trainings. Returns `uri`, and `runs`: what `tracking.sync` says of each.
+    """
+    uri = resolve_uri(default_uri(Path.cwd()))
+    folders = [record.path.parent for record in runs]
+    return {"uri": uri, "runs": sync(folders, study=study.name, uri=uri) if folders else []}
+
+
+def _is_run(record: Record) -> bool:
+    return record.content.get("phase") == "train"
 
 
 def git_commit() -> str | None:

@@ -10,6 +10,7 @@ another clip each time. It keeps the features as they were extracted, and is a g
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -26,15 +27,18 @@ from tsgbench.text import WordTable, encode
 SORTED_BATCHES = 16
 # Of the device's free memory, what resident features may take.
 RESIDENT_SHARE = 0.5
+# As `resample`: a row stays in the place of the seconds that it stands for
+CHUNKS = "chunks"
 
 
 class GroundingData:
     """One split, ready to be batched.
 
     inputs: the `inputs` section of a cell's settings (tokenizer, oov, max_words, max_clips,
-    resample, resample_when, offset, video, query). with_moments: whether batches carry the
+    resample, resample_when, chunk_s, offset, video, query). with_moments: whether batches carry the
     annotated moments; a weakly supervised model is never given them. seed: decides which video or
-    query stands in for another in the `mismatched` and `shuffled` ablations.
+    query stands in for another in the `mismatched` and `shuffled` ablations. half: whether features
+    that are kept on a GPU, or beside it, are in half precision.
     """
 
     def __init__(
@@ -47,13 +51,17 @@ class GroundingData:
         with_moments: bool,
         seed: int,
         device: torch.device,
+        half: bool = False,
     ):
         self.queries = queries  # as read, in the order of every batch's rows
         self.device = device
         names = sorted(set(queries.video_ids))
         place = {name: index for index, name in enumerate(names)}
         own = np.array([place[name] for name in queries.video_ids])
-        packed, ends, _ = store.read_all(names)
+        packed, ends, times = store.read_all(names)
+        if inputs["resample"] == CHUNKS:
+            durations = queries.durations[np.unique(own, return_index=True)[1]]
+            packed, ends = _by_chunk((packed, ends, times), durations, inputs, names, store.path)
         if inputs.get("video", "real") == "zero":
             packed = np.zeros_like(packed)
         # (Q,) clips that the extractor made of each query's own video
@@ -75,8 +83,8 @@ class GroundingData:
             tokens, mask = tokens[other], mask[other]
             self.sentences_shown = [queries.sentences[index] for index in other]
         self.clip_dim = clips.shape[2]
-        self._source = _source_clips(packed, ends, inputs, device)
-        self._clips = _resident(torch.from_numpy(clips), device)
+        self._source = _source_clips(packed, ends, inputs, device, half)
+        self._clips = _resident(torch.from_numpy(clips), device, half)
         self._counts = torch.from_numpy(counts).to(device)
         self._seen = torch.from_numpy(seen).to(device)
         self._tokens = torch.from_numpy(tokens).to(device)
@@ -84,6 +92,12 @@ class GroundingData:
         self._durations = torch.from_numpy(queries.durations).float().to(device)
         self._moments = torch.from_numpy(queries.moments).float().to(device)
         self._with_moments = with_moments
+        self._windows = None
+        if with_moments and inputs["resample"] == "linspace_mean":
+            windows = resample.linspace_labels(
+                self.source_clips, inputs["max_clips"], queries.moments, queries.durations
+            )
+            self._windows = torch.from_numpy(windows).to(device)
         # Lengths on the CPU: choosing how far to pad must not wait for the device
         self._lengths = torch.from_numpy(counts[seen])
         self._seen_on_cpu = torch.from_numpy(seen)
@@ -140,6 +154,7 @@ class GroundingData:
             dur=self._durations[rows],
             video_idx=self._seen[rows],
             gt=self._moments[rows] if with_moments else None,
+            windows=self._windows[rows] if with_moments and self._windows is not None else None,
         )
 
     def _sampled_once(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -177,7 +192,7 @@ class _SourceClips:
 
 
 def _source_clips(
-    packed: np.ndarray, ends: np.ndarray, inputs: dict, device: torch.device
+    packed: np.ndarray, ends: np.ndarray, inputs: dict, device: torch.device, half: bool
 ) -> _SourceClips | None:
     """What `offset: random` needs; None where nothing can be drawn."""
     mode = inputs.get("offset", "first")
@@ -194,7 +209,7 @@ def _source_clips(
     limits = resample.stride_offset_limit(lengths, inputs["max_clips"])
     if not limits.any():  # no video is long enough: sampling once is the same and takes less memory
         return None
-    rows = _resident(torch.from_numpy(packed), device)
+    rows = _resident(torch.from_numpy(packed), device, half)
     return _SourceClips(rows, ends[:-1], lengths, limits, inputs["max_clips"])
 
 
@@ -221,13 +236,58 @@ def segments(lengths: np.ndarray, inputs: dict) -> resample.Segments:
     method, target = inputs["resample"], inputs["max_clips"]
     if method == "round_mean":
         return resample.round_mean(lengths, target, when=inputs["resample_when"])
-    if method == "linspace_mean":
-        return resample.linspace_mean(lengths, target)
-    if method == "stride_pick":
-        return resample.stride_pick(lengths, target)
-    raise UserError(
-        f"inputs.resample: unknown method {method!r}; use round_mean, linspace_mean or stride_pick"
-    )
+    if method == CHUNKS and lengths.max() > target:
+        raise UserError(
+            f"inputs.max_clips: a video has {lengths.max()} chunks, and only {target} are let in;"
+            " raise it to as many"
+        )
+    rules = {
+        "linspace_mean": resample.linspace_mean,
+        "stride_pick": resample.stride_pick,
+        "even_pick": resample.even_pick,
+        CHUNKS: resample.keep,
+    }
+    if method not in rules:
+        raise UserError(
+            f"inputs.resample: unknown method {method!r}; use round_mean, {', '.join(rules)}"
+        )
+    return rules[method](lengths, target)
+
+
+def place_times(times: np.ndarray, places: int, inputs: dict) -> np.ndarray:
+    """(T, 2) seconds between the first and the last frame behind each place of one video.
+
+    times: (n, 2) seconds of its source clips. places: T, how many of its places are real.
+    """
+    if inputs["resample"] == CHUNKS:
+        starts = np.arange(places) * inputs["chunk_s"]
+        return np.stack([starts, starts + inputs["chunk_s"]], axis=1)
+    starts, stops = segments(np.array([len(times)]), inputs)
+    real = stops[0] > starts[0]
+    return np.stack([times[starts[0][real], 0], times[stops[0][real] - 1, 1]], axis=1)
+
+
+def _by_chunk(
+    read: tuple[np.ndarray, np.ndarray, np.ndarray],
+    durations: np.ndarray,
+    inputs: dict,
+    names: list[str],
+    path: Path,
+) -> tuple[np.ndarray, np.ndarray]:
+    """`resample.by_chunk` of what was `read` of the videos `names` from `path`: rows, ends."""
+    chunk_s = inputs.get("chunk_s")
+    if not isinstance(chunk_s, int | float) or chunk_s <= 0:
+        raise UserError(
+            f"inputs.chunk_s: {chunk_s!r}: resample chunks needs the seconds of a chunk; DiDeMo's"
+            " have 5"
+        )
+    try:
+        return resample.by_chunk(*read, durations, chunk_s)
+    except resample.NotChunks as error:
+        raise UserError(
+            f"{path}: {names[error.video]}: {error}, and resample chunks takes each row for"
+            f" one chunk of {chunk_s:g} s; use features of such chunks, or another rule"
+        ) from None
 
 
 def _video_seen(own: np.ndarray, videos: int, mode: str, seed: int) -> np.ndarray:
@@ -249,12 +309,12 @@ def _derangement(count: int, seed: int) -> np.ndarray:
     return other
 
 
-def _resident(clips: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """On the device if they fit, in half precision there; otherwise in pinned memory."""
+def _resident(clips: torch.Tensor, device: torch.device, half: bool) -> torch.Tensor:
+    """On the device if they fit, otherwise in pinned memory; on a CPU as they are."""
     if device.type != "cuda":
         return clips
-    half = clips.half()
+    clips = clips.half() if half else clips
     free, _ = torch.cuda.mem_get_info(device)
-    if half.nbytes < RESIDENT_SHARE * free:
-        return half.to(device)
-    return half.pin_memory()
+    if clips.nbytes < RESIDENT_SHARE * free:
+        return clips.to(device)
+    return clips.pin_memory()

@@ -26,7 +26,7 @@ from tsgbench.evaluation.metrics import NMS_IOU, survivors
 from tsgbench.loading import GroundingData
 from tsgbench.models.base import Batch, Grounder
 from tsgbench.records import Record
-from tsgbench.training import TrainSettings, answer, seed_everything
+from tsgbench.training import answer, seed_everything
 
 QUERIES = 256  # so many of the test split are asked, evenly spread over it
 WARM_UP = 3  # answers before the first that counts
@@ -135,7 +135,7 @@ def _timed(
         if subject.device.type == "cuda":
             torch.cuda.synchronize(subject.device)
         started = time.perf_counter()
-        _answer(subject, model, make(rows))  # ends on the CPU, so nothing is left in the queue
+        _answer(model, make(rows))  # ends on the CPU, so nothing is left in the queue
         seconds.append((time.perf_counter() - started) / size)
         is_enough = number + 1 >= WARM_UP + MIN_REPEATS
         if is_enough and time.perf_counter() - begun > BUDGET_S:
@@ -150,11 +150,9 @@ def _timed(
 
 
 @torch.inference_mode()
-def _answer(subject: Subject, model: Grounder, batch: Batch) -> np.ndarray:
+def _answer(model: Grounder, batch: Batch) -> np.ndarray:
     """(B, NMS_DEPTH, 2) seconds: as training predicts, then as the evaluation suppresses."""
-    how = TrainSettings(**subject.cell.settings["train"])
-    ranked = answer(model, batch, how.candidates, how, subject.device)
-    return survivors(ranked[..., :2], NMS_IOU, NMS_DEPTH)
+    return survivors(answer(model, batch)[..., :2], NMS_IOU, NMS_DEPTH)
 
 
 def measure_memory(
@@ -193,13 +191,13 @@ def _peaks(
     subject = Subject.open(settings, inputs, device)
     with subject.cell:
         # Libraries and thread pools set up at the first answer are no part of the model
-        _answer(subject, subject.model(), subject.batch(np.arange(1)))
+        _answer(subject.model(), subject.batch(np.arange(1)))
         before = _held(device)
         model = subject.model()
         _held(device)  # forgets that, while loading, the weights were there twice
         found = {}
         for size in sorted(sizes):
-            _answer(subject, model, subject.batch(np.arange(size) % len(subject.queries)))
+            _answer(model, subject.batch(np.arange(size) % len(subject.queries)))
             found[str(size)] = _peak(device) - before
     return found
 

@@ -78,10 +78,16 @@ def lr_factor(schedule: str, epoch: int, epochs: int, step: int, warmup: int) ->
 
 
 def _split_parameters(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """The parameters to decay, and the biases and layer normalisations, which are not.
+
+    A bias is known by its name or by that of the list it stands in (`gate_bias`, `biases.0`).
+    """
     decayed, others = [], []
-    for module in model.modules():
+    for path, module in model.named_modules():
         for name, param in module.named_parameters(recurse=False):
             if param.requires_grad:
-                is_exempt = isinstance(module, nn.LayerNorm) or "bias" in name
+                owner = path.rpartition(".")[2] if isinstance(module, nn.ParameterList) else ""
+                is_bias = "bias" in name or "bias" in owner
+                is_exempt = is_bias or isinstance(module, nn.LayerNorm)
                 (others if is_exempt else decayed).append(param)
     return decayed, others

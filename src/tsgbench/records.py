@@ -17,6 +17,8 @@ SCHEMA = 1
 # Larger files are checked by size only: hashing gigabytes of features before each training would
 # cost more than it saves, and HDF5 checks its own chunks when they are read.
 MAX_HASHED_BYTES = 256 << 20
+# What a plan hashes of every result before each run: tables and scores, not features
+MAX_PLANNED_BYTES = 256 << 10
 
 
 @dataclass(frozen=True)
@@ -132,25 +134,25 @@ def check_input(path: str | Path, identity: str) -> Record:
 def current_record(path: Path, identity: str) -> Record | None:
     """The record at `path`, if it is of this very job and its files are all there, whole.
 
-    Looks at sizes only, because it is asked of every result before each run of the workflow.
+    Asked of every result before each run of the workflow, so larger files by their sizes only.
     """
     try:
         record = read_record(path)
     except UserError:
         return None
-    is_whole = record.identity == identity and all(
-        file.exists() and file.stat().st_size == record.content["outputs"][name]["bytes"]
+    is_whole = record.identity == identity and not any(
+        _damage(file, record.content["outputs"][name], MAX_PLANNED_BYTES)
         for name, file in record.files().items()
     )
     return record if is_whole else None
 
 
-def _damage(file: Path, expected: dict) -> str | None:
+def _damage(file: Path, expected: dict, max_hashed: int = MAX_HASHED_BYTES) -> str | None:
     if not file.exists():
         return "is missing though its record lists it"
     size = file.stat().st_size
     if size != expected["bytes"]:
         return f"has {size} bytes where its record says {expected['bytes']}"
-    if size <= MAX_HASHED_BYTES and sha256_file(file) != expected["sha256"]:
+    if size <= max_hashed and sha256_file(file) != expected["sha256"]:
         return "does not have the SHA-256 its record states (damaged or edited)"
     return None

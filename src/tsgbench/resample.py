@@ -1,4 +1,4 @@
-"""Bringing a video's clips to a fixed number, in the three ways the papers do it.
+"""Bringing a video's clips to a fixed number, in the ways the papers do it.
 
 Each way is a pair of index arrays `(starts, stops)`: output clip i is the mean of the source clips
 `starts[i]:stops[i]` (half-open). `starts[i] == stops[i] == 0` marks padding. Lengths may be one
@@ -9,12 +9,26 @@ is planned in one call and features stored as packed rows are averaged in one mo
 |-----------------|--------------------|----------------------|----------------------|
 | `linspace_mean` | IA-Net, FIAN       | mean of a window     | repeated, no padding |
 | `round_mean`    | SeqPAN, FSAN       | mean of a window     | repeated, or kept    |
-| `stride_pick`   | CMA                | one clip a stride    | kept and padded      |
+| `stride_pick`   | CMA                | one clip per stride  | kept and padded      |
+| `even_pick`     | an ablation of CMA | one clip per stride  | repeated, no padding |
+| `keep`          | FSAN on DiDeMo     | refused              | kept and padded      |
+
+`keep` is for rows that `by_chunk` has put in their places.
 """
 
 import numpy as np
 
+TICK = 1e-6  # seconds may be a hair too early, in shares of a chunk
+
 Segments = tuple[np.ndarray, np.ndarray]
+
+
+class NotChunks(ValueError):
+    """Rows or durations that are not of whole chunks. video: place of the first such video."""
+
+    def __init__(self, video: int, message: str):
+        super().__init__(message)
+        self.video = video
 
 
 def linspace_mean(length: int | np.ndarray, target: int) -> Segments:
@@ -91,6 +105,53 @@ def stride_offset_limit(length: int | np.ndarray, target: int) -> np.ndarray:
     """Largest whole offset of R3 for each video, so that no pick falls off its end."""
     stride = np.maximum(_lengths(length) / target, 1.0)
     return np.floor(stride - 0.5).astype(np.int64)
+
+
+def even_pick(length: int | np.ndarray, target: int) -> Segments:
+    """Always `target` single clips: those in the middle of that many equal parts of the video.
+
+    What CMA's sec. 4.3 says ("uniformly sample N = 128 clips"); a video of fewer clips repeats
+    some, where LGI's `stride_pick` pads.
+    """
+    length = _lengths(length)[..., None]
+    picks = (2 * np.arange(target) + 1) * length // (2 * target)
+    return picks, picks + 1
+
+
+def keep(length: int | np.ndarray, target: int) -> Segments:
+    """Every clip as it is, padded to `target`; longer videos are a ValueError."""
+    length = _lengths(length)[..., None]
+    if (length > target).any():
+        raise ValueError(f"a video has {length.max()} clips, more than {target}")
+    place = np.arange(target)
+    real = place < length
+    return np.where(real, place, 0), np.where(real, place + 1, 0)
+
+
+def by_chunk(
+    rows: np.ndarray, ends: np.ndarray, times: np.ndarray, durations: np.ndarray, chunk_s: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Packed rows, each moved to the place of the chunk of `chunk_s` seconds that it stands for.
+
+    rows: (N, D), ends: (V + 1,) and times: (N, 2) seconds, as `FeatureStore.read_all` gives them.
+    durations: (V,) seconds, whole chunks. Returns rows and ends of videos with as many rows as they
+    have chunks: zero where a chunk has no row (as in DiDeMo's release), without those of chunks
+    beyond the end. `NotChunks`: a duration is not of whole chunks, or a chunk has two rows.
+    """
+    counts = np.round(durations / chunk_s).astype(np.int64)
+    if (odd := np.flatnonzero((np.abs(counts * chunk_s - durations) > TICK) | (counts < 1))).size:
+        raise NotChunks(int(odd[0]), f"lasts {durations[odd[0]]:g} s")
+    placed_ends = np.concatenate([[0], np.cumsum(counts)])
+    video = np.repeat(np.arange(len(counts)), np.diff(ends))
+    chunk = np.floor(times[:, 0] / chunk_s + TICK).astype(np.int64)
+    inside = chunk < counts[video]
+    places = placed_ends[video[inside]] + chunk[inside]
+    if (twice := np.flatnonzero(np.bincount(places) > 1)).size:
+        where = np.searchsorted(placed_ends, twice[0], side="right") - 1
+        raise NotChunks(int(where), "has several rows in one chunk")
+    placed = np.zeros((placed_ends[-1], rows.shape[1]), rows.dtype)
+    placed[places] = rows[inside]
+    return placed, placed_ends
 
 
 def segment_mean(rows: np.ndarray, starts: np.ndarray, stops: np.ndarray) -> np.ndarray:

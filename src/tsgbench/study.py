@@ -7,16 +7,13 @@ before every command.
 """
 
 import difflib
-import os
-from pathlib import Path
 
 from tsgbench.config import HEADLINE, Catalogue, as_list, check_study, merge
 from tsgbench.downloads import content_key
 from tsgbench.errors import UserError
-from tsgbench.files import digest, read_json
+from tsgbench.files import digest
 from tsgbench.planning.cells import BLANK_PREFIX, Cells
 from tsgbench.planning.layout import (
-    BENCHMARKS,
     RECORDS,
     Job,
     cell_name,
@@ -25,7 +22,6 @@ from tsgbench.planning.layout import (
 )
 from tsgbench.planning.reports import Reports
 from tsgbench.planning.tables import Tables
-from tsgbench.records import current_record
 
 LEARNED_VECTORS = "learned"
 
@@ -95,7 +91,7 @@ class Study:
             )
         else:
             vectors = self._plan_source(chosen["vectors"])
-        for tokenizer in sorted(self.cells.chosen_inputs(dataset, "tokenizer")):
+        for tokenizer in self.cells.chosen_inputs(dataset, "tokenizer"):
             self._add(
                 Job(
                     "vocabulary",
@@ -149,7 +145,7 @@ class Study:
         return self._add(Job("extract", made, extraction, reads, (extractor,)))
 
     def _features_of(self, dataset: str) -> list[str]:
-        return sorted(self.cells.chosen_inputs(dataset, "features"))
+        return self.cells.chosen_inputs(dataset, "features")
 
     def _plan_cell(self, model: str, dataset: str, ablation: str, seed: int) -> None:
         settings = self.cells.settings(model, dataset, ablation, seed)
@@ -193,7 +189,7 @@ class Study:
             wanted = {
                 (row["model"], dataset, row["ablation"])
                 for row in settings["rows"]
-                for dataset in spec.get("datasets", row["datasets"])
+                for dataset in row["datasets"]
             }
             read = self._cell_inputs([cell for cell in ordinary if cell[:3] in wanted])
             self._add_new(Job("table", {"table": table}, settings, read))
@@ -214,11 +210,6 @@ class Study:
             # Several figures may inspect one cell
             add = self._add if job.phase in ("inspect", "measure") else self._add_new
             add(job)
-        for job in [job for job in self.jobs.values() if job.phase == "table"]:
-            read = {role: path for role, path in job.inputs.items() if _is_cell(role)}
-            if read:
-                self._add_new(Job("track", job.wildcards, {"study": self.name}, read))
-        self._add_new(Job("track", {"table": "cells"}, {"study": self.name}, everything))
         self._plan_page()
 
     def _plan_page(self) -> None:
@@ -243,7 +234,12 @@ class Study:
                 for name, content in self.catalogue.published.items()
             },
         }
-        self._add_new(Job("report", {}, settings, inputs))
+        page = self._add_new(Job("report", {}, settings, inputs))
+        for table in roles["table"]:
+            name = {"document": self.jobs[table].key}
+            self._add_new(Job("pdf", name, {}, {"document": table}))
+        drawn = {f"figure:{self.jobs[record].key}": record for record in roles["figure"]}
+        self._add_new(Job("pdf", {"document": "report"}, {}, {"document": page, **drawn}))
 
     def needs_on_demand(self, record: str) -> bool:
         """Whether a job reads, however indirectly, a cell that is trained on demand alone."""
@@ -259,14 +255,14 @@ class Study:
         names = [cell_name(cell) for cell in cells]
         return {**cell_records("run", names), **cell_records("metrics", names)}
 
-    def _add_new(self, job: Job) -> None:
+    def _add_new(self, job: Job) -> str:
         """A report that would overwrite another is refused."""
         if job.record in self.jobs:
             raise UserError(
                 f"study {self.name!r}: {job.phase} {job.key!r} would overwrite {job.record}, which"
                 f" {self.jobs[job.record].phase} makes; give it another name"
             )
-        self._add(job)
+        return self._add(job)
 
     # --- identity --------------------------------------------------------------------------
 
@@ -285,7 +281,7 @@ class Study:
             )
         return self._identities[record]
 
-    # --- what is out of date ---------------------------------------------------------------
+    # --- finding jobs ------------------------------------------------------------------------
 
     def targets(self, *phases: str) -> list[str]:
         """Record paths of all jobs of the named phases."""
@@ -309,48 +305,3 @@ class Study:
             hint = f"did you mean {' or '.join(close)}?" if close else f"it has {sorted(keys)[:8]}"
             raise UserError(f"study {self.name!r} has no {phase} job {key!r}; {hint}")
         return keys[key]
-
-    def is_stale(self, record: str) -> bool:
-        """Whether the result on disk is not what this study would make now.
-
-        It is if its identity differs, a file it lists is gone or has another size, or one of its
-        inputs has been remade with other content since. A record that is missing is not stale:
-        Snakemake sees that by itself.
-        """
-        return Path(record).exists() and not self.is_current(record)
-
-    def is_current(self, record: str) -> bool:
-        """Whether the result on disk is this very job's, made from its inputs as they are now."""
-        found = current_record(Path(record), self.identity(record))
-        if found is None:
-            return False
-        recorded = found.content["inputs"]
-        for role, path in self.jobs[record].inputs.items():
-            # An input that is not here (not pulled, or cleaned away) cannot contradict the result
-            if Path(path).exists() and read_json(path).get("digest") != recorded[role]["digest"]:
-                return False
-        return True
-
-    def settle_times(self) -> int:
-        """Make file times agree with the records; return how many files were touched.
-
-        Snakemake compares modification times, which a checkout or a pull sets at random. A result
-        whose record proves that it is current gets a time no older than its inputs'.
-        """
-        touched = 0
-        for record, job in self.jobs.items():
-            inputs = [Path(path) for path in job.inputs.values() if Path(path).exists()]
-            if not inputs or not Path(record).exists() or not self.is_current(record):
-                continue
-            newest = max(path.stat().st_mtime_ns for path in inputs)
-            # The benchmark counts: Snakemake takes it for an output
-            benchmark = BENCHMARKS[job.phase].format(**job.wildcards)
-            for path in map(Path, [record, *job.files.values(), benchmark]):
-                if path.exists() and path.stat().st_mtime_ns < newest:
-                    os.utime(path, ns=(newest, newest))
-                    touched += 1
-        return touched
-
-
-def _is_cell(role: str) -> bool:
-    return role.startswith(("run:", "metrics:"))

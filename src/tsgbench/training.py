@@ -9,7 +9,7 @@ import logging
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,13 +18,24 @@ import torch
 from torch import nn
 
 from tsgbench.errors import UserError
+from tsgbench.evaluation.keeping import Ranked, keep
 from tsgbench.evaluation.metrics import evaluate
 from tsgbench.files import atomic_path
 from tsgbench.loading import GroundingData
 from tsgbench.models.base import Batch, Grounder
+from tsgbench.needs import Need
 from tsgbench.optim import build_optimizer, lr_factor
 
 log = logging.getLogger(__name__)
+
+LAST = "last"
+SCORED = ["R@1,IoU=0.3", "R@1,IoU=0.5", "R@1,IoU=0.7", "mIoU"]  # on the selection split
+CHOICES = {
+    "select": [*SCORED, LAST],
+    "precision": ["fp32", "bf16"],
+    "resident": ["fp32", "fp16"],
+}
+PREDICTED_AT_ONCE = 64  # queries, or the batch size of the training if that is larger
 
 
 @dataclass(frozen=True)
@@ -41,9 +52,22 @@ class TrainSettings:
     schedule: str = "constant"
     warmup: int = 0  # optimiser steps
     patience: int = 0  # epochs without a better `select`; 0: never stop early
-    select: str = "mIoU"  # metric on the selection split that chooses the checkpoint
-    precision: str = "auto"  # auto: bf16 autocast on a GPU, fp32 on a CPU; or fp32, bf16
-    candidates: int = 100  # predictions kept per query, before suppression
+    select: str = "mIoU"  # metric on the selection split that chooses the epoch; or the last epoch
+    precision: str = "fp32"  # of the forward pass in training; bf16: autocast
+    resident: str = "fp32"  # of the features that are kept on a GPU; fp16 takes half the memory
+
+    def __post_init__(self):
+        for name, known in CHOICES.items():
+            if getattr(self, name) not in known:
+                raise UserError(
+                    f"train.{name}: {getattr(self, name)!r} is unknown; use one of"
+                    f" {', '.join(known)}"
+                )
+
+    @property
+    def chooses(self) -> bool:
+        """Whether a selection split, if there is one, decides which epoch is kept."""
+        return self.select != LAST
 
 
 @dataclass
@@ -60,7 +84,7 @@ class State:
 def train(
     model: Grounder,
     train_data: GroundingData,
-    select_data: GroundingData,
+    select_data: GroundingData | None,
     settings: TrainSettings,
     *,
     seed: int,
@@ -71,8 +95,9 @@ def train(
     """Train `model` in place and leave it with the weights of its best epoch.
 
     The best epoch is the one with the highest `settings.select` on `select_data`; the test split
-    is not among the arguments. `scratch` holds the resumable state: after a kill, calling again
-    with the same arguments goes on from the last finished epoch.
+    is not among the arguments. Without `select_data`, or with `select: last`, it is the last epoch,
+    and patience is not asked. `scratch` holds the resumable state: after a kill, calling again with
+    the same arguments goes on from the last finished epoch.
     """
     parameters = [p for p in model.parameters() if p.requires_grad]
     if not parameters or settings.epochs == 0:
@@ -85,21 +110,18 @@ def train(
         weight_decay=settings.weight_decay,
         eps=settings.eps,
     )
-    best = _copy_of(model)
+    chooses = settings.chooses and select_data is not None
+    best = _copy_of(model) if chooses else {}
     state = State()
     saved = scratch / "last.pt"
     if saved.exists():
         state, best = _resume(saved, model, optimizer, order, device)
         log.info("resuming after epoch %d", state.epoch)
-    while state.epoch < settings.epochs and not _is_patience_over(state, settings):
+    while state.epoch < settings.epochs and not (chooses and _is_patience_over(state, settings)):
         started = time.perf_counter()
         losses = train_one_epoch(model, train_data, optimizer, settings, state, order, device)
         state.epoch += 1
-        scores = evaluate(
-            predict(model, select_data, 1, settings, device)[..., :2],
-            select_data.queries.moments,
-            ["R@1,IoU=0.3", "R@1,IoU=0.5", "R@1,IoU=0.7", "mIoU"],
-        )
+        scores = {} if select_data is None else _score(model, select_data, settings)
         row = {
             "epoch": state.epoch,
             **losses,
@@ -107,24 +129,32 @@ def train(
             "seconds": time.perf_counter() - started,
         }
         state.history.append(row)
-        if scores[settings.select] > state.best_score:
+        if not chooses:
+            state.best_epoch = state.epoch
+        elif scores[settings.select] > state.best_score:
             state.best_score, state.best_epoch = scores[settings.select], state.epoch
             best = _copy_of(model)
         _save(saved, state, model, optimizer, order, best)
+        shown = settings.select if chooses else SCORED[-1]
         log.info(
-            "epoch %d of %d: loss %.3f, %s %.2f on the selection split (best %.2f), %.1f s",
+            "epoch %d of %d: loss %.3f%s, %.1f s",
             state.epoch,
             settings.epochs,
             row["loss"],
-            settings.select,
-            scores[settings.select],
-            state.best_score,
+            f", {shown} {scores[shown]:.2f} on the selection split" if scores else "",
             row["seconds"],
         )
         if on_epoch is not None:
             on_epoch(state.epoch, {name: v for name, v in row.items() if name != "epoch"})
-    model.load_state_dict(best)
+    if chooses:
+        model.load_state_dict(best)
     return state
+
+
+def _score(model: Grounder, data: GroundingData, settings: TrainSettings) -> dict[str, float]:
+    """The metrics of the first predictions, in percent."""
+    first = predict_first(model, data, settings.batch_size)
+    return evaluate(first[:, None, :2], data.queries.moments, SCORED)
 
 
 def train_one_epoch(
@@ -171,45 +201,72 @@ def train_one_epoch(
 
 
 @torch.inference_mode()
+def predict_first(model: Grounder, data: GroundingData, batch_size: int) -> np.ndarray:
+    """(Q, 3) start_s, end_s, score of every query's best candidate."""
+    batches = _in_order(model, data, batch_size)
+    return np.concatenate([answer(model, batch, 1)[:, 0] for _, batch in batches])
+
+
+@torch.inference_mode()
 def predict(
-    model: Grounder, data: GroundingData, k: int, settings: TrainSettings, device: torch.device
-) -> np.ndarray:
-    """(Q, k, 3) start_s, end_s, score per query, best first; NaN rows where there are fewer."""
-    model.eval()
-    ranked = np.full((len(data), k, 3), np.nan)
-    for rows, batch in data.batches_in_order(max(settings.batch_size, 64)):
-        found = answer(model, batch, k, settings, device)
-        ranked[rows, : found.shape[1]] = found
-    return ranked
+    model: Grounder, data: GroundingData, needs: list[Need] | None, batch_size: int
+) -> Ranked:
+    """The candidates of every query that meet the needs, or all of them for None.
 
-
-def answer(
-    model: Grounder, batch: Batch, k: int, settings: TrainSettings, device: torch.device
-) -> np.ndarray:
-    """(B, at most k, 3) start_s, end_s, score of one batch, on the CPU: forward pass and decoding.
-
-    The model is in evaluation mode, and gradients are off.
+    Every candidate is ranked and suppressed, batch by batch: some models have tens of thousands per
+    query, more than a split's could be held at once.
     """
-    with autocast(settings, device):
-        return model.decode(model(batch), batch, k).double().cpu().numpy()
+    parts = []
+    for rows, batch in _in_order(model, data, batch_size):
+        ranked = answer(model, batch)
+        if needs is None:
+            parts.append(Ranked.all_of(ranked))
+            continue
+        durations, clips = data.queries.durations[rows], data.source_clips[rows]
+        parts.append(keep(ranked, durations, clips, needs))
+    return Ranked.joined(parts)
+
+
+def _in_order(
+    model: Grounder, data: GroundingData, batch_size: int
+) -> Iterator[tuple[np.ndarray, Batch]]:
+    model.eval()
+    return data.batches_in_order(max(batch_size, PREDICTED_AT_ONCE))
+
+
+def answer(model: Grounder, batch: Batch, k: int | None = None) -> np.ndarray:
+    """(B, K, 3) start_s, end_s, score of one batch: the k best candidates or all, on the CPU.
+
+    The model is in evaluation mode, and gradients are off. Never under autocast: in bf16 the 719
+    scores of an IA-Net take some 530 values, and which of equal ones comes first would be chance.
+    """
+    return model.decode(model(batch), batch, k).cpu().double().numpy()
 
 
 def autocast(settings: TrainSettings, device: torch.device) -> torch.autocast:
-    """The precision of the forward pass: bf16 needs no loss scaling."""
-    use_bf16 = settings.precision == "bf16" or (
-        settings.precision == "auto" and device.type == "cuda"
-    )
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=use_bf16)
+    """The precision of the forward pass in training: bf16 needs no loss scaling."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=settings.precision == "bf16")
+
+
+def describe_precision(settings: TrainSettings, device: torch.device) -> str:
+    """How a model is trained and predicts, in words: `fp32`, of a GPU with what that includes."""
+    is_gpu = device.type == "cuda"
+    words = "fp32 (TF32 in matrix products)" if is_gpu else "fp32"
+    if settings.precision == "bf16":
+        words = f"bf16 in training, {words} in prediction"
+    return f"{words}, features in fp16" if is_gpu and settings.resident == "fp16" else words
 
 
 def seed_everything(seed: int) -> None:
-    """Make the same cell on the same machine give the same bits."""
+    """Make the same cell on the same machine give the same bits; allow TF32 on a GPU."""
     torch.manual_seed(seed)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     # As `use_deterministic_algorithms(True, warn_only=True)`, which would also import the compiler:
     # two seconds a process
     torch.set_deterministic_debug_mode("warn")
     torch.backends.cudnn.benchmark = False
+    if torch.cuda.is_available():
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
 
 
 def _is_patience_over(state: State, settings: TrainSettings) -> bool:

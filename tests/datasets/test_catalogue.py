@@ -34,7 +34,7 @@ def change(dataset: str, path: list[str], value) -> dict:
     ("dataset", "path", "value", "message"),
     [
         ("charades_sta", ["splits", "select"], "test", "charades_sta.splits: selects checkpoints"),
-        ("activitynet_captions", ["splits", "select"], ["held_out", "val_2"], "'val_2', which it"),
+        ("activitynet_captions", ["splits", "select"], ["val_1", "val_2"], "'val_2', which it"),
         ("activitynet_captions", ["splits", "test"], ["val_2", "val_1"], "'val_1', which it tests"),
         ("activitynet_captions", ["protocols", "merged", "select"], "val_1", "protocols.merged: "),
         (

@@ -47,21 +47,17 @@ def gather(report: dict, action: str, *splits: str) -> dict[str, list[str]]:
     return found
 
 
-def test_activitynet_holds_out_whole_videos_and_accounts_for_every_row(anet):
-    tables, report = read_annotations(
-        "activitynet_captions", anet, settings={"held_out_share": 0.5, "held_out_seed": 3}
-    )
-    assert list(tables) == ["train", "held_out", "val_1", "val_2"]
-    train, held_out = (set(tables[split].video_ids) for split in ("train", "held_out"))
-    assert train and held_out and not train & held_out
-    assert sum(report["splits"][split]["rows"] for split in ("train", "held_out")) == 9 + 6 + 2
-    assert gather(report, "dropped", "train", "held_out") == {
+def test_activitynet_accounts_for_every_row(anet):
+    tables, report = read_annotations("activitynet_captions", anet, settings={})
+    assert list(tables) == ["train", "val_1", "val_2"]
+    assert report["splits"]["train"]["rows"] == 9 + 6 + 2
+    assert gather(report, "dropped", "train") == {
         "start not before end": ["train.json:v_bad[0]", "train.json:v_bad[1]"],
         "moment outside the video": ["train.json:v_bad[2]"],
         "empty sentence": ["train.json:v_bad[5]"],
         "missing duration": ["train.json:v_none[0]", "train.json:v_null[0]"],
     }
-    assert gather(report, "repaired", "train", "held_out") == {
+    assert gather(report, "repaired", "train") == {
         "moment cut to the video": ["train.json:v_bad[3]"],
         "moment cut to the video by a rounding error": ["train.json:v_bad[4]"],
     }

@@ -23,15 +23,24 @@ SOURCES = {
     "x_videos": {"path": "x/videos"},
     "x_zip": {"path": "x/v.zip", "unpack": {"into": "x/unpacked"}},
 }
-PROTOCOL = {"train": ["train", "held_out"], "select": "val_1", "test": ["val_1", "val_2"]}
+PROTOCOL = {"train": "train", "select": "val_1", "test": ["val_1", "val_2"]}
+LAST = {"about": "why", "train": ["train", "val_2"], "select": "last", "test": "val_1"}
+PAPERS = {
+    name: {"paper": {"system": name.title(), "protocols": {"printed_x": {"protocol": protocol}}}}
+    for name, protocol in (("one", "default"), ("two", "ends"), ("three", "ends"))
+}
 DATASETS = {
     "x": {
         "title": "X",
         "reader": "activitynet_captions",
         "files": {"train": "x_train", "val_1": "x_test", "val_2": "x_test"},
-        "settings": {"held_out_share": 0.5},
-        "splits": {"train": "train", "select": "held_out", "test": "val_2"},
-        "protocols": {"official_y": {"about": "why", "official": True, **PROTOCOL}},
+        "settings": {"policy": "clip"},
+        "splits": {"train": "train", "select": "val_1", "test": "val_2"},
+        "protocols": {
+            "ends": LAST,
+            "official_y": {"about": "why", "official": True, **PROTOCOL},
+        },
+        "published": "printed_x",
         "conventions": ["official_fsan"],
         "note": "two\nlines",
     }
@@ -56,7 +65,7 @@ def place(folder: str, **contents) -> None:
 
 
 def look(mirror=None) -> dict:
-    return list_datasets(DATASETS, SOURCES, RECORDS, mirror=mirror)["x"]
+    return list_datasets(DATASETS, SOURCES, RECORDS, mirror=mirror, published=PAPERS)["x"]
 
 
 def test_nothing_here_is_said_and_not_counted():
@@ -79,10 +88,10 @@ def test_files_are_read_from_downloads_and_mirror_alike(name):
     assert found["parts"]["annotations"]["train"] == f"elsewhere/x/{name}.json"
     assert found["counted_from"] == "raw files"
     counts = found["counts"]
-    assert sum(counts[split]["rows"] for split in ("train", "held_out")) == 8
-    assert counts["train"]["dropped"] == {"start not before end": 2}
+    assert counts["train"]["rows"] == 8
+    assert counts["train"]["dropped"] == {"start not before end": 4}
     assert counts["val_1"]["repaired"] == {"moment cut to the video": 1}
-    assert (counts["train"]["kept"], counts["train"]["videos"]) == (2, 2)
+    assert (counts["train"]["kept"], counts["train"]["videos"]) == (4, 4)
     assert look("http://elsewhere")["counts"] is None
 
 
@@ -93,11 +102,12 @@ def test_a_person_can_read_it():
         write_json(f"data/features/x/{name}.json", {})
     text = as_text({"x": look()})
     assert "x: X\n    here: 3 of 3 annotation files; videos: none; features: c3d\n" in text
-    assert (
-        "official_y: trains on train + held_out, selects on val_1, tests on val_1 + val_2" in text
-    )
+    assert "official_y: trains on train, selects on val_1, tests on val_1 + val_2" in text
     assert "(a published practice)" in text
-    assert "dropped 2: start not before end" in text and "repaired 1: moment cut" in text
+    assert "    default (One): trains on train, selects on val_1, tests on val_2\n" in text
+    said = "    ends (Two, Three): trains on train + val_2, keeps the last epoch, tests on val_1\n"
+    assert said in text
+    assert "dropped 4: start not before end" in text and "repaired 1: moment cut" in text
 
 
 @pytest.mark.parametrize(("source", "folder"), [("x_videos", "videos"), ("x_zip", "unpacked/in")])
@@ -162,9 +172,8 @@ def test_the_annotations_step_leaves_a_list_of_bad_rows_and_counts():
 
 def test_a_record_of_other_settings_is_not_believed():
     place("data/raw", test=TEST, train=TRAIN)
-    make_annotations({"held_out_share": 0.25})
+    make_annotations({"policy": "clip_keep_duplicates"})
     assert look()["counted_from"] == "raw files"
-    assert look()["counts"]["held_out"]["rows"] == 4
 
 
 def test_the_verb_lists_every_data_set(monkeypatch, capsys):

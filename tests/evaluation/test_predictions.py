@@ -6,7 +6,13 @@ import pytest
 
 from tsgbench.datasets.table import Queries
 from tsgbench.errors import UserError
-from tsgbench.evaluation import read_predictions, read_ranked, write_predictions
+from tsgbench.evaluation import (
+    evaluate_convention,
+    read_predictions,
+    read_ranked,
+    write_predictions,
+)
+from tsgbench.evaluation.keeping import Ranked
 from tsgbench.evaluation.predictions import read_first
 
 
@@ -104,3 +110,45 @@ def test_two_queries_of_one_id_are_refused(tmp_path):
     both.query_ids = ["v0_0", "v0_0"]
     with pytest.raises(UserError, match="two queries of one id"):
         read_ranked(tmp_path / "p.parquet", both)
+
+
+def ranked_with_gaps(tmp_path, needs):
+    """Ranks 1, 4 and 9 of ten candidates in the first query, rank 1 of one in the second."""
+    found = np.array([[0.0, 5.0, 0.9], [10.0, 15.0, 0.5], [20.0, 25.0, 0.1], [1.0, 2.0, 0.7]])
+    kept = Ranked(np.array([0, 0, 0, 1]), np.array([0, 3, 8, 0]), found, np.array([10, 1]))
+    path = tmp_path / "p.parquet"
+    write_predictions(path, queries(2), kept, np.array([7, 9]), kept=needs)
+    return path, found
+
+
+def test_ranks_are_those_among_all_candidates_and_gaps_close_on_reading(tmp_path):
+    needs = [{"ranks": 1}, {"iou": "seconds", "above": 0.5, "depth": 5}]
+    path, found = ranked_with_gaps(tmp_path, needs)
+    assert pq.read_table(path)["rank"].to_pylist() == [1, 4, 9, 1]
+    assert pq.read_table(path)["candidates"].to_pylist() == [10, 10, 10, 1]
+    read = read_ranked(path, queries(2))
+    np.testing.assert_array_equal(read.spans[0], found[:3, :2])
+    np.testing.assert_array_equal(read.spans[1, 0], found[3, :2])
+    assert np.isnan(read.spans[1, 1:]).all() and read.counts.tolist() == [10, 1]
+    assert read.kept == needs and read.take(np.array([1])).counts.tolist() == [1]
+    assert read_first(path, ["v0_0"])["v0_0"].tolist() == [0.0, 5.0]
+
+
+def test_a_file_of_all_candidates_says_so_and_one_that_says_nothing_is_good_for_the_first(tmp_path):
+    path, _ = ranked_with_gaps(tmp_path, None)
+    assert read_ranked(path, queries(2)).kept is None
+    pq.write_table(pq.read_table(path).replace_schema_metadata({}), path)
+    found = read_ranked(path, queries(2))
+    options = {"predictions": "spans", "labels": "annotated", "iou": "seconds", "compare": ">="}
+    options |= {"nms": 0.5, "metrics": ["R@1,IoU=0.5", "mIoU"]}
+    evaluate_convention(found, queries(2), options, "any")
+    options["metrics"] = ["R@5,IoU=0.5"]
+    with pytest.raises(UserError, match=r"p\.parquet: does not keep all .*train the cell again"):
+        evaluate_convention(found, queries(2), options, "any")
+
+
+def test_a_query_without_its_first_candidate_is_refused(tmp_path):
+    path, _ = ranked_with_gaps(tmp_path, None)
+    pq.write_table(pq.read_table(path).slice(1), path)
+    with pytest.raises(UserError, match="rank: a query lacks its first"):
+        read_ranked(path, queries(2))

@@ -231,11 +231,19 @@ def test_the_demo_recipes_run(videos, tmp_path, name):
     assert facts["videos"] == 4 and facts["dim"] == {"c": 600, "i": 980}[name[0]]
 
 
-def test_the_usual_features_run_at_small_width(videos, tmp_path):
-    """The published recipes with random weights and few channels: fc6, and the average pool."""
+def test_the_published_recipes_run_at_small_width(videos, tmp_path):
+    """With random weights and few channels: fc6, fc7, and the average pool."""
     changes = {"checkpoint": None, "network": {"width": 0.03125}}
-    c3d = RECIPES["c3d_sports1m_fc6_w16s8"] | changes
-    assert run(videos, tmp_path / "c.h5", c3d)["dim"] == 128
+    found = {}
+    for layer in ("fc6", "fc7"):
+        recipe = RECIPES[f"c3d_sports1m_{layer}_w16s8"] | changes
+        assert run(videos, tmp_path / f"{layer}.h5", recipe)["dim"] == 128
+        found[layer] = contents(tmp_path / f"{layer}.h5")["b"][0]
+    # The same weights (of one seed): one layer more, with nothing below zero
+    network = C3D(width=0.03125)
+    weight, bias = network.fc7.weight.detach().numpy(), network.fc7.bias.detach().numpy()
+    expected = np.maximum(found["fc6"] @ weight.T + bias, 0)
+    np.testing.assert_allclose(found["fc7"], expected, rtol=1e-4, atol=1e-4)
     i3d = RECIPES["i3d_kinetics_rgb_w16s8"] | changes | {"frames": {"short_side": 64, "crop": 48}}
     assert run(videos, tmp_path / "i.h5", i3d)["dim"] == 32
 

@@ -1,26 +1,32 @@
 """Released features in the layouts of their releases, with invented numbers."""
 
 import csv
+import json
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
+import torch
 import yaml
 
+from tsgbench.config import merge, read_yaml
 from tsgbench.datasets.table import Queries, write_queries
 from tsgbench.errors import UserError
 from tsgbench.features.released import convert, row_times
 from tsgbench.features.store import FeatureStore
+from tsgbench.loading import GroundingData
+from tsgbench.models import build
 from tsgbench.phases import Task, released
 from tsgbench.records import read_record, write_record
 from tsgbench.study import Study
+from tsgbench.text import WordTable
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPES = yaml.safe_load((ROOT / "config" / "features.yaml").read_text())["features"]
-ACTIVITYNET = RECIPES["activitynet_c3d_pca500_released"]["released"]
+ACTIVITYNET = RECIPES["activitynet_c3d_fc7_pca500_released"]["released"]
 DIDEMO = RECIPES["didemo_vgg16_fc7_5s_released"]["released"]
-CHARADES = RECIPES["charades_i3d_released"]["released"]
+CHARADES = RECIPES["charades_i3d_tmlga_released"]["released"]
 
 
 def numbers(rows: int, dim: int, seed: int = 0) -> np.ndarray:
@@ -54,7 +60,9 @@ def write_npy(folder: Path, videos: dict[str, np.ndarray]) -> dict[str, Path]:
 
 
 def run(files: dict, durations: dict, out: Path, recipe: dict) -> dict:
-    return convert(files, durations, out, recipe=recipe, identity="me")
+    facts = convert(files, durations, out, recipe=recipe, identity="me")
+    assert json.loads(json.dumps(facts)) == facts, "a record can hold them"
+    return facts
 
 
 def contents(path: Path) -> dict:
@@ -88,6 +96,43 @@ def test_didemos_rows_beyond_the_end_are_dropped(tmp_path):
     found = contents(tmp_path / "f.h5")
     assert (found["y.mp4"][0] == videos["y.mp4"]).all()
     assert found["y.mp4"][1].tolist() == [[5 * k, 5 * k + 5] for k in range(5)]
+
+
+def test_from_didemos_release_to_fsans_segments(tmp_path):
+    """A video's segments are those of its annotated chunks, be its rows fewer or more."""
+    videos = {
+        "whole.mov": numbers(6, 8),
+        "zero.mov": numbers(5, 8, 1),
+        "more.mov": numbers(6, 8, 2),
+    }
+    durations = {"whole.mov": 30.0, "zero.mov": 30.0, "more.mov": 25.0}
+    files = write_didemo(tmp_path / "average_fc7.h5", videos)
+    assert run(files, durations, tmp_path / "f.h5", DIDEMO)["failed"] == []
+    entry = read_yaml(ROOT / "config/models/fsan.yaml")
+    own = merge(entry["settings"], entry["datasets"]["didemo"])
+    queries = Queries(
+        ["1", "2", "3"],
+        list(videos),
+        ["a b"] * 3,
+        np.array(list(durations.values())),
+        np.array([[0.0, 5.0]] * 3),
+    )
+    words = WordTable(["<pad>", "<unk>", "a", "b"], np.eye(4, dtype="f4"), np.ones(4, bool))
+    how = {"with_moments": False, "seed": 0, "device": torch.device("cpu")}
+    with FeatureStore(tmp_path / "f.h5") as store:
+        data = GroundingData(queries, store, words, own["inputs"], **how)
+    batch = data.batch(torch.arange(3), with_moments=False)
+    for row, (video, places) in enumerate([("whole.mov", 6), ("zero.mov", 5), ("more.mov", 5)]):
+        assert (batch.video[row, :places].numpy() == videos[video][:places]).all()
+        assert (batch.video[row, places:] == 0).all()
+    small = own["model"] | {"width": 16, "heads": 2, "layers": 1}
+    model = build("fsan", clip_dim=8, words=words, settings=small).eval()
+    with torch.inference_mode():
+        moments = model.decode(model(batch), batch, 21)[..., :2].double()
+    for row, chunks in enumerate([6, 6, 5]):
+        every = {(5.0 * i, 5.0 * j) for i in range(chunks) for j in range(i + 1, chunks + 1)}
+        found = {tuple(moment) for moment in moments[row].tolist() if moment[1] > moment[0]}
+        assert found == every
 
 
 @pytest.mark.parametrize("shape", [(4, 6), (1, 4, 6), (4, 1, 1, 1, 6), (1, 4, 1, 1, 6)])
@@ -182,11 +227,11 @@ def study_with(features: str) -> Study:
 
 def test_the_plan_reads_a_release(monkeypatch):
     monkeypatch.chdir(ROOT)
-    study = study_with("charades_i3d_released")
+    study = study_with("charades_i3d_charades_lgi_released")
     (record,) = study.targets("released")
     job = study.jobs[record]
-    assert record == "data/features/charades_sta/charades_i3d_released.json"
-    assert job.inputs["released"] == "data/raw/charades_i3d.json"
+    assert record == "data/features/charades_sta/charades_i3d_charades_lgi_released.json"
+    assert job.inputs["released"] == "data/raw/charades_i3d_lgi.json"
     assert not study.targets("extract", "reduce")
     trained = study.jobs[study.targets("train")[0]]
     assert trained.inputs["features"] == record

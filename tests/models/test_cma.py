@@ -186,9 +186,10 @@ def test_attention_block_is_pytorchs_with_residual_and_norm(own):
         }
     )
     found = block(x, mask) if own else block(x, mask, seen, seen_mask)
-    expected = block.norm(x + plain(x, seen, seen, key_padding_mask=~seen_mask)[0])
-    torch.testing.assert_close(found[mask], expected[mask])
+    taken, weights = plain(x, seen, seen, key_padding_mask=~seen_mask)
+    torch.testing.assert_close(found[mask], block.norm(x + taken)[mask])
     assert (found[~mask] == 0).all()
+    torch.testing.assert_close(block.weights(x, seen, seen_mask), weights)
 
 
 def test_swapping_modalities_and_branches_swaps_the_outputs():
@@ -212,6 +213,26 @@ def test_branches_look_at_each_other_before_either_has_looked():
     torch.testing.assert_close(
         found_clips, layer.clips.other(own_clips, v_mask, own_words, q_mask)
     )  # eq. 16
+
+
+def test_maps_are_of_each_modality_over_the_other_and_change_no_output():
+    model = make_model("cma").eval()
+    batch = make_batch()
+    outputs, inspected = model(batch), model.inspect(batch)
+    for name, value in outputs.items():
+        torch.testing.assert_close(inspected.pop(name), value, rtol=0, atol=0)
+    clips, words = batch.v_mask, batch.q_mask
+    axes = {"clips_over_words": (clips, words), "words_over_clips": (words, clips)}
+    # The words of the last layer look at nothing
+    assert set(inspected) == {f"attention1_{name}" for name in axes} | {
+        "attention2_clips_over_words"
+    }
+    for name, map_ in inspected.items():
+        rows, columns = axes[name.partition("_")[2]]
+        sums = map_.masked_fill(~columns[:, None], 0.0).sum(dim=2)
+        torch.testing.assert_close(sums[rows], torch.ones_like(sums[rows]))
+    outputs = make_model("cma", "structure_encoder").inspect(batch)
+    assert not [name for name in outputs if name.startswith("attention")]
 
 
 def test_last_layer_keeps_no_weights_that_nothing_reads():

@@ -186,9 +186,10 @@ def test_batch_order_does_not_matter(model, ablation):
 def test_forward_and_decode_never_see_the_moments(model, ablation):
     batch = make_batch()
     hidden = copy.copy(batch)
-    hidden.gt = None
+    hidden.gt = hidden.windows = None
     blinded = copy.copy(batch)
     blinded.gt = torch.full_like(batch.gt, torch.nan)
+    blinded.windows = torch.full_like(batch.windows, 10**6)
     found = []
     for given in (batch, hidden, blinded):
         built = make_model(model, ablation)
@@ -241,6 +242,16 @@ def test_gradients_reach_every_parameter(model, ablation):
         assert parameter.grad.abs().max() > 1e-12, name
 
 
+@pytest.mark.parametrize(("model", "ablation"), TRAINABLE)
+def test_nothing_called_bias_is_decayed(model, ablation):
+    built = make_model(model, ablation)
+    decayed, _ = build_optimizer(built, name="adamw", lr=0.1, weight_decay=0.1).param_groups
+    decayed = {id(parameter) for parameter in decayed["params"]}
+    named = dict(built.named_parameters())
+    assert not [n for n, p in named.items() if "bias" in n and id(p) in decayed]
+    assert [n for n, p in named.items() if id(p) in decayed]
+
+
 @pytest.mark.parametrize(("model", "ablation"), STEADY)
 def test_bf16_agrees_with_fp32(model, ablation):
     batch = make_batch().to(torch.float32)
@@ -284,4 +295,5 @@ def batch_of_whole_clips():
     first = torch.arange(8) % (counts - 2).clamp(min=1)
     last = torch.minimum(first + 3 + torch.arange(8) % 4, counts)
     batch.gt = torch.stack([first, last], dim=1) * (batch.dur / counts)[:, None]
+    batch.windows = torch.stack([first, last - 1], dim=1)
     return batch

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from model_samples import (
@@ -13,9 +14,14 @@ from model_samples import (
     make_model,
     pad,
     pick,
+    word_table,
 )
 
+from tsgbench.config import merge
+from tsgbench.datasets.table import Queries
 from tsgbench.errors import UserError
+from tsgbench.features.store import FeatureStore, FeatureWriter
+from tsgbench.loading import GroundingData
 from tsgbench.models import build
 from tsgbench.models.ia_net import (
     AdditiveAlignment,
@@ -26,7 +32,7 @@ from tsgbench.models.ia_net import (
     LocalAttention,
     effective_widths,
 )
-from tsgbench.models.targets import centred_anchors, floor_labels, index_iou, index_labels
+from tsgbench.models.targets import centred_anchors, index_iou, index_labels
 from tsgbench.optim import build_optimizer
 from tsgbench.text import WordTable
 
@@ -35,17 +41,17 @@ DATASETS = CATALOGUE["ia_net"]["datasets"]
 PRESETS = CATALOGUE["ia_net"]["presets"]
 # Computed once, in double precision, by `fixed_model("ia_net")(fixed_batch())`
 LOGITS = [
-    0.15878615581581246,
-    0.35529098266897136,
-    0.03628540350841061,
-    -0.08700415925371957,
-    0.2654286018200398,
+    0.15868279045625067,
+    0.3553295128348024,
+    0.03640441249010726,
+    -0.08699437061530546,
+    0.26531356712075954,
 ]
-OFFSETS = [0.3935992125405967, -0.022774016337470004]
-LOSSES = {"align": 0.7089945493995922, "boundary": 0.09043169690754738}
+OFFSETS = [0.39339913039898294, -0.022452951562790008]
+LOSSES = {"align": 0.7089591973096837, "boundary": 0.09042522072167966}
 MOMENTS = [
-    [3.39534618127863, 5.975839708942545, 0.5879481058785572],
-    [0.7866745783357115, 5.95579868679563, 0.5881365430741178],
+    [3.395282564985686, 5.975919879219002, 0.5879570086817809],
+    [0.7862704948341477, 5.956446812641599, 0.5881784486072842],
 ]
 ACTIVITYNET = DATASETS["activitynet_captions"]["model"]
 
@@ -242,6 +248,19 @@ def test_cosine_alignment_is_its_formula(sides):
         torch.testing.assert_close(found[0, 2], words[0, 0])
 
 
+def test_localiser_can_choose_a_word():
+    """A clip that is one word and the opposite of nine others: with cosines as they are that word
+    cannot have half of the weight, whatever the model learns; by default it has nearly all."""
+    clip, mask = torch.tensor([[[3.0, 4.0]]]), torch.ones(1, 10, dtype=torch.bool)
+    words = torch.cat([clip, -clip.expand(1, 9, 2)], dim=1)
+    weight = {
+        name: (1 + make_model("ia_net", name).align(clip, words, mask)[0, 0, 0].item() / 3) / 2
+        for name in ("full", "gamma_1")
+    }
+    assert weight["gamma_1"] == pytest.approx(math.exp(2) / (math.exp(2) + 9), rel=1e-5)
+    assert weight["gamma_1"] < 0.5 and weight["full"] > 0.999
+
+
 def test_additive_alignment_is_its_formula(sides):
     clips, words, _, q_mask = sides
     layer = AdditiveAlignment(8).double()
@@ -352,10 +371,113 @@ def test_index_iou_is_brute_force():
                 assert found == 0
 
 
-def test_floor_labels_of_the_public_code():
-    gt = torch.tensor([[0.0, 10.0], [2.5, 3.0], [9.99, 10.0], [1.9, 2.1]])
-    dur, counts = torch.full((4,), 10.0), torch.tensor([10, 10, 5, 10])
-    assert floor_labels(gt, dur, counts).tolist() == [[0, 9], [2, 3], [4, 4], [1, 2]]
+@pytest.mark.parametrize(
+    ("dataset", "clips", "counts"),
+    [
+        ("activitynet_captions", 200, [24, 11, 5, 3, 2, 1, 1]),
+        ("tacos", 200, [193, 93, 43, 18, 5]),
+        ("charades_sta", 64, [25, 14, 9, 5]),
+    ],
+)
+def test_windows_of_the_text_lie_a_printed_stride_apart(dataset, clips, counts):
+    """Sec. 4.2: half a width apart, or an eighth; sec. 3.5 has them on every clip (the default)."""
+    batch = make_batch(size=2, clips=clips)
+    anchors, legal = full_size(500, "paper", dataset, width=16).candidates(batch, torch.float64)
+    assert legal[0].sum(0).tolist() == counts
+    for k in range(len(counts)):
+        starts = anchors[legal[0, :, k], k, 0]
+        width = anchors[0, k, 1] - anchors[0, k, 0] + 1
+        share = 0.5 if dataset == "activitynet_captions" else 0.125
+        assert 0 <= starts[0] <= 0.5 and (starts.diff() == max(1, share * width)).all()
+
+
+# Sec. 4.2: length, widths, stride, alpha and learning rate on each data set
+PRINTED = {
+    "activitynet_captions": (200, [16, 32, 64, 96, 128, 160, 192], 0.5, 0.001, 8e-4),
+    "tacos": (200, [8, 16, 32, 64, 128], 0.125, 0.005, 3e-4),
+    "charades_sta": (64, [16, 24, 32, 40], 0.125, 0.005, 4e-4),
+}
+
+
+@pytest.mark.parametrize("dataset", PRINTED)
+def test_preset_paper_holds_every_number_of_section_4_2(dataset):
+    entry = CATALOGUE["ia_net"]
+    chosen = {name: entry["settings"][name] for name in ("inputs", "model", "train")}
+    paper = entry["presets"]["paper"]
+    for layer in (paper, entry["datasets"][dataset], paper["datasets"].get(dataset, {})):
+        chosen = merge(chosen, {name: layer[name] for name in chosen if name in layer})
+    inputs, model, train = chosen.values()
+    found = inputs["max_clips"], model["widths"], model["stride"], model["alpha"], train["lr"]
+    assert found == PRINTED[dataset]
+    assert model["half_width"] == 0.5, "as wide as stated"
+    assert (model["width"], model["positive_share"], train["optimizer"]) == (512, 0.45, "adam")
+    assert (model["slots"], model["heads"], model["n_blocks"]) == (3, 4, 3)  # table 4
+
+
+# --- labels --------------------------------------------------------------------------------------
+
+
+def plain_windows(source: int, clips: int, moment: list[float], duration: float) -> list[int]:
+    """The span of the public code: the first window that starts at or after the moment's first
+    source clip, the last that starts at or before its last one."""
+    per_second = source / duration
+    last_row = min(int(per_second * moment[1]), source - 1)
+    first_row = min(int(per_second * moment[0]), last_row)
+    starts = [int(value) for value in np.linspace(0, source - 1, clips)]
+    first = next(i for i in range(clips) if starts[i] >= first_row)
+    last = next(i for i in reversed(range(clips)) if starts[i] <= last_row)
+    return [min(first, last), last]
+
+
+def loaded(path, lengths, clips, **inputs):
+    """Two queries on each of the videos of these lengths, as a training reads them."""
+    rng = np.random.default_rng(0)
+    attrs = {"identity": "x", "recipe": {}, "extractor": "test", "weights": "none"}
+    attrs |= {"clip_len": 16, "stride": 8, "versions": {}}
+    videos = [f"v{row:03}" for row in range(len(lengths))]
+    with FeatureWriter(path, attrs) as writer:
+        for video, length in zip(videos, lengths, strict=True):
+            times = np.stack([np.arange(length), np.arange(length) + 1.0], axis=1)
+            writer.write(video, rng.normal(size=(length, CLIP_DIM)).astype(np.float32), times)
+    ids, shown = [f"q{row}" for row in range(2 * len(videos))], np.repeat(videos, 2).tolist()
+    durations = np.repeat(rng.uniform(3, 90, len(videos)), 2)
+    moments = np.sort(rng.uniform(0, 1, (len(ids), 2)), axis=1) * durations[:, None]
+    moments[::5] = durations[::5, None] * [0.5, 1.0]  # to the end of the video
+    queries = Queries(ids, shown, ["a b c"] * len(ids), durations, moments)
+    inputs = CATALOGUE["ia_net"]["settings"]["inputs"] | {
+        "max_clips": clips,
+        "oov": "unk",
+        **inputs,
+    }
+    with FeatureStore(path) as store:
+        return GroundingData(
+            queries, store, word_table(), inputs,
+            with_moments=True, seed=0, device=torch.device("cpu"),
+        )  # fmt: skip
+
+
+def test_labels_of_the_public_code_equal_a_plain_loop(tmp_path):
+    """Videos shorter than the axis, as long, and up to five times as long."""
+    lengths = [1, 2, 7, 15, 16, 17, 31, 32, 33, 50, 64, 80]
+    data, model = loaded(tmp_path / "f.h5", lengths, 16), make_model("ia_net", preset="official")
+    batch = data.batch(torch.arange(len(data)), with_moments=True)
+    expected = [
+        plain_windows(lengths[row // 2], 16, moment, duration)
+        for row, (moment, duration) in enumerate(
+            zip(data.queries.moments.tolist(), data.queries.durations.tolist(), strict=True)
+        )
+    ]
+    assert model.spans(batch).tolist() == expected
+    assert expected != make_model("ia_net").spans(batch).tolist()
+    assert data.batch(torch.arange(4), with_moments=False).windows is None
+
+
+def test_windows_of_another_resampling_are_refused(tmp_path):
+    data = loaded(tmp_path / "f.h5", [9, 20], 12, resample="round_mean", resample_when="longer")
+    batch = data.batch(torch.arange(4), with_moments=True).to(torch.float64)
+    model = make_model("ia_net", preset="official")
+    with pytest.raises(UserError, match="span: 'windows' are those of inputs.resample"):
+        model.loss(model(batch), batch)
 
 
 # --- losses and decoding -------------------------------------------------------------------------
@@ -364,8 +486,8 @@ def test_floor_labels_of_the_public_code():
 def plain_loss(model, outputs, batch, **how):
     """Equations 14 and 15, one candidate at a time."""
     counts = batch.v_mask.sum(1)
-    rule = floor_labels if how["span"] == "floor" else index_labels
-    spans = rule(batch.gt, batch.dur, counts).tolist()
+    spans = batch.windows if how["span"] == "windows" else index_labels(batch.gt, batch.dur, counts)
+    spans = spans.tolist()
     reach = ((model.widths - 1) / 2).tolist()
     entropy = errors = positives = legal = every = 0
     for row, (first, last) in enumerate(spans):
@@ -387,6 +509,8 @@ def plain_loss(model, outputs, batch, **how):
             if iou >= share:
                 positives += 1
                 for side, wanted in enumerate((first - start, last - end)):
+                    if how["anchors"] == "truncated":
+                        wanted = (first, last)[side] - int((start, end)[side])
                     apart = abs(outputs["offsets"][row, t, k, side].item() - wanted)
                     errors += 0.5 * apart**2 if apart < 1 else apart - 0.5
     if how["average"] == "all":
@@ -395,7 +519,15 @@ def plain_loss(model, outputs, batch, **how):
 
 
 @pytest.mark.parametrize(
-    "ablation", ["full", "span_floor", "label_rescaled", "positives_relative", "average_all"]
+    "ablation",
+    [
+        "full",
+        "span_windows",
+        "label_rescaled",
+        "positives_relative",
+        "average_all",
+        "anchors_truncated",
+    ],
 )
 def test_losses_are_their_equations(ablation):
     batch, model = make_batch(size=5), make_model("ia_net", ablation)
@@ -453,8 +585,9 @@ def test_without_alpha_the_offsets_learn_nothing():
         assert model.score.weight.grad.abs().max() > 0
 
 
-def test_decode_is_brute_force():
-    batch, model = make_batch(size=5, seed=2), make_model("ia_net")
+@pytest.mark.parametrize("ablation", ["full", "anchors_truncated"])
+def test_decode_is_brute_force(ablation):
+    batch, model = make_batch(size=5, seed=2), make_model("ia_net", ablation)
     model.offset.weight.data *= 50  # many ends leave the video or cross
     outputs = model(batch)
     found = model.decode(outputs, batch, 60)
@@ -463,7 +596,12 @@ def test_decode_is_brute_force():
     for row, count in enumerate(batch.v_mask.sum(1).tolist()):
         rows = []
         for t, k in legal[row].nonzero().tolist():
-            ends = (anchors[t, k] + outputs["offsets"][row, t, k]).tolist()
+            ends = anchors[t, k].tolist()
+            if ablation == "anchors_truncated":  # the public code counts from whole clips
+                ends = [int(end) for end in ends]
+            ends = [
+                a + b for a, b in zip(ends, outputs["offsets"][row, t, k].tolist(), strict=True)
+            ]
             start, end = (min(max(value, 0), count - 1) for value in ends)
             if end < start:
                 start = end = (start + end) / 2
@@ -498,6 +636,43 @@ def test_one_batch_is_learned_to_its_floor():
     floor = -(torch.xlogy(target, target) + torch.xlogy(1 - target, 1 - target)).mean()
     assert losses["boundary"] / model.alpha < 2e-3
     assert -1e-4 < losses["align"] - floor < 0.01
+
+
+# --- how weights start ---------------------------------------------------------------------------
+
+
+def reaches(bound, *weights):
+    """Whether weights are uniform draws within the bound: none beyond it, the largest near it."""
+    return all(0.9 * bound < weight.abs().max() <= bound for weight in weights)
+
+
+def test_weights_of_the_public_code_start_as_its_layers_do():
+    """PyTorch's own start everywhere, but Xavier's in the attention of neighbouring clips."""
+    model = make_model("ia_net", preset="official", width=64, reduce=32)
+    local = {id(layer) for part in model.local for layer in (part.project, part.out)}
+    assert len(local) == 4
+    for name, layer in model.named_modules():
+        if id(layer) in local:
+            assert reaches((6 / sum(layer.weight.shape)) ** 0.5, layer.weight), name
+            assert not layer.bias.any(), name
+        elif isinstance(layer, torch.nn.Linear):
+            assert reaches(layer.in_features**-0.5, layer.weight), name
+        elif isinstance(layer, torch.nn.GRU):
+            assert reaches(layer.hidden_size**-0.5, layer.weight_ih_l0, layer.weight_hh_l0), name
+
+
+def test_gates_start_open_by_default():
+    gates = {
+        start: [m.gate_bias for m in make_model("ia_net", start=start).modules() if is_gate(m)]
+        for start in ("open", "pytorch")
+    }
+    assert len(gates["open"]) == len(gates["pytorch"]) == 12  # two a modality and block
+    assert all((bias == 2.0).all() for bias in gates["open"])
+    assert all(bias.abs().max() < 0.5 for bias in gates["pytorch"])
+
+
+def is_gate(module):
+    return isinstance(module, Calibration)
 
 
 # --- choices -------------------------------------------------------------------------------------

@@ -86,6 +86,24 @@ def test_attention_is_softmax_attention_per_head():
         torch.testing.assert_close(found[..., part], weights @ v[..., part])
 
 
+@pytest.mark.parametrize("mask", ["bool", "added"])
+def test_dropped_attention_weights_are_those_after_the_softmax(mask):
+    q, k, v = torch.randn(3, 2, 5, 6, dtype=torch.float64)
+    seen = torch.tensor([1, 1, 1, 0, 0], dtype=torch.bool)[None, None, None]
+    given = seen if mask == "bool" else torch.zeros(1, 1, 1, 5).masked_fill(~seen, -1e30)
+    layer = MultiHeadAttention(3, dropout=0.4)
+    steady = MultiHeadAttention(3)(q, k, v, seen)
+    torch.testing.assert_close(layer.eval()(q, k, v, given), steady)
+    torch.manual_seed(0)
+    found = layer.train()(q, k, v, given)
+    torch.manual_seed(0)
+    heads = [x.unflatten(-1, (3, 2)).transpose(1, 2) for x in (q, k, v)]
+    weights = masked_softmax(heads[0] @ heads[1].transpose(2, 3) / 2**0.5, seen)
+    expected = (Dropout(0.4)(weights) @ heads[2]).transpose(1, 2).flatten(2)
+    torch.testing.assert_close(found, expected)
+    assert not torch.allclose(found, steady)
+
+
 def test_wrong_choice_names_the_setting():
     with pytest.raises(UserError, match=r"seqpan.yaml: match: 'ful' is not one of"):
         check_choice("seqpan", "match", "ful", ("full", "none"))

@@ -1,8 +1,10 @@
 """SeqPAN: properties of its parts, sizes, and one forward pass on fixed weights."""
 
 import math
+from collections import Counter
 
 import pytest
+import seqpan_plain
 import torch
 from model_samples import (
     CATALOGUE,
@@ -17,12 +19,14 @@ from model_samples import (
 
 from tsgbench.errors import UserError
 from tsgbench.models import build
+from tsgbench.models.layers import Dropout
 from tsgbench.models.seqpan import (
     CharacterCNN,
     ContextQueryAttention,
     ParallelAttention,
     TransformerBlock,
     gumbel_like,
+    interaction_block,
     orthogonality_loss,
     sample_labels,
 )
@@ -32,18 +36,18 @@ from tsgbench.text import WordTable
 
 # Computed once, in double precision, by `fixed_model("seqpan")(fixed_batch())`
 START = [
-    -0.6768699370959365,
-    -0.5456689018678071,
-    -0.08927254251092392,
-    -0.2739028274249441,
-    -0.6290589342479063,
-    -0.5984325585131417,
+    -0.6768671786717412,
+    -0.54567298199917,
+    -0.08927488966748792,
+    -0.2738981114904143,
+    -0.6290569961368316,
+    -0.5984350707908949,
 ]
-END_OF_SECOND = [0.6271305849686313, 0.41622063805024556, 0.03646806886463411, 0.04607019681806819]
-MATCH = [0.4962637817762893, 0.3902468656474175, 0.05377534528993175, 0.059714007286361476]
+END_OF_SECOND = [0.6271259992391174, 0.4162212154549382, 0.036466952410277864, 0.04606665953065138]
+MATCH = [0.4962622086294798, 0.3902477951853657, 0.053775748558965074, 0.059714247626189515]
 LOSSES = {
-    "location": 3.473340745519699,
-    "match": 2.7501650735107415,
+    "location": 3.4733433102102875,
+    "match": 2.750158078305048,
     "orthogonal": 2.308380553240995,
 }
 
@@ -84,6 +88,14 @@ def test_presets_build_and_differ():
     sample = paper(batch)["match"][batch.v_mask]
     assert ((sample == 0) | (sample == 1)).all()
     assert not ((official(batch)["match"] == 0) | (official(batch)["match"] == 1)).any()
+    assert torch.equal(official(batch)["start"], official(batch)["start"])
+    assert not torch.equal(paper(batch)["start"], paper(batch)["start"]), "draws at test (app. A.3)"
+
+
+def test_only_the_paper_corrects_the_bias_of_adam():
+    entry = CATALOGUE["seqpan"]
+    assert entry["settings"]["train"]["optimizer"] == "bert_adam"
+    assert entry["presets"]["paper"]["train"] == {"optimizer": "adamw"}
 
 
 def test_match_none_leaves_no_trace():
@@ -180,17 +192,10 @@ def two_sequences():
     return clips, words
 
 
-@pytest.mark.parametrize(
-    "block",
-    [
-        ParallelAttention(8, 2, 0.0, "input"),
-        ParallelAttention(8, 2, 0.0, "linear"),
-        TransformerBlock(8, 2, 0.0, "single"),
-        TransformerBlock(8, 2, 0.0, "4x", cross=True),
-    ],
-)
-def test_swapping_the_modalities_swaps_the_outputs(block):
-    block = block.double()
+@pytest.mark.parametrize("kind", INTERACTIONS)
+@pytest.mark.parametrize("guide", ["input", "fused", "feed_forward"])
+def test_swapping_the_modalities_swaps_the_outputs(kind, guide):
+    block = interaction_block(kind, 8, 2, 0.0, guide, "1x").double()
     clips, words = two_sequences()
     one, other = block(*pair(clips, words)), block(*pair(words, clips))
     torch.testing.assert_close(one[:, :5], other[:, 5:])
@@ -198,11 +203,84 @@ def test_swapping_the_modalities_swaps_the_outputs(block):
     assert (one[:, :5][~clips[1]] == 0).all()
 
 
+@pytest.mark.parametrize(("ffn", "hidden"), [("1x", 8), ("4x", 32)])
+def test_transformer_block_is_pytorchs(ffn, hidden):
+    """Table 6 compares with transformers as everyone has them: output projection, rectified FFN."""
+    (block,) = interaction_block("se_trm", 8, 2, 0.0, "input", ffn).double()
+    plain = torch.nn.TransformerEncoderLayer(
+        8, 2, hidden, 0.0, layer_norm_eps=1e-6, batch_first=True, norm_first=True
+    ).double()
+    names = {
+        "self_attn.in_proj_weight": block.project.weight,
+        "self_attn.in_proj_bias": block.project.bias,
+        "self_attn.out_proj": block.out,
+        "linear1": block.ffn[0],
+        "linear2": block.ffn[-1],
+        "norm1": block.norm,
+        "norm2": block.norm_ffn,
+    }
+    state = {}
+    for name, value in names.items():
+        if isinstance(value, torch.nn.Module):
+            state |= {f"{name}.{kind}": weight for kind, weight in value.named_parameters()}
+        else:
+            state[name] = value
+    plain.load_state_dict(state)
+    clips, words = two_sequences()
+    found = block(*pair(clips, words))
+    for place, (x, mask) in ((slice(0, 5), clips), (slice(7, None), words)):
+        expected = plain(x, src_key_padding_mask=~mask)
+        torch.testing.assert_close(found[:, place][mask], expected[mask])
+    # With the other sequence to look at, the rest is the same
+    (cross,) = interaction_block("co_trm", 8, 2, 0.0, "input", ffn).double()
+    cross.load_state_dict(block.state_dict())
+    plain_attention = plain.self_attn
+    x, y = plain.norm1(clips[0]), plain.norm1(words[0])
+    seen, _ = plain_attention(x, y, y, key_padding_mask=~words[1])
+    x = clips[0] + seen
+    expected = x + plain.linear2(plain.linear1(plain.norm2(x)).relu())
+    torch.testing.assert_close(cross(*pair(clips, words))[:, :5][clips[1]], expected[clips[1]])
+
+
+@pytest.mark.parametrize("guide", ["input", "fused", "feed_forward"])
+def test_pa_lacks_the_confidence_and_nothing_else(guide):
+    sgpa = ParallelAttention(8, 2, 0.0, guide).double()
+    pa = ParallelAttention(8, 2, 0.0, guide, guided=False).double()
+    state = sgpa.state_dict()
+    state["head.weight"], state["head.bias"] = (state[f"head.{n}"][:8] for n in ("weight", "bias"))
+    pa.load_state_dict(state)
+    with torch.no_grad():  # all is trusted
+        sgpa.head.weight[8:], sgpa.head.bias[8:] = 0.0, 100.0
+    clips, words = two_sequences()
+    torch.testing.assert_close(pa(*pair(clips, words)), sgpa(*pair(clips, words)))
+
+
+def test_self_guided_head_in_place_of_the_feed_forward_layer():
+    """App. A.1: what is a feed-forward layer in a transformer block is eq. 4 here."""
+    block = ParallelAttention(8, 2, 0.0, "feed_forward").double()
+    assert not {name for name, _ in block.named_parameters() if name.startswith(("ffn", "out."))}
+    x, real, split = pair(*two_sequences())
+    own, other = block.contexts(block.norm_own(x), block.norm_other(x), real, split)
+    gated = block.gate_other(other).sigmoid() * own + block.gate_own(own).sigmoid() * other
+    residual = x + block.merge(gated)
+    value, confidence = block.head(block.norm_ffn(residual)).chunk(2, dim=-1)
+    expected = (residual + confidence.sigmoid() * value) * real[..., None]
+    torch.testing.assert_close(block(x, real, split), expected)
+
+
+def test_blocks_of_table_6_leave_the_rest_of_the_model_alone():
+    sizes = {}
+    for ablation in ("sgpa", "se_trm", "se_trm_ffn4x"):
+        named = make_model("seqpan", f"interaction_{ablation}").named_parameters()
+        sizes[ablation] = {n: p.shape for n, p in named if not n.startswith("blocks.")}
+    assert sizes["se_trm"] == sizes["sgpa"] and sizes["se_trm_ffn4x"] == sizes["sgpa"]
+
+
 def test_what_each_attention_looks_at():
     clips, words = two_sequences()
     changed = words[0] + 1.0, words[1]
-    own = TransformerBlock(8, 2, 0.0, "single").double()
-    cross = TransformerBlock(8, 2, 0.0, "single", cross=True).double()
+    own = TransformerBlock(8, 2, 0.0, 1).double()
+    cross = TransformerBlock(8, 2, 0.0, 1, cross=True).double()
     assert torch.equal(own(*pair(clips, words))[:, :5], own(*pair(clips, changed))[:, :5])
     # Layer normalisation removes a constant shift: change one channel
     changed = words[0] * torch.linspace(0, 2, 8), words[1]
@@ -251,19 +329,128 @@ def test_unmasked_convolutions_leak_the_padding():
     row = pick(batch, torch.tensor([1]))
     for ablation, leaks in (("full", False), ("unmasked", True)):
         model = make_model("seqpan", ablation)
-        with torch.no_grad():  # at the start, these biases are zero
-            for norm in model.convolutions.norms:
-                norm.bias.fill_(0.1)
         alone, wide = model(cut(row)), model(pad(cut(row), 6, 4))
         clips = alone["start"].shape[1]
         apart = (alone["start"] - wide["start"][:, :clips]).abs().max()
         assert (apart > 1e-6) == leaks, (ablation, float(apart))
 
 
+@pytest.mark.parametrize(("ablation", "reads_padding"), [("full", False), ("unmasked", True)])
+def test_forward_is_the_plain_one(ablation, reads_padding):
+    """Against `seqpan_plain`, place by place: every row alone, with its padding only if read."""
+    torch.manual_seed(1)
+    batch, model = make_batch(size=3), make_model("seqpan", ablation)
+    with torch.no_grad():  # at the start, biases are zero
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.1)
+        outputs = model(batch)
+        for row in range(3):
+            clips, words = int(batch.v_mask[row].sum()), int(batch.q_mask[row].sum())
+            cut_at = (None, None) if reads_padding else (clips, words)
+            video, tokens = batch.video[row, : cut_at[0]], batch.tokens[row, : cut_at[1]]
+            for name, expected in seqpan_plain.forward(model, video, tokens, clips, words).items():
+                torch.testing.assert_close(outputs[name][row, :clips], expected, msg=name)
+
+
+def test_dropout_stands_where_the_public_code_has_it():
+    """How often each dropout is called in one training step of `official`, by module."""
+    model, batch = make_model("seqpan", dropout=0.2, preset="official").train(), make_batch()
+    convolutions, blocks = 2, 2  # layers of the small model, blocks as published
+    calls = Counter()
+    for name, module in model.named_modules():
+        if isinstance(module, Dropout):
+            assert module.p == 0.2, name
+            module.register_forward_hook(lambda *_, name=name: calls.update([name]))
+    model(batch)
+    expected = {
+        "words.dropout": 1,  # word vectors
+        "words.characters.dropout": 1,  # vectors of characters
+        "clips.0": 1,  # clip features
+        "convolutions.dropout": convolutions,  # after every layer; both modalities at once
+        "clips_to_words.dropout": 2,  # both inputs of the similarity
+        "words_to_clips.dropout": 2,
+    }
+    for block in range(blocks):
+        # Weights of own and cross attention of two modalities; then what is added, the input of
+        # the feed-forward layer, and what that adds.
+        expected[f"blocks.{block}.attention.attention.dropout"] = 4
+        expected[f"blocks.{block}.dropout"] = 3
+    # Two passes; in each: after every layer; attention weights; input of the attention, what is
+    # added, input of the feed-forward layer, what that adds.
+    encoder = "localiser.encoders.0"
+    expected[f"{encoder}.convolutions.dropout"] = 2 * convolutions
+    expected[f"{encoder}.block.attention.dropout"] = 2 * 1
+    expected[f"{encoder}.block.dropout"] = 2 * 4
+    assert calls == expected
+
+
+def test_dropout_drops_what_each_place_says():
+    """Each of the added dropouts alone changes the output: none of them is without effect."""
+    batch = make_batch()
+    model = make_model("seqpan", vanilla=True)
+    steady = model(batch)["start"]
+    for name, module in model.named_modules():
+        if isinstance(module, Dropout):
+            owner = model.get_submodule(name.rpartition(".")[0])
+            owner.training, module.training, module.p = True, True, 0.5
+            assert not torch.equal(model(batch)["start"], steady), name
+            owner.training, module.training, module.p = False, False, 0.0
+    assert torch.equal(model(batch)["start"], steady)
+
+
+# --- the start ----------------------------------------------------------------------------------
+
+
+def test_glorot_start_is_tensorflows():
+    """Limits by TensorFlow's rule on the public code's shapes: the last two axes are in and out."""
+    model = charades_sized()
+    fans = {
+        "words.vectors.unknown": (1, 300),
+        "words.characters.vectors": (40, 50),
+        "words.characters.kernels.2": (3 * 50, 3 * 30),
+        "words.project.0.weight": (400, 128),
+        "clips.1.weight": (1024, 128),
+        "positions.table": (64, 128),
+        "convolutions.depthwise.0.weight": (7 * 128, 7),
+        "convolutions.pointwise.3.weight": (128, 128),
+        "blocks.0.own.weight": (128, 128),  # three maps
+        "blocks.1.other.weight": (128, 128),
+        "blocks.0.head.weight": (128, 128),  # four
+        "blocks.0.merge.weight": (128, 128),
+        "clips_to_words.weights": (1, 128),
+        "clips_to_words.out.weight": (512, 128),
+        "sentence_score.weight": (128, 1),
+        "fuse.weight": (256, 128),
+        "match_score.weight": (128, 4),
+        "localiser.encoders.0.block.project.weight": (128, 128),
+        "localiser.scores.0.0.weight": (256, 128),
+        "localiser.scores.1.2.weight": (128, 1),
+    }
+    named = dict(model.named_parameters())
+    for name, (inputs, outputs) in fans.items():
+        limit, found = math.sqrt(6 / (inputs + outputs)), named[name].abs().max().item()
+        assert 0.9 * limit < found <= limit, name
+    for name, parameter in named.items():
+        if "bias" in name:
+            assert (parameter == 0).all(), name
+    vectors = model.label_vectors
+    torch.testing.assert_close(vectors @ vectors.T, torch.eye(4))
+    assert charades_sized(start="pytorch").fuse.bias.abs().max() > 0
+
+
+def test_epsilon_of_every_normalisation_is_the_public_codes():
+    for preset in ("official", "paper"):
+        for module in make_model("seqpan", preset=preset).modules():
+            assert not isinstance(module, torch.nn.LayerNorm) or module.eps == 1e-6
+
+
+# --- words ---------------------------------------------------------------------------------------
+
+
 def test_character_feature_is_a_convolution_over_characters():
     words = ["<pad>", "<unk>", "ab", "abcde", "c"]
     torch.manual_seed(0)
-    layer = CharacterCNN(words, 6).double()
+    layer = CharacterCNN(words, 6, 0.0).double()
     found = layer(torch.tensor([[3, 2], [4, 3]]))
     assert found.shape == (2, 2, 100)
     torch.testing.assert_close(found[0, 0], found[1, 1])
@@ -277,10 +464,19 @@ def test_character_feature_is_a_convolution_over_characters():
     torch.testing.assert_close(found[0, 0], expected[0])
     torch.testing.assert_close(found[0, 1], expected[1])
     torch.testing.assert_close(found[1, 0], expected[2])
+    rows = layer.spelling[torch.tensor([3, 2, 4])]
+    torch.testing.assert_close(layer.of_occurrences(rows, table), expected)
+
+
+def test_every_occurrence_of_a_word_drops_other_characters():
+    layer = CharacterCNN(["<pad>", "<unk>", "ab", "abcde"], 6, 0.5)
+    first, second, padding = layer(torch.tensor([[3, 3, 0]]))[0]
+    assert not torch.equal(first, second)
+    assert torch.equal(padding, torch.cat(list(layer.biases)).relu())
 
 
 def test_one_letter_words_have_room_for_the_widest_kernel():
-    assert CharacterCNN(["<pad>", "<unk>", "a"], 4)(torch.tensor([[2, 1]])).isfinite().all()
+    assert CharacterCNN(["<pad>", "<unk>", "a"], 4, 0.0)(torch.tensor([[2, 1]])).isfinite().all()
 
 
 def test_words_are_told_apart_by_their_characters():

@@ -5,16 +5,19 @@ from pathlib import Path
 
 import pytest
 
-from tsgbench.config import Catalogue, load_study
+from tsgbench.config import Catalogue, load_study, protocols_of
 from tsgbench.errors import UserError
 from tsgbench.planning.cells import Cells
+from tsgbench.planning.layout import split_ablation
 from tsgbench.planning.papers import Papers
 from tsgbench.planning.printed import (
     QUOTED_ONLY,
     check_cells,
-    departures,
     own_method,
+    practice_of,
     printed_ablations,
+    printed_protocols,
+    reference_of,
     served_rows,
 )
 from tsgbench.study import Study
@@ -40,8 +43,8 @@ def config() -> dict:
         "title": "two data sets",
         "datasets": {"charades_sta": blank, "activitynet_captions": blank},
         "systems": [
-            {"model": "random", "ablations": ["full", "val_1"], "seeds": [0, 1]},
-            {"model": "seqpan", "ablations": ["blind"], "seeds": [0]},
+            {"model": "random", "protocols": ["default", "val_1"], "seeds": [0, 1]},
+            {"model": "seqpan", "ablations": ["blind"], "protocols": ["printed"], "seeds": [0]},
         ],
         "tables": {"table1": {"metrics": ["mIoU"]}},
     }
@@ -51,6 +54,10 @@ def specification(config: dict, name: str) -> dict:
     papers = Papers(config, Catalogue.load(), Cells(config, Catalogue.load()))
     [(content, table)] = [(c, t) for found, c, t in papers.tables() if found == name]
     return papers.settings(name, content, table)
+
+
+def systems_tables(content: dict) -> list[dict]:
+    return [table for table in content["tables"] if table["kind"] in ("comparison", "ablation")]
 
 
 def find_row(spec: dict, label: str) -> dict:
@@ -100,11 +107,11 @@ def test_protocols_and_conventions_of_papers_are_known(catalogue):
                 if entry.get("published") == dataset
             ]
             assert any(convention in conventions for conventions in named)
-        for dataset, protocol in paper.get("protocols", {}).items():
-            assert protocol["protocol"] in catalogue.datasets[dataset]["protocols"]
-            for ablation in protocol["cells"].values():
-                difference = catalogue.models[paper["key"]]["ablations"][ablation]
-                assert difference["inputs"]["protocol"] == protocol["protocol"]
+        reported = {one for table in systems_tables(content) for one in table["datasets"]}
+        assert set(paper["protocols"]) == set(paper["conventions"]) == reported
+        for dataset, protocol in paper["protocols"].items():
+            assert protocol["protocol"] in protocols_of(catalogue.datasets[dataset])
+            assert protocol["source"]
 
 
 def test_what_an_ablation_serves(catalogue):
@@ -113,8 +120,8 @@ def test_what_an_ablation_serves(catalogue):
     assert "cma table6: Ours" in served["cma/reg_2_0p1"]
     assert own_method(catalogue.published, "cma", "cma") == "Ours"
     needed = printed_ablations(catalogue.published, "seqpan")
-    assert {"full", "own_test_split", "match_fb", "interaction_pa"} <= set(needed)
-    assert not {"blind", "official_selection", "no_char"} & set(needed)
+    assert {"full", "match_fb", "interaction_pa"} <= set(needed)
+    assert not {"blind", "no_char"} & set(needed)
 
 
 # --- tables over a study ---------------------------------------------------------------------
@@ -135,7 +142,7 @@ def test_a_data_set_of_the_study_stands_in_its_own_block(config):
     [block] = spec["datasets"]
     assert (block["name"], block["convention"]["name"]) == ("charades_sta", "official_seqpan")
     own = find_row(spec, "SeqPAN")
-    assert own["prefixes"] == {"charades_sta": "seqpan/charades_sta/full"}
+    assert own["prefixes"] == {"charades_sta": "seqpan/charades_sta/full@no_val"}
     assert own["seeds"] == {"charades_sta": []}  # not in the study: not run
     assert find_row(spec, "LGI")["is_quoted"] and not find_row(spec, "LGI")["prefixes"]
 
@@ -144,10 +151,10 @@ def test_systems_without_video_stand_beside_by_the_papers_protocol(config):
     spec = specification(config, "seqpan/table2")
     assert spec["datasets"][0]["test_split"] == "val_1"
     random, blind = find_row(spec, "Random"), find_row(spec, "SeqPAN, blind")
-    assert random["prefixes"] == {"activitynet_captions": "random/activitynet_captions/val_1"}
-    assert blind["prefixes"] == {"activitynet_captions": "seqpan/activitynet_captions/blind"}
+    assert random["prefixes"] == {"activitynet_captions": "random/activitynet_captions/full@val_1"}
+    assert blind["prefixes"] == {"activitynet_captions": "seqpan/activitynet_captions/blind@val_1"}
     full = find_row(spec, "SeqPAN")["prefixes"]
-    assert full == {"activitynet_captions": "seqpan/activitynet_captions/own_test_split"}
+    assert full == {"activitynet_captions": "seqpan/activitynet_captions/full@val_1"}
 
 
 def test_what_the_study_lacks_keeps_its_printed_rows(config):
@@ -175,19 +182,137 @@ def test_rows_of_one_name_are_told_apart_by_their_settings(config):
     assert len(set(labels)) == 4 and "Ours (alpha 10, beta 0.1)" in labels
 
 
-def test_a_departure_from_the_papers_way_is_named(catalogue):
-    content, model = catalogue.published["seqpan"], catalogue.models["seqpan"]
-    settings = {
-        "dataset": "activitynet_captions",
-        "splits": {"protocol": "default", "test": ["val_2"]},
-        "inputs": {"features": "blank_i3d_w16s8"},
+# --- the paper's protocol --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("study", ["blind", "paper"])
+def test_every_cell_of_a_printed_table_or_figure_shares_its_papers_protocol(study):
+    """Its own ablations, blind twins, baselines and the row that others are tested against."""
+    config, source = load_study(f"config/{study}.yaml")
+    planned = Study(config, source=source)
+    shown = 0
+    for job in planned.jobs.values():
+        paper, _, _ = job.key.partition("/")
+        if job.phase not in ("table", "figure") or paper not in planned.catalogue.published:
+            continue
+        stated = planned.catalogue.published[paper]["paper"]["protocols"]
+        for role in job.inputs:
+            if role.startswith("metrics:"):
+                _, dataset, name, _ = role.split("/")
+                printed = planned.catalogue.datasets[dataset]["published"]
+                assert split_ablation(name)[1] == stated[printed]["protocol"], (job.key, role)
+                shown += 1
+        for block in job.settings["datasets"] if job.settings["kind"] == "paper" else []:
+            if block.get("printed") in stated and not block.get("is_missing"):
+                assert block["protocol"] == stated[block["printed"]]["protocol"], job.key
+    assert shown > 20
+
+
+def test_a_paper_study_has_the_cells_of_every_printed_row():
+    """Without naming one: by the papers' protocols, and once where that is the default."""
+    config, source = load_study("config/paper.yaml")
+    study = Study(config, source=source)
+    for job in study.jobs.values():
+        for row in job.settings["rows"] if job.settings.get("kind") == "paper" else []:
+            assert all(row["seeds"].values()), (job.key, row["label"])
+    names = {cell[2] for cell in study.cells if cell[:2] == ("seqpan", "activitynet_captions")}
+    assert {"full", "full@val_1", "full@official_seqpan", "match_none@val_1"} <= names
+    assert "match_none" not in names
+    tacos = {cell[2] for cell in study.cells if cell[:2] == ("seqpan", "tacos")}
+    assert not any("@" in name for name in tacos)
+    settings = study.cells.settings("seqpan", "activitynet_captions", "match_none@val_1", 0)
+    assert settings["ablation"] == "match_none"
+    assert settings["splits"] == {
+        "protocol": "val_1",
+        "train": ["train"],
+        "select": [],
+        "test": ["val_1"],
+        "score": {},
     }
-    found = departures(content, "activitynet_captions", settings, model, "seconds")
-    said = ["tested on val_2", "other features", "scored by another convention"]
-    assert found == said
-    own = model["datasets"]["activitynet_captions"]["inputs"]["features"]
-    settings |= {"splits": {"protocol": "val_1", "test": ["val_1"]}, "inputs": {"features": own}}
-    assert departures(content, "activitynet_captions", settings, model, "official_seqpan") == []
+
+
+def test_baselines_are_run_by_every_papers_protocol(catalogue):
+    published = catalogue.published
+    assert printed_protocols(published, "activitynet_captions", "cma") == ["merged"]
+    everyones = printed_protocols(published, "activitynet_captions", None)
+    assert sorted(everyones) == ["default", "merged", "val_1"]
+    assert printed_protocols(published, None, None) == ["default"]
+    assert printed_protocols(published, "didemo", "seqpan") == ["default"]
+
+
+def test_what_a_block_says_of_features_is_what_its_own_cells_read(config):
+    own = {"features": "own", "vectors": "glove_840b_300d"}
+    config["datasets"] = {"charades_sta": own, "activitynet_captions": own}
+    [block] = specification(config, "seqpan/table2")["datasets"]
+    assert block["features"] == "none (video zeroed); I3D (Kinetics-400) RGB, average pool (SeqPAN)"
+    config["systems"] += [{"model": name, "seeds": [0]} for name in ("fian", "ia_net")]
+    config["systems"].append({"model": "seqpan", "protocols": ["printed"], "seeds": [0]})
+    [block] = specification(config, "seqpan/table2")["datasets"]
+    assert block["features"] == "I3D (Kinetics-400) RGB, average pool"
+    [block] = specification(config, "cma/table3")["datasets"]
+    assert block["features"] == ""  # nothing of it is run
+
+
+@pytest.mark.parametrize(
+    ("paper", "printed", "trains", "tests"),
+    [
+        ("cma", "activitynet_captions", 37421, 34536),
+        ("seqpan", "activitynet_captions", 37421, 17505),
+        ("ia_net", "activitynet_captions", 37417, 17031),
+        ("fsan", "didemo", 33005, 4021),
+    ],
+)
+def test_how_a_paper_got_its_numbers(catalogue, paper, printed, trains, tests):
+    practice = practice_of(catalogue.published[paper], printed)
+    assert (practice["trains"], practice["tests"]) == (trains, tests)
+    assert practice_of(catalogue.published[paper], "charades_cd") == {}
+
+
+def test_the_features_of_a_paper_are_recipes_and_its_models_own(catalogue):
+    """So a row departs in its features only where a study chose others for it."""
+    for name, content in catalogue.published.items():
+        assert set(content["paper"]["features"]) == set(content["paper"]["protocols"])
+        for dataset, stated in content["paper"]["features"].items():
+            known = {*stated["recipes"], *stated.get("released", [])}
+            assert known <= set(catalogue.features), (name, dataset)
+            model = catalogue.models[content["paper"]["key"]]
+            assert model["datasets"][dataset]["inputs"]["features"] in stated["recipes"]
+
+
+def test_the_number_of_runs_is_a_tables_own(catalogue):
+    content = catalogue.published["seqpan"]
+    assert practice_of(content, "charades_sta", "table5")["runs"] == 5
+    assert practice_of(content, "charades_sta", "table1")["runs"] is None
+
+
+# --- tests between rows ----------------------------------------------------------------------
+
+
+def test_every_table_of_ablations_names_the_row_it_is_tested_against():
+    config, source = load_study("config/paper.yaml")
+    study = Study(config, source=source)
+    against = {
+        f"{paper}/{table['id']}": study.jobs[f"results/{paper}/{table['id']}.json"].settings
+        for paper, content in study.catalogue.published.items()
+        for table in content["tables"]
+        if table["kind"] == "ablation"
+    }
+    assert len(against) == 12
+    for name, settings in against.items():
+        labels = [row["label"] for row in settings["rows"]]
+        assert settings["against"] in labels, name
+    for number in (4, 6):
+        assert against[f"seqpan/table{number}"]["against"] == "SGPA"
+    assert against["seqpan/table5"]["against"] == "SeqPAN"
+
+
+def test_a_table_of_ablations_without_a_reference_is_refused(catalogue):
+    row = {"method": "Less", "dataset": "tacos", "cell": "seqpan/match_none"}
+    table = {"id": "table9", "kind": "ablation", "rows": [row]}
+    with pytest.raises(UserError, match="mine.yaml: table9: against: 'none' is no row of the tab"):
+        check_cells({"mine": {"tables": [table]}}, catalogue.models)
+    check_cells({"mine": {"tables": [table | {"against": row["cell"]}]}}, catalogue.models)
+    assert reference_of(table | {"rows": [row, row | {"cell": "seqpan/full"}]}) == "seqpan/full"
 
 
 # --- cells on demand -------------------------------------------------------------------------
@@ -203,10 +328,10 @@ def test_cells_on_demand_are_in_no_table_of_the_studys_own(config):
         for name in config["datasets"]
     }
     study = Study(everything)
-    cell = "results/cells/seqpan/charades_sta/match_none/seed0/run.json"
+    cell = "results/cells/seqpan/charades_sta/match_none@no_val/seed0/run.json"
     assert study.needs_on_demand(cell)
     assert cell in study.jobs["results/seqpan/table5.json"].inputs.values()
-    for record in ("results/table1.json", "results/summary.json", "results/cells.mlflow.json"):
+    for record in ("results/table1.json", "results/summary.json", "results/table1.pdf.json"):
         assert not study.needs_on_demand(record)
     assert study.needs_on_demand("results/seqpan/table5.json")
     assert study.needs_on_demand("results/report.json")
@@ -216,16 +341,9 @@ def test_a_cell_that_an_ordinary_system_names_does_not_wait(config):
     twice = {"model": "seqpan", "ablations": ["blind"], "seeds": [0, 1], "on_demand": True}
     config["systems"].append(twice)
     cells = Cells(config, Catalogue.load())
-    assert not cells.is_on_demand("seqpan", "charades_sta", "blind", 0)
-    assert cells.is_on_demand("seqpan", "charades_sta", "blind", 1)
+    assert not cells.is_on_demand("seqpan", "charades_sta", "blind@no_val", 0)
+    assert cells.is_on_demand("seqpan", "charades_sta", "blind@no_val", 1)
     assert len(list(cells)) == len(set(cells))
-
-
-def test_each_table_of_cells_is_tracked_on_its_own(config):
-    jobs = Study(config).jobs
-    table, track = jobs["results/seqpan/table2.json"], jobs["results/seqpan/table2.mlflow.json"]
-    assert table.inputs == track.inputs
-    assert "results/seqpan/table7.mlflow.json" not in jobs  # counts annotations, reads no cell
 
 
 def test_a_note_stands_wherever_numbers_of_its_model_do():

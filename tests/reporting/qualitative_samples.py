@@ -49,6 +49,8 @@ def invented(
     for block in (1, 2, 3):
         maps[f"attention{block}_clips_over_words"] = weights(places, len(words) + pads)
         maps[f"attention{block}_clips_over_clips"] = weights(places, places)
+    for layer in (1, 2):
+        maps[f"attention{layer}_words_over_clips"] = weights(len(words), places)
     regions = np.zeros(places, np.int8)
     regions[5:8], regions[8:10], regions[10:13] = 1, 2, 3
     steps = np.linspace(0, duration_s, 9)
@@ -60,6 +62,8 @@ def invented(
         "duration_s": duration_s,
         "moment": np.array([30.0, 60.0]) * duration_s / 100,
         "kind": kind,
+        "split": "val_2",
+        "role": "test",
         "iou": 1 / 3,
         "better": 3,
         "worse": 6,

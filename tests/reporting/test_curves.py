@@ -3,99 +3,18 @@
 All scores are invented.
 """
 
-import json
-
 import numpy as np
 import pytest
 
-from invented import invented_metrics, write_cell
-from tsgbench.datasets.table import Queries, write_queries
+from evaluation.mirror_samples import activitynet
+from invented import write_cell
+from reporting.curve_samples import ABLATIONS, COUNT, LENGTHS, OPTIONS, SWEEP, Cells, spec_of
+from tsgbench.config import Catalogue
+from tsgbench.datasets.table import write_queries
 from tsgbench.errors import UserError
 from tsgbench.evaluation.query_scores import write_query_scores
 from tsgbench.records import Record
 from tsgbench.reporting.figures import find_kind, write_figure
-
-COUNT = 40
-LENGTHS = np.linspace(5, 100, COUNT)
-SWEEP = {
-    "metrics": ["R@1,IoU=0.5", "mIoU"],
-    "x_label": "blocks",
-    "best": "best_n",
-    "points": [
-        {"x": 1, "system": "seqpan/one"},
-        {"x": 2, "system": "seqpan/full"},
-        {"x": 4, "system": "seqpan/four"},
-    ],
-    "baseline": {"label": "vanilla", "system": "seqpan/vanilla"},
-}
-NUMBERS = {
-    "best_n": 2,
-    "shortest": {"range_s": [2, 12], "cases": 130, "mIoU": 42.99},
-    "longest": {"range_s": [60, None], "cases": 140, "mIoU": 34.68},
-}
-OPTIONS = {"sweep": SWEEP, "iou_by_length": {"edges_s": [8, 12, 60, None]}, "iou_histogram": {}}
-ABLATIONS = {
-    "sweep": ["one", "full", "four", "vanilla"],
-    "iou_by_length": ["full"],
-    "iou_histogram": ["full", "other"],
-}
-
-
-def spec_of(kind, seeds=1, datasets=("real",), **more):
-    systems = [
-        {"model": "seqpan", "ablation": one, "label": f"System {one}", "seeds": list(range(seeds))}
-        for one in ABLATIONS[kind]
-    ]
-    return {
-        "id": f"paper/{kind}",
-        "kind": kind,
-        "study": "invented",
-        "title": "invented numbers",
-        "is_demo": False,
-        "stands_in": False,
-        "datasets": {name: f"The {name} data" for name in datasets},
-        "systems": systems,
-        "options": OPTIONS[kind],
-        "printed": {"paper": "Paper", "figure": "Figure 1", "numbers": NUMBERS},
-    } | more
-
-
-class Cells:
-    """Writes cells and annotations below a folder; `records` are what a figure gets."""
-
-    def __init__(self, root):
-        self.root, self.records, self.ious = root, {}, {}
-
-    def write(self, ablation, dataset="real", seed=0, base=None, ids=None):
-        name = f"seqpan/{dataset}/{ablation}/seed{seed}"
-        rng = np.random.default_rng(len(self.records))
-        ious = rng.uniform(0, 100, COUNT)
-        ious[:2] = 0, 100  # both ends belong to a range
-        metrics = invented_metrics(60.0 + seed if base is None else base)
-        folder = write_cell(self.root, name, metrics=metrics | {"mIoU": ious.mean()})
-        path = folder / "metrics.json"
-        record = json.loads(path.read_text())
-        record["facts"] |= {"headline": "seconds", "queries": COUNT}
-        path.write_text(json.dumps(record))
-        ids = ids or [f"q{row}" for row in range(COUNT)]
-        moments = np.tile([0.0, 1.0], (COUNT, 1))
-        queries = Queries(ids, ids, ids, LENGTHS, moments)
-        scores = {"seconds": {"mIoU": ious}, "official": {"mIoU": np.zeros(COUNT)}}
-        write_query_scores(folder / "scores.parquet", queries, ["test"] * COUNT, scores)
-        write_queries(self.root / "test.jsonl", queries)
-        self.records[f"metrics:{name}"] = Record(path, {"outputs": {}})
-        self.records[f"annotations:{dataset}"] = Record(
-            self.root / "a.json", {"outputs": {"test.jsonl": {}}}
-        )
-        self.ious[name] = ious
-        return self
-
-    def write_all(self, kind, seeds=1, datasets=("real",), but=()):
-        for dataset in datasets:
-            for ablation in ABLATIONS[kind]:
-                for seed in range(seeds if ablation not in but else 0):
-                    self.write(ablation, dataset, seed)
-        return self
 
 
 @pytest.fixture
@@ -172,6 +91,38 @@ def test_printed_numbers_stand_with_the_papers_data_alone(kind, cells):
     assert sum(line.get_label().startswith("printed") for line in figure.axes[0].lines) == 0
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_panels_name_their_split(kind, cells):
+    cells.write_all(kind)
+    figure, rows = draw(kind, cells)
+    assert "40 queries of test, 1 seed" in texts(figure)
+    assert {row["split"] for row in rows} == {"test"}
+
+
+@pytest.mark.parametrize("kind", ["sweep", "iou_by_length"])
+@pytest.mark.parametrize(
+    ("tested", "is_drawn"), [(["test"], True), (["val_1"], False), (["test", "val_1"], False)]
+)
+def test_printed_numbers_stand_beside_ours_on_the_same_split_alone(kind, tested, is_drawn, cells):
+    printed = spec_of(kind)["printed"] | {"splits": {"real": tested}}
+    figure, _ = draw(kind, cells.write_all(kind), printed=printed)
+    assert any(text.startswith("printed") for text in texts(figure).split("\n")) == is_drawn
+    said = f"nothing printed beside it: the paper tests {' + '.join(tested)}"
+    assert (said in texts(figure).replace("\n", " ")) != is_drawn
+    # Alone they stand whatever we would test
+    assert "printed" in texts(draw(kind, Cells(cells.root), printed=printed)[0])
+
+
+@pytest.mark.parametrize("kind", ["sweep", "iou_histogram"])
+def test_cells_of_two_splits_are_never_in_one_panel(kind, cells):
+    first, second = ABLATIONS[kind][:2]
+    cells.write(first).write(second, split="val_1")
+    with pytest.raises(
+        UserError, match=r"facts\.split: is val_1, but a panel also shows .* of test"
+    ):
+        draw(kind, cells)
+
+
 @pytest.mark.parametrize("kind", ["iou_by_length", "iou_histogram"])
 def test_seeds_that_answer_other_queries_are_refused(kind, cells):
     cells.write("full", seed=0).write("full", seed=1, ids=[f"r{row}" for row in range(COUNT)])
@@ -209,14 +160,14 @@ def test_points_that_were_not_run_are_open_marks_and_break_the_line(cells):
 def test_fewer_seeds_at_a_point_are_said(cells):
     cells.write_all("sweep", 3).records.pop("metrics:seqpan/real/four/seed2")
     figure, _ = draw("sweep", cells, seeds=3)
-    assert "40 queries, 3 seeds" in texts(figure) and "2 of 3 seeds at 4" in texts(figure)
+    assert "40 queries of test, 3 seeds" in texts(figure) and "2 of 3 seeds at 4" in texts(figure)
     assert "vanilla, mIoU" in texts(figure) and "not run" not in texts(figure)
     assert figure.axes[0].containers  # error bars
 
 
 def test_a_single_seed_has_no_error_bars(cells):
     figure, _ = draw("sweep", cells.write_all("sweep"))
-    assert not figure.axes[0].containers and "40 queries, 1 seed" in texts(figure)
+    assert not figure.axes[0].containers and "40 queries of test, 1 seed" in texts(figure)
 
 
 def test_systems_and_metrics_that_are_not_there_are_refused(cells):
@@ -231,33 +182,82 @@ def test_systems_and_metrics_that_are_not_there_are_refused(cells):
 # IoU by length -------------------------------------------------------------------------------
 
 
-def test_intervals_hold_the_mean_over_seeds_of_their_queries(cells):
-    cells.write_all("iou_by_length", 2)
+TWINS = [f"v{row // 2}" for row in range(COUNT)]  # two queries a video
+
+
+def test_intervals_hold_the_mean_of_their_videos(cells):
+    cells.write("full", videos=TWINS).write("full", seed=1, videos=TWINS)
     figure, rows = draw("iou_by_length", cells, seeds=2)
-    ious = np.mean(list(cells.ious.values()), axis=0)
+    ious, lengths = np.mean(list(cells.ious.values()), axis=0), LENGTHS[::2]
+    of_videos = ious.reshape(-1, 2).mean(axis=1)
     for row, (low, high) in zip(rows, [(8, 12), (12, 60), (60, np.inf)], strict=True):
-        inside = (low <= LENGTHS) & (high > LENGTHS)
-        assert row["queries"] == inside.sum() and row["seeds"] == 2
-        assert float(row["mIoU"]) == pytest.approx(ious[inside].mean(), rel=1e-5)
-    assert f"{(LENGTHS < 8).sum()} in no interval" in texts(figure)
-    assert "printed (Paper), 2 to 12 s: mIoU 42.99 of 130 cases" in texts(figure)
-    assert "printed (Paper), from 60 s: mIoU 34.68 of 140 cases" in texts(figure)
+        inside = (low <= lengths) & (high > lengths)
+        assert row["videos"] == inside.sum() and row["queries"] == 2 * inside.sum()
+        assert row["seeds"] == 2
+        assert float(row["mIoU"]) == pytest.approx(of_videos[inside].mean(), rel=1e-5)
+    assert f"20 videos, {(lengths < 8).sum()} in no interval" in texts(figure)
+    assert "printed (Paper), 2 to 12 s: mIoU 42.99 of 130 videos" in texts(figure)
+    assert "printed (Paper), from 60 s: mIoU 34.68 of 140 videos" in texts(figure)
 
 
-def test_elsewhere_intervals_hold_equally_many_queries(cells):
-    cells.write_all("iou_by_length", datasets=("shapes",))
+def test_videos_count_once_however_many_queries_they_have(cells):
+    videos = ["v0"] * 10 + [f"v{row}" for row in range(10, COUNT)]
+    cells.write("full", videos=videos)
+    _, [row] = draw("iou_by_length", cells, options={"edges_s": [0, None]})
+    [ious] = cells.ious.values()
+    assert (row["videos"], row["queries"]) == (31, COUNT)
+    assert float(row["query_mIoU"]) == pytest.approx(ious.mean(), rel=1e-5)
+    expected = np.mean([ious[:10].mean(), *ious[10:]])
+    assert float(row["mIoU"]) == pytest.approx(expected, rel=1e-5)
+    assert row["mIoU"] != row["query_mIoU"]
+
+
+def test_elsewhere_intervals_hold_equally_many_videos(cells):
+    cells.write("full", "shapes", videos=TWINS)
     options = OPTIONS["iou_by_length"] | {"intervals": 4}
     _, rows = draw("iou_by_length", cells, datasets=("shapes",), stands_in=True, options=options)
-    assert [row["queries"] for row in rows] == [10] * 4
+    assert [row["videos"] for row in rows] == [5] * 4
 
 
-def test_points_are_an_image_and_each_is_a_query(cells, tmp_path):
-    cells.write_all("iou_by_length")
+def test_points_are_an_image_and_each_is_a_video(cells):
+    cells.write("full", videos=TWINS)
     figure, _ = draw("iou_by_length", cells)
-    [points] = [found for found in figure.axes[0].collections if len(found.get_offsets()) == COUNT]
+    [points] = [found for found in figure.axes[0].collections if len(found.get_offsets()) == 20]
     assert points.get_rasterized()
     [iou] = cells.ious.values()
-    assert np.allclose(points.get_offsets(), np.stack([LENGTHS, iou], axis=1))
+    drawn = {tuple(place) for place in np.round(points.get_offsets().data, 6).tolist()}
+    expected = np.stack([LENGTHS[::2], iou.reshape(-1, 2).mean(axis=1)], axis=1)
+    assert drawn == {tuple(place) for place in np.round(expected, 6).tolist()}
+
+
+def test_fsans_shortest_interval_has_as_many_videos_of_val_2_as_it_prints(mirror, tmp_path):
+    """What FSAN calls cases are videos. Of more than 230 s it prints 140, and the public file has
+    176: no border gives both."""
+    [entry] = [e for e in Catalogue.load().published["fsan"]["figures"] if e["id"] == "fig4"]
+    table = activitynet(mirror, "val_2")
+    name = "fsan/activitynet_captions/full/seed0"
+    count = len(table)
+    folder = write_cell(tmp_path, name, metrics={"mIoU": 50.0}, split="val_2")
+    ious = np.linspace(0, 100, count)
+    write_query_scores(
+        folder / "scores.parquet", table, ["val_2"] * count, {"seconds": {"mIoU": ious}}
+    )
+    write_queries(tmp_path / "val_2.jsonl", table)
+    records = {
+        f"metrics:{name}": Record(folder / "metrics.json", {"outputs": {}}),
+        "annotations:activitynet_captions": Record(
+            tmp_path / "a.json", {"outputs": {"val_2.jsonl": {}}}
+        ),
+    }
+    spec = spec_of("iou_by_length", datasets=("activitynet_captions",))
+    spec["systems"] = [{"model": "fsan", "ablation": "full", "label": "FSAN", "seeds": [0]}]
+    spec["options"] = {"edges_s": entry["draw"]["edges_s"]}
+    _, rows = find_kind("iou_by_length")(spec, records)
+    shortest, longest = entry["numbers"]["shortest_interval"], entry["numbers"]["longest_interval"]
+    assert (rows[0]["from_s"], rows[0]["to_s"]) == ("2", "12")
+    assert rows[0]["videos"] == shortest["cases"] == 130 and rows[0]["queries"] == 413
+    assert rows[-1]["videos"] == 176 and longest["cases"] == 140
+    assert sum(row["videos"] for row in rows) == len(set(table.video_ids))
 
 
 def test_borders_that_fall_and_two_systems_are_refused(cells):
@@ -298,5 +298,5 @@ def test_what_holds_for_most_points_is_said_once(cells):
     for system in spec["systems"]:
         system["seeds"] = [0, 1] if system["ablation"] == "full" else [0]
     figure, _ = find_kind("sweep")(spec, cells.records)
-    assert "40 queries, 1 seed" in texts(figure) and "2 seeds at 2" in texts(figure)
+    assert "40 queries of test, 1 seed" in texts(figure) and "2 seeds at 2" in texts(figure)
     assert "1 seed at" not in texts(figure)

@@ -130,8 +130,8 @@ def test_mlflow_runs_come_from_the_record_or_from_what_was_logged_later(stem):
     assert "MLflow run: none is known" in as_text(explain(stem, "SeqPAN", "mIoU", "real"))
     runs = [{"cell": f"seqpan/real/full/seed{seed}", "run_id": f"run{seed}"} for seed in (0, 1)]
     record = {"schema": 1, "identity": "i", "digest": "", "inputs": {}, "outputs": {}}
-    facts = {"uri": "sqlite:///mlflow.db", "runs": runs}
-    Path("results/table1.mlflow.json").write_text(json.dumps(record | {"facts": facts}))
+    logged = {"mlflow": {"uri": "sqlite:///mlflow.db", "runs": runs}}
+    Path("results/table1.json").write_text(json.dumps(record | {"facts": {}, "made": logged}))
     text = as_text(explain(stem, "SeqPAN", "mIoU", "real"))
     assert "MLflow run run1 in sqlite:///mlflow.db" in text
 

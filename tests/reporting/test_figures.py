@@ -88,6 +88,12 @@ def test_means_and_missing_data_sets_are_said(records):
     assert "not run: not in this study" in said and "printed 0.25 (System)" in said
 
 
+def test_a_printed_mean_stands_beside_ours_of_the_same_splits_alone(records):
+    printed = SPEC["printed"] | {"reproduce": {}}  # nobody knows which splits the paper counted
+    figure, _ = find_kind("moment_distribution")(SPEC | {"printed": printed}, records)
+    assert "train + test" in texts(figure) and "printed 0.5" not in texts(figure)
+
+
 def test_without_a_paper_the_whole_data_set_is_drawn(records):
     spec = SPEC | {"datasets": {"real": "Real"}, "printed": None}
     figure, rows = find_kind("moment_distribution")(spec, records)

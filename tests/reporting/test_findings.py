@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 import pytest
+import yaml
 
 from invented import write_cell
 from reporting.report_samples import (
@@ -80,9 +81,10 @@ class Bench:
         write_published(folder / "published", "net", "Net", TABLES)
 
     def add(self, name: str, metrics: dict, *, trained=False, video="zero", **facts) -> None:
-        folder = write_cell(
-            Path("results/cells"), name, metrics=metrics, parameters=1000 if trained else 0
-        )
+        protocol = name.split("/")[2].partition("@")[2] or "default"
+        parameters = 1000 if trained else 0
+        options = {"metrics": metrics, "parameters": parameters, "protocol": protocol}
+        folder = write_cell(Path("results/cells"), name, **options)
         self.cells[name] = folder
         run = json.loads((folder / "run.json").read_text())
         run["settings"]["inputs"]["video"] = video
@@ -164,6 +166,21 @@ def test_a_blind_twin_is_set_beside_its_own_printed_number(bench):
     assert "between 55 and 55 %" in said  # 33 of 60
     assert "| Net, blind | Real, test | R@1,IoU=0.5 | [33.00 ± 4.24] |" in said
     assert said.count("| Net") == 1 and "60.00 ([Net, Table 1])" in said
+
+
+def test_printed_numbers_stand_beside_systems_by_their_own_protocol_alone(bench):
+    path = bench.folder / "published/net.yaml"
+    content = yaml.safe_load(path.read_text())
+    content["paper"]["protocols"] = {"real": {"protocol": "val_1"}}
+    path.write_text(yaml.safe_dump(content))
+    for protocol, score in (("", 20.0), ("@val_1", 48.2)):
+        bench.add(f"prior_action/real/full{protocol}/seed0", {R5: score})
+        bench.add(f"net/real/blind{protocol}/seed0", {R5: score}, trained=True)
+    said = unlinked(bench.say("priors"))
+    assert "Real (test), Action word, protocol val_1: above 2 of 3 printed" in said
+    assert "[20.00]" not in said
+    twins = unlinked(bench.say("blind_twins"))
+    assert "| Net, blind, protocol val_1 |" in twins and "| Net, blind |" not in twins
 
 
 def test_iid_and_ood_stand_side_by_side(bench):

@@ -4,10 +4,12 @@ import pytest
 
 from invented import write_cell
 from reporting.report_samples import comparison, write_published
-from tsgbench.reporting.caption import caption, legend
+from tsgbench.reporting.caption import caption, legend, row_label
+from tsgbench.reporting.html import render_html
 from tsgbench.reporting.latex import render_latex
 from tsgbench.reporting.paper_table import build_paper_table
-from tsgbench.reporting.render import describe, render_markdown
+from tsgbench.reporting.provenance import anchor
+from tsgbench.reporting.render import describe, render_csv, render_markdown
 
 METRICS = ["R@1,IoU=0.5", "mIoU"]
 
@@ -37,7 +39,7 @@ def row(label, cell, *, printed, prefixes=(), seeds=(0, 1), **more):
         "is_quoted": cell == "quoted only",
         "printed": printed,
         "prefixes": dict(prefixes),
-        "differs": {},
+        "practice": {},
         "seeds": {name: list(seeds) for name in dict(prefixes)},
     } | more
 
@@ -125,11 +127,55 @@ def test_verdicts_compare_the_printed_number_with_the_interval(
 
 
 def test_what_does_not_compare_is_called_so_with_its_reason(spec, cells, published):
-    spec["rows"][2]["differs"] = {"real": ["tested on val_2"]}
+    spec["rows"][2]["practice"] = {"real": {"tests": 500, "runs": 5}}
     table = build_paper_table(spec, cells, published)
     assert find(table, "Model").values["mIoU"].verdict == "protocol differs"
-    assert any("≠" in line and "tested on val_2" in line for line in legend(table))
-    assert "≠" in render_markdown(table, "1dentity") and r"$\neq$" in render_latex(table, "1d")
+    a, b = "tested on “test”, 400 pairs; the paper prints 500", "2 runs; the paper's number is of 5"
+    assert table.departures == {"a": a, "b": b}
+    assert any(line.startswith("≠: not comparable") for line in legend(table))
+    assert any(f"a: {a}; b: {b}." in line for line in legend(table))
+    markdown, latex = render_markdown(table, "1dentity"), render_latex(table, "1d")
+    assert "printed (Model, Table 1) [a, b]" in markdown and "≠" in markdown
+    assert "printed (Model, Table 1) [a, b]" in latex and r"$\neq$" in latex
+    assert all(a in row for row in render_csv(table, "1d").splitlines() if "model/real" in row)
+    assert a in render_html(describe(table, "1d"), None)
+
+
+def test_what_hardly_matters_is_named_and_leaves_the_verdict(spec, cells, published):
+    spec["rows"][2]["practice"] = {"real": {"tests": 401, "runs": 2}}
+    table = build_paper_table(spec, cells, published)
+    assert find(table, "Model").values["mIoU"].verdict == "above"
+    assert list(table.departures) == ["a"]
+    assert "printed (Model, Table 1) [a]" in render_markdown(table, "1dentity")
+    assert not any("≠" in line for line in legend(table))
+
+
+def test_a_block_says_what_its_own_cells_are_of(spec, published, tmp_path):
+    """Another protocol than the default: pairs, split and choice of the checkpoint, and a rank."""
+    cells = {}
+    for model, base in (("model", 60.0), ("rival", 70.0)):
+        name = f"{model}/real/full@val_1/seed0"
+        options = {"protocol": "val_1", "split": "val_1", "select": []}
+        cells[name] = write_cell(tmp_path / "own", name, base=base, **options)
+    spec["datasets"][0] |= {"protocol": "val_1", "protocol_about": "no split selects."}
+    spec["rows"][2] |= {"prefixes": {"real": "model/real/full@val_1"}, "seeds": {"real": [0]}}
+    rival = {"prefixes": {"real": "rival/real/full@val_1"}, "seeds": [0]}
+    spec["rows"].append(row("Rival", "rival/full", printed={}, **rival))
+    table = build_paper_table(spec, cells, published)
+    said = (
+        "Real: tested on “val_1”, 400 query–moment pairs; the last epoch's weights;"
+        " protocol “val_1”: no split selects."
+    )
+    assert said in caption(table)
+    ranks = [find(table, label).values["mIoU"].rank for label in ("Model", "Rival")]
+    assert ranks == [0, 1]
+    assert row_label(table.rows[2], find(table, "Model")) == "Model"
+    assert anchor("model/real/full@val_1/seed0") == "cell-model-real-full@val_1"
+    page = render_html(describe(table, "1d"), None)
+    assert (
+        'href="#cell-rival-real-full@val_1"' in page and 'id="cell-rival-real-full@val_1"' in page
+    )
+    assert "\\#cell-rival-real-full@val_1}" in render_latex(table, "1d")
 
 
 def test_a_row_without_cells_is_not_run_and_keeps_its_printed_numbers(spec, published):

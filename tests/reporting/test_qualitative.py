@@ -18,7 +18,7 @@ from reporting.qualitative_samples import (
 from tsgbench.reporting.figures import find_kind, write_figure
 from tsgbench.reporting.qualitative import describe_rank
 
-KINDS = ["timelines", "alignment_maps", "attention_maps"]
+KINDS = ["timelines", "alignment_maps", "attention_maps", "cross_attention"]
 QUERIES = [
     invented("q0", "best", iou=0.97, better=0, worse=9),
     invented("q1", "best", iou=0.9, better=1, worse=8),
@@ -121,7 +121,7 @@ def test_what_was_not_run_is_said(kind, records, tmp_path):
 def test_a_data_set_that_stands_in_is_told_from_the_papers(kind, records):
     assert "stands in" not in said(draw(kind, records)[0])
     words = said(draw(kind, records, stands_in=True)[0])
-    assert "Real, which stands in for the data of the paper" in words
+    assert "Real, val_2, which stands in for the data of the paper" in words
     assert "Elsewhere, which" not in words
 
 
@@ -196,7 +196,8 @@ def test_attention_maps_name_every_column(records):
         assert np.array_equal(axes.images[0].get_array(), values)
         assert axes.get_title().endswith(f"(black: {values.max():.2f})")
     drawn = {row["map"] for row in rows if "map" in row}
-    assert drawn == {name for name in query.maps if name != "attention"}
+    kinds = ("clips_over_words", "clips_over_clips")
+    assert drawn == {name for name in query.maps if name.endswith(kinds)}
 
 
 def test_a_model_without_the_map_says_so(tmp_path):
@@ -205,6 +206,83 @@ def test_a_model_without_the_map_says_so(tmp_path):
     words = said(draw("alignment_maps", records)[0])
     assert "Model makes no map 'attention' as it is set here" in words
     assert said(draw("attention_maps", records)[0]).count("makes no such map") == 2
+    words = said(draw("cross_attention", records)[0])
+    assert "Model makes no attention between its modalities as it is set here" in words
+
+
+def test_cross_attention_is_of_the_middle_clip_and_of_the_named_word(records):
+    options = {"queries": 1, "word": "door"}
+    figure, rows, _ = draw("cross_attention", records, options=options)
+    query = QUERIES[0]
+    over_words, over_clips = (
+        next(row for row in rows if row.get("map") == name)
+        for name in ("attention3_clips_over_words", "attention2_words_over_clips")  # the last ones
+    )
+    clip = 9  # of 20: the moment is 30 to 60 s of 100 s, its middle 45 s
+    assert over_words["at"] == "45.00-50.00s" and over_words["over"].split() == query.words
+    expected = query.maps["attention3_clips_over_words"][clip, :5]
+    assert [float(x) for x in over_words["values"].split()] == pytest.approx(expected, rel=1e-3)
+    assert over_clips["at"] == "door" and "“door”\nover the clips" in said(figure)
+    expected = query.maps["attention2_words_over_clips"][query.words.index("door")]
+    assert [float(x) for x in over_clips["values"].split()] == pytest.approx(expected, rel=1e-3)
+    heights = {round(bar.get_height(), 6) for axes in figure.axes for bar in axes.patches}
+    assert {round(float(x), 6) for x in expected} <= heights
+
+
+def test_queries_with_the_word_come_first_and_others_say_what_they_show(tmp_path):
+    queries = [
+        invented("q0", "best", better=0, worse=9),
+        invented("q1", "worst", better=9, worse=0, sentence="somebody is eating a pie"),
+    ]
+    records = {"inspection:model/real/full/seed0": inspection_record(tmp_path, queries)}
+    figure, rows, _ = draw("cross_attention", records, options={"word": "eat"})
+    assert "“eating”\nover the clips" in said(figure) and "“somebody" in said(figure)
+    figure, rows, _ = draw("cross_attention", records, options={"word": "fly"})
+    taken = queries[0].maps["attention3_clips_over_words"][9, :5]
+    assert f"“{queries[0].words[taken.argmax()]}”\nover" in said(figure)
+    assert "No word here is “fly…”: the one that the clip takes most of is shown" in said(figure)
+
+
+def test_panels_name_their_split_and_each_query_its_own(tmp_path):
+    queries = [
+        invented("q0", "best", better=0, worse=9),
+        invented("q1", "worst", better=9, worse=0, split="val_1"),
+    ]
+    records = {"inspection:model/real/full/seed0": inspection_record(tmp_path, queries)}
+    for kind in KINDS:
+        words = said(draw(kind, records, options={"queries": 2, "maps": 2})[0])
+        assert "Real, val_2 + val_1\n" in words
+        assert "video video_q0 of val_2" in words and "video video_q1 of val_1" in words
+
+
+@pytest.mark.parametrize(
+    ("role", "said_of_it"),
+    [("train", "training video"), ("select", "validation video"), ("", "video of another split")],
+)
+def test_examples_outside_the_test_split_are_marked(tmp_path, role, said_of_it):
+    unranked = {"split": "held_out", "role": role, "better": 0, "worse": 0, "of": 0}
+    found = invented("q7", "example", sentence="A printed one.", **unranked)
+    records = {"inspection:model/real/full/seed0": inspection_record(tmp_path, [*QUERIES, found])}
+    for kind in KINDS:
+        figure, rows, _ = draw(kind, records, options={"queries": 1})
+        words = said(figure).replace("\n", " ")
+        assert f"printed by the paper; {said_of_it}, not ranked, IoU 0.33" in words
+        assert "Real, val_2" in words and "video_q7 of held_out" in words
+        [row] = [row for row in rows if row.get("system") == "ground truth" and "role" in row]
+        assert (row["split"], row["role"]) == ("held_out", role)
+
+
+def test_each_figure_shows_its_own_examples_and_names_those_it_lacks(tmp_path):
+    other = invented("q8", "example", sentence="Of another figure of the paper.")
+    found = invented("q7", "example", sentence="A printed one.")
+    inspected = [other, *QUERIES, found]
+    records = {"inspection:model/real/full/seed0": inspection_record(tmp_path, inspected)}
+    figure, rows, _ = draw("timelines", records, options={"queries": 9})
+    order = [row["query_id"] for row in rows if row["source"] == "measured" and "query_id" in row]
+    assert list(dict.fromkeys(order)) == ["q7", "q0", "q2", "q1"]
+    lacking = "printed by the paper, not among the queries that were looked at: “Another.”"
+    assert lacking in said(figure)
+    assert lacking not in said(draw("timelines", records, stands_in=True)[0])
 
 
 def test_regions_stand_between_the_truth_and_the_system(records):

@@ -47,11 +47,26 @@ def test_caption_says_what_was_measured(table):
         "DEMO numbers",
         "Study “demo”",
         "Scored by convention “seconds”: in seconds against the unquantised labels.",
-        "Shapes: tested on “test”, 400 query–moment pairs; checkpoints chosen on “val”",
+        "Shapes: tested on “test”, 400 query–moment pairs; checkpoint chosen on “val”",
         "features: C3D_random",
         "seeds 0, 1;",
     ):
         assert part in text
+
+
+def test_caption_says_in_what_precision_and_whose_if_they_differ(table):
+    trained = [row for row in table.rows if any(x.cells for x in row.results.values())]
+    assert len(trained) > 1 and "Precision" not in caption(table)  # records that do not say
+    runs = [[c.run for x in row.results.values() for c in x.cells] for row in trained]
+    for run in [run for some in runs for run in some]:
+        run["facts"]["precision"] = "fp32"
+    assert caption(table).endswith("Precision: fp32.")
+    for run in runs[0]:
+        run["facts"]["precision"] = "bf16 in training, fp32 in prediction"
+    first, *others = (row.label for row in trained)
+    assert caption(table).endswith(
+        f"Precision: {first}: bf16 in training, fp32 in prediction; {', '.join(others)}: fp32."
+    )
 
 
 def test_only_demo_tables_are_called_demo(spec, cells, published):

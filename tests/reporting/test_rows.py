@@ -188,11 +188,13 @@ def test_another_convention_reads_its_own_numbers(spec, cells, published, tmp_pa
 def test_a_row_by_another_protocol_is_marked_and_not_ranked(spec, cells, published, tmp_path):
     for seed in (0, 1):
         name = f"other/shapes/full/seed{seed}"
-        options = {"base": 85.0, "protocol": "val_1", "split": "val_1"}
+        options = {"base": 85.0, "protocol": "val_1", "split": "val_1", "select": []}
         cells[name] = write_cell(tmp_path / "new", name, **options)
     table = build_table(spec, cells, published)
     found = result(table, "Other", "shapes")
-    assert row_label(table.rows[3], found) == "Other (tested on val_1)"
+    said = "Other (tested on val_1; the last epoch's weights)"
+    assert row_label(table.rows[3], found) == said
+    assert "tested on “test”, 400 query–moment pairs; checkpoint chosen on “val”" in caption(table)
     assert all(value.rank == 0 for value in found.values.values())
     # who is left has nobody to be compared with
     assert result(table, "SeqPAN", "shapes").values["mIoU"].rank == 0

@@ -14,7 +14,7 @@ from workflow.conftest import check_out
 
 pytestmark = pytest.mark.slow
 
-CELLS_OF_ONE = {"train": 1, "evaluate": 1, "track": 1, "table": 1}
+CELLS_OF_ONE = {"train": 1, "evaluate": 1, "table": 1}
 SEQPAN = "results/cells/seqpan/shapes/full/seed0"
 
 
@@ -57,7 +57,7 @@ def test_the_table_says_demo_and_traces_every_number(project):
             "src/tsgbench/models/baselines.py",
             "import torch\n",
             "import torch\n\nADDED = 1\n",
-            {"train": 2, "evaluate": 2, "track": 1, "table": 1},
+            {"train": 2, "evaluate": 2, "table": 1},
         ),
         # how a table looks: the table
         (
@@ -71,7 +71,7 @@ def test_the_table_says_demo_and_traces_every_number(project):
             "config/features.yaml",
             "whiten_power: 0.7",
             "whiten_power: 0.6",
-            {"reduce": 1, "train": 3, "evaluate": 3, "track": 1, "table": 1},
+            {"reduce": 1, "train": 3, "evaluate": 3, "table": 1},
         ),
         # metrics printed: the table alone
         ("config/demo.yaml", ', "R@1,IoU=0.7", mIoU', ", mIoU", {"table": 1}),

@@ -15,6 +15,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import h5py
 import numpy as np
 import torch
 
@@ -78,7 +79,7 @@ def make_upstream(folder: Path) -> Upstream:
     """Everything, made anew. folder: for what must be written to a file first."""
     folder.mkdir(parents=True, exist_ok=True)
     made = Upstream()
-    for make in (_charades, _activitynet, _tacos, _didemo, _weights, _glove):
+    for make in (_charades, _activitynet, _tacos, _didemo, _features, _weights, _glove):
         make(made, folder)
     return made
 
@@ -225,7 +226,27 @@ def _didemo_row(number: int, video: str, said: str, chunks: int, turn: int) -> d
     }
 
 
-# --- weights and words ---------------------------------------------------------------------
+# --- released features, weights and words --------------------------------------------------
+
+
+def _features(made: Upstream, folder: Path) -> None:
+    """ActivityNet's of all its videos, also those taken off the site; DiDeMo's six rows a video."""
+    rng = np.random.default_rng(7)
+    path = folder / "sub_activitynet_v1-3.c3d.hdf5"
+    with h5py.File(path, "w") as file:
+        for video in [*ACTIVITYNET["train"], *ACTIVITYNET["val_1"], "v_of_another_task"]:
+            rows = rng.normal(size=(int(VIDEO_S * FPS) // 8 - 1, 500)).astype(np.float32)
+            file.create_dataset(f"{video}/c3d_features", data=rows)
+    made.files["activitynet_c3d_pca"] = _zip({path.name: path.read_bytes()})
+    path = folder / "average_fc7.h5"
+    with h5py.File(path, "w") as file:
+        for videos in DIDEMO.values():
+            for n, video in enumerate(videos):
+                rows = np.maximum(rng.normal(size=(CHUNKS, 4096)), 0)
+                # Zero beyond its end, and in one video even where annotators saw a chunk
+                rows[CHUNKS - (n < 2) :] = 0
+                file.create_dataset(video, data=rows)
+    made.files["didemo_vgg_fc7"] = path.read_bytes()
 
 
 def _weights(made: Upstream, folder: Path) -> None:
@@ -235,6 +256,8 @@ def _weights(made: Upstream, folder: Path) -> None:
     c3d |= {"fc8.weight": torch.zeros(487, hidden), "fc8.bias": torch.zeros(487)}
     torch.save(c3d, folder / "c3d.pickle", _use_new_zipfile_serialization=False)
     torch.save(I3D(width=WIDTH, seed=1).state_dict(), folder / "rgb_imagenet.pt")
+    tuned = I3D(width=WIDTH, classes=157, seed=2)
+    torch.save(tuned.state_dict(), folder / "rgb_charades.pt")
     vgg = VGG16(width=WIDTH, seed=1).state_dict()
     hidden = vgg["classifier.3.bias"].numel()
     vgg |= {
@@ -244,6 +267,7 @@ def _weights(made: Upstream, folder: Path) -> None:
     torch.save(vgg, folder / "vgg16.pth")
     made.files["c3d_sports1m"] = (folder / "c3d.pickle").read_bytes()
     made.files["i3d_kinetics_rgb"] = (folder / "rgb_imagenet.pt").read_bytes()
+    made.files["i3d_charades_rgb"] = (folder / "rgb_charades.pt").read_bytes()
     made.files["vgg16_imagenet"] = (folder / "vgg16.pth").read_bytes()
 
 

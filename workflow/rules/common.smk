@@ -1,6 +1,5 @@
 # What all rules share: the checked study, its plan, and what makes stale results rerun.
 
-import shutil
 import sys
 from pathlib import Path
 
@@ -13,7 +12,9 @@ for name in [name for name in sys.modules if name.split(".")[0] == "tsgbench"]:
 
 from tsgbench.config import export_study
 from tsgbench.errors import UserError
+from tsgbench.planning.freshness import Freshness
 from tsgbench.planning.layout import BENCHMARKS, FILES, LOGS, RECORDS
+from tsgbench.reporting.pdf import why_no_pdf
 from tsgbench.reporting.provenance import heading
 from tsgbench.study import Study
 
@@ -21,6 +22,7 @@ try:
     STUDY = Study(config, source=", ".join(map(str, workflow.configfiles)))
 except UserError as error:
     raise WorkflowError(str(error))
+FRESHNESS = Freshness(STUDY)
 
 
 export_study(config, Path(workflow.basedir))
@@ -32,13 +34,14 @@ if "conda" in {str(method).lower() for method in workflow.deployment_settings.de
 wildcard_constraints:
     model="[a-z0-9_]+",
     dataset="[a-z0-9_]+",
-    ablation="[a-z0-9_]+",
+    ablation="[a-z0-9_]+(@[a-z0-9_]+)?",
     seed=r"\d+",
     source="[a-z0-9_]+",
     clips="[a-z0-9_]+",
     features="[a-z0-9_]+",
     tokenizer="[a-z0-9_]+",
     table="[a-z0-9_]+(/[a-z0-9_]+)?",
+    document="[a-z0-9_]+(/[a-z0-9_]+)?",
     figure="[a-z0-9_]+(/[a-z0-9_]+)?",
 
 
@@ -59,6 +62,9 @@ def ordinary(*phases):
     return [record for record in STUDY.targets(*phases) if not STUDY.needs_on_demand(record)]
 
 
+NO_PDF = why_no_pdf()
+if NO_PDF and workflow.is_main_process:
+    logger.info(NO_PDF)
 REPORTS = ("table", "figure", "findings", "summary")
 PHASE_TARGETS = {
     "download": STUDY.targets("download"),
@@ -75,18 +81,16 @@ PHASE_TARGETS = {
 
 
 def inputs(phase):
-    """Input function of a rule: the records its job reads; a stale job is forced on the way.
+    """Input function of a rule: the records its job reads, and a stamp that makes a stale job run.
 
-    Snakemake alone decides by file times and by its own notes on past jobs; a checkout or a pull
-    changes the first behind its back and leaves it without the second, or with another version's.
-    The records (src/tsgbench/records.py) know better. Snakemake asks for inputs while it builds
-    the graph, and looks at `forcefiles` once the graph is there.
+    What is stale is for the records to say (src/tsgbench/planning/freshness.py), not for file times
+    and Snakemake's notes on past jobs, which a checkout or a pull changes or leaves behind.
     """
 
     def of_job(wildcards):
         job = STUDY.find(phase, dict(wildcards.items()))
-        if workflow.is_main_process and STUDY.is_stale(job.record):
-            workflow.dag.forcefiles.add(job.record)
+        if workflow.is_main_process:
+            return FRESHNESS.inputs(job, ancient)
         return list(job.inputs.values())
 
     return of_job
@@ -108,19 +112,16 @@ def reserved(phase, resource, default):
     return STUDY.config.get("resources", {}).get(phase, {}).get(resource, default)
 
 
-def tracked(wildcards):
-    """A table of cells waits until MLflow has them, but does not change because MLflow does."""
-    job = STUDY.find("table", dict(wildcards.items()))
-    reads_cells = any(role.startswith("run:") for role in job.inputs)
-    return [ancient(RECORDS["track"].format(**dict(wildcards.items())))] if reads_cells else []
-
-
 def as_pdf(records):
     """PDFs of the tables among some records, and of the report, if this machine can make them."""
-    if not (shutil.which("latexmk") or shutil.which("pdflatex")):
+    if NO_PDF:
         return []
-    typeset = set(records) & set(STUDY.targets("table", "report"))
-    return [str(Path(record).with_suffix(".pdf")) for record in sorted(typeset)]
+    typeset = set(records)
+    return [
+        record
+        for record in STUDY.targets("pdf")
+        if STUDY.jobs[record].inputs["document"] in typeset
+    ]
 
 
 def shown_as(kind, file):
@@ -150,8 +151,5 @@ def paper_title(paper):
     return published[paper]["paper"]["system"] if paper in published else "this study"
 
 
-if workflow.is_main_process:
-    try:
-        STUDY.settle_times()
-    except UserError as error:
-        raise WorkflowError(str(error))
+if workflow.is_main_process and not workflow.output_settings.dryrun:
+    FRESHNESS.settle_times()

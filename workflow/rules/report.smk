@@ -1,4 +1,4 @@
-# What people read: MLflow runs, tables, figures, findings, and the files behind `dvc metrics` and
+# What people read: tables, figures, findings, and the files behind `dvc metrics` and
 # `dvc plots`.
 
 # Files of tables and figures look alike: what is not planned as a figure is asked of the tables,
@@ -35,37 +35,9 @@ rule statistics:
         "tsgbench statistics {wildcards.dataset} --identity {params.identity} > {log} 2>&1"
 
 
-rule track:
-    input:
-        inputs("track"),
-    output:
-        record=RECORDS["track"],
-    log:
-        LOGS["track"],
-    benchmark:
-        BENCHMARKS["track"]
-    wildcard_constraints:
-        table=planned("track", "table"),
-    conda:
-        "../../envs/tsgbench.yaml"
-    threads: 1
-    resources:
-        gpu=0,
-        mem_mb=reserved("track", "mem_mb", 1000),
-        runtime=reserved("track", "runtime", 120),
-    params:
-        identity=identity("track"),
-    message:
-        "Logging the cells of {wildcards.table} to MLflow"
-    shell:
-        "tsgbench track {wildcards.table} --identity {params.identity} > {log} 2>&1"
-
-
 rule table:
     input:
         inputs("table"),
-        # Logged before it is printed
-        tracked=tracked,
     output:
         record=RECORDS["table"],
         html=report(
@@ -196,38 +168,6 @@ rule summary:
         "tsgbench summary cells --identity {params.identity} > {log} 2>&1"
 
 
-rule pdf:
-    input:
-        tex=FILES["table"]["tex"],
-    output:
-        pdf=report(
-            "results/{table}.pdf",
-            category="Tables",
-            subcategory=paper_of("table"),
-            caption="../report/table.rst",
-            labels=shown_as("table", "PDF"),
-        ),
-    log:
-        "logs/pdf/{table}.log",
-    benchmark:
-        "logs/benchmarks/pdf/{table}.tsv"
-    wildcard_constraints:
-        table=A_TABLE,
-    conda:
-        "../../envs/tsgbench.yaml"
-    threads: 1
-    resources:
-        gpu=0,
-        mem_mb=1000,
-        runtime=30,
-    params:
-        tex=lambda wildcards, input: input.tex,
-    message:
-        "Compiling {wildcards.table} to PDF"
-    shell:
-        "tsgbench pdf {params.tex} > {log} 2>&1"
-
-
 rule report:
     input:
         inputs("report"),
@@ -259,30 +199,34 @@ rule report:
         "tsgbench report study --identity {params.identity} > {log} 2>&1"
 
 
-rule report_pdf:
+rule pdf:
     input:
-        tex=FILES["report"]["tex"],
+        inputs("pdf"),
     output:
+        record=RECORDS["pdf"],
         pdf=report(
-            str(Path(FILES["report"]["tex"]).with_suffix(".pdf")),
-            category="Report",
-            caption="../report/report.rst",
-            labels={"study": STUDY.name, "file": "PDF"},
+            FILES["pdf"]["pdf"],
+            category=lambda wildcards: "Report" if wildcards.document == "report" else "Tables",
+            subcategory=paper_of("document"),
+            caption="../report/table.rst",
+            labels=shown_as("document", "PDF"),
         ),
     log:
-        "logs/report_pdf.log",
+        LOGS["pdf"],
     benchmark:
-        "logs/benchmarks/report_pdf.tsv"
+        BENCHMARKS["pdf"]
+    wildcard_constraints:
+        document=A_TABLE,
     conda:
         "../../envs/tsgbench.yaml"
     threads: 1
     resources:
         gpu=0,
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=reserved("pdf", "mem_mb", 2000),
+        runtime=reserved("pdf", "runtime", 30),
     params:
-        tex=lambda wildcards, input: input.tex,
+        identity=identity("pdf"),
     message:
-        "Compiling the report to PDF"
+        "Compiling {wildcards.document} to PDF"
     shell:
-        "tsgbench pdf {params.tex} > {log} 2>&1"
+        "tsgbench pdf {wildcards.document} --identity {params.identity} > {log} 2>&1"

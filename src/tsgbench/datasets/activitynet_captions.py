@@ -10,25 +10,12 @@ end and are dropped: 37,417 of 37,421 remain, the count that IA-Net and FIAN pri
 from pathlib import Path
 
 from tsgbench.datasets.json_format import field_clock, read_files
-from tsgbench.datasets.readers import Row, hold_out, register
+from tsgbench.datasets.readers import Row, register
 
 NAME = "activitynet_captions"
 
 
 @register(NAME)
-def read(
-    files: dict[str, Path], *, held_out_share: float = 0.1, held_out_seed: int = 0
-) -> dict[str, list[Row]]:
-    """Rows of the splits train, held_out, val_1 and val_2. files: roles train, val_1, val_2.
-
-    held_out_share: part of the training videos that train leaves to held_out, for protocols that
-    select checkpoints without looking at a validation split that they test on.
-    """
-    rows = read_files(files, ("train", "val_1", "val_2"), NAME, field_clock("duration"))
-    chosen = hold_out([row.video_id for row in rows["train"]], held_out_share, held_out_seed)
-    return {
-        "train": [row for row in rows["train"] if row.video_id not in chosen],
-        "held_out": [row for row in rows["train"] if row.video_id in chosen],
-        "val_1": rows["val_1"],
-        "val_2": rows["val_2"],
-    }
+def read(files: dict[str, Path]) -> dict[str, list[Row]]:
+    """Rows of the splits train, val_1 and val_2, which are the roles of files too."""
+    return read_files(files, ("train", "val_1", "val_2"), NAME, field_clock("duration"))

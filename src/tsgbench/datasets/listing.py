@@ -6,6 +6,7 @@ otherwise the public files are read on the fly, from where downloads are kept or
 
 from pathlib import Path
 
+from tsgbench.config import protocols_of, roles_of
 from tsgbench.datasets.readers import read_annotations
 from tsgbench.errors import UserError
 from tsgbench.files import read_json
@@ -19,15 +20,18 @@ def list_datasets(
     records: dict[str, str],
     *,
     mirror: str | None = None,
+    published: dict[str, dict] | None = None,
 ) -> dict[str, dict]:
     """Describe every data set of the catalogue.
 
     records: record paths by phase, with the placeholder `{dataset}` (study.RECORDS). mirror: folder
-    with the relative paths of the folder of downloads (a URL is not looked into).
-    Returns by data set: `title`, `note`, `policy`, `splits`, `protocols`, `published`,
-    `conventions`, `parts` (`annotations`, `videos`, `features`), `counted_from` (a record, "raw
-    files" or None), `counts` (by split: `rows`, `kept`, `videos`, and `repaired` and `dropped` by
-    reason; None where nothing could be read) and `problem` (why not, or None).
+    with the relative paths of the folder of downloads (a URL is not looked into). published: the
+    papers' files.
+    Returns by data set: `title`, `note`, `policy`, `splits`, `protocols`, `followed_by` (protocol
+    -> systems of the papers that got their numbers by it), `published`, `conventions`, `parts`
+    (`annotations`, `videos`, `features`), `counted_from` (a record, "raw files" or None), `counts`
+    (by split: `rows`, `kept`, `videos`, and `repaired` and `dropped` by reason; None where nothing
+    could be read) and `problem` (why not, or None).
     """
     folders = [Path(records["download"]).parent] + (
         [Path(mirror)] if mirror and "://" not in mirror else []
@@ -46,6 +50,7 @@ def list_datasets(
             "policy": entry.get("settings", {}).get("policy", "clip"),
             "splits": entry["splits"],
             "protocols": entry.get("protocols", {}),
+            "followed_by": _followers(entry.get("published"), published or {}),
             "published": entry.get("published"),
             "conventions": entry.get("conventions", []),
             "parts": {
@@ -62,6 +67,15 @@ def list_datasets(
             "problem": problem,
         }
     return listed
+
+
+def _followers(printed: str | None, published: dict[str, dict]) -> dict[str, list[str]]:
+    """Protocol -> the systems of the papers whose numbers on a data set follow it."""
+    found: dict[str, list[str]] = {}
+    for content in published.values():
+        if stated := content["paper"].get("protocols", {}).get(printed):
+            found.setdefault(stated["protocol"], []).append(content["paper"]["system"])
+    return found
 
 
 def _find_files(
@@ -157,10 +171,10 @@ def _paragraph(name: str, entry: dict) -> list[str]:
         f"{name}: {entry['title']}",
         f"    here: {here} of {len(files)} annotation files; videos: {videos};"
         f" features: {features}",
-        f"    default: {_protocol(entry['splits'])}",
     ]
-    for protocol, splits in entry["protocols"].items():
-        lines.append(f"    {protocol}: {_protocol(splits)}")
+    for protocol, splits in protocols_of(entry).items():
+        papers = ", ".join(entry["followed_by"].get(protocol, []))
+        lines.append(f"    {protocol}{f' ({papers})' if papers else ''}: {_protocol(splits)}")
     if entry["counts"] is None:
         return [*lines, f"    no counts ({entry['problem']})", ""]
     lines.append(f"    {'split':12}{'rows':>8}{'kept':>8}{'videos':>8}  policy {entry['policy']}")
@@ -177,10 +191,12 @@ def _paragraph(name: str, entry: dict) -> list[str]:
 
 
 def _protocol(splits: dict) -> str:
-    parts = []
-    for key, verb in (("train", "trains on"), ("select", "selects on"), ("test", "tests on")):
-        named = splits[key]
-        parts.append(f"{verb} {named if isinstance(named, str) else ' + '.join(named)}")
+    roles = roles_of(splits)
+    parts = [
+        f"trains on {' + '.join(roles['train'])}",
+        f"selects on {' + '.join(roles['select'])}" if roles["select"] else "keeps the last epoch",
+        f"tests on {' + '.join(roles['test'])}",
+    ]
     if splits.get("score"):
         parts.append(f"scored apart: {', '.join(splits['score'])}")
     return ", ".join(parts) + (" (a published practice)" if splits.get("official") else "")

@@ -22,10 +22,10 @@ from tsgbench import moments, resample
 from tsgbench.datasets.table import Queries
 from tsgbench.errors import UserError
 from tsgbench.evaluation.didemo import Chunks, rank_candidates, score_candidates
+from tsgbench.evaluation.keeping import on_axis, positions_of
 from tsgbench.evaluation.metrics import score_queries, to_percent
 from tsgbench.evaluation.predictions import Predictions
-
-SINGLE = 2.0**-22  # twice the spacing of single precision
+from tsgbench.needs import first_unmet, needs_of
 
 
 def for_dataset(convention: dict, dataset: str) -> dict:
@@ -77,36 +77,52 @@ def score_convention(
 ) -> Scores:
     """Score predictions under one convention, query by query.
 
-    predictions: of the very `queries`, in their order; an array is (Q, K, 2) seconds. `UserError`
-    if the convention needs something that the predictions or the queries do not have.
+    predictions: of the very `queries`, in their order; an array is (Q, K, 2) seconds, all
+    candidates. `UserError` if the convention needs something that the predictions or the queries do
+    not have: candidates that were not kept, too.
     """
     if isinstance(predictions, np.ndarray):
         predictions = Predictions(predictions)
     options = for_dataset(convention, dataset)
+    _check_kept(predictions, options)
     score = _score_chunks if options["predictions"] == "chunks" else _score_spans
     values, counts = score(predictions, queries, options)
     one_each = np.ones(len(queries), dtype=np.int64)
     return Scores(values, {"queries": one_each, **counts})
 
 
+def _check_kept(predictions: Predictions, options: dict) -> None:
+    if predictions.kept is None:
+        return
+    unmet = first_unmet(needs_of(options), predictions.kept)
+    if unmet is not None:
+        wanted = ", ".join(f"{key} {value}" for key, value in unmet.items())
+        raise UserError(
+            f"{predictions.source}: does not keep all candidates that this convention asks for"
+            f" ({wanted}); name the convention under the data set in config/datasets.yaml, and"
+            " train the cell again"
+        )
+
+
 def _score_chunks(predictions: Predictions, queries: Queries, options: dict) -> tuple[dict, dict]:
     chunks = Chunks(options["chunks"], options["chunk_s"], options["best"])
-    ranked, counts = rank_candidates(predictions.spans, chunks)
+    ranked, counts = rank_candidates(predictions.spans, chunks, predictions.counts)
     values = score_candidates(ranked, queries.annotators, chunks)
     return {name: values[name] for name in options["metrics"]}, counts
 
 
 def _score_spans(predictions: Predictions, queries: Queries, options: dict) -> tuple[dict, dict]:
     labels, extent = queries.moments, queries.durations
-    spans, overlap, counts = _in_double(predictions.spans, extent), moments.iou, {}
+    spans, is_widened = on_axis(predictions.spans, extent, predictions.clips, options)
+    overlap, counts = moments.iou, {}
     if needs_clips(options):
         positions, index = _quantised(predictions.clips, queries, options)
-        if options["iou"] == "seconds":
+        if is_widened is None:
             labels = moments.from_index(index, extent, positions)
         else:
-            spans, widened = moments.to_index(spans, extent, positions)
             labels, extent, overlap = index, positions, moments.index_iou
-            counts = {"candidates_narrower_than_a_position": widened}
+            narrow = is_widened[:, 0].astype(np.int64)
+            counts = {"first_moments_narrower_than_a_position": narrow}
     values = score_queries(
         spans,
         labels,
@@ -119,37 +135,17 @@ def _score_spans(predictions: Predictions, queries: Queries, options: dict) -> t
     return values, counts
 
 
-def _in_double(spans: np.ndarray, durations: np.ndarray) -> np.ndarray:
-    """Spans with ends that differ from the duration by single precision alone put right.
-
-    Models hold durations in single precision. Without this the whole video would miss, or not miss,
-    an IoU of exactly m by chance: on val_2 of ActivityNet Captions 18 queries at m = 0.5.
-    """
-    limit = durations[:, None]
-    is_end = np.abs(spans[..., 1] - limit) <= SINGLE * limit
-    return np.stack([spans[..., 0], np.where(is_end, limit, spans[..., 1])], axis=-1)
-
-
 def _quantised(
     clips: np.ndarray | None, queries: Queries, options: dict
 ) -> tuple[np.ndarray, np.ndarray]:
     """(Q,) positions of each video's axis and (Q, 2) inclusive indices of the annotated moments."""
-    if clips is None:
-        raise UserError(
-            "predictions: column clips is missing, which this convention needs to quantise labels; "
-            "run the training again"
-        )
-    if "positions" not in options:
-        raise UserError(
-            "config/conventions.yaml: positions: is missing for this data set; state the length of "
-            "the resampled axis"
-        )
-    target = options["positions"]
+    positions = positions_of(clips, options)
     if options["labels"] == "windows":
-        index = resample.linspace_labels(clips, target, queries.moments, queries.durations)
-        return np.full(len(clips), target), index
+        index = resample.linspace_labels(
+            clips, options["positions"], queries.moments, queries.durations
+        )
+        return positions, index
     if options["labels"] == "nearest_span":
-        positions = np.minimum(clips, target)
         return positions, moments.nearest_index(queries.moments, queries.durations, positions)
     raise UserError(
         f"config/conventions.yaml: labels: {options['labels']!r} has no indices; use windows or "

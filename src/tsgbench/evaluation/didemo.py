@@ -36,17 +36,30 @@ class Chunks:
         return table
 
 
-def rank_candidates(spans: np.ndarray, chunks: Chunks) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+def named_runs(spans: np.ndarray, chunks: Chunks) -> np.ndarray:
+    """(Q, K) the candidate that each span stands for, -1 where absent.
+
+    spans: (Q, K, 2) seconds, NaN where absent. A span stands for the nearest run of chunks: both
+    ends rounded to the grid, or the chunk that holds its middle if nothing is left.
+    """
+    present = ~np.isnan(spans[..., 0])
+    return np.where(present, _nearest(np.where(present[..., None], spans, 0.0), chunks), -1)
+
+
+def rank_candidates(
+    spans: np.ndarray, chunks: Chunks, counts: np.ndarray | None = None
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """The rank of every candidate, from 1: (Q, C), and what had to be adapted: name -> (Q,) counts.
 
-    spans: (Q, K, 2) seconds, best first, NaN where absent. A span stands for the nearest run of
-    chunks: both ends rounded to the grid, or the chunk that holds its middle if nothing is left. Of
-    repetitions the first counts. Candidates that a system does not name follow in their fixed
-    order; neither rule sees a label.
+    spans: (Q, K, 2) seconds, best first, NaN where absent; which run each stands for, `named_runs`
+    says. counts: (Q,) spans that the system has, of which those that repeat a run may be left out
+    here; None if none was. Of repetitions the first counts. Candidates that a system does not name
+    follow in their fixed order; neither rule sees a label.
     """
     queries, depth = spans.shape[:2]
-    present = ~np.isnan(spans[..., 0])
-    named = np.where(present, _nearest(np.where(present[..., None], spans, 0.0), chunks), -1)
+    named = named_runs(spans, chunks)
+    present = named >= 0
+    counts = present.sum(axis=1) if counts is None else counts
     total = len(chunks.candidates)
     first = np.full((queries, total), depth)  # (Q, C) best rank under which a candidate is named
     rows, ranks = np.nonzero(present)
@@ -56,13 +69,15 @@ def rank_candidates(spans: np.ndarray, chunks: Chunks) -> tuple[np.ndarray, dict
     order = keys.argsort(axis=1, kind="stable")
     ranked = np.empty_like(order)
     np.put_along_axis(ranked, order, np.arange(1, total + 1)[None], axis=1)
-    grid = spans / chunks.chunk_s
-    counts = {
+    # Counted where a run is named first, so that repetitions may be left out
+    used = np.take_along_axis(spans, np.minimum(first, depth - 1)[..., None], axis=1)
+    grid = used / chunks.chunk_s
+    is_off = is_named & (np.abs(grid - np.rint(grid)) > 1e-6).any(axis=-1)
+    return ranked, {
         "queries_with_appended_candidates": (~is_named).any(axis=1).astype(np.int64),
-        "queries_with_repeated_candidates": (present.sum(1) > is_named.sum(1)).astype(np.int64),
-        "candidates_off_the_grid": (np.abs(grid - np.rint(grid)) > 1e-6).any(axis=-1).sum(axis=1),
+        "queries_with_repeated_candidates": (counts > is_named.sum(axis=1)).astype(np.int64),
+        "runs_named_off_the_grid": is_off.sum(axis=1),
     }
-    return ranked, counts
 
 
 def score_candidates(

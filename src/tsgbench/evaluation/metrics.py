@@ -16,14 +16,13 @@ import numpy as np
 
 from tsgbench import moments
 from tsgbench.errors import UserError
+from tsgbench.needs import METRIC, Nms, threshold_at
 
 # A candidate is dropped when its IoU with a better one exceeds this. R@1 and mIoU do not depend
 # on it; 2D-TAN's value for ActivityNet, used here for every data set.
 NMS_IOU = 0.5
-METRIC = re.compile(r"(?P<discounted>d?)R@(?P<n>[1-9]\d*),IoU=(?P<m>0\.\d{1,2})")
 COMPARISONS = {">=": np.greater_equal, ">": np.greater}
 
-Nms = float | dict[str, float] | None
 Overlap = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
@@ -114,7 +113,5 @@ def _by_threshold(parsed: dict[str, re.Match], nms: Nms) -> dict[float | None, l
     """Metrics by the suppression they need, so that each suppression is run once."""
     groups: dict[float | None, list[str]] = {}
     for name, match in parsed.items():
-        # In double precision, as the code of this lineage computes it: 0.7 - 0.05 is below 0.65
-        threshold = float(match["m"]) - nms["minus"] if isinstance(nms, dict) else nms
-        groups.setdefault(threshold, []).append(name)
+        groups.setdefault(threshold_at(match["m"], nms), []).append(name)
     return groups

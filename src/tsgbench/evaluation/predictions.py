@@ -1,12 +1,14 @@
-"""Prediction files: ranked spans in seconds, one row a candidate.
+"""Prediction files: ranked spans in seconds, one row per candidate that is kept.
 
-The file itself names the queries of its split that it does not answer, for want of their videos:
-`unanswered`, a JSON list in the metadata of its schema.
+Not every candidate is: the file keeps what the conventions of its data set can ask for, each under
+its rank among all that the model has, of which `candidates` says how many. The metadata of its
+schema holds two JSON lists: `kept`, the needs (needs.py) that it meets, null where it holds every
+candidate; and `unanswered`, the queries of its split that it does not answer, for want of videos.
 """
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,67 +18,92 @@ import pyarrow.parquet as pq
 
 from tsgbench.datasets.table import Queries
 from tsgbench.errors import UserError
+from tsgbench.evaluation.keeping import Ranked
 from tsgbench.files import atomic_path
+from tsgbench.needs import Need
 
-UNANSWERED = b"unanswered"
+UNANSWERED, KEPT = b"unanswered", b"kept"
+# Of a file that does not say what it keeps
+FIRST_ONLY = [{"ranks": 1}]
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """spans: (Q, K, 2) seconds, best first, NaN where absent. clips: (Q,) source clips of each
-    query's video before any resampling, None where the file does not say."""
+    """What a file holds of Q queries.
+
+    spans: (Q, K, 2) seconds of the candidates that were kept, best first, NaN (last) where a query
+    has fewer. clips: (Q,) source clips of each query's video before any resampling. counts: (Q,)
+    candidates, kept or not. Either is None where the file does not say. kept: the needs
+    that are met; None if every candidate is there. source: names the file in messages.
+    """
 
     spans: np.ndarray
     clips: np.ndarray | None = None
+    counts: np.ndarray | None = None
+    kept: list[Need] | None = None
+    source: str = "predictions"
 
     def take(self, rows: np.ndarray) -> "Predictions":
         """The given queries, in the given order."""
-        return Predictions(self.spans[rows], None if self.clips is None else self.clips[rows])
+        taken = {
+            name: None if values is None else values[rows]
+            for name, values in (("clips", self.clips), ("counts", self.counts))
+        }
+        return replace(self, spans=self.spans[rows], **taken)
 
 
 def write_predictions(
     path: str | Path,
     queries: Queries,
-    ranked: np.ndarray,
+    ranked: Ranked | np.ndarray,
     clips: np.ndarray | None = None,
     *,
+    kept: list[Need] | None = None,
     unanswered: Sequence[str] = (),
 ) -> None:
-    """Write predictions, one row a candidate: query_id, rank (from 1), start_s, end_s, score.
+    """Write predictions, one row per candidate: query_id, rank (from 1), start_s, end_s, score.
 
-    ranked: (Q, K, 3) start_s, end_s, score; NaN rows are absent candidates and are not written.
-    clips: (Q,) number of source clips of each query's video, written as a further column; without
-    it conventions that quantise labels cannot be computed. unanswered: ids of the queries of the
-    split that `queries` leaves out because their video is not available.
+    ranked: those kept; an array is (Q, K, 3) start_s, end_s, score, NaN rows are absent. kept: the
+    needs that they meet; None says that they are all candidates. Two more columns are the same for
+    all rows of a query: candidates, how many it has, kept or not; and clips, (Q,) number of source
+    clips of its video, without which conventions that quantise labels cannot be computed.
+    unanswered: ids of the queries of the split that `queries` leaves out because their video is not
+    available.
     """
-    present = ~np.isnan(ranked[..., 0])
-    rows, ranks = np.nonzero(present)
-    found = ranked[rows, ranks]
+    if isinstance(ranked, np.ndarray):
+        ranked = Ranked.all_of(ranked)
+    rows = ranked.rows
     columns = {
         "query_id": pa.array(np.asarray(queries.query_ids, dtype=object)[rows], pa.string()),
-        "rank": pa.array(ranks + 1, pa.int32()),
-        "start_s": pa.array(found[:, 0], pa.float64()),
-        "end_s": pa.array(found[:, 1], pa.float64()),
-        "score": pa.array(found[:, 2], pa.float64()),
+        "rank": pa.array(ranked.ranks + 1, pa.int32()),
+        "start_s": pa.array(ranked.found[:, 0], pa.float64()),
+        "end_s": pa.array(ranked.found[:, 1], pa.float64()),
+        "score": pa.array(ranked.found[:, 2], pa.float64()),
+        "candidates": pa.array(ranked.counts[rows], pa.int32()),
     }
     if clips is not None:
         columns["clips"] = pa.array(np.asarray(clips)[rows], pa.int32())
-    table = pa.table(columns)
-    if len(unanswered):
-        table = table.replace_schema_metadata({UNANSWERED: json.dumps(list(unanswered))})
+    table = pa.table(columns).replace_schema_metadata(
+        {KEPT: json.dumps(kept), UNANSWERED: json.dumps(list(unanswered))}
+    )
     with atomic_path(path) as temporary:
         pq.write_table(table, temporary, compression="zstd")
 
 
 def read_unanswered(path: str | Path) -> set[str]:
     """Ids of the queries that the file says it does not answer."""
+    return set(_read_metadata(path).get(UNANSWERED, []))
+
+
+def _read_metadata(path: str | Path) -> dict[bytes, list | None]:
+    """The JSON values in the file's schema, without those of other programs."""
     try:
         metadata = pq.read_schema(path).metadata or {}
-    except (OSError, pa.ArrowException) as error:
+        return {key: json.loads(metadata[key]) for key in (UNANSWERED, KEPT) if key in metadata}
+    except (OSError, pa.ArrowException, ValueError) as error:
         raise UserError(
             f"{path}: not a prediction file ({error}); run the training again"
         ) from None
-    return set(json.loads(metadata.get(UNANSWERED, b"[]")))
 
 
 def read_predictions(path: str | Path, queries: Queries) -> np.ndarray:
@@ -90,28 +117,50 @@ def read_ranked(path: str | Path, queries: Queries) -> Predictions:
     A query without a prediction, a prediction of an unknown query, or two of one rank are errors:
     a score over part of a split is not a score of the split.
     """
+    kept = _read_metadata(path).get(KEPT, FIRST_ONLY)
     try:
         table = pq.read_table(path)
         ids = table["query_id"].combine_chunks().dictionary_encode()
-        ranks = table["rank"].to_numpy() - 1
+        ranks = table["rank"].to_numpy()
         spans = np.stack([table["start_s"].to_numpy(), table["end_s"].to_numpy()], axis=1)
-        clips = table["clips"].to_numpy() if "clips" in table.column_names else None
+        per_query = {
+            name: table[name].to_numpy() if name in table.column_names else None
+            for name in ("clips", "candidates")
+        }
     except (OSError, pa.ArrowException, KeyError) as error:
         raise UserError(
             f"{path}: not a prediction file ({error}); run the training again"
         ) from None
     rows = _rows_of(path, ids, queries)
-    ranked = np.full((len(queries), int(ranks.max(initial=0)) + 1, 2), np.nan)
-    ranked[rows, ranks] = spans
-    if np.count_nonzero(~np.isnan(ranked[..., 0])) != len(rows):
+    order = np.lexsort((ranks, rows))
+    rows, ranks = rows[order], ranks[order]
+    if ((rows[1:] == rows[:-1]) & (ranks[1:] == ranks[:-1])).any():
         raise UserError(f"{path}: rank: not distinct within a query; run the training again")
-    if clips is None:
-        return Predictions(ranked)
-    per_query = np.zeros(len(queries), dtype=np.int64)
-    per_query[rows] = clips
-    if (per_query < 1).any() or (per_query[rows] != clips).any():
-        raise UserError(f"{path}: clips: not one positive number per query; run the training again")
-    return Predictions(ranked, per_query)
+    counts = np.bincount(rows, minlength=len(queries))
+    first = np.cumsum(counts) - counts
+    if (ranks[first] != 1).any():
+        raise UserError(f"{path}: rank: a query lacks its first; run the training again")
+    # Ranks have gaps where candidates were not kept
+    ranked = np.full((len(queries), int(counts.max(initial=0)), 2), np.nan)
+    ranked[rows, np.arange(len(rows)) - first[rows]] = spans[order]
+    clips, candidates = (
+        None if values is None else _one_per_query(path, name, values[order], rows, len(queries))
+        for name, values in per_query.items()
+    )
+    return Predictions(ranked, clips, candidates, kept, str(path))
+
+
+def _one_per_query(
+    path: str | Path, name: str, values: np.ndarray, rows: np.ndarray, queries: int
+) -> np.ndarray:
+    """(Q,) the number that a column repeats in all rows of a query."""
+    found = np.zeros(queries, dtype=np.int64)
+    found[rows] = values
+    if (found < 1).any() or (found[rows] != values).any():
+        raise UserError(
+            f"{path}: {name}: not one positive number per query; run the training again"
+        )
+    return found
 
 
 def read_first(path: str | Path, query_ids: Sequence[str]) -> dict[str, np.ndarray]:

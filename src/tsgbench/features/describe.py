@@ -7,6 +7,7 @@ import numpy as np
 
 from tsgbench.features.store import FeatureStore
 from tsgbench.files import atomic_path
+from tsgbench.plotting import PLAIN_TEXT
 
 COLUMNS = 56  # of a time axis in text
 # how many clips cover a column: none, one, two, more
@@ -112,7 +113,17 @@ def as_text(facts: dict) -> str:
 def plot(path: str | Path, out: str | Path, videos: int = 6) -> None:
     """A figure of the same: time axes, one video's numbers over time, the PCA's variance if any.
     Equal files give equal bytes."""
-    from matplotlib.figure import Figure  # slow to import
+    from matplotlib import rc_context  # slow to import
+
+    kind = Path(out).suffix.lstrip(".") or "png"
+    undated = {"CreationDate": None} if kind == "pdf" else {"Date": None} if kind == "svg" else {}
+    with rc_context(PLAIN_TEXT), atomic_path(out) as temporary:
+        figure = _draw(path, videos)
+        figure.savefig(temporary, format=kind, dpi=150, metadata=undated)
+
+
+def _draw(path: str | Path, videos: int):
+    from matplotlib.figure import Figure
 
     with FeatureStore(path) as store:
         picked = pick(store.video_ids, videos)
@@ -131,10 +142,7 @@ def plot(path: str | Path, out: str | Path, videos: int = 6) -> None:
         axis.set(xlim=(0, end_s), xlabel="seconds")
     if variance is not None:
         _draw_variance(axes[2], variance)
-    kind = Path(out).suffix.lstrip(".") or "png"
-    undated = {"CreationDate": None} if kind == "pdf" else {"Date": None} if kind == "svg" else {}
-    with atomic_path(out) as temporary:
-        figure.savefig(temporary, format=kind, dpi=150, metadata=undated)
+    return figure
 
 
 def _short(name: str, letters: int = 22) -> str:

@@ -17,7 +17,10 @@ from tsgbench.features.networks import ClipNetwork, initialise, register
 CLASSES = 400  # of Kinetics-400
 BATCH_NORM_EPSILON = 1e-3  # as in the release
 
-ONEDNN_TYPES = (torch.float32, torch.bfloat16)
+# What oneDNN computes in on this processor: bfloat16 needs AVX-512 or AVX-NE-CONVERT
+ONEDNN_TYPES = (torch.float32,) if torch.backends.mkldnn.is_available() else ()
+if ONEDNN_TYPES and torch.ops.mkldnn._is_mkldnn_bf16_supported():
+    ONEDNN_TYPES += (torch.bfloat16,)
 
 # name, output channels, kernel, stride of the plain convolutions and of the poolings (channels
 # None), and the channels of the Inception blocks: branches 0, 1a, 1b, 2a, 2b, 3b (figure 3)
@@ -90,7 +93,7 @@ class Unit3D(nn.Module):
 def _at_one_place(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
     """A convolution with a 1x1x1 kernel. PyTorch's choice on a CPU is a slow path: oneDNN's kernel
     takes two fifths of its time, a matrix product two thirds."""
-    if not x.is_cuda and x.dtype in ONEDNN_TYPES and torch.backends.mkldnn.is_available():
+    if not x.is_cuda and x.dtype in ONEDNN_TYPES:
         return torch.mkldnn_convolution(x, weight, bias, (0, 0, 0), (1, 1, 1), (1, 1, 1), 1)
     return F.linear(x.permute(0, 2, 3, 4, 1), weight.flatten(1), bias).permute(0, 4, 1, 2, 3)
 

@@ -128,7 +128,8 @@ def _without_zeros(array: np.ndarray, drop: bool) -> tuple[np.ndarray, int]:
     used = np.flatnonzero(array.any(axis=1))
     if not len(used):
         raise _Unusable("has no row that is not all zeros in the release")
-    return array[: used[-1] + 1], len(array) - used[-1] - 1
+    kept = int(used[-1]) + 1
+    return array[:kept], len(array) - kept
 
 
 def _checked(array: np.ndarray, where: str) -> np.ndarray:

@@ -15,8 +15,9 @@ ROUNDING_S = 0.25  # printed times are rounded, some to whole seconds
 
 @dataclass(frozen=True)
 class Example:
-    """sentence and moment as printed; spans: printed name of a system -> its printed seconds,
-    two numbers, or more where the text does not say which belong together."""
+    """sentence and moment as printed, None where only the picture has it; spans: printed name of a
+    system -> its printed seconds, two numbers, or more where the text does not say which belong
+    together."""
 
     sentence: str
     moment_s: tuple[float, float] | None
@@ -34,15 +35,21 @@ def read_examples(figure: dict) -> list[Example]:
     return found
 
 
-def find_example(sentence: str, moment_s: tuple[float, float], queries: Queries) -> int | None:
+def find_example(
+    sentence: str, moment_s: tuple[float, float] | None, queries: Queries
+) -> int | None:
     """Row of the query with these words at these seconds, to within rounding; None without one.
 
     Case, punctuation and blanks do not count, and `...` stands for any words. At the very seconds
     that are printed, most of the words are enough. A printed moment may reach beyond the video, as
-    those of the public files do before they are cut. The nearest counts.
+    those of the public files do before they are cut. The nearest counts. Without seconds (None) the
+    words must be those of one query alone.
     """
     parts = [re.escape(_plain(part)) for part in sentence.split("...")]
     pattern = re.compile(" ?.*".join(parts))
+    if moment_s is None:
+        rows = [row for row, one in enumerate(queries.sentences) if pattern.fullmatch(_plain(one))]
+        return rows[0] if len(rows) == 1 else None
     cut = np.minimum(np.array(moment_s), queries.durations[:, None])  # (Q, 2)
     gaps = np.abs(queries.moments - cut).max(axis=1)
     for row in np.argsort(gaps, kind="stable")[: np.count_nonzero(gaps <= ROUNDING_S)]:

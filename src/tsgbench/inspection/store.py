@@ -21,13 +21,19 @@ class Inspected:
     duration_s: float
     moment: np.ndarray  # (2,) annotated seconds
     kind: str  # why it was chosen (choice.py)
+    split: str  # of the data set's annotations
+    role: str  # the split's, for the cell: `test`, `select`, `train`, or empty
     iou: float  # of the first prediction with the moment, in seconds
-    better: int  # queries of the split with a higher IoU
-    worse: int  # with a lower one
-    of: int  # queries of the split that were predicted
+    # Among the predicted queries of the test split: those of higher and of lower IoU, and all of
+    # them. Zero for a query of another split, which has no rank.
+    better: int
+    worse: int
+    of: int
     words: list[str]  # L, as spelt
-    predictions: np.ndarray  # (at most 5, 2) seconds, best first, as in the prediction file
-    forward_gap_s: float  # between the file's first prediction and that of these maps
+    # (at most 5, 2) seconds, best first: as in the prediction file, or for a query of another split
+    # the best one of this very pass
+    predictions: np.ndarray
+    forward_gap_s: float  # between the file's first prediction, if any, and that of these maps
     clips_s: np.ndarray  # (T, 2) seconds of the frames that each place was computed from
     # Outputs of the model's forward pass under their names, without the batch: its docstring
     # gives their shapes. Columns beyond T or L are slots or padding that the model attends to.

@@ -27,6 +27,9 @@ class Batch:
     dur: Tensor  # (B,) seconds
     video_idx: Tensor  # (B,) long, equal for queries of the same video
     gt: Tensor | None = None  # (B, 2) seconds; None at inference and for weak supervision
+    # (B, 2) long, first and last window of `resample.linspace_labels`; None also where videos are
+    # resampled by another rule
+    windows: Tensor | None = None
 
     def to(self, target: torch.device | torch.dtype | str) -> "Batch":
         """Move every tensor to a device, or convert the floating-point ones to a dtype."""
@@ -53,14 +56,20 @@ class Grounder(nn.Module):
         """Raw outputs, and attention maps for the figures, by name. Never reads `batch.gt`."""
         raise NotImplementedError
 
+    def inspect(self, batch: Batch) -> dict[str, Tensor]:
+        """The outputs of `forward`, with attention maps that cost too much to make at each pass."""
+        return self(batch)
+
     def loss(self, outputs: dict[str, Tensor], batch: Batch) -> dict[str, Tensor]:
         """Named scalar losses, already weighted: the trainer minimises their sum."""
         raise NotImplementedError
 
-    def decode(self, outputs: dict[str, Tensor], batch: Batch, k: int) -> Tensor:
-        """(B, at most k, 3): start_s, end_s, score; best first, inside the video, start < end.
+    def decode(self, outputs: dict[str, Tensor], batch: Batch, k: int | None = None) -> Tensor:
+        """(B, K, 3): start_s, end_s, score; best first, inside the video, start < end.
 
-        Rows of NaN, always last, stand for absent candidates.
+        K is at most k, or all the candidates that the model has. The order is the same for every k:
+        equal scores stand in the order of the candidates (`targets.best_first`). Rows of NaN,
+        always last, stand for absent candidates.
         """
         raise NotImplementedError
 

@@ -30,8 +30,11 @@ class Baseline(Grounder):
         seed = torch.initial_seed() if seed is None else seed
         self.generator = torch.Generator().manual_seed(seed)
 
-    def shares(self, batch: Batch, k: int) -> Tensor:
-        """(B, at most k, 2) start and end in [0, 1], double, best first, NaN (last) if absent."""
+    def shares(self, batch: Batch, k: int | None) -> Tensor:
+        """(B, K, 2) start and end in [0, 1], double, best first, NaN (last) if absent.
+
+        K is at most k, or as many as the baseline has.
+        """
         raise NotImplementedError
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
@@ -41,8 +44,8 @@ class Baseline(Grounder):
         """No loss: there is nothing to train."""
         return {}
 
-    def decode(self, outputs: dict[str, Tensor], batch: Batch, k: int) -> Tensor:
-        """(B, at most k, 3). The scores only keep the order: 1, then evenly down."""
+    def decode(self, outputs: dict[str, Tensor], batch: Batch, k: int | None = None) -> Tensor:
+        """(B, K, 3). The scores only keep the order: 1, then evenly down."""
         dur = batch.dur[:, None, None]
         shares = self.shares(batch, k).to(dur.device)
         moments = (shares * dur).to(dur.dtype).clamp(min=0).minimum(dur)
@@ -54,13 +57,26 @@ class Baseline(Grounder):
         return torch.stack([start, moments[..., 1], score], dim=-1)
 
 
+class Drawn(Baseline):
+    """Shared by baselines whose answer to a query is moments drawn for it alone.
+
+    draws: moments per query; suppression leaves the first few that lie apart.
+    """
+
+    def __init__(
+        self, clip_dim: int, words: WordTable, *, draws: int = 100, seed: int | None = None
+    ):
+        super().__init__(clip_dim, words, seed=seed)
+        self.draws = draws
+
+
 @register("random")
-class Random(Baseline):
+class Random(Drawn):
     """Both ends drawn uniformly from the video."""
 
-    def shares(self, batch: Batch, k: int) -> Tensor:
+    def shares(self, batch: Batch, k: int | None) -> Tensor:
         # 1 - [0, 1) is (0, 1]: no moment ends at zero.
-        shape = (len(batch.dur), k, 2)
+        shape = (len(batch.dur), self.draws if k is None else k, 2)
         drawn = 1 - torch.rand(shape, generator=self.generator, dtype=torch.float64)
         return drawn.sort(dim=-1).values
 
@@ -69,16 +85,18 @@ class Random(Baseline):
 class WholeVideo(Baseline):
     """From the first second to the last; one candidate a query."""
 
-    def shares(self, batch: Batch, k: int) -> Tensor:
-        return torch.tensor([0.0, 1.0], dtype=torch.float64).expand(len(batch.dur), min(k, 1), 2)
+    def shares(self, batch: Batch, k: int | None) -> Tensor:
+        return torch.tensor([0.0, 1.0], dtype=torch.float64).expand(len(batch.dur), 1, 2)
 
 
 @register("prior")
-class Prior(Baseline):
+class Prior(Drawn):
     """Moments of the training split, drawn at random and scaled to the video's duration."""
 
-    def __init__(self, clip_dim: int, words: WordTable, *, seed: int | None = None):
-        super().__init__(clip_dim, words, seed=seed)
+    def __init__(
+        self, clip_dim: int, words: WordTable, *, draws: int = 100, seed: int | None = None
+    ):
+        super().__init__(clip_dim, words, draws=draws, seed=seed)
         self.register_buffer("moments", torch.empty(0, 2, dtype=torch.float64))
 
     def fit(self, queries: Queries, tokens: Tensor) -> None:
@@ -86,10 +104,11 @@ class Prior(Baseline):
         shares = queries.moments / queries.durations[:, None]
         self.moments = torch.as_tensor(shares, dtype=torch.float64, device=self.moments.device)
 
-    def shares(self, batch: Batch, k: int) -> Tensor:
+    def shares(self, batch: Batch, k: int | None) -> Tensor:
         if not len(self.moments):
             raise RuntimeError("prior: no training moments; call fit or load a state first")
-        drawn = torch.randint(len(self.moments), (len(batch.dur), k), generator=self.generator)
+        shape = (len(batch.dur), self.draws if k is None else k)
+        drawn = torch.randint(len(self.moments), shape, generator=self.generator)
         return self.moments[drawn.to(self.moments.device)]
 
     def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs) -> None:
@@ -139,8 +158,11 @@ class GridPrior(Baseline):
         place[edges[:, 0], edges[:, 1]] = np.arange(len(edges))
         return rows, place[starts, ends]
 
-    def in_video(self, ranking: Tensor, batch: Batch, k: int) -> Tensor:
-        """(B, k, 2) shares of the first k spans, (B, S) places in `spans`, that fit the video."""
+    def in_video(self, ranking: Tensor, batch: Batch, k: int | None) -> Tensor:
+        """(B, K, 2) shares of the first k, or all, of the spans that fit the video.
+
+        ranking: (B, S) places in `spans`.
+        """
         spans = self.spans[ranking]  # (B, S, 2)
         if self.step_s is None:
             return spans[:, :k] / self.grid
@@ -176,7 +198,7 @@ class FrequencyPrior(GridPrior):
         counts = np.bincount(spans, minlength=len(self.spans))
         self.ranking.copy_(torch.from_numpy(np.argsort(-counts, kind="stable")))
 
-    def shares(self, batch: Batch, k: int) -> Tensor:
+    def shares(self, batch: Batch, k: int | None) -> Tensor:
         if self.ranking[0] < 0:
             raise RuntimeError("prior_frequency: call fit or load a state first")
         return self.in_video(self.ranking.expand(len(batch.dur), -1), batch, k)
@@ -253,7 +275,7 @@ class ActionPrior(GridPrior):
         counts = np.bincount(cells, minlength=words * total).reshape(words, total)
         return counts.astype(np.float64), sizes
 
-    def shares(self, batch: Batch, k: int) -> Tensor:
+    def shares(self, batch: Batch, k: int | None) -> Tensor:
         if self.rankings[0, 0] < 0:
             raise RuntimeError("prior_action: call fit or load a state first")
         tokens = batch.tokens.to(self.expected.device)

@@ -16,6 +16,8 @@ Choices the paper leaves open:
   preset `paper`, leaves them out.
 - Eq. 13 lets the query branch attend to its words; its text says "V^in". The equation is followed.
 - Fusion happens once, before the encoder's first layer (eq. 9 and 10).
+- "128 clips, uniformly" (sec. 4.3) are sampled as LGI does, fewer where a video has fewer; ablation
+  `clips_128` gives every video 128. "I3D" is that of Kinetics; `i3d_finetuned` has LGI's weights.
 - The ends pass a sigmoid (`output`); LGI has a rectifier, which may leave the video.
 - At the start the regressed moment is the middle half of the video, so that its ends are in order
   and no rectifier is dead. Other weights start as PyTorch starts them.
@@ -147,12 +149,15 @@ class CMA(Grounder):
             )
         self.localiser = Localiser(width, output)
 
-    def forward(self, batch: Batch) -> dict[str, Tensor]:
+    def forward(self, batch: Batch, *, with_maps: bool = False) -> dict[str, Tensor]:
         """Returns:
 
         location: (B, 2) start and end as shares of the video.
         clip_weights: (B, T) temporal attention (eq. 18), zero on padding.
         phrases: (B, K, L) weight of each word for each guide vector (eq. 7), if there are several.
+        with_maps: attention between the modalities (eq. 15-16), mean over heads, of decoder layer
+        1, and so on: attention1_clips_over_words (B, T, L) and attention1_words_over_clips
+        (B, L, T); the latter not of the last layer, whose words attend to nothing.
         """
         v_mask, q_mask = batch.v_mask, batch.q_mask
         clips = self.clip_positions(self.clips(batch.video)) * v_mask[..., None]  # eq. 2
@@ -166,10 +171,17 @@ class CMA(Grounder):
                 guides, outputs["phrases"] = self.phrases(words, q_mask)
             clips = self.encode(clips, guides, v_mask)
         if self.structure != "encoder":
-            for layer in self.decoder:
+            for place, layer in enumerate(self.decoder, start=1):
+                if with_maps:
+                    maps = layer.maps(words, clips, q_mask, v_mask)
+                    outputs |= {f"attention{place}_{name}": found for name, found in maps.items()}
                 words, clips = layer(words, clips, q_mask, v_mask)
         outputs["location"], outputs["clip_weights"] = self.localiser(clips, v_mask)
         return outputs
+
+    def inspect(self, batch: Batch) -> dict[str, Tensor]:
+        """The outputs of `forward` with its maps, those of Figure 1 among them."""
+        return self(batch, with_maps=True)
 
     def encode(self, clips: Tensor, guides: Tensor, v_mask: Tensor) -> Tensor:
         """Clips (B, T, D), each guide (B, K, D) joined in turn: attended, then merged (eq. 9-12).
@@ -200,7 +212,7 @@ class CMA(Grounder):
             losses["diversity"] = self.diversity_weight * diversity_loss(outputs["phrases"])
         return losses
 
-    def decode(self, outputs: dict[str, Tensor], batch: Batch, k: int) -> Tensor:
+    def decode(self, outputs: dict[str, Tensor], batch: Batch, k: int | None = None) -> Tensor:
         """(B, 1, 3): the regressed moment. Score 0: its ends came in the wrong order."""
         dur = batch.dur[:, None]
         ends = (precise(outputs["location"]).to(dur.dtype) * dur).clamp(min=0).minimum(dur)
@@ -330,6 +342,15 @@ class AttentionBlock(nn.Module):
         found = self.out(self.attention(q, k, v, seen_mask[:, None, None]))
         return self.norm(x + self.dropout(found)) * mask[..., None]
 
+    def weights(self, x: Tensor, seen: Tensor, seen_mask: Tensor) -> Tensor:
+        """(B, S, seen): how much of each place of another sequence each place of x takes."""
+        width = x.shape[-1]
+        (to_q, to_k, _), (q_bias, k_bias, _) = (
+            part.split(width) for part in (self.project.weight, self.project.bias)
+        )
+        q, k = F.linear(x, to_q, q_bias), F.linear(seen, to_k, k_bias)
+        return self.attention.weights(q, k, seen_mask[:, None, None])
+
 
 class FeedForward(nn.Module):
     """Two linear layers, added and normalised; nothing at all for a hidden width of 0."""
@@ -383,6 +404,16 @@ class DecoderLayer(nn.Module):
             self.words(own_words, q_mask, own_clips, v_mask),
             self.clips(own_clips, v_mask, own_words, q_mask),
         )
+
+    def maps(
+        self, words: Tensor, clips: Tensor, q_mask: Tensor, v_mask: Tensor
+    ) -> dict[str, Tensor]:
+        """What `forward` lets each modality take of the other; rows of padding are not zero."""
+        own_words, own_clips = self.words.own(words, q_mask), self.clips.own(clips, v_mask)
+        found = {"clips_over_words": self.clips.other.weights(own_clips, own_words, q_mask)}
+        if self.words.looks_back:
+            found["words_over_clips"] = self.words.other.weights(own_words, own_clips, v_mask)
+        return found
 
 
 class Branch(nn.Module):

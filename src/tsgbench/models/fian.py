@@ -16,7 +16,8 @@ There is no public code. What the paper leaves open, and the choice taken:
 - 512 units of a recurrence are 256 in each direction: the residual sums ask for it.
 - Self-attention of the video has two layers as in CMIN, its model, but looks at the whole video,
   "long context" (`video_attention`).
-- Dropout 0.2, the optimiser's warm-up and decay, and 20 words are CMIN's and IA-Net's.
+- Dropout of 0.2 where CMIN has it (clips and words as they come in, each self-attention, each
+  recurrence) and on the two steps of an encoder; warm-up, decay and 20 words are CMIN's, IA-Net's.
 - A moment's label is the span of clips with the largest IoU; labels are raw IoU, not rescaled to
   the best candidate. A batch without a positive candidate has no positive term.
 - The score's and the offsets' convolutions of one window are one convolution of three channels. The
@@ -40,7 +41,13 @@ from tsgbench.models.layers import (
     masked_softmax,
     precise,
 )
-from tsgbench.models.targets import clip_spans, index_iou, index_labels, span_moments
+from tsgbench.models.targets import (
+    best_first,
+    clip_spans,
+    index_iou,
+    index_labels,
+    span_moments,
+)
 from tsgbench.text import WordTable
 
 CHOICES = {
@@ -61,7 +68,8 @@ class FIAN(Grounder):
     """The whole model; `forward` names its outputs. Defaults: TACoS, the data set of the ablations.
 
     clip_dim: width of a clip feature. words: the word table of the data set.
-    width, heads, dropout: of every block. ffn_scale: hidden layer of an encoder, in widths.
+    width, heads: of every block. dropout: of the inputs, of every step that is added, and after
+    every recurrence. ffn_scale: hidden layer of an encoder, in widths.
     max_clips, max_words: length of the video and of the query in eq. 11, and of the candidates.
     video_layers, video_attention: self-attention over the video, over all of it (`global`) or three
     clips either side, not normalised (`window3`, CMIN).
@@ -120,6 +128,7 @@ class FIAN(Grounder):
         self.encoders = build_encoders(
             branches, integrate, share, lambda: Encoder(width, heads, dropout, ffn_scale, attention)
         )
+        self.dropout = Dropout(dropout)
         streams = 2 if branches == "both" else 1
         if integrate == "gated":
             self.integration = GatedIntegration(streams, width, max_words, max_clips)
@@ -138,13 +147,14 @@ class FIAN(Grounder):
         """
         v_mask, q_mask = batch.v_mask, batch.q_mask
         self._check_lengths(batch)
-        words = self.query_gru(self.words(batch.tokens), q_mask)  # (B, L, D)
-        clips = self.project(batch.video) * v_mask[..., None]  # (B, T, D)
+        words = self.query_gru(self.dropout(self.words(batch.tokens)), q_mask)
+        words = self.dropout(words)  # (B, L, D)
+        clips = self.project(self.dropout(batch.video)) * v_mask[..., None]  # (B, T, D)
         for layer in self.self_attention:
             clips = layer(clips, v_mask)
-        clips = self.video_gru(clips, v_mask)
+        clips = self.dropout(self.video_gru(clips, v_mask))
         fused = self.fuse(*self.attend(clips, words, v_mask, q_mask)) * v_mask[..., None]
-        final = self.final_gru(fused, v_mask)
+        final = self.dropout(self.final_gru(fused, v_mask))
         final = F.pad(final, (0, 0, 0, self.max_clips - final.shape[1]))
         found = self.head(final).masked_fill(~self.legal(v_mask)[..., None], 0.0)
         if self.head_kind == "tgn":
@@ -236,17 +246,17 @@ class FIAN(Grounder):
                 positive = positive | best
         return overlap, [positive, legal & ~positive], positive
 
-    def decode(self, outputs: dict[str, Tensor], batch: Batch, k: int) -> Tensor:
-        """(B, at most k, 3): the candidates with the highest scores, their ends moved."""
+    def decode(self, outputs: dict[str, Tensor], batch: Batch, k: int | None = None) -> Tensor:
+        """(B, K, 3): the candidates with the highest scores, their ends moved."""
         counts = batch.v_mask.sum(dim=1)
-        scores = precise(outputs["candidate_score"]).sigmoid()
-        scores = scores.masked_fill(~self.legal(batch.v_mask), -1.0)
-        scores, place = scores.topk(min(k, scores.shape[1]), dim=1)
-        spans = self.head.candidates.to(scores.dtype)[place]  # (B, k, 2)
+        logits = precise(outputs["candidate_score"])
+        # Not by their probabilities, of which many confident ones round to 1
+        scores, place = best_first(logits.masked_fill(~self.legal(batch.v_mask), -torch.inf), k)
+        spans = self.head.candidates.to(scores.dtype)[place]  # (B, K, 2)
         if "candidate_offset" in outputs:
             offset = precise(outputs["candidate_offset"])
             spans = spans + offset.gather(1, place[..., None].expand_as(spans))
-        scores = scores.masked_fill(scores < 0, torch.nan)
+        scores = scores.masked_fill(scores.isneginf(), torch.nan).sigmoid()
         return span_moments(clip_spans(spans, counts), scores, batch.dur, counts)
 
 

@@ -290,8 +290,8 @@ class FSAN(Grounder):
         scores = scores.relu()
         return scores / scores.sum(dim=(1, 2), keepdim=True).clamp(min=MIN_RANGE)
 
-    def decode(self, outputs: dict[str, Tensor], batch: Batch, k: int) -> Tensor:
-        """(B, k, 3): the segments with the highest scores, moved into [0, 1] in the same order.
+    def decode(self, outputs: dict[str, Tensor], batch: Batch, k: int | None = None) -> Tensor:
+        """(B, K, 3): the segments with the highest scores, moved into [0, 1] in the same order.
 
         Eq. 8 lies in [-1, 1]; scores of the pooled head may be any number.
         """

@@ -6,23 +6,32 @@ decides how much of what was found replaces what was there. Learned slots beside
 clips are what to attend to where nothing matches. Candidates of several widths around every clip
 are then scored, and their ends shifted.
 
-The defaults follow the text (preset `paper`). The public code is another model in many places, and
-does not run as released (a module is missing, the number of candidates is fixed for one length);
-preset `official` is what it would compute: no slots, no masks in the attention, self-attention
-over neighbouring clips instead of positions, additive attention and a GRU in the localiser, other
-widths, labels and averages. The text is the default because its table 4 counts the slots, which
-the code lacks, and its size (68 MiB, table 3) is that of the text's model.
+The defaults follow the text. The public code is another model in many places, and does not run as
+released (a module is missing, the number of candidates is fixed for one length); preset `official`
+is what it would compute: no slots, no masks in the attention, self-attention over neighbouring
+clips instead of positions, additive attention and a GRU in the localiser, other widths, labels,
+averages and starting weights, offsets from anchors cut to whole clips. The text is the default
+because its table 4 counts the slots, which the code lacks, and its size (68 MiB, table 3) is that
+of the text's model. The text contradicts itself on the candidates: "on each frame" (sec. 3.5, the
+default, as in the code) or a stride apart (sec. 4.2, preset `paper`).
 
 Departures from both, and choices they leave open:
 - Labels are the span of clips that best covers the moment in seconds, as moments are decoded
-  (`span: grid`); the public code rounds both ends down (`floor`), which cannot be undone.
+  (`span: grid`). The public code takes the moment's source clips, ends rounded down, and then the
+  first window of `resample.linspace_mean` that starts there or later and the last that starts there
+  or earlier (`windows`), which cannot be undone. A slip of its own is not followed: it takes a
+  moment that ends in source clip T - 1 to the last window, whatever the video's length.
 - Without calibration (models A and C of table 4) what attention finds is added: replacing would
   leave nothing of a modality's own features after one block.
 - Slots belong to a block; every attention has its own projections (public code).
+- The softmax over the cosines of a clip with the words has a temperature, `gamma` of 0.1, of which
+  sec. 3.5 says nothing. Without one, no word's weight exceeds another's more than exp(2) times, and
+  trained models spread them to 0.999 of the greatest entropy: every clip gets the mean word. (The
+  code of Mithun et al., whom the text cites for it, multiplies clips that are not normalised.)
 - The "multiple FC layers" are one hidden layer and one layer each for scores and offsets.
 - Both ends are kept inside the video; where the shifts cross them, both become their mean.
-- Weights start larger than PyTorch's, and gates open (`start_weights`): without normalisation the
-  features would vanish within the blocks.
+- Weights start larger than PyTorch's, and gates open (`start: open`): without normalisation the
+  features would vanish within the blocks. `pytorch` is the public code's start.
 - Words without a vector are dropped before (`inputs.oov`); a sentence of none has one unknown word.
 """
 
@@ -45,7 +54,7 @@ from tsgbench.models.layers import (
     masked_softmax,
     precise,
 )
-from tsgbench.models.targets import centred_anchors, floor_labels, index_iou, index_labels
+from tsgbench.models.targets import best_first, centred_anchors, index_iou, index_labels
 from tsgbench.text import WordTable
 
 CHOICES = {
@@ -53,7 +62,9 @@ CHOICES = {
     "positions": ("sine", "none"),
     "align": ("cosine", "additive"),
     "head": ("fc", "bigru"),
-    "span": ("grid", "floor"),
+    "start": ("open", "pytorch"),
+    "anchors": ("exact", "truncated"),
+    "span": ("grid", "windows"),
     "label": ("raw", "rescaled"),
     "positives": ("absolute", "relative"),
     "average": ("legal", "all"),
@@ -81,8 +92,11 @@ class IANet(Grounder):
     sentence to so many words first (both: public code, where padding is the only "nowhere").
     align, gamma: words for each clip by softmax of cosines / gamma, or by additive attention.
     head: hidden layer of the localiser, `fc` or `bigru`.
+    start: of the weights, `open` (`start_weights`) or PyTorch's own.
     widths, half_width: candidates have 2 * half_width * (w - 1) + 1 clips; the text's windows are
     those of 0.5, and the 0.125 that it calls stride shrinks them in the public code.
+    stride: distance of the candidates of a width, as a share of it, at least 1 clip.
+    anchors: offsets are added to a candidate's ends as they are, or `truncated` to whole clips.
     span: clips of the moment (module docstring). label: IoU `raw`, or divided by the query's best.
     positives, positive_share: candidates that learn offsets have an IoU above the share, or at
     least this share of the query's best (`relative`).
@@ -109,11 +123,14 @@ class IANet(Grounder):
         mask_attention: bool = True,
         pad_words: int = 0,
         align: Literal["cosine", "additive"] = "cosine",
-        gamma: float = 1.0,
+        gamma: float = 0.1,
         head: Literal["fc", "bigru"] = "fc",
+        start: Literal["open", "pytorch"] = "open",
         widths: Sequence[float] = (16, 24, 32, 40),
         half_width: float = 0.5,
-        span: Literal["grid", "floor"] = "grid",
+        stride: float = 0.0,
+        anchors: Literal["exact", "truncated"] = "exact",
+        span: Literal["grid", "windows"] = "grid",
         label: Literal["raw", "rescaled"] = "raw",
         positives: Literal["absolute", "relative"] = "absolute",
         positive_share: float = 0.45,
@@ -129,10 +146,13 @@ class IANet(Grounder):
                 f"config/models/ia_net.yaml: width: {width} must be even and a multiple of heads"
             )
         self.positions, self.mask_attention, self.pad_words = positions, mask_attention, pad_words
-        self.span, self.label, self.average, self.alpha = span, label, average, alpha
+        self.anchors, self.span, self.label = anchors, span, label
+        self.average, self.alpha = average, alpha
         self.positives, self.positive_share = positives, positive_share
         widths = torch.tensor(widths, dtype=torch.float32)
         self.register_buffer("widths", effective_widths(widths, half_width), persistent=False)
+        apart = (stride * self.widths).round().clamp(min=1)
+        self.register_buffer("apart", apart, persistent=False)
 
         self.words = WordVectors(words)
         features = min(clip_dim, reduce)
@@ -155,10 +175,11 @@ class IANet(Grounder):
         )
         self.score = nn.Linear(width, len(widths))
         self.offset = nn.Linear(width, 2 * len(widths))
-        self.start_weights()
+        if start == "open":
+            self.start_weights()
 
     def start_weights(self) -> None:
-        """Neither text nor code states it; see `GATE_START` for the reason."""
+        """Start `open`, which neither text nor code states; see `GATE_START` for the reason."""
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
@@ -170,6 +191,9 @@ class IANet(Grounder):
         for block in self.blocks:
             nn.init.orthogonal_(block.inter.clips.weight, ATTENTION_START)
             nn.init.orthogonal_(block.inter.words.weight, ATTENTION_START)
+        for module in self.modules():
+            if isinstance(module, Calibration):
+                nn.init.constant_(module.gate_bias, GATE_START)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Returns
@@ -207,7 +231,9 @@ class IANet(Grounder):
         return clips, F.pad(words, (0, 0, 0, missing)), F.pad(batch.q_mask, (0, missing))
 
     def candidates(self, batch: Batch, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """Anchors (T, A, 2), and which of them lie inside each video, (B, T, A)."""
+        """Anchors (T, A, 2), and which of them are candidates of each video, (B, T, A): those
+        inside it, every `stride` widths from the first of their width.
+        """
         anchors = centred_anchors(batch.v_mask.shape[1], self.widths.to(dtype))
         if self.widths.min() > len(anchors):
             raise UserError(
@@ -215,8 +241,26 @@ class IANet(Grounder):
                 " add narrower ones"
             )
         counts = batch.v_mask.sum(dim=1)[:, None, None]
+        place = torch.arange(len(anchors), device=anchors.device)[:, None]  # (T, 1)
+        first = ((self.widths - 1) / 2).ceil()  # (A,) the first centre whose anchor fits
+        is_placed = (place - first) % self.apart == 0
         # Half a clip may hang over at the end, as in the public code
-        return anchors, (anchors[..., 0] >= 0) & (anchors[..., 1] < counts)
+        return anchors, (anchors[..., 0] >= 0) & (anchors[..., 1] < counts) & is_placed
+
+    def origins(self, anchors: Tensor) -> Tensor:
+        """What offsets are added to: the anchors, or (public code) their ends without fractions."""
+        return anchors.trunc() if self.anchors == "truncated" else anchors
+
+    def spans(self, batch: Batch) -> Tensor:
+        """(B, 2) long, the moments in clips, first and last; see the module's docstring."""
+        if self.span == "grid":
+            return index_labels(batch.gt, batch.dur, batch.v_mask.sum(dim=1))
+        if batch.windows is None:
+            raise UserError(
+                "config/models/ia_net.yaml: span: 'windows' are those of inputs.resample"
+                " linspace_mean; resample so, or set span to grid"
+            )
+        return batch.windows
 
     def loss(self, outputs: dict[str, Tensor], batch: Batch) -> dict[str, Tensor]:
         """align (eq. 14) and boundary (eq. 15, times alpha)."""
@@ -224,8 +268,7 @@ class IANet(Grounder):
             raise ValueError("batch.gt: IA-Net learns from moments, and this batch has none")
         logits, offsets = precise(outputs["logits"]), precise(outputs["offsets"])
         anchors, legal = self.candidates(batch, logits.dtype)
-        rule = index_labels if self.span == "grid" else floor_labels
-        span = rule(batch.gt, batch.dur, batch.v_mask.sum(dim=1))[:, None, None]
+        span = self.spans(batch)[:, None, None]  # (B, 1, 1, 2)
         overlap = index_iou(anchors, span.to(logits.dtype)) * legal  # (B, T, A)
         best = overlap.amax(dim=(1, 2), keepdim=True).clamp(min=1e-9)
 
@@ -236,20 +279,20 @@ class IANet(Grounder):
 
         bar = best if self.positives == "relative" else 1.0
         positive = (overlap > 0) & (overlap >= self.positive_share * bar)
-        error = F.smooth_l1_loss(offsets, span - anchors, reduction="none")  # (B, T, A, 2)
-        error = (error.mean(dim=-1) if is_all else error.sum(dim=-1)) * positive
+        error = F.smooth_l1_loss(offsets, span - self.origins(anchors), reduction="none")
+        error = (error.mean(dim=-1) if is_all else error.sum(dim=-1)) * positive  # (B, T, A)
         # A batch without positives has no boundary loss (public code: NaN)
         boundary = error.sum() / positive.sum().clamp(min=1)
         return {"align": entropy.sum() / count, "boundary": self.alpha * boundary}
 
-    def decode(self, outputs: dict[str, Tensor], batch: Batch, k: int) -> Tensor:
-        """(B, at most k, 3): the candidates with the highest scores, their ends shifted."""
+    def decode(self, outputs: dict[str, Tensor], batch: Batch, k: int | None = None) -> Tensor:
+        """(B, K, 3): the candidates with the highest scores, their ends shifted."""
         logits, offsets = precise(outputs["logits"]), precise(outputs["offsets"])
         anchors, legal = self.candidates(batch, logits.dtype)
         logits = logits.masked_fill(~legal, -torch.inf).flatten(1)
-        best, place = logits.topk(min(k, logits.shape[1]), dim=1)
-        boxes = (anchors + offsets).flatten(1, 2)
-        boxes = boxes.gather(1, place[..., None].expand(-1, -1, 2))  # (B, k, 2)
+        best, place = best_first(logits, k)
+        boxes = (self.origins(anchors) + offsets).flatten(1, 2)
+        boxes = boxes.gather(1, place[..., None].expand(-1, -1, 2))  # (B, K, 2)
         counts = batch.v_mask.sum(dim=1)[:, None]
         start, end = boxes.clamp(min=0).minimum(counts[..., None] - 1).unbind(-1)
         crossed, middle = end < start, (start + end) / 2
@@ -280,6 +323,9 @@ class LocalAttention(nn.Module):
         self.project = nn.Linear(width, 3 * width)  # query, key, value
         self.attention = MultiHeadAttention(heads)
         self.out = nn.Linear(width, width)
+        for layer in (self.project, self.out):  # as the public code starts these alone
+            nn.init.xavier_uniform_(layer.weight)
+            nn.init.zeros_(layer.bias)
         self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
@@ -363,7 +409,11 @@ class Calibration(nn.Module):
     def __init__(self, width: int):
         super().__init__()
         self.refine_and_gate = nn.Linear(2 * width, 2 * width)  # of R and of Z
-        nn.init.constant_(self.refine_and_gate.bias[width:], GATE_START)
+
+    @property
+    def gate_bias(self) -> Tensor:
+        """(D,) view of the bias of Z."""
+        return self.refine_and_gate.bias[len(self.refine_and_gate.bias) // 2 :]
 
     def forward(self, x: Tensor, found: Tensor) -> Tensor:
         refined, gate = self.refine_and_gate(torch.cat([x, found], dim=-1)).chunk(2, dim=-1)

@@ -110,12 +110,14 @@ class MultiHeadAttention(nn.Module):
     """Softmax attention of several heads, without an output projection.
 
     `queries`, `keys`, `values`: (B, S, D); mask: broadcastable to (B, heads, Sq, Sk), True where a
-    query may look, at least one key for every query.
+    query may look, at least one key for every query; or numbers that are added to the scores.
+    dropout: of the weights after the softmax, in training.
     """
 
-    def __init__(self, heads: int):
+    def __init__(self, heads: int, dropout: float = 0.0):
         super().__init__()
         self.heads = heads
+        self.dropout = Dropout(dropout)
 
     def forward(self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
         if queries.device.type == "cpu" and queries.dtype == torch.bfloat16:
@@ -125,9 +127,25 @@ class MultiHeadAttention(nn.Module):
         return self.attend(queries, keys, values, mask)
 
     def attend(self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
-        split = [x.unflatten(-1, (self.heads, -1)).transpose(1, 2) for x in (queries, keys, values)]
-        out = F.scaled_dot_product_attention(*split, attn_mask=mask)  # (B, heads, Sq, D / heads)
-        return out.transpose(1, 2).flatten(2)
+        q, k, v = (
+            x.unflatten(-1, (self.heads, -1)).transpose(1, 2) for x in (queries, keys, values)
+        )
+        is_bool = mask.dtype == torch.bool
+        mask = mask if is_bool else mask.to(q.dtype)
+        if self.training and self.dropout.p:
+            # Step by step: the fused kernel draws its own dropout, on a CPU a slow one.
+            scores = q @ k.transpose(2, 3) / math.sqrt(q.shape[-1])  # (B, heads, Sq, Sk)
+            scores = scores.masked_fill(~mask, -torch.inf) if is_bool else scores + mask
+            out = self.dropout(scores.softmax(dim=-1)) @ v
+        else:
+            out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        return out.transpose(1, 2).flatten(2)  # (B, Sq, D)
+
+    def weights(self, queries: Tensor, keys: Tensor, mask: Tensor) -> Tensor:
+        """(B, Sq, Sk): what `forward` weighs the values by, mean over heads. For figures."""
+        q, k = (precise(x).unflatten(-1, (self.heads, -1)).transpose(1, 2) for x in (queries, keys))
+        scores = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5  # (B, heads, Sq, Sk)
+        return masked_softmax(scores, mask).mean(dim=1)
 
 
 class Positions(nn.Module):

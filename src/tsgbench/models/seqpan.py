@@ -7,21 +7,23 @@ of one encoder score it as first and as last clip.
 
 The defaults are those of the public code (preset `official`). It departs from the paper in the
 relaxed (not hard) label sample, the characters of the words, the trilinear similarity, the soft
-boundary targets, the own input of the self-guided head, the shared start and end encoder and the
-hidden layer of the scorers; preset `paper` sets all of these as printed.
+boundary targets, the place and input of the self-guided head, the shared start and end encoder and
+the hidden layer of the scorers; preset `paper` sets all of these as printed. What only one of the
+two says holds for both: where dropout stands and the epsilon of the layer normalisations are the
+public code's, because the paper gives no more than a rate.
 
-Departures from both, and choices they leave open:
+Departures from the public code:
 - Padding is masked before every convolution (`mask_convolutions`); the public code lets it leak,
   so that its predictions depend on what else is in the batch.
 - Gumbel noise is off at test (`gumbel_at_test`); the public code draws it, and so its scores.
 - The orthogonality of the label embeddings is squared as printed; the root of the public code has
   no slope at zero.
-- Moments are decoded to the edges of clips, as in the public code: the paper's i / (n - 1) gives a
-  span of one clip no length.
-- Weights start as PyTorch starts them; neither states how. (Glorot's distribution, TensorFlow's
-  default, took three times as many epochs on a synthetic task: the residual sums start too large.)
+
+A departure from the paper: moments are decoded to the edges of clips, as in the public code; the
+paper's i / (n - 1) gives a span of one clip no length.
 """
 
+import math
 from typing import Literal
 
 import torch
@@ -50,6 +52,7 @@ from tsgbench.models.targets import (
 )
 from tsgbench.text import UNK, WordTable
 
+NORM_EPS = 1e-6  # public code
 INTERACTIONS = {  # per block, whether each attention in turn looks at the other modality
     "se_trm": (False,),
     "co_trm": (True,),
@@ -58,16 +61,18 @@ INTERACTIONS = {  # per block, whether each attention in turn looks at the other
     "pa": (),
     "sgpa": (),
 }
+FFN_SCALES = {"1x": 1, "4x": 4}  # hidden layer of a transformer block, in widths of the model
 CHOICES = {
     "interaction": tuple(INTERACTIONS),
-    "guide": ("input", "fused"),
-    "ffn": ("single", "4x"),
+    "guide": ("input", "fused", "feed_forward"),
+    "ffn": tuple(FFN_SCALES),
     "similarity": ("trilinear", "bilinear"),
     "match": ("full", "gumbel_no_emb", "none", "fb", "fb_gate"),
     "st_mode": ("soft", "st_hard"),
     "orthogonality": ("squared", "norm"),
     "labels": ("soft", "onehot"),
     "predictor": ("hidden", "linear"),
+    "start": ("glorot", "pytorch"),
 }
 
 
@@ -80,8 +85,9 @@ class SeqPAN(Grounder):
     char, char_dim: words carry a feature of their characters, embedded in so many dimensions.
     conv_layers, conv_kernel, mask_convolutions: the convolutional encoder.
     interaction, n_blocks: block type (`INTERACTIONS`) and number (fig. 5, table 6).
-    guide: the self-guided head sees the block's own input too (`input`), or eq. 4 (`fused`).
-    ffn: hidden layer of the transformer blocks: none (`single`), or four times the width.
+    guide: the self-guided head sees the block's own input too (`input`), or is eq. 4, where the
+    public code has it (`fused`) or in place of the feed-forward layer (`feed_forward`, app. A.1).
+    ffn: hidden layer of the transformer blocks that table 6 compares, in widths of the model.
     similarity: of clips and words in context-query attention.
     match: sequence matching `full`; `gumbel_no_emb` only its loss; `none`; `fb` foreground against
     background, `fb_gate` also as a gate (table 5).
@@ -91,6 +97,7 @@ class SeqPAN(Grounder):
     labels: boundary targets, smoothed to the neighbours (`soft`) or `onehot`.
     location_weight, match_lambda: weights of the two losses; the paper halves the first.
     share_predictor, predictor: start and end encoder in one; scorers with a hidden layer or not.
+    start: distribution of the untrained weights (`glorot_start`, or as PyTorch draws them).
     """
 
     def __init__(
@@ -110,8 +117,8 @@ class SeqPAN(Grounder):
         mask_convolutions: bool = True,
         interaction: Literal["se_trm", "co_trm", "seco", "cose", "pa", "sgpa"] = "sgpa",
         n_blocks: int = 2,
-        guide: Literal["input", "fused"] = "input",
-        ffn: Literal["single", "4x"] = "single",
+        guide: Literal["input", "fused", "feed_forward"] = "input",
+        ffn: Literal["1x", "4x"] = "1x",
         similarity: Literal["trilinear", "bilinear"] = "trilinear",
         match: Literal["full", "gumbel_no_emb", "none", "fb", "fb_gate"] = "full",
         tau: float = 0.3,
@@ -125,6 +132,7 @@ class SeqPAN(Grounder):
         match_lambda: float = 1.0,
         share_predictor: bool = True,
         predictor: Literal["hidden", "linear"] = "hidden",
+        start: Literal["glorot", "pytorch"] = "glorot",
     ):
         super().__init__()
         given = locals()
@@ -138,9 +146,9 @@ class SeqPAN(Grounder):
         self.mask_convolutions = mask_convolutions
         self.gap = conv_kernel // 2
 
-        self.words = WordEncoder(words, width, char_dim if char else 0)
+        self.words = WordEncoder(words, width, char_dim if char else 0, dropout)
         self.clips = nn.Sequential(Dropout(dropout), nn.Linear(clip_dim, width))
-        self.clips.append(nn.LayerNorm(width))
+        self.clips.append(layer_norm(width))
         self.positions = Positions(max(max_clips, max_words), width)
         self.convolutions = ConvBlock(width, conv_layers, conv_kernel, dropout)
         self.blocks = nn.ModuleList(
@@ -157,8 +165,10 @@ class SeqPAN(Grounder):
             self.label_vectors = nn.Parameter(nn.init.orthogonal_(torch.empty(4, width)))
         self.localiser = Localiser(
             width, heads, dropout, max_clips, conv_layers, conv_kernel,
-            ffn=ffn, share=share_predictor, hidden=predictor == "hidden",
+            share=share_predictor, hidden=predictor == "hidden",
         )  # fmt: skip
+        if start == "glorot":
+            glorot_start(self)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Returns, with -inf on padded clips of the first two:
@@ -264,8 +274,8 @@ class SeqPAN(Grounder):
         labels = region_labels(span, counts, clips, self.extension)
         return F.cross_entropy(logits.transpose(1, 2), labels, reduction="none")
 
-    def decode(self, outputs: dict[str, Tensor], batch: Batch, k: int) -> Tensor:
-        """(B, k, 3): the spans with the highest joint probability that end after they start."""
+    def decode(self, outputs: dict[str, Tensor], batch: Batch, k: int | None = None) -> Tensor:
+        """(B, K, 3): the spans with the highest joint probability that end after they start."""
         start, end = (precise(outputs[name]).log_softmax(dim=1) for name in ("start", "end"))
         scores, spans = top_spans(start, end, k)
         return span_moments(spans, scores, batch.dur, batch.v_mask.sum(dim=1))
@@ -274,15 +284,16 @@ class SeqPAN(Grounder):
 class WordEncoder(nn.Module):
     """Word vectors, with a feature of the characters beside them: (B, L) -> (B, L, D)."""
 
-    def __init__(self, words: WordTable, width: int, char_dim: int):
+    def __init__(self, words: WordTable, width: int, char_dim: int, dropout: float):
         super().__init__()
         self.vectors = WordVectors(words)
-        self.characters = CharacterCNN(words.words, char_dim) if char_dim else None
+        self.characters = CharacterCNN(words.words, char_dim, dropout) if char_dim else None
         features = self.vectors.dim + (self.characters.dim if char_dim else 0)
-        self.project = nn.Sequential(nn.Linear(features, width), nn.LayerNorm(width))
+        self.project = nn.Sequential(nn.Linear(features, width), layer_norm(width))
+        self.dropout = Dropout(dropout)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        x = self.vectors(tokens)
+        x = self.dropout(self.vectors(tokens))
         if self.characters is not None:
             x = torch.cat([x, self.characters(tokens)], dim=-1)
         return self.project(x)
@@ -292,13 +303,15 @@ class CharacterCNN(nn.Module):
     """Convolutions over the characters of each word, maximum over places: (B, L) -> (B, L, 100).
 
     Public code only. Its input is a word's row, because the table knows how the word is spelt.
+    dropout: of the characters' vectors, drawn anew for every occurrence of a word.
     """
 
     FILTERS = (10, 20, 30, 40)  # with kernels of 1, 2, 3 and 4 characters
 
-    def __init__(self, words: list[str], char_dim: int):
+    def __init__(self, words: list[str], char_dim: int, dropout: float):
         super().__init__()
         self.dim = sum(self.FILTERS)
+        self.dropout = Dropout(dropout)
         spelt = words[UNK + 1 :]
         known = {c: i for i, c in enumerate(sorted(set("".join(spelt))), start=2)}
         longest = max([len(word) for word in spelt] + [len(self.FILTERS)])
@@ -309,24 +322,40 @@ class CharacterCNN(nn.Module):
         self.register_buffer("spelling", rows)  # (V, C)
         self.vectors = nn.Parameter(torch.randn(len(known) + 1, char_dim) * 0.1)
         self.kernels = nn.ParameterList(
-            nn.init.xavier_uniform_(torch.empty(size, char_dim, filters))
+            nn.Parameter(glorot(torch.empty(size, char_dim, filters)))
             for size, filters in enumerate(self.FILTERS, start=1)
         )
         self.biases = nn.ParameterList(torch.zeros(filters) for filters in self.FILTERS)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        present, place = tokens.unique(return_inverse=True)  # each word of the batch once
-        characters = self.spelling[present]  # (U, C)
         vectors = torch.cat([torch.zeros_like(self.vectors[:1]), self.vectors])  # row 0: no letter
+        if self.training and self.dropout.p:
+            return self.of_occurrences(self.spelling[tokens.flatten()], vectors).unflatten(
+                0, tokens.shape
+            )
+        present, place = tokens.unique(return_inverse=True)  # each word of the batch once
+        return self.of_words(self.spelling[present], vectors)[place]
+
+    def of_occurrences(self, characters: Tensor, vectors: Tensor) -> Tensor:
+        """characters: (N, C) rows of `vectors`, each looked up and dropped out: (N, 100)."""
+        x = self.dropout(F.embedding(characters, vectors)).transpose(1, 2)  # (N, E, C)
+        features = [
+            F.conv1d(x, kernel.permute(2, 1, 0), bias).relu().amax(dim=2)
+            for kernel, bias in zip(self.kernels, self.biases, strict=True)
+        ]
+        return torch.cat(features, dim=-1)
+
+    def of_words(self, characters: Tensor, vectors: Tensor) -> Tensor:
+        """The same without dropout: a character's product with each column of a kernel is computed
+        once, then looked up."""
         features = []
         for kernel, bias in zip(self.kernels, self.biases, strict=True):
-            # A character's product with each column of the kernel is computed once, then looked up.
             size = kernel.shape[0]
             products = (vectors @ kernel).transpose(0, 1).flatten(0, 1)  # (characters * size, F)
             windows = characters.unfold(1, size, 1)  # (U, C - size + 1, size)
-            rows = windows * size + torch.arange(size, device=tokens.device)
+            rows = windows * size + torch.arange(size, device=characters.device)
             features.append((F.embedding(rows, products).sum(dim=2) + bias).relu().amax(dim=1))
-        return torch.cat(features, dim=-1)[place]
+        return torch.cat(features, dim=-1)
 
 
 class ConvBlock(nn.Module):
@@ -337,7 +366,7 @@ class ConvBlock(nn.Module):
 
     def __init__(self, width: int, layers: int, kernel: int, dropout: float):
         super().__init__()
-        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(layers))
+        self.norms = nn.ModuleList(layer_norm(width) for _ in range(layers))
         self.depthwise = nn.ModuleList(DepthwiseConv(width, kernel) for _ in range(layers))
         self.pointwise = nn.ModuleList(nn.Linear(width, width) for _ in range(layers))
         self.dropout = Dropout(dropout)
@@ -355,16 +384,14 @@ class ConvBlock(nn.Module):
 class PairAttention(nn.Module):
     """Attention within each of two sequences that lie end to end, or from each to the other."""
 
-    def __init__(self, heads: int):
+    def __init__(self, heads: int, dropout: float):
         super().__init__()
-        self.attention = MultiHeadAttention(heads)
+        self.attention = MultiHeadAttention(heads, dropout)
 
     def forward(
-        self, q: Tensor, k: Tensor, v: Tensor, real: Tensor, split: int | None, *, cross: bool
+        self, q: Tensor, k: Tensor, v: Tensor, real: Tensor, split: int, *, cross: bool
     ) -> Tensor:
-        """q, k, v: (B, S, D); real: (B, S) bool; the second sequence, if any, starts at `split`."""
-        if split is None:
-            return self.attention(q, k, v, real[:, None, None])
+        """q, k, v: (B, S, D); real: (B, S) bool; the second sequence starts at `split`."""
         sides = [slice(None, split), slice(split, None)]
         return torch.cat(
             [
@@ -378,24 +405,25 @@ class PairAttention(nn.Module):
 class ParallelAttention(nn.Module):
     """Self-guided parallel attention, SGPA (sec. 3.1.2): own context and other modality at once.
 
-    One query projection serves both attentions. guide: `input` and `fused` as in `SeqPAN`;
-    `linear` replaces the self-guided head (PA of table 6).
+    One query projection serves both attentions. guide: as in `SeqPAN`. guided: off, the head is a
+    feed-forward layer on the same input, without its confidence (PA of table 6).
     """
 
-    def __init__(self, width: int, heads: int, dropout: float, guide: str):
+    def __init__(self, width: int, heads: int, dropout: float, guide: str, *, guided: bool = True):
         super().__init__()
-        self.guide = guide
-        self.norm_own, self.norm_other = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.norm_ffn = nn.LayerNorm(width)
-        self.own = nn.Linear(width, 3 * width)  # query, key, value
-        self.other = nn.Linear(width, 2 * width)  # key, value
-        self.attention = PairAttention(heads)
+        self.guide, self.guided = guide, guided
+        self.norm_own, self.norm_other = layer_norm(width), layer_norm(width)
+        self.norm_ffn = layer_norm(width)
+        self.own = JoinedLinear(width, 1, 3)  # query, key, value
+        self.other = JoinedLinear(width, 1, 2)  # key, value
+        self.attention = PairAttention(heads, dropout)
         self.out_own, self.out_other = nn.Linear(width, width), nn.Linear(width, width)
         self.gate_own, self.gate_other = nn.Linear(width, width), nn.Linear(width, width)
         self.merge = nn.Linear(width, width)
-        inputs, outputs = {"input": (2, 2), "fused": (1, 2), "linear": (1, 1)}[guide]
-        self.head = nn.Linear(inputs * width, outputs * width)  # value and its confidence
-        self.out, self.ffn = nn.Linear(width, width), nn.Linear(width, width)
+        # Value and confidence, from the merged contexts and perhaps the block's own input
+        self.head = JoinedLinear(width, 2 if guide == "input" else 1, 2 if guided else 1)
+        if guide != "feed_forward":
+            self.out, self.ffn = nn.Linear(width, width), nn.Linear(width, width)
         self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, real: Tensor, split: int) -> Tensor:
@@ -404,14 +432,20 @@ class ParallelAttention(nn.Module):
         own, other = self.contexts(own_x, self.norm_other(x), real, split)
         merged = self.gate_own(own).sigmoid() * other + self.gate_other(other).sigmoid() * own
         merged = self.merge(merged)  # eq. 3
-        if self.guide == "input":
-            merged = torch.cat([own_x, merged], dim=-1)
-        guided = self.head(merged)
-        if self.guide != "linear":
-            guided = F.glu(guided)  # eq. 4: value times its confidence
-        x = x + self.dropout(self.out(guided))
-        x = x + self.dropout(self.ffn(self.dropout(self.norm_ffn(x))))
-        return x * real[..., None]
+        if self.guide == "feed_forward":
+            x = x + self.dropout(merged)
+            refined = self.refine(self.dropout(self.norm_ffn(x)))
+        else:
+            if self.guide == "input":
+                merged = torch.cat([own_x, merged], dim=-1)
+            x = x + self.dropout(self.out(self.refine(merged)))
+            refined = self.ffn(self.dropout(self.norm_ffn(x)))
+        return (x + self.dropout(refined)) * real[..., None]
+
+    def refine(self, x: Tensor) -> Tensor:
+        """Eq. 4: a value times its confidence; without guidance the value alone."""
+        x = self.head(x)
+        return F.glu(x) if self.guided else x
 
     def contexts(
         self, own_x: Tensor, other_x: Tensor, real: Tensor, split: int
@@ -425,25 +459,33 @@ class ParallelAttention(nn.Module):
 
 
 class TransformerBlock(nn.Module):
-    """Attention and a feed-forward layer, each normalised first and added (appendix A.1)."""
+    """A standard transformer layer (fig. 9a and b; Vaswani et al., 2017), normalised first.
 
-    def __init__(self, width: int, heads: int, dropout: float, ffn: str, *, cross: bool = False):
+    Attention within each sequence or, `cross`, to the other one, with an output projection, and a
+    feed-forward layer with a rectified hidden layer of `scale` times the width. Neither paper nor
+    public code says more of table 6's blocks; normalised first as all else here is.
+    """
+
+    def __init__(self, width: int, heads: int, dropout: float, scale: int, *, cross: bool = False):
         super().__init__()
         self.cross = cross
-        self.norm, self.norm_ffn = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.project = nn.Linear(width, 3 * width)  # query, key, value
-        self.attention = PairAttention(heads)
-        self.ffn = nn.Linear(width, width)
-        if ffn == "4x":
-            wide = 4 * width
-            self.ffn = nn.Sequential(nn.Linear(width, wide), nn.ReLU(), nn.Linear(wide, width))
+        self.norm, self.norm_ffn = layer_norm(width), layer_norm(width)
+        self.project = JoinedLinear(width, 1, 3)  # query, key, value
+        self.attention = PairAttention(heads, dropout)
+        self.out = nn.Linear(width, width)
         self.dropout = Dropout(dropout)
+        self.ffn = nn.Sequential(
+            nn.Linear(width, scale * width),
+            nn.ReLU(),
+            Dropout(dropout),
+            nn.Linear(scale * width, width),
+        )
 
-    def forward(self, x: Tensor, real: Tensor, split: int | None = None) -> Tensor:
-        """x: (B, S, D), two sequences end to end or one; real: (B, S) bool."""
+    def forward(self, x: Tensor, real: Tensor, split: int) -> Tensor:
+        """x: (B, S, D), two sequences end to end; real: (B, S) bool."""
         q, k, v = self.project(self.norm(x)).chunk(3, dim=-1)
-        x = x + self.dropout(self.attention(q, k, v, real, split, cross=self.cross))
-        x = x + self.dropout(self.ffn(self.dropout(self.norm_ffn(x))))
+        x = x + self.dropout(self.out(self.attention(q, k, v, real, split, cross=self.cross)))
+        x = x + self.dropout(self.ffn(self.norm_ffn(x)))
         return x * real[..., None]
 
 
@@ -461,10 +503,9 @@ def interaction_block(
 ) -> nn.Module:
     """One block of the kinds compared in table 6; both modalities share its weights."""
     if interaction in ("sgpa", "pa"):
-        guide = "linear" if interaction == "pa" else guide
-        return ParallelAttention(width, heads, dropout, guide)
+        return ParallelAttention(width, heads, dropout, guide, guided=interaction == "sgpa")
     return Cascade(
-        TransformerBlock(width, heads, dropout, ffn, cross=cross)
+        TransformerBlock(width, heads, dropout, FFN_SCALES[ffn], cross=cross)
         for cross in INTERACTIONS[interaction]
     )
 
@@ -501,6 +542,27 @@ class ContextQueryAttention(nn.Module):
         return over_y, masked_softmax(scores, x_mask[:, :, None], dim=1)
 
 
+class LocaliserBlock(nn.Module):
+    """Attention and a feed-forward layer as the public code's localiser has them.
+
+    Without an output projection and with a feed-forward layer of one map (footnote 3).
+    """
+
+    def __init__(self, width: int, heads: int, dropout: float):
+        super().__init__()
+        self.norm, self.norm_ffn = layer_norm(width), layer_norm(width)
+        self.project = JoinedLinear(width, 1, 3)  # query, key, value
+        self.attention = MultiHeadAttention(heads, dropout)
+        self.ffn = nn.Linear(width, width)
+        self.dropout = Dropout(dropout)
+
+    def forward(self, x: Tensor, seen: Tensor) -> Tensor:
+        """x: (B, T, D); seen: mask of the attention, see `MultiHeadAttention`."""
+        q, k, v = self.project(self.dropout(self.norm(x))).chunk(3, dim=-1)
+        x = x + self.dropout(self.attention(q, k, v, seen))
+        return x + self.dropout(self.ffn(self.dropout(self.norm_ffn(x))))
+
+
 class Localiser(nn.Module):
     """Conditioned start and end scores (sec. 3.1.5): the end is read from the start's encoding."""
 
@@ -513,7 +575,6 @@ class Localiser(nn.Module):
         conv_layers: int,
         conv_kernel: int,
         *,
-        ffn: str,
         share: bool,
         hidden: bool,
     ):
@@ -523,13 +584,13 @@ class Localiser(nn.Module):
                 {
                     "positions": Positions(max_clips, width),
                     "convolutions": ConvBlock(width, conv_layers, conv_kernel, dropout),
-                    "block": TransformerBlock(width, heads, dropout, ffn),
+                    "block": LocaliserBlock(width, heads, dropout),
                 }
             )
             for _ in range(1 if share else 2)
         )
         # A bias that reaches the logits by linear maps alone would shift all of a video's alike.
-        self.norms = nn.ModuleList(nn.LayerNorm(width, bias=hidden) for _ in range(2))
+        self.norms = nn.ModuleList(layer_norm(width, bias=hidden) for _ in range(2))
         self.scores = nn.ModuleList(
             nn.Sequential(nn.Linear(2 * width, width), nn.ReLU(), nn.Linear(width, 1, bias=False))
             if hidden
@@ -538,16 +599,78 @@ class Localiser(nn.Module):
         )
 
     def forward(self, x: Tensor, v_mask: Tensor, mask_convolutions: bool) -> list[Tensor]:
-        """x: (B, T, D), zero on padding. Returns start and end logits, (B, T), -inf on padding."""
-        conv_mask = v_mask if mask_convolutions else torch.ones_like(v_mask)
+        """x: (B, T, D), zero on padding. Returns start and end logits, (B, T), -inf on padding.
+
+        Without `mask_convolutions` padding is left as it is between the passes, as in the public
+        code, and the second pass reads it.
+        """
+        kept = v_mask if mask_convolutions else torch.ones_like(v_mask)
+        seen = v_mask[:, None, None] if mask_convolutions else leaky_mask(v_mask, x.dtype)
         encoded, logits = x, []
         for place, (norm, score) in enumerate(zip(self.norms, self.scores, strict=True)):
             encoder = self.encoders[place % len(self.encoders)]
-            encoded = encoder["convolutions"](encoder["positions"](encoded), conv_mask)
-            encoded = encoder["block"](encoded, v_mask)
+            encoded = encoder["convolutions"](encoder["positions"](encoded), kept)
+            encoded = encoder["block"](encoded, seen) * kept[..., None]
             joined = torch.cat([norm(encoded), x], dim=-1)
             logits.append(score(joined).squeeze(-1).masked_fill(~v_mask, -torch.inf))
         return logits
+
+
+def leaky_mask(v_mask: Tensor, dtype: torch.dtype) -> Tensor:
+    """(B, 1, T, T) to add to attention scores: a large negative number except between real clips.
+
+    So the public code masks. For a padded clip all scores are that number, next to which they do
+    not count: it averages all clips, padded ones too.
+    """
+    between = v_mask[:, None, :, None] & v_mask[:, None, None, :]
+    return torch.zeros_like(between, dtype=dtype).masked_fill(~between, torch.finfo(dtype).min)
+
+
+class JoinedLinear(nn.Linear):
+    """Linear maps from `inputs` features to `outputs` others, all `width` wide, in one product.
+
+    fans: inputs and outputs of each map, for its start.
+    """
+
+    def __init__(self, width: int, inputs: int, outputs: int):
+        super().__init__(inputs * width, outputs * width)
+        self.fans = width, width
+
+
+def layer_norm(width: int, *, bias: bool = True) -> nn.LayerNorm:
+    return nn.LayerNorm(width, eps=NORM_EPS, bias=bias)
+
+
+def glorot(weight: Tensor, fans: tuple[int, int] | None = None) -> Tensor:
+    """Fill with Glorot's uniform distribution; returns `weight`.
+
+    fans: inputs and outputs; else the last two axes, times the places of a kernel before them.
+    """
+    places = math.prod(weight.shape[:-2])
+    inputs, outputs = fans or (places * weight.shape[-2], places * weight.shape[-1])
+    limit = math.sqrt(6 / (inputs + outputs))
+    with torch.no_grad():
+        return weight.uniform_(-limit, limit)
+
+
+def glorot_start(model: SeqPAN) -> None:
+    """Start as TensorFlow does where the public code names no distribution.
+
+    Kernels, vectors of characters, positions and the unknown word: Glorot's; biases: zero. The
+    label embeddings stay orthogonal.
+    """
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            glorot(module.weight, getattr(module, "fans", module.weight.shape))
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, ContextQueryAttention):
+            rows, width = module.weights.shape
+            glorot(module.weights, (rows, width) if module.similarity == "bilinear" else (1, width))
+        elif isinstance(module, CharacterCNN):
+            glorot(module.vectors)
+        elif isinstance(module, WordVectors):
+            glorot(module.unknown, (1, module.dim))
 
 
 def gumbel_like(x: Tensor) -> Tensor:

@@ -33,16 +33,6 @@ def index_labels(gt: Tensor, dur: Tensor, counts: Tensor) -> Tensor:
     return torch.cat([near_start.gather(1, best), near_end.gather(1, best)], dim=1)
 
 
-def floor_labels(gt: Tensor, dur: Tensor, counts: Tensor) -> Tensor:
-    """The clips in which the moment's ends fall: (B, 2) long (CMIN lineage, public code).
-
-    The last clip counts whole, however little of it the moment covers. Arguments as above.
-    """
-    place = (gt.double() / dur.double()[:, None] * counts[:, None]).floor().long()
-    end = place[:, 1].minimum(counts - 1)
-    return torch.stack([place[:, 0].minimum(end), end], dim=1)
-
-
 def centred_anchors(clips: int, widths: Tensor) -> Tensor:
     """Candidates of each width around every clip: (T, A, 2) first and last index, inclusive.
 
@@ -99,35 +89,41 @@ def foreground_labels(span: Tensor, clips: int) -> Tensor:
     return (place >= span[:, :1]) & (place <= span[:, 1:])
 
 
-def top_spans(start: Tensor, end: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The k best spans by joint probability, among those that end no earlier than they start.
+def best_first(scores: Tensor, k: int | None) -> tuple[Tensor, Tensor]:
+    """The k highest scores, or all of them: (B, at most k), and their places, long.
 
-    start, end: (B, T) log-probabilities, -inf on padding. Returns (B, k) scores in probability,
-    best first, NaN where there are fewer than k spans; and (B, k, 2) long, 0 there.
+    scores: (B, N), -inf where there is no candidate: those come last. Equal scores keep the order
+    of their places, so that the first of k are the first of all (`topk` breaks ties as it likes).
     """
-    clips = start.shape[1]
-    joint = (start[:, :, None] + end[:, None, :]).float()
-    legal = torch.ones(clips, clips, dtype=torch.bool, device=start.device).triu()
-    scores, spans = top_cells(joint.masked_fill(~legal, -torch.inf), k)
+    if k == 1:
+        best, place = scores.max(dim=1, keepdim=True)  # the first on ties, and far less to do
+    else:
+        best, place = scores.sort(dim=1, descending=True, stable=True)
+    return best[:, :k], place[:, :k]
+
+
+def top_spans(start: Tensor, end: Tensor, k: int | None) -> tuple[Tensor, Tensor]:
+    """The k best spans by joint probability, or all, of those that end no earlier than they start.
+
+    start, end: (B, T) log-probabilities, -inf on padding. Returns scores in probability and spans
+    as `top_cells` does.
+    """
+    scores, spans = top_cells((start[:, :, None] + end[:, None, :]).float(), k)
     return scores.exp(), spans
 
 
-def top_cells(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The k best spans of a square of scores.
+def top_cells(scores: Tensor, k: int | None) -> tuple[Tensor, Tensor]:
+    """The k best spans of a square of scores, or all of its spans.
 
-    scores: (B, T, T), first clip by last clip, -inf where there is no span. Returns (B, k) scores,
-    best first, NaN where there are fewer than k spans; and (B, k, 2) long, 0 there.
+    scores: (B, T, T), first clip by last clip, -inf where there is no span; what lies below the
+    diagonal is never looked at. Returns (B, K) scores, best first, NaN where there is no span, K at
+    most k and T (T + 1) / 2; and (B, K, 2) long, 0 there.
     """
-    clips = scores.shape[1]
-    best, place = scores.flatten(1).topk(min(k, clips * clips), dim=1)
+    first, last = torch.triu_indices(*scores.shape[1:], device=scores.device)
+    best, place = best_first(scores[:, first, last], k)
     absent = best.isneginf()
-    spans = torch.stack([place // clips, place % clips], dim=-1).masked_fill(absent[..., None], 0)
-    best = best.masked_fill(absent, torch.nan)
-    missing = k - best.shape[1]
-    if missing > 0:
-        best = torch.nn.functional.pad(best, (0, missing), value=torch.nan)
-        spans = torch.nn.functional.pad(spans, (0, 0, 0, missing))
-    return best, spans
+    spans = torch.stack([first[place], last[place]], dim=-1).masked_fill(absent[..., None], 0)
+    return best.masked_fill(absent, torch.nan), spans
 
 
 def span_moments(spans: Tensor, scores: Tensor, dur: Tensor, counts: Tensor) -> Tensor:

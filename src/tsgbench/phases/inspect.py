@@ -1,18 +1,21 @@
-"""Look at what a trained cell does on a few queries of its test split: maps, frames, spans.
+"""Look at what a trained cell does on a few queries: maps, frames, spans.
 
-The queries are the best and the worst by IoU of the first prediction, those that the paper prints,
-and any that are named. Each goes through the model alone, so that nothing in a map is padding of a
-batch.
+The queries are the best and the worst of the test split by IoU of the first prediction, those that
+the paper prints, and any that are named. A printed query of another split, such as a training
+video, is looked at as well and says so: it is read here alone, after all training. Each query goes
+through the model alone, so that nothing in a map is padding of a batch.
 """
 
 import os
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from tsgbench.assembly import Assembly
-from tsgbench.datasets.table import Queries
+from tsgbench.datasets.table import Queries, part_by_video, read_splits
 from tsgbench.devices import choose_device
 from tsgbench.downloads.manifest import files_of
 from tsgbench.errors import UserError
@@ -22,16 +25,40 @@ from tsgbench.inspection.choice import Choice, choose_queries
 from tsgbench.inspection.examples import find_example
 from tsgbench.inspection.store import Inspected, write_inspection
 from tsgbench.inspection.thumbnails import read_thumbnails
-from tsgbench.loading import GroundingData, segments
+from tsgbench.loading import GroundingData, place_times
 from tsgbench.models.base import Batch, Grounder
 from tsgbench.models.targets import index_labels, region_labels
 from tsgbench.moments import iou
 from tsgbench.phases import Task
 from tsgbench.records import Record
 from tsgbench.text import words_seen
-from tsgbench.training import TrainSettings, autocast, seed_everything
+from tsgbench.training import seed_everything
 
 KEPT_PREDICTIONS = 5
+TEST = "test"
+ROLES = (TEST, "select", "train")
+# Values of inputs that show each query what belongs to another one of its split
+SWAPPED = {"video": "mismatched", "query": "shuffled"}
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Queries as the model is shown them, Q, and what the prediction file answers to them.
+
+    words: of each query. splits: of the data set's annotations, in which each query is. spans:
+    (Q, K, 2) seconds, ious: (Q,) of the first of them; none where the queries were not predicted.
+    """
+
+    data: GroundingData
+    words: list[list[str]]
+    splits: list[str]
+    spans: np.ndarray | None = None
+
+    @cached_property
+    def ious(self) -> np.ndarray:
+        if self.spans is None:
+            return np.zeros(0)
+        return iou(self.spans[:, 0], self.data.queries.moments)
 
 
 def run(task: Task):
@@ -44,84 +71,111 @@ def run(task: Task):
     settings, device = task.settings["model"], choose_device()
     seed_everything(settings["seed"])
     path = task.inputs["run"].file("predictions.parquet")
+    choose = task.settings["choose"]
     with Assembly(settings, task.inputs, device) as cell:
-        data = cell.load("test")
+        data = cell.load(TEST)
         model = cell.load_model(task.inputs["run"])
-        words = words_seen(
-            data.sentences_shown,
-            cell.words,
-            **{name: settings["inputs"][name] for name in ("tokenizer", "oov", "max_words")},
-        )
         spans = read_ranked(path, data.queries).spans
-        ious = iou(spans[:, 0], data.queries.moments)
-        chosen, absent = _choose(task.settings["choose"], data.queries, ious, words, path)
-        looked_at = [
-            _inspect(choice, cell, data, model, spans, ious, words[choice.row]) for choice in chosen
-        ]
+        shown = Shown(data, _words_of(cell, data), _splits_of(cell, data.queries), spans)
+        chosen, absent = _choose(choose, shown, path)
+        looked_at = [_inspect(one, cell, shown, model) for one in chosen]
+        elsewhere, absent = _look_elsewhere(absent, cell, model)
+        looked_at += elsewhere
     without = _add_thumbnails(looked_at, task.inputs.get("videos"))
     write_inspection(task.files["maps"], looked_at)
-    names = {name for query in looked_at for name in query.maps}
     facts = {
-        "queries": [
-            {
-                "query_id": query.query_id,
-                "chosen_as": query.kind,
-                "iou": round(query.iou, 6),
-                "better": query.better,
-                "worse": query.worse,
-                "of": query.of,
-                "forward_gap_s": round(query.forward_gap_s, 6),
-            }
-            for query in looked_at
-        ],
-        "maps": sorted(names),
-        "examples_not_found": absent,
+        "queries": [_describe(query) for query in looked_at],
+        "maps": sorted({name for query in looked_at for name in query.maps}),
+        "examples_not_found": [one["sentence"] for one in absent],
         "without_thumbnails": without,
     }
     return facts, [task.files["maps"]]
 
 
-def _choose(
-    choose: dict, queries: Queries, ious: np.ndarray, words: list[list[str]], path: Path
-) -> tuple[list[Choice], list[str]]:
-    """The chosen queries, and the sentences of printed examples that are not in the split."""
-    ids = choose.get("ids", [])
+def _describe(query: Inspected) -> dict:
+    return {
+        "query_id": query.query_id,
+        "split": query.split,
+        "chosen_as": query.kind,
+        "iou": round(query.iou, 6),
+        "better": query.better,
+        "worse": query.worse,
+        "of": query.of,
+        "forward_gap_s": round(query.forward_gap_s, 6),
+    }
+
+
+def _choose(choose: dict, shown: Shown, path: Path) -> tuple[list[Choice], list[dict]]:
+    """The chosen queries of the test split, and the printed examples that are not in it."""
+    queries, ids = shown.data.queries, choose.get("ids", [])
     if unknown := sorted(set(ids) - set(queries.query_ids)):
         raise UserError(f"choose.ids: query {unknown[0]!r} is not among those that {path} answers")
     wanted = choose.get("examples", [])
     rows = [find_example(one["sentence"], one["moment_s"], queries) for one in wanted]
     chosen = choose_queries(
-        ious,
-        np.array([len(one) for one in words]),
+        shown.ious,
+        np.array([len(one) for one in shown.words]),
         queries,
         best=choose["best"],
         worst=choose["worst"],
         ids=ids,
         examples=[row for row in rows if row is not None],
     )
-    absent = [one["sentence"] for one, row in zip(wanted, rows, strict=True) if row is None]
-    return chosen, absent
+    return chosen, [one for one, row in zip(wanted, rows, strict=True) if row is None]
+
+
+def _look_elsewhere(
+    wanted: list[dict], cell: Assembly, model: Grounder
+) -> tuple[list[Inspected], list[dict]]:
+    """Printed examples of the data set's other splits, looked at, and those that are in none.
+
+    Nothing is looked for where the cell swaps videos or queries: what such a query would be shown
+    depends on all others of its split.
+    """
+    if any(cell.settings["inputs"].get(name) == mode for name, mode in SWAPPED.items()):
+        return [], wanted
+    asked = cell.settings["splits"][TEST]
+    others = [name.removesuffix(".jsonl") for name in cell.annotations.files(".jsonl")]
+    looked_at = []
+    for split in sorted(set(others) - set(asked)) if wanted else []:
+        queries, _ = part_by_video(read_splits(cell.annotations, [split]), cell.store)
+        rows = [find_example(one["sentence"], one["moment_s"], queries) for one in wanted]
+        for row in dict.fromkeys(row for row in rows if row is not None):
+            data = cell.read(queries.take(np.array([row])))
+            shown = Shown(data, _words_of(cell, data), [split])
+            looked_at.append(_inspect(Choice(0, "example"), cell, shown, model))
+        wanted = [one for one, row in zip(wanted, rows, strict=True) if row is None]
+    return looked_at, wanted
+
+
+def _splits_of(cell: Assembly, queries: Queries) -> list[str]:
+    """Of which split of the test role each query is."""
+    splits = {
+        name: split
+        for split in cell.settings["splits"][TEST]
+        for name in read_splits(cell.annotations, [split]).query_ids
+    }
+    return [splits[name] for name in queries.query_ids]
+
+
+def _words_of(cell: Assembly, data: GroundingData) -> list[list[str]]:
+    """The words of each query as the model is given them."""
+    settings = cell.settings["inputs"]
+    given = {name: settings[name] for name in ("tokenizer", "oov", "max_words")}
+    return words_seen(data.sentences_shown, cell.words, **given)
 
 
 @torch.inference_mode()
-def _inspect(
-    choice: Choice,
-    cell: Assembly,
-    data: GroundingData,
-    model: Grounder,
-    spans: np.ndarray,
-    ious: np.ndarray,
-    words: list[str],
-) -> Inspected:
-    """One query through the model. spans: (Q, K, 2) of the prediction file; ious: (Q,)."""
-    row, queries = choice.row, data.queries
+def _inspect(choice: Choice, cell: Assembly, shown: Shown, model: Grounder) -> Inspected:
+    """One query through the model."""
+    row, data, queries = choice.row, shown.data, shown.data.queries
     batch = data.batch(torch.tensor([row]), with_moments=False)
-    with autocast(TrainSettings(**cell.settings["train"]), data.device):
-        outputs = model(batch)
-        first = model.decode(outputs, batch, 1)[0, 0, :2].double().cpu().numpy()
-    present = spans[row, :KEPT_PREDICTIONS]
+    outputs = model.inspect(batch)
+    first = model.decode(outputs, batch, 1)[0, :, :2].double().cpu().numpy()  # (1, 2)
     moment = queries.moments[row]
-    regions = _regions(model, outputs, batch, torch.from_numpy(moment)[None])
+    spans = first if shown.spans is None else shown.spans[row, :KEPT_PREDICTIONS]
+    best = iou(spans[0], moment)
+    roles = [role for role in ROLES if shown.splits[row] in cell.settings["splits"].get(role, [])]
     return Inspected(
         query_id=queries.query_ids[row],
         video_id=queries.video_ids[row],
@@ -130,29 +184,27 @@ def _inspect(
         duration_s=float(queries.durations[row]),
         moment=moment,
         kind=choice.kind,
-        iou=float(ious[row]),
-        better=int((ious > ious[row]).sum()),
-        worse=int((ious < ious[row]).sum()),
-        of=len(ious),
-        words=words,
-        predictions=present[~np.isnan(present[:, 0])],
-        forward_gap_s=float(np.abs(first - spans[row, 0]).max()),
-        clips_s=_clip_times(cell, data.videos_shown[row]),
+        split=shown.splits[row],
+        role=next(iter(roles), ""),
+        iou=float(best),
+        better=int((shown.ious > best).sum()),
+        worse=int((shown.ious < best).sum()),
+        of=len(shown.ious),
+        words=shown.words[row],
+        predictions=spans[~np.isnan(spans[:, 0])],
+        forward_gap_s=float(np.abs(first[0] - spans[0]).max()),
+        clips_s=place_times(
+            cell.store.read(data.videos_shown[row])[1],
+            int(batch.v_mask.sum()),
+            cell.settings["inputs"],
+        ),
         maps={
             name: value[0].float().cpu().numpy()
             for name, value in outputs.items()
             if value.is_floating_point()
         },
-        **regions,
+        **_regions(model, outputs, batch, torch.from_numpy(moment)[None]),
     )
-
-
-def _clip_times(cell: Assembly, video: str) -> np.ndarray:
-    """(T, 2) seconds between the first and the last frame behind each place of the sequence."""
-    _, times = cell.store.read(video)
-    starts, stops = segments(np.array([len(times)]), cell.settings["inputs"])
-    real = stops[0] > starts[0]
-    return np.stack([times[starts[0][real], 0], times[stops[0][real] - 1, 1]], axis=1)
 
 
 def _regions(

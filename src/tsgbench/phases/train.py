@@ -1,4 +1,4 @@
-"""Train one cell and predict its test split.
+"""Train one cell and predict its test split: the candidates that its conventions need.
 
 Queries on videos that have no features (unavailable, or not to be decoded: the extraction lists
 them) neither train nor are predicted. They are counted for each role, and the prediction file names
@@ -12,6 +12,7 @@ import shutil
 import time
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from tsgbench.assembly import Assembly
@@ -20,7 +21,15 @@ from tsgbench.devices import choose_device, describe_hardware
 from tsgbench.evaluation.predictions import write_predictions
 from tsgbench.files import atomic_path
 from tsgbench.phases import Task
-from tsgbench.training import TrainSettings, predict, save_tensors, seed_everything, train
+from tsgbench.training import (
+    LAST,
+    TrainSettings,
+    describe_precision,
+    predict,
+    save_tensors,
+    seed_everything,
+    train,
+)
 
 # Checkpoints of unfinished trainings, one folder a cell identity: Snakemake deletes the outputs of
 # an interrupted job, and these must survive it.
@@ -28,7 +37,12 @@ SCRATCH = Path("scratch")
 
 
 def run(task: Task):
-    """facts: size, epochs and seconds of the training, and the machine it ran on."""
+    """facts: size, epochs and seconds of the training, and the machine it ran on.
+
+    settings: `splits` (role -> list of splits; `select` may be empty), `inputs`, `train` (see
+    `TrainSettings`), `needs` (what the prediction file must hold, see needs.py), the model's, and
+    `seed`.
+    """
     started = time.perf_counter()
     torch.set_num_threads(max(1, min(task.threads, os.cpu_count() or 1)))
     settings = task.settings
@@ -43,10 +57,11 @@ def run(task: Task):
         model = cell.build_model()
         model.fit(train_data.queries, train_data.tokens)
         scratch = SCRATCH / task.identity
+        select_data = cell.load("select") if splits["select"] else None
         state = train(
             model,
             train_data,
-            cell.load("select"),
+            select_data,
             how,
             seed=seed,
             scratch=scratch,
@@ -56,32 +71,43 @@ def run(task: Task):
         # Read only now: nothing before this line can look at the test split
         test_data = cell.load("test")
     seed_everything(seed)
-    ranked = predict(model, test_data, how.candidates, how, device)
+    needs = settings["needs"]
+    ranked = predict(model, test_data, needs, how.batch_size)
     write_predictions(
         task.files["predictions"],
         test_data.queries,
         ranked,
         test_data.source_clips,
+        kept=needs,
         unanswered=cell.lacking["test"].query_ids,
     )
     weights = {name: value.cpu() for name, value in model.state_dict().items()}
     save_tensors(task.files["checkpoint"], weights)
     _write_history(task.files["history"], state.history)
     shutil.rmtree(scratch, ignore_errors=True)
+    chooses = how.chooses and select_data is not None
+    parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
     facts = {
-        "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
+        "parameters": parameters,
         "train_queries": len(train_data),
         "without_features": {role: _count(queries) for role, queries in cell.lacking.items()},
         "epochs": state.epoch,
         "best_epoch": state.best_epoch,
-        "selected_on": " + ".join(splits["select"]) if state.epoch else None,
-        "selected_by": how.select if state.epoch else None,
+        "selected_on": " + ".join(splits["select"]) if state.epoch and chooses else None,
+        "selected_by": (how.select if chooses else LAST) if state.epoch else None,
+        "precision": describe_precision(how, device) if parameters else None,
+        "candidates_per_query": _describe_counts(ranked.counts),
+        "kept_per_query": round(len(ranked.rows) / len(test_data), 2),
         "seconds": round(time.perf_counter() - started, 2),
         "device": str(device),
         "hardware": describe_hardware(device),
         "versions": {"torch": torch.__version__, "python": platform.python_version()},
     }
     return facts, list(task.files.values())
+
+
+def _describe_counts(counts: np.ndarray) -> dict[str, float]:
+    return {"mean": round(float(counts.mean()), 2), "most": int(counts.max())}
 
 
 def _count(queries: Queries) -> dict[str, int]:

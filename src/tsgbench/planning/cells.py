@@ -1,15 +1,27 @@
-"""The cells of a study: every (model, dataset, ablation, seed), and what decides each training."""
+"""The cells of a study: every (model, dataset, ablation, seed), and what decides each training.
+
+The ablation of a cell is its name (`layout.join_ablation`), which says the protocol as well.
+"""
 
 from collections.abc import Iterable, Iterator
 
-from tsgbench.config import ALL, OWN_FEATURES, PRINTED, Catalogue, as_list, merge
+from tsgbench.config import (
+    ALL,
+    OWN_FEATURES,
+    PRINTED,
+    Catalogue,
+    as_list,
+    merge,
+    protocols_of,
+    roles_of,
+)
 from tsgbench.errors import UserError
-from tsgbench.planning.printed import FULL, printed_ablations
+from tsgbench.planning.layout import DEFAULT, join_ablation, split_ablation
+from tsgbench.planning.printed import FULL, printed_ablations, printed_protocols
 
 # Phases whose feature files hold no pixels are told apart by this prefix of the recipe's name.
 BLANK_PREFIX = "blank_"
 SECTIONS = ("inputs", "model", "train")
-DEFAULT = "default"  # the protocol that a data set's `splits` state
 
 
 class Cells:
@@ -26,9 +38,9 @@ class Cells:
             if not system.get("run", True):
                 continue
             for dataset in system.get("datasets", config["datasets"]):
-                for ablation in self.ablations(system, dataset):
+                for name in self.names(system, dataset):
                     for seed in system["seeds"]:
-                        cell = (system["model"], dataset, ablation, seed)
+                        cell = (system["model"], dataset, name, seed)
                         # Two systems may name a cell: it waits for a demand only if both say so
                         waits = system.get("on_demand", False)
                         self._is_on_demand[cell] = waits and self._is_on_demand.get(cell, True)
@@ -53,6 +65,34 @@ class Cells:
             if dataset in [None, *known[ablation].get("datasets", [dataset])]
         ]
 
+    def protocols(self, system: dict, dataset: str) -> list[str]:
+        """The protocols by which a system is run on a data set.
+
+        Where the system names none: those of the printed rows if it is trained for these alone,
+        else the data set's default. What a data set lacks is left out.
+        """
+        chosen = system.get("protocols", [PRINTED if system.get("on_demand") else DEFAULT])
+        return self.resolve(chosen, dataset, self.catalogue.models[system["model"]].get("paper"))
+
+    def resolve(self, protocols: list[str], dataset: str, paper: str | None) -> list[str]:
+        """Protocols by name; `printed` are the paper's, or of a baseline every paper's."""
+        entry, found = self.catalogue.datasets[dataset], []
+        for name in protocols:
+            found += (
+                printed_protocols(self.catalogue.published, entry.get("published"), paper)
+                if name == PRINTED
+                else [name]
+            )
+        return [name for name in dict.fromkeys(found) if name in protocols_of(entry)]
+
+    def names(self, system: dict, dataset: str) -> list[str]:
+        """A system's ablations on a data set by each of its protocols, as cells are called."""
+        return [
+            join_ablation(ablation, protocol)
+            for ablation in self.ablations(system, dataset)
+            for protocol in self.protocols(system, dataset)
+        ]
+
     def settings(self, model: str, dataset: str, ablation: str, seed: int) -> dict:
         """Everything that decides one cell's training, and nothing else.
 
@@ -65,23 +105,11 @@ class Cells:
             self._settled[key] = self._settle(*key)
         return self._settled[key] | {"seed": seed}
 
-    def _settle(self, model: str, dataset: str, ablation: str) -> dict:
+    def _settle(self, model: str, dataset: str, name: str) -> dict:
+        ablation, protocol = split_ablation(name)
         entry = self.catalogue.models[model]
-        override = self.config.get("overrides", {}).get(model, {})
-        preset = entry.get("presets", {}).get(override.get("preset"), {})
-        features = self.config["datasets"][dataset]["features"]
-        layers = [
-            preset,
-            entry.get("datasets", {}).get(dataset, {}),
-            preset.get("datasets", {}).get(dataset, {}),
-            {} if features == OWN_FEATURES else {"inputs": {"features": features}},
-            override,
-            override.get("datasets", {}).get(dataset, {}),
-            entry["ablations"][ablation],
-        ]
-        merged = entry["settings"]
-        for layer in layers:
-            merged = merge(merged, {k: v for k, v in layer.items() if k in SECTIONS})
+        own, chosen = self._layers(model, dataset)
+        merged = _merge_all([entry["settings"], *own, *chosen, entry["ablations"][ablation]])
         if "features" not in merged["inputs"]:
             raise UserError(
                 f"config/models/{model}.yaml: datasets.{dataset}.inputs.features: is missing, and"
@@ -98,11 +126,43 @@ class Cells:
             "module": entry.get("module", model),
             "dataset": dataset,
             "ablation": ablation,
-            "splits": self._splits(model, dataset, merged["inputs"].get("protocol", DEFAULT)),
+            "splits": self._splits(dataset, protocol),
             "inputs": merged["inputs"],
             "model_settings": merged.get("model", {}),
             "train": merged.get("train", {}),
+            "needs": self.catalogue.needs_of(dataset),
         }
+
+    def _layers(self, model: str, dataset: str) -> tuple[list[dict], list[dict]]:
+        """What the model's file says for a data set, and what the study changes of it."""
+        entry = self.catalogue.models[model]
+        override = self.config.get("overrides", {}).get(model, {})
+        preset = entry.get("presets", {}).get(override.get("preset"), {})
+        features = self.config["datasets"][dataset]["features"]
+        own = [
+            preset,
+            entry.get("datasets", {}).get(dataset, {}),
+            preset.get("datasets", {}).get(dataset, {}),
+        ]
+        chosen = [
+            {} if features == OWN_FEATURES else {"inputs": {"features": features}},
+            override,
+            override.get("datasets", {}).get(dataset, {}),
+        ]
+        return own, chosen
+
+    def changed(self, model: str, dataset: str) -> list[str]:
+        """Settings in which a study's model is not that of its file, such as `model.width`."""
+        own, chosen = self._layers(model, dataset)
+        before = _merge_all([self.catalogue.models[model]["settings"], *own])
+        after = _merge_all([before, *chosen])
+        return [
+            f"{section}.{key}"
+            for section in SECTIONS
+            for key, value in after.get(section, {}).items()
+            # Features are compared with the paper's themselves
+            if value != before.get(section, {}).get(key) and key != "features"
+        ]
 
     def notes(self, models: Iterable[str]) -> list[str]:
         """What the study says of its overrides for these models; a table of theirs prints it."""
@@ -122,27 +182,44 @@ class Cells:
                     " data set a feature recipe"
                 )
 
-    def _splits(self, model: str, dataset: str, protocol: str) -> dict:
+    def _splits(self, dataset: str, protocol: str) -> dict:
         """What a protocol trains, selects and tests on: role -> list of splits; and its parts."""
-        entry = self.catalogue.datasets[dataset]
-        known = {DEFAULT: entry["splits"], **entry.get("protocols", {})}
-        if protocol not in known:
-            raise UserError(
-                f"study {self.study!r}: {model}: inputs.protocol: data set {dataset} has no"
-                f" protocol {protocol!r}; it has {', '.join(known)}"
-            )
-        chosen = known[protocol]
+        chosen = protocols_of(self.catalogue.datasets[dataset])[protocol]
         parts = {name: as_list(splits) for name, splits in chosen.get("score", {}).items()}
-        roles = {role: as_list(chosen[role]) for role in ("train", "select", "test")}
-        return {"protocol": protocol, **roles, "score": parts}
+        return {"protocol": protocol, **roles_of(chosen), "score": parts}
 
-    def chosen_inputs(self, dataset: str, name: str) -> dict[str, list[str]]:
-        """The values of one input among the cells of a data set, each with its models."""
-        chosen: dict[str, list[str]] = {}
-        for model, data, ablation, seed in self:
-            if data == dataset:
-                value = self.settings(model, data, ablation, seed)["inputs"][name]
-                models = chosen.setdefault(value, [])
-                if model not in models:
-                    models.append(model)
-        return chosen
+    def chosen_inputs(self, dataset: str, name: str) -> list[str]:
+        """The values of one input among the cells of a data set, sorted."""
+        return sorted(
+            {
+                self.settings(model, data, ablation, seed)["inputs"][name]
+                for model, data, ablation, seed in self
+                if data == dataset
+            }
+        )
+
+    def describe_features(self, dataset: str, rows: Iterable[tuple[str, str]]) -> str:
+        """What (model, ablation) rows of a data set read; the rarer features with their models.
+
+        What systems read that never look at the video counts only where no other is there.
+        """
+        inputs = [(row[0], self.settings(row[0], dataset, row[1], 0)["inputs"]) for row in rows]
+        seeing = [one for one in inputs if one[1].get("video", "real") != "zero"]
+        readers: dict[str, list[str]] = {}
+        for model, read in seeing or inputs:
+            models = readers.setdefault(read["features"], [])
+            if model not in models:
+                models.append(model)
+        parts = []
+        for place, (name, models) in enumerate(sorted(readers.items(), key=lambda x: -len(x[1]))):
+            by = ", ".join(self.catalogue.models[model]["title"] for model in models)
+            parts.append(self.catalogue.features[name]["title"] + (f" ({by})" if place else ""))
+        return "; ".join(parts)
+
+
+def _merge_all(layers: list[dict]) -> dict:
+    """The sections of all layers, later ones winning."""
+    merged: dict = {}
+    for layer in layers:
+        merged = merge(merged, {k: v for k, v in layer.items() if k in SECTIONS})
+    return merged

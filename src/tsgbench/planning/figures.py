@@ -2,10 +2,16 @@
 
 from collections.abc import Callable, Iterator
 
-from tsgbench.config import Catalogue, as_list
-from tsgbench.planning.layout import Job, cell_record, cell_records, describe_study
+from tsgbench.config import Catalogue, as_list, protocols_of
+from tsgbench.planning.layout import (
+    Job,
+    cell_prefix,
+    cell_record,
+    cell_records,
+    describe_study,
+)
 from tsgbench.planning.papers import Papers
-from tsgbench.planning.printed import examples_to_choose, target_name
+from tsgbench.planning.printed import FULL, examples_to_choose, target_name
 
 DRAWN_BY = ("kind", "reads", "systems")  # of a figure's `draw`; the rest are its kind's options
 CHOSEN = {"best": 4, "worst": 4}  # queries that are inspected, beside those asked for
@@ -43,8 +49,7 @@ class Figures:
         stands_in = self.papers.stand_ins(printed)
         drawn = stands_in + drawn
         missing = [one for one in printed if not self.papers.of_study(one)]
-        systems = [self._system(system, drawn) for system in draw.get("systems", [])]
-        systems = [system for system in systems if system]
+        systems = [self._system(system, drawn, content) for system in draw.get("systems", [])]
         if draw["reads"] == "inspections":
             for cell in self._inspected(systems, drawn):
                 yield self._plan_inspect(cell)
@@ -64,47 +69,40 @@ class Figures:
                 "reproduce": parts[0].get("reproduce", {}),
                 # The paper's own, which alone may have its numbers beside them
                 "datasets": [one for one in [*drawn, *missing] if one not in stands_in],
+                "splits": {
+                    one: self._tested(one, content) for one in drawn if one not in stands_in
+                },
             },
         }
         inputs = self._figure_inputs(draw["reads"], systems, drawn)
         module = f"tsgbench.reporting.figures.{draw['kind']}"
         yield Job("figure", {"figure": name}, settings, inputs, (module,))
 
-    def _system(self, system: str, datasets: list[str]) -> dict | None:
-        """One system of a figure: how it is called, and the seeds of its cells.
+    def _tested(self, dataset: str, content: dict) -> list[str]:
+        """The splits that the paper's numbers of a data set are of."""
+        protocol = self.papers.protocol(dataset, content)
+        return as_list(protocols_of(self.catalogue.datasets[dataset])[protocol]["test"])
 
-        None for an ablation that means nothing on these data sets.
-        """
+    def _system(self, system: str, datasets: list[str], content: dict) -> dict:
+        """One system of a figure: how it is called, the protocol by which the paper got its numbers
+        on each data set, and the seeds of its cells."""
         model, ablation = system.split("/")
-        entry = self.catalogue.models[model]
-        difference = entry["ablations"][ablation]
-        if not set(difference.get("datasets", datasets)) & set(datasets):
-            return None
-        named = difference.get("label", ablation.replace("_", " "))
-        if protocol := difference.get("inputs", {}).get("protocol"):
-            named = f"tested by protocol {protocol}"
-        return {
+        title = self.catalogue.models[model]["title"]
+        found = {
             "model": model,
             "ablation": ablation,
-            "label": entry["title"] + ("" if ablation == "full" else f", {named}"),
-            "seeds": sorted(
-                {
-                    seed
-                    for dataset in datasets
-                    for seed in self.papers.seeds.get(f"{model}/{dataset}/{ablation}", [])
-                }
-            ),
+            "label": title + ("" if ablation == FULL else f", {ablation.replace('_', ' ')}"),
+            "protocols": {one: self.papers.protocol(one, content) for one in datasets},
         }
+        prefixes = [cell_prefix(found, dataset) for dataset in datasets]
+        seeds = {seed for prefix in prefixes for seed in self.papers.seeds.get(prefix, [])}
+        return found | {"seeds": sorted(seeds)}
 
     def _cells_of(
         self, systems: list[dict], datasets: list[str], *, first: bool = True
     ) -> list[str]:
         """Names of the cells of some systems, each by its first seed or by all."""
-        prefixes = [
-            f"{system['model']}/{dataset}/{system['ablation']}"
-            for system in systems
-            for dataset in datasets
-        ]
+        prefixes = [cell_prefix(system, dataset) for system in systems for dataset in datasets]
         return [
             f"{prefix}/seed{seed}"
             for prefix in prefixes

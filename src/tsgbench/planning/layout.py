@@ -9,6 +9,8 @@ from functools import cached_property
 
 from tsgbench.code import code_digest
 
+DEFAULT = "default"  # the protocol that a data set's `splits` state
+# {ablation} names the protocol too, where it is not the data set's default (`join_ablation`)
 CELL = "results/cells/{model}/{dataset}/{ablation}/seed{seed}"
 RECORDS = {
     "download": "data/raw/{source}.json",
@@ -25,12 +27,12 @@ RECORDS = {
     "evaluate": f"{CELL}/metrics.json",
     "measure": f"{CELL}/efficiency.json",
     "inspect": f"{CELL}/inspection.json",
-    "track": "results/{table}.mlflow.json",
     "table": "results/{table}.json",
     "figure": "results/{figure}.json",
     "findings": "results/findings.json",
     "summary": "results/summary.json",
     "report": "results/report.json",
+    "pdf": "results/{document}.pdf.json",
 }
 # Files with fixed names that a phase makes beside its record.
 FILES = {
@@ -72,6 +74,7 @@ FILES = {
         "systems": "results/plots/systems.csv",
     },
     "report": {"html": "results/report.html", "tex": "results/report.tex"},
+    "pdf": {"pdf": "results/{document}.pdf"},
 }
 # What a job is called among its phase's, and so its log and benchmark.
 KEYS = {
@@ -89,12 +92,12 @@ KEYS = {
     "evaluate": "{model}/{dataset}/{ablation}/seed{seed}",
     "measure": "{model}/{dataset}/{ablation}/seed{seed}",
     "inspect": "{model}/{dataset}/{ablation}/seed{seed}",
-    "track": "{table}",
     "table": "{table}",
     "figure": "{figure}",
     "findings": "cells",
     "summary": "cells",
     "report": "study",
+    "pdf": "{document}",
 }
 LOGS = {phase: f"logs/{phase}/{key}.log" for phase, key in KEYS.items()}
 BENCHMARKS = {phase: f"logs/benchmarks/{phase}/{key}.tsv" for phase, key in KEYS.items()}
@@ -129,7 +132,12 @@ class Job:
         # A downloaded file is what its checksum says, whichever code fetched it
         if self.phase == "download":
             return "none"
-        return code_digest(f"tsgbench.phases.{self.phase}", *self.modules)
+        return code_digest(*self.roots)
+
+    @property
+    def roots(self) -> tuple[str, ...]:
+        """The modules that its code starts from; what they import follows."""
+        return (f"tsgbench.phases.{self.phase}", *self.modules)
 
 
 # What the records of a cell are called as inputs of other jobs.
@@ -139,6 +147,24 @@ CELL_ROLES = {
     "inspection": "inspect",
     "efficiency": "measure",
 }
+
+
+def join_ablation(ablation: str, protocol: str) -> str:
+    """What a cell's name says of both: `full` by the default protocol, else `full@val_1`."""
+    return ablation if protocol == DEFAULT else f"{ablation}@{protocol}"
+
+
+def split_ablation(name: str) -> tuple[str, str]:
+    """The ablation and the protocol that this part of a cell's name stands for."""
+    ablation, _, protocol = name.partition("@")
+    return ablation, protocol or DEFAULT
+
+
+def cell_prefix(system: dict, dataset: str) -> str:
+    """`model/dataset/ablation` of the cells of a figure's system, whose `protocols` say by which
+    one of each data set; by the default one without them."""
+    protocol = system.get("protocols", {}).get(dataset, DEFAULT)
+    return f"{system['model']}/{dataset}/{join_ablation(system['ablation'], protocol)}"
 
 
 def cell_name(cell: tuple[str, str, str, int]) -> str:

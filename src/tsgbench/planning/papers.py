@@ -1,17 +1,25 @@
 """The papers' numbered tables and figures as jobs of a study, row by row as they were printed.
 
-`published/{paper}.yaml` says which cell reproduces each row (`cell`), how the paper scored
-(`paper.protocols`) and how a figure is drawn (`draw`). The study says which of these cells exist.
+`published/{paper}.yaml` says which cell reproduces each row (`cell`), by which protocol the paper
+got its numbers (`paper.protocols`), which holds for every cell of its tables and figures, and how a
+figure is drawn (`draw`). The study says which of these cells exist.
 A data set of the paper that the study lacks keeps its printed rows, marked as not run; a generated
 data set stands in for them, with nothing printed beside it.
 """
 
-from tsgbench.config import HEADLINE, Catalogue, as_list
+from tsgbench.config import HEADLINE, Catalogue, protocols_of, roles_of
 from tsgbench.errors import UserError
 from tsgbench.files import digest
-from tsgbench.planning.cells import DEFAULT, FULL, Cells
-from tsgbench.planning.layout import describe_study
-from tsgbench.planning.printed import QUOTED_ONLY, check_cells, departures, target_name
+from tsgbench.planning.cells import Cells
+from tsgbench.planning.layout import describe_study, join_ablation, split_ablation
+from tsgbench.planning.printed import (
+    QUOTED_ONLY,
+    check_cells,
+    practice_of,
+    protocol_of,
+    reference_of,
+    target_name,
+)
 
 GROUPS = [
     {"id": "quoted", "title": "quoted from the paper, not run here"},
@@ -65,10 +73,7 @@ class Papers:
     def settings(self, name: str, content: dict, table: dict) -> dict:
         """The specification of a table of systems, as `reporting.paper_table` takes it."""
         paper, number = name.split("/")
-        blocks = [
-            self._block(dataset, content, stands_in=True)
-            for dataset in self.stand_ins(table["datasets"])
-        ]
+        blocks = [self._block(dataset, content) for dataset in self.stand_ins(table["datasets"])]
         for printed in table["datasets"]:
             found = self.of_study(printed)
             blocks += [self._block(dataset, content, printed=printed) for dataset in found]
@@ -77,7 +82,8 @@ class Papers:
         rows = self._rows(table, blocks, content)
         if table["kind"] == "comparison":
             rows += self._beside(blocks, content)
-        reference = next((row["label"] for row in rows if row["cell"].endswith(f"/{FULL}")), None)
+        for block in blocks:
+            self._describe(block, rows)
         return {
             "kind": "paper",
             **describe_study(self.config, name),
@@ -91,8 +97,8 @@ class Papers:
             "datasets": blocks,
             "groups": GROUPS if table["kind"] == "comparison" else [],
             "rows": rows,
-            # Ablations are compared with the full model, query by query
-            "against": reference if table["kind"] == "ablation" else None,
+            # Ablations are compared with one of them, query by query
+            "against": self._reference(table, rows),
             "published": {paper: digest(content)},
         }
 
@@ -106,27 +112,28 @@ class Papers:
         ]
         return list(dict.fromkeys(wanted))
 
+    def _reference(self, table: dict, rows: list[dict]) -> str | None:
+        """Label of the row that those of a table of ablations are tested against."""
+        if table["kind"] != "ablation":
+            return None
+        return next(row["label"] for row in rows if row["cell"] == reference_of(table))
+
     # --- blocks ------------------------------------------------------------------------------
 
     def _data(self, name: str) -> dict:
         return self.catalogue.datasets[name]
 
-    def _block(
-        self, dataset: str, content: dict, *, printed: str | None = None, stands_in: bool = False
-    ) -> dict:
-        entry, protocol = self._data(dataset), self._protocol(content, printed)
-        convention = self._convention(dataset, content)
-        splits = self._splits(dataset, protocol)
+    def _block(self, dataset: str, content: dict, printed: str | None = None) -> dict:
+        """The block of a data set. printed: its name in the paper; without one it stands in."""
+        entry, convention = self._data(dataset), self._convention(dataset, content)
+        stands_in = "" if printed else ": stands in for the paper's data"
         return {
             "name": dataset,
             "dataset": dataset,
             "printed": printed,
-            "title": entry["title"] + (": stands in for the paper's data" if stands_in else ""),
-            "test_split": " + ".join(as_list(splits["test"])),
-            "select_split": " + ".join(as_list(splits["select"])),
-            "features": "",
+            "title": entry["title"] + stands_in,
             "note": entry.get("note", ""),
-            "protocol": protocol,
+            **describe_protocol(entry, self.protocol(dataset, content)),
             "convention": {
                 "name": convention,
                 "about": self.catalogue.conventions[convention]["about"],
@@ -145,20 +152,28 @@ class Papers:
             "is_missing": True,
         }
 
-    def _protocol(self, content: dict, printed: str | None) -> str:
-        """Which protocol of the data set the paper's numbers follow."""
-        return content["paper"].get("protocols", {}).get(printed, {}).get("protocol", DEFAULT)
+    def _describe(self, block: dict, rows: list[dict]) -> None:
+        """Give a block the features that its own cells read."""
+        prefixes = [row["prefixes"].get(block["name"]) for row in rows]
+        cells = [prefix.split("/") for prefix in prefixes if prefix in self.seeds]
+        read = [(model, ablation) for model, _, ablation in cells]
+        block["features"] = self.cells.describe_features(block["name"], read) if read else ""
 
-    def _splits(self, dataset: str, protocol: str) -> dict:
+    def protocol(self, dataset: str, content: dict) -> str:
+        """By which of a data set's protocols a paper's numbers follow, and so all beside them."""
         entry = self._data(dataset)
-        if protocol == DEFAULT:
-            return entry["splits"]
-        if protocol not in entry.get("protocols", {}):
+        protocol = protocol_of(content, entry.get("published"))
+        if protocol not in protocols_of(entry):
             raise UserError(
                 f"config/datasets.yaml: {dataset}.protocols: has no {protocol!r}, which"
                 " published/*.yaml names under paper.protocols; add it"
             )
-        return entry["protocols"][protocol]
+        return protocol
+
+    def prefix(self, system: str, dataset: str, content: dict) -> str:
+        """`model/dataset/ablation` of the cells of `model/ablation` by a paper's protocol."""
+        model, ablation = system.split("/")
+        return f"{model}/{dataset}/{join_ablation(ablation, self.protocol(dataset, content))}"
 
     def _convention(self, dataset: str, content: dict) -> str:
         """The paper's own way of scoring where the data set names it, else the headline's."""
@@ -185,14 +200,14 @@ class Papers:
                     "is_quoted": is_quoted,
                     "printed": {},
                     "prefixes": {},
-                    "differs": {},
+                    "practice": {},
                 },
             )
             for block in blocks:
                 if block["printed"] == printed["dataset"]:
                     row["printed"][block["name"]] = place
                 if not is_quoted and not block.get("is_missing"):
-                    self._add_cell(row, printed, block, content)
+                    self._add_cell(row, printed, block, content, table["id"])
         for row in rows.values():
             row["seeds"] = self._row_seeds(row)
         # Quoted rows first, in the paper's order: its own stand below them, as it prints them
@@ -210,25 +225,17 @@ class Papers:
         ]
         return f"{row['method']} ({', '.join(values)})"
 
-    def _add_cell(self, row: dict, printed: dict, block: dict, content: dict) -> None:
-        """Which cell shows a printed row on a block's data set, and why it may not compare."""
+    def _add_cell(self, row: dict, printed: dict, block: dict, content: dict, table: str) -> None:
+        """Which cells show a printed row on a block's data set, and how the paper got its own."""
         is_own = block["printed"] == printed["dataset"]
         if not (is_own or block["printed"] is None) or block["name"] in row["prefixes"]:
             return
-        model, ablation = printed["cell"].split("/")
+        row["prefixes"][block["name"]] = self.prefix(printed["cell"], block["dataset"], content)
         if is_own:
-            named = content["paper"].get("protocols", {}).get(printed["dataset"], {})
-            ablation = named.get("cells", {}).get(ablation, ablation)
-        prefix = f"{model}/{block['dataset']}/{ablation}"
-        row["prefixes"][block["name"]] = prefix
-        if is_own and prefix in self.seeds:
-            row["differs"][block["name"]] = departures(
-                content,
-                block["printed"],
-                self.cells.settings(model, block["dataset"], ablation, 0),
-                self.catalogue.models[model],
-                block["convention"]["name"],
-            )
+            model = printed["cell"].partition("/")[0]
+            row["practice"][block["name"]] = practice_of(content, block["printed"], table) | {
+                "changed": self.cells.changed(model, block["dataset"])
+            }
 
     def _row_seeds(self, row: dict) -> dict[str, list[int]]:
         return {name: self.seeds.get(prefix, []) for name, prefix in row["prefixes"].items()}
@@ -238,17 +245,16 @@ class Papers:
         rows: dict[str, dict] = {}
         for block in blocks:
             for prefix, seeds in self.seeds.items():
-                model, dataset, ablation = prefix.split("/")
+                model, dataset, name = prefix.split("/")
                 entry = self.catalogue.models[model]
-                if dataset != block.get("dataset"):
+                ablation, protocol = split_ablation(name)
+                if (dataset, protocol) != (block.get("dataset"), block.get("protocol")):
                     continue
-                settings = self.cells.settings(model, dataset, ablation, seeds[0])
+                settings = self.cells.settings(model, dataset, name, seeds[0])
                 is_twin = entry.get("paper") == content["paper"]["key"] and (
                     settings["inputs"].get("video") == "zero"
                 )
                 if not is_twin and "paper" in entry:
-                    continue
-                if not is_twin and settings["splits"]["protocol"] != block["protocol"]:
                     continue
                 label = entry["title"] + (", blind" if is_twin else "")
                 row = rows.setdefault(
@@ -260,13 +266,25 @@ class Papers:
                         "is_quoted": False,
                         "printed": {},
                         "prefixes": {},
-                        "differs": {},
+                        "practice": {},
                     },
                 )
                 row["prefixes"].setdefault(block["name"], prefix)
         for row in rows.values():
             row["seeds"] = self._row_seeds(row)
         return list(rows.values())
+
+
+def describe_protocol(dataset: dict, protocol: str) -> dict:
+    """What a table's block says of its protocol before any of its cells is run."""
+    chosen = protocols_of(dataset)[protocol]
+    roles = roles_of(chosen)
+    return {
+        "protocol": protocol,
+        "protocol_about": chosen.get("about", ""),
+        "test_split": " + ".join(roles["test"]),
+        "select_split": " + ".join(roles["select"]),
+    }
 
 
 def _is_run(row: dict) -> bool:

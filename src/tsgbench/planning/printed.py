@@ -1,6 +1,9 @@
-"""What the papers' files (`published/*.yaml`) say of cells: which row or figure is whose."""
+"""What the papers' files (`published/*.yaml`) say of cells: which row or figure is whose, by which
+protocol, and how the printed numbers came to be.
+"""
 
 from tsgbench.errors import UserError
+from tsgbench.planning.layout import DEFAULT
 
 QUOTED_ONLY = "quoted only"
 FULL = "full"
@@ -19,6 +22,7 @@ def check_cells(published: dict[str, dict], models: dict[str, dict]) -> None:
                     )
                 if row["cell"] != QUOTED_ONLY:
                     _check_cell(row["cell"], models, where)
+            _check_reference(table, f"published/{paper}.yaml: {table['id']}: against")
         for figure in content.get("figures", []):
             for system in figure.get("draw", {}).get("systems", []):
                 _check_cell(system, models, f"published/{paper}.yaml: {figure['id']}: draw.systems")
@@ -30,6 +34,46 @@ def _check_cell(cell: str, models: dict[str, dict], where: str) -> None:
         raise UserError(
             f"{where}: {cell!r} is no model/ablation of config/models; `tsgbench models` lists them"
         )
+
+
+def reference_of(table: dict) -> str:
+    """`model/ablation` of the row that the others of a table of ablations are tested against."""
+    if "against" in table:
+        return table["against"]
+    full = (row["cell"] for row in table["rows"] if row["cell"].endswith(f"/{FULL}"))
+    return next(full, "")
+
+
+def _check_reference(table: dict, where: str) -> None:
+    if table["kind"] != "ablation":
+        return
+    reference = reference_of(table)
+    if not any(row["cell"] == reference for row in table["rows"]):
+        raise UserError(
+            f"{where}: {reference or 'none'!r} is no row of the table, so nothing can be tested"
+            " against it; name the cell of one of its rows"
+        )
+
+
+def protocol_of(content: dict, printed: str | None) -> str:
+    """The protocol by which a paper got its numbers on a data set, by the data set's name there."""
+    return content["paper"].get("protocols", {}).get(printed, {}).get("protocol", DEFAULT)
+
+
+def printed_protocols(
+    published: dict[str, dict], printed: str | None, paper: str | None
+) -> list[str]:
+    """The protocols of one paper's numbers on a data set, or of all papers'; at least the default.
+
+    printed: the data set's name in the papers' files, None where no paper reports on it.
+    """
+    contents = [published[paper]] if paper else list(published.values())
+    found = [
+        protocol_of(content, printed)
+        for content in contents
+        if printed in content["paper"].get("protocols", {})
+    ]
+    return list(dict.fromkeys(found)) or [DEFAULT]
 
 
 def served_rows(published: dict[str, dict]) -> dict[str, list[str]]:
@@ -54,15 +98,8 @@ def _add(served: dict[str, list[str]], cell: str, row: str) -> None:
 
 def printed_ablations(published: dict[str, dict], model: str) -> list[str]:
     """Ablations of a model that some printed row or figure needs."""
-    protocols = [
-        ablation
-        for content in published.values()
-        if content["paper"]["key"] == model
-        for protocol in content["paper"].get("protocols", {}).values()
-        for ablation in protocol.get("cells", {}).values()
-    ]
-    served = [cell.split("/")[1] for cell in served_rows(published) if cell.split("/")[0] == model]
-    return list(dict.fromkeys([*served, *protocols]))
+    cells = [cell.split("/") for cell in served_rows(published)]
+    return [ablation for name, ablation in cells if name == model]
 
 
 def own_method(published: dict[str, dict], paper: str, model: str) -> str | None:
@@ -79,31 +116,39 @@ def target_name(figure: str) -> str:
     return figure.rstrip("abcdefgh").replace("fig", "figure")
 
 
-def departures(
-    content: dict, printed: str | None, settings: dict, model: dict, convention: str
-) -> list[str]:
-    """In what a cell departs from the way in which a paper got its numbers, in words.
+def practice_of(content: dict, printed: str | None, table: str | None = None) -> dict:
+    """How a paper got its numbers on a data set, for `reporting.departures` to compare.
 
-    content: the paper's file. printed: the data set's name there. settings: of the cell. model: its
-    entry. convention: how the cell is scored.
+    printed: the data set's name there. table: the paper's, whose number of runs may be its own.
+    Keys: `system`; `protocol`; `trains`, `tests`: query-moment pairs; `selects`: what chose its
+    checkpoints (splits, or [] for none), `selects_said`; `features`; `convention`; `precision`;
+    `runs`. None, or no key, where the paper and its public code are silent. Empty for a data set
+    that the paper does not report on.
     """
-    paper, splits, found = content["paper"], settings["splits"], []
-    protocol = paper.get("protocols", {}).get(printed, {}).get("protocol", "default")
-    if splits["protocol"] != protocol:
-        found.append(f"tested on {' + '.join(splits['test'])}")
-    own = model.get("datasets", {}).get(settings["dataset"], {}).get("inputs", {})
-    if "features" in own and settings["inputs"]["features"] != own["features"]:
-        found.append("other features")
-    if paper.get("conventions", {}).get(printed, convention) != convention:
-        found.append("scored by another convention")
-    return found
+    paper = content["paper"]
+    if printed not in paper.get("protocols", {}):
+        return {}
+    stated, counted = paper["protocols"][printed], content["datasets"][printed]
+    runs = paper.get("runs", {})
+    return {
+        "system": paper["system"],
+        "protocol": stated["protocol"],
+        "trains": counted["pairs"]["train"],
+        "tests": counted.get("evaluation_pairs_derived", counted["pairs"]["test"]),
+        "selects": stated["selects"],
+        "selects_said": stated.get("selects_said"),
+        "features": paper.get("features", {}).get(printed),
+        "convention": paper.get("conventions", {}).get(printed),
+        "precision": paper.get("precision", {}).get("value"),
+        "runs": runs.get("tables", {}).get(table, runs.get("value")),
+    }
 
 
 def examples_to_choose(figures: list[dict]) -> list[dict]:
-    """The queries that figures print with their moments, for an inspection to look for."""
+    """The queries that figures print, with their moments where these are in the text, for an
+    inspection to look for."""
     return [
-        {"sentence": example["query"], "moment_s": example["gt_s"]}
+        {"sentence": example["query"], "moment_s": example.get("gt_s")}
         for figure in figures
         for example in (figure.get("numbers") or {}).get("examples", [])
-        if example.get("gt_s")
     ]

@@ -20,7 +20,7 @@ from tsgbench.planning.layout import (
     describe_study,
 )
 from tsgbench.planning.papers import Papers
-from tsgbench.planning.printed import own_method
+from tsgbench.planning.printed import FULL, own_method
 from tsgbench.text.tokens import TOKENIZERS
 
 BINS = 20  # of histograms over a video's length
@@ -124,7 +124,7 @@ class Reports:
         measured = {}
         for dataset in self._drawn(table["datasets"]):
             for model in self.catalogue.models:
-                prefix = f"{model}/{dataset}/full"
+                prefix = self.papers.prefix(f"{model}/{FULL}", dataset, content)
                 if prefix in self.papers.seeds and "paper" in self.catalogue.models[model]:
                     measured[f"{prefix}/seed{self.papers.seeds[prefix][0]}"] = dataset
         for cell in measured:

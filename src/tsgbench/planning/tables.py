@@ -1,11 +1,12 @@
 """The specification of a table of systems: its blocks, rows, labels and printed numbers."""
 
-from tsgbench.config import HEADLINE, Catalogue, as_list
+from tsgbench.config import HEADLINE, Catalogue, as_list, protocols_of
 from tsgbench.errors import UserError
 from tsgbench.files import digest
 from tsgbench.planning.cells import FULL, Cells
-from tsgbench.planning.layout import describe_study
-from tsgbench.planning.printed import departures, own_method
+from tsgbench.planning.layout import DEFAULT, describe_study, join_ablation
+from tsgbench.planning.papers import describe_protocol
+from tsgbench.planning.printed import own_method, practice_of
 
 
 class Tables:
@@ -13,25 +14,25 @@ class Tables:
 
     def __init__(self, config: dict, catalogue: Catalogue, cells: Cells):
         self.config, self.catalogue, self.cells = config, catalogue, cells
+        self.run = {cell[:3] for cell in cells}  # (model, data set, ablation) of the study
 
     def settings(self, table: str, spec: dict) -> dict:
         """The table's specification, complete: labels, protocol, features, published numbers."""
         convention = spec.get("convention", HEADLINE)
         chosen = spec.get("datasets", list(self.config["datasets"]))
-        blocks = [block for dataset in chosen for block in self._blocks(dataset, spec)]
         rows = [
-            self._row(system, ablation, blocks, convention)
+            self._row(system, ablation, protocol, datasets)
             for system in self.config["systems"]
             if not system.get("on_demand", False)
             for ablation in self.cells.ablations(system)
-            if set(chosen) & set(system.get("datasets", chosen))
-            and ablation in spec.get("ablations", [ablation])
+            if ablation in spec.get("ablations", [ablation])
+            for protocol, datasets in self._protocols(system, ablation, spec, chosen).items()
         ]
         papers = sorted({row["published"]["paper"] for row in rows if row["published"]})
         return {
             **describe_study(self.config, table),
             "notes": spec.get("notes", []) + self.cells.notes(row["model"] for row in rows),
-            "datasets": blocks,
+            "datasets": [block for one in chosen for block in self._blocks(one, spec, rows)],
             "metrics": spec["metrics"],
             "convention": {
                 "name": convention,
@@ -56,13 +57,36 @@ class Tables:
             )
         return labels[spec["against"]]
 
-    def _blocks(self, dataset: str, spec: dict) -> list[dict]:
-        """A data set's blocks of rows: one, or one for each named part of its test split."""
+    def _protocols(
+        self, system: dict, ablation: str, spec: dict, chosen: list[str]
+    ) -> dict[str, list[str]]:
+        """The protocols of a system that a table shows, each with its data sets."""
+        paper = self.catalogue.models[system["model"]].get("paper")
+        found: dict[str, list[str]] = {}
+        for dataset in system.get("datasets", self.config["datasets"]):
+            if dataset not in chosen or ablation not in self.cells.ablations(system, dataset):
+                continue
+            shown = self.cells.resolve(spec.get("protocols", [DEFAULT]), dataset, paper)
+            for protocol in self.cells.protocols(system, dataset):
+                if protocol in shown:
+                    found.setdefault(protocol, []).append(dataset)
+        return found
+
+    def _blocks(self, dataset: str, spec: dict, rows: list[dict]) -> list[dict]:
+        """A data set's blocks of rows: one, or one for each named part of its test split.
+
+        A block's protocol is the first that the table shows: rows by others are marked.
+        """
         entry = self.catalogue.datasets[dataset]
-        splits = entry["splits"]
-        parts = splits.get("score", {}) if spec.get("by_part", True) else {}
+        protocol = spec.get("protocols", [DEFAULT])[0]
+        [protocol, *_] = [*self.cells.resolve([protocol], dataset, None), DEFAULT]
+        chosen = protocols_of(entry)[protocol]
+        parts = chosen.get("score", {}) if spec.get("by_part", True) else {}
+        shown = [(row["model"], row["ablation"]) for row in rows if dataset in row["datasets"]]
+        read = [one for one in shown if (one[0], dataset, one[1]) in self.run]
         blocks = []
-        for part, tested in (parts or {None: splits["test"]}).items():
+        for part in parts or [None]:
+            tested = {"test_split": " + ".join(as_list(parts[part]))} if part else {}
             blocks.append(
                 {
                     "name": f"{dataset}:{part}" if part else dataset,
@@ -70,68 +94,38 @@ class Tables:
                     "part": part,
                     "title": entry["title"] + (f", {part}" if part else ""),
                     "published": entry.get("published"),
-                    "features": self._describe_features(dataset),
-                    "test_split": " + ".join(as_list(tested)),
-                    "select_split": " + ".join(as_list(splits["select"])),
+                    "features": self.cells.describe_features(dataset, read),
                     "note": entry.get("note", ""),
+                    **describe_protocol(entry, protocol),
+                    **tested,
                 }
             )
         return blocks
 
-    def _row(self, system: dict, ablation: str, blocks: list[dict], convention: str) -> dict:
-        model = self.catalogue.models[system["model"]]
+    def _row(self, system: dict, ablation: str, protocol: str, datasets: list[str]) -> dict:
+        name = system["model"]
+        model = self.catalogue.models[name]
         label = model["title"]
         if ablation != FULL:
-            named = model["ablations"][ablation].get("label", ablation.replace("_", " "))
-            label += f", {named}" if named else ""
-        datasets = [
-            dataset
-            for dataset in system.get("datasets", self.config["datasets"])
-            if ablation in self.cells.ablations(system, dataset)
-        ]
-        published, differs = None, {}
+            label += f", {ablation.replace('_', ' ')}"
+        if protocol != DEFAULT:
+            label += f", protocol {protocol}"
+        published, practice = None, {}
         if "paper" in model and ablation == FULL:
-            method = own_method(self.catalogue.published, model["paper"], system["model"])
+            content = self.catalogue.published[model["paper"]]
+            method = own_method(self.catalogue.published, model["paper"], name)
             published = {"paper": model["paper"], "method": method}
-            shown = [block for block in blocks if block["dataset"] in datasets]
-            differs = self._departures(system["model"], ablation, shown, convention)
+            for dataset in datasets:
+                printed = self.catalogue.datasets[dataset].get("published")
+                practice[dataset] = practice_of(content, printed) | {
+                    "changed": self.cells.changed(name, dataset)
+                }
         return {
             "label": label,
-            "model": system["model"],
-            "ablation": ablation,
+            "model": name,
+            "ablation": join_ablation(ablation, protocol),
             "seeds": system["seeds"],
             "datasets": datasets,
             "published": published,
-            "differs": differs,
+            "practice": practice,
         }
-
-    def _departures(
-        self, model: str, ablation: str, blocks: list[dict], convention: str
-    ) -> dict[str, list[str]]:
-        """By block: in what the model's cells there depart from its paper's way."""
-        entry = self.catalogue.models[model]
-        content = self.catalogue.published[entry["paper"]]
-        return {
-            block["name"]: departures(
-                content,
-                block["published"],
-                self.cells.settings(model, block["dataset"], ablation, 0),
-                entry,
-                convention,
-            )
-            for block in blocks
-            if block["published"]
-        }
-
-    def _describe_features(self, dataset: str) -> str:
-        """What the cells of a data set read; with several, which models read the rarer ones."""
-        by_models = sorted(
-            self.cells.chosen_inputs(dataset, "features").items(), key=lambda item: -len(item[1])
-        )
-        parts = []
-        for place, (name, models) in enumerate(by_models):
-            readers = ", ".join(self.catalogue.models[model]["title"] for model in models)
-            parts.append(
-                self.catalogue.features[name]["title"] + (f" ({readers})" if place else "")
-            )
-        return "; ".join(parts)

@@ -1,6 +1,8 @@
 """The sentences around a table: what was measured, on what, by which protocol."""
 
-from tsgbench.reporting.table import OWN_PROTOCOL, Result, Row, Table, Value
+from tsgbench.planning.layout import DEFAULT
+from tsgbench.reporting.departures import describe_selection, selection_of
+from tsgbench.reporting.table import Result, Row, Table, Value
 
 NOT_RUN = "—"
 UNDEFINED = "n/a"
@@ -34,6 +36,7 @@ def caption(table: Table) -> str:
         sentences.append(_dataset(table, dataset, with_notes=name not in described))
         described.add(name)  # its notes hold for all of its parts
     sentences.append(_seeds(table))
+    sentences.extend(_precision(table))
     return " ".join(sentences)
 
 
@@ -74,7 +77,7 @@ def legend(table: Table) -> list[str]:
             or "“printed” rows: the value in the paper, with its own features and its own "
             "evaluation; in parentheses, reproduced minus printed."
         )
-    lines += _verdicts(results, values) + _tests(table, values)
+    lines += _verdicts(values) + _departures(table) + _tests(table, values)
     if any(value.is_printed_uncertain for value in values):
         lines.append(f"{DOUBTFUL}: doubtful in the text the printed values were taken from.")
     return lines + table.notes
@@ -84,7 +87,7 @@ def _is_not_run(row: Row, result: Result) -> bool:
     return result.status == "not run" and not row.is_quoted
 
 
-def _verdicts(results: list[Result], values: list[Value]) -> list[str]:
+def _verdicts(values: list[Value]) -> list[str]:
     """What the marks behind differences mean; only those that occur."""
     found = {value.verdict for value in values}
     said = {
@@ -93,11 +96,16 @@ def _verdicts(results: list[Result], values: list[Value]) -> list[str]:
         "below": "reproduced below it",
     }
     lines = [f"{VERDICT_MARKS[name]}: {text}" for name, text in said.items() if name in found]
-    reasons = sorted({reason for result in results for reason in result.differs if result.printed})
     if "protocol differs" in found:
         mark = VERDICT_MARKS["protocol differs"]
-        lines.append(f"{mark}: not comparable, the protocol differs ({'; '.join(reasons)})")
+        lines.append(f"{mark}: not comparable, for what the row's letters say")
     return ["; ".join(lines) + "."] if lines else []
+
+
+def _departures(table: Table) -> list[str]:
+    """What the letters behind printed rows say: in what the reproduced ones depart from them."""
+    said = "; ".join(f"{letter}: {text}" for letter, text in table.departures.items())
+    return [f"In what a row departs from the paper's own: {said}."] if said else []
 
 
 def _tests(table: Table, values: list[Value]) -> list[str]:
@@ -125,10 +133,11 @@ def is_undefined(result: Result, metric: str) -> bool:
 
 def row_label(row: Row, result: Result) -> str:
     """The system's name, with a mark where seeds or queries are missing, or where another protocol
-    was followed."""
+    than the block's was followed."""
     label = row.label
-    if result.protocol not in (None, OWN_PROTOCOL):
-        label += f" (tested on {result.cells[0].evaluation['facts']['split']})"
+    if result.is_off_protocol:
+        tested = f"tested on {result.cells[0].evaluation['facts']['split']}"
+        label += f" ({'; '.join([tested, *_selection(result.cells)])})"
     if result.scored:
         label += " [{:,} of {:,} queries]".format(*result.scored)
     if result.status == "partial":
@@ -141,10 +150,12 @@ def only_printed_label(row: Row) -> str:
     return row.label if row.is_quoted else f"{row.label} ({NOT_RUN} not run; printed)"
 
 
-def printed_label(result: Result) -> str:
-    """For example `printed (SeqPAN, Table 1)`."""
+def printed_label(table: Table, result: Result) -> str:
+    """For example `printed (SeqPAN, Table 1) [a, c]`, with the letters of its departures."""
     printed = result.printed
-    return f"printed ({printed.method}, {printed.number})"
+    texts = {departure.text for departure in result.departures}
+    marks = ", ".join(letter for letter, text in table.departures.items() if text in texts)
+    return f"printed ({printed.method}, {printed.number})" + (f" [{marks}]" if marks else "")
 
 
 def signed(value: Value) -> str:
@@ -200,19 +211,49 @@ def _protocol(table: Table) -> list[str]:
 
 
 def _dataset(table: Table, dataset: dict, *, with_notes: bool) -> str:
-    cells = [c for c in _cells(table, dataset["name"]) if c.protocol == OWN_PROTOCOL]
+    """What a block's numbers are of, by its own cells; by the plan before any of them is run."""
+    results = [row.results[dataset["name"]] for row in table.rows if dataset["name"] in row.results]
+    cells = [cell for each in results if not each.is_off_protocol for cell in each.cells]
     test = dataset.get("test_split") or "test"
-    queries = f", {cells[0].of_queries:,} query–moment pairs" if cells else ""
-    chosen = {cell.run["facts"].get("selected_on") for cell in cells} - {None}
-    select = ", ".join(sorted(chosen)) or dataset.get("select_split")
+    queries = ""
+    if cells:
+        if cells[0].part is None:
+            test = cells[0].evaluation["facts"].get("split", test)
+        queries = f", {cells[0].of_queries:,} query–moment pairs"
     parts = [f"{dataset['title']}: tested on “{test}”{queries}"]
-    if select:
-        parts.append(f"checkpoints chosen on “{select}”")
+    planned = dataset.get("select_split")
+    if cells or planned is None:
+        parts += _selection(cells)
+    else:
+        parts.append(describe_selection([planned] if planned else []))
+    if dataset.get("protocol", DEFAULT) != DEFAULT:
+        parts.append(f"protocol “{dataset['protocol']}”: {dataset['protocol_about'].rstrip('. ')}")
     if dataset.get("features"):
         parts.append(f"features: {dataset['features']}")
-    notes = ("protocol_line", "note") if with_notes else ()
-    extra = [dataset[key] for key in notes if dataset.get(key)]
+    extra = [dataset["note"]] if with_notes and dataset.get("note") else []
     return " ".join(["; ".join(parts) + ".", *(text.rstrip(". ") + "." for text in extra)])
+
+
+def _selection(cells: list) -> list[str]:
+    """What chose the checkpoints of the trained ones among some cells."""
+    chosen = {tuple(selection_of(cell)) for cell in cells if cell.is_trained}
+    return [describe_selection(splits) for splits in sorted(chosen)]
+
+
+def _precision(table: Table) -> list[str]:
+    """In what arithmetic the trained systems were trained and tested; which ones, if not all."""
+    said: dict[str, list[str]] = {}
+    for row in table.rows:
+        cells = [cell for result in row.results.values() for cell in result.cells]
+        for words in sorted({cell.run["facts"].get("precision") for cell in cells} - {None}):
+            said.setdefault(words, []).append(row.label)
+    if not said:
+        return []
+    parts = [
+        words if len(said) == 1 else f"{', '.join(labels)}: {words}"
+        for words, labels in said.items()
+    ]
+    return [f"Precision: {'; '.join(parts)}."]
 
 
 def _seeds(table: Table) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 from tsgbench.errors import UserError
+from tsgbench.planning.layout import split_ablation
 from tsgbench.records import Record
 from tsgbench.reporting.cells import split_name
 from tsgbench.reporting.published import Printed, head_line, read_rows
@@ -151,9 +152,9 @@ def _blocks(spec: dict, entry: dict) -> list[dict]:
 
 
 def _system(cell: str) -> str:
-    """`model/ablation` of a cell."""
-    model, _, ablation, _ = split_name(cell)
-    return f"{model}/{ablation}"
+    """`model/ablation` of a cell, by whichever protocol."""
+    model, _, name, _ = split_name(cell)
+    return f"{model}/{split_ablation(name)[0]}"
 
 
 def _columns_of_printed(entry: dict, where: str) -> dict[str, str]:

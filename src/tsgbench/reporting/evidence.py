@@ -9,6 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from statistics import fmean, stdev
 
+from tsgbench.planning.layout import DEFAULT, split_ablation
+from tsgbench.planning.printed import protocol_of
 from tsgbench.records import Record
 from tsgbench.reporting.cells import Cell, read_cells, split_name
 from tsgbench.reporting.published import Printed, find_printed, read_paper, read_rows
@@ -21,7 +23,8 @@ OFFICIAL = "official_"  # and a paper's key: the convention that stands for how 
 
 @dataclass(frozen=True)
 class System:
-    """All seeds of one model, data set and ablation that were evaluated, in the order of seeds."""
+    """All seeds of one model, data set, ablation and protocol that were evaluated, in the order of
+    seeds. ablation: as cells are called, so with the protocol if it is not the default one."""
 
     model: str
     dataset: str
@@ -36,6 +39,11 @@ class System:
     @property
     def is_trained(self) -> bool:
         return self.cells[0].is_trained
+
+    @property
+    def protocol(self) -> str:
+        """The data set's protocol by which it was trained and tested."""
+        return self.cells[0].protocol
 
     @property
     def split(self) -> str:
@@ -164,6 +172,11 @@ class Evidence:
         }
         return list(tables.values())
 
+    def follows(self, system: System, paper: str) -> bool:
+        """Whether a system was trained and tested by the protocol of a paper's numbers."""
+        printed = self.datasets[system.dataset]["published"]
+        return system.protocol == protocol_of(read_paper(self.published, paper), printed)
+
     def own_row(self, system: System) -> Printed | None:
         """What the paper of a system's model prints for it on this data set."""
         model, key = self.spec["models"][system.model], self.datasets[system.dataset]["published"]
@@ -181,11 +194,13 @@ def gather(
         model, dataset, ablation, _ = split_name(name)
         grouped.setdefault((model, dataset, ablation), []).append(cell)
     systems = []
-    for (model, dataset, ablation), found in grouped.items():
+    for (model, dataset, name), found in grouped.items():
+        ablation, protocol = split_ablation(name)
         title = spec["models"][model]["title"]
         title += "" if ablation == "full" else f", {ablation.replace('_', ' ')}"
+        title += "" if protocol == DEFAULT else f", protocol {protocol}"
         ordered = sorted(found, key=lambda cell: split_name(cell.name)[3])
-        systems.append(System(model, dataset, ablation, title, tuple(ordered)))
+        systems.append(System(model, dataset, name, title, tuple(ordered)))
     order = {name: place for place, name in enumerate(spec["datasets"])}
     systems.sort(key=lambda system: order[system.dataset])
     return Evidence(spec, systems, statistics, published)

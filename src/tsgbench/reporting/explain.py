@@ -190,9 +190,11 @@ def _check_record(cell: dict, root: Path) -> str:
 
 
 def _logged_runs(stem: Path) -> dict:
-    """What `tsgbench track` logged of the table's cells: above all runs without epochs."""
-    path = Path(f"{stem}.mlflow.json")
-    return read_record(path).facts if path.exists() else {}
+    """What was logged of the table's cells when it was written: above all runs without epochs."""
+    path = Path(f"{stem}.json")
+    return (
+        (read_record(path).content.get("made") or {}).get("mlflow") or {} if path.exists() else {}
+    )
 
 
 def _mlflow(cell: dict, logged: dict) -> dict:

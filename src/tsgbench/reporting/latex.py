@@ -195,7 +195,7 @@ def _render_row(table: Table, row: Row, result: Result) -> list[str]:
     if any(value.interval for value in values):
         lines.append(_line("", [_interval(value) for value in values]))
     if result.printed is not None:
-        label = f"\\quad\\textcolor{{gray}}{{{escape(printed_label(result))}}}"
+        label = f"\\quad\\textcolor{{gray}}{{{escape(printed_label(table, result))}}}"
         lines.append(_line(label, [_printed(v) for v in values]))
     return lines
 

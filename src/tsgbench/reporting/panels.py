@@ -1,7 +1,8 @@
 """What figures of cells share: one panel a data set, whose systems have cells or were not run.
 
 A figure's `spec` and `records` are those of `reporting.figures`; a cell is
-`model/dataset/ablation/seed0`, a system `model/ablation` and one of `spec["systems"]`.
+`model/dataset/ablation/seed0` (planning/layout.py), a system `model/ablation` and one of
+`spec["systems"]`.
 """
 
 from textwrap import wrap
@@ -11,6 +12,7 @@ import numpy as np
 from tsgbench.datasets.table import read_splits
 from tsgbench.errors import UserError
 from tsgbench.evaluation.query_scores import QueryScores, read_query_scores
+from tsgbench.planning.layout import cell_prefix
 from tsgbench.records import Record
 from tsgbench.reporting.cells import Cell, read_cell
 
@@ -39,8 +41,7 @@ def find_system(spec: dict, name: str) -> dict:
 
 def cell_names(system: dict, dataset: str) -> list[str]:
     """The names of a system's cells on a data set, one a seed."""
-    prefix = f"{system['model']}/{dataset}/{system['ablation']}"
-    return [f"{prefix}/seed{seed}" for seed in system["seeds"]]
+    return [f"{cell_prefix(system, dataset)}/seed{seed}" for seed in system["seeds"]]
 
 
 def read_system(system: dict, dataset: str, records: dict[str, Record]) -> list[Cell]:
@@ -103,6 +104,33 @@ def is_papers(spec: dict, dataset: str, has_cells: bool) -> bool:
     return not (spec.get("stands_in") and has_cells)
 
 
+def split_of(cells: list[Cell]) -> str:
+    """The test split that some cells of one panel were scored on, such as `val_1 + val_2`.
+
+    `UserError` where they were scored on several: their numbers do not compare.
+    """
+    found = {cell.evaluation["facts"]["split"]: cell for cell in cells}
+    if len(found) > 1:
+        (split, cell), (other, another) = list(found.items())[:2]
+        raise UserError(
+            f"{another.folder / 'metrics.json'}: facts.split: is {other}, but a panel also shows"
+            f" {cell.name}, of {split}; name cells of one protocol in the figure's `draw`"
+        )
+    return next(iter(found))
+
+
+def shows_printed(spec: dict, dataset: str, cells: list[Cell]) -> bool:
+    """Whether printed numbers are drawn in a data set's panel: of the paper's own data, and beside
+    numbers of ours on the very splits that the paper tested (`printed.splits`)."""
+    if not is_papers(spec, dataset, bool(cells)):
+        return False
+    return not cells or set(split_of(cells).split(" + ")) == set(_printed_splits(spec, dataset))
+
+
+def _printed_splits(spec: dict, dataset: str) -> list[str]:
+    return (spec.get("printed") or {}).get("splits", {}).get(dataset, [])
+
+
 def make_panels(spec: dict, width: float, height: float, parts: tuple[float, ...] = (1.0,)):
     """A figure and, for each data set, its axes from top to bottom (`parts`: relative heights).
 
@@ -124,14 +152,19 @@ def make_panels(spec: dict, width: float, height: float, parts: tuple[float, ...
     return figure, panels
 
 
-def write_title(axes, spec: dict, dataset: str, width: float, *lines: str) -> None:
+def write_title(
+    axes, spec: dict, dataset: str, width: float, *lines: str, cells: list[Cell]
+) -> None:
     """The data set's title and lines below it, wrapped to a panel `width` inches wide.
 
-    lines: none for a panel without cells.
+    lines: none for a panel without cells. cells: those that the panel shows.
     """
     limit = int((width - 0.7) * PER_INCH)
-    if lines and not is_papers(spec, dataset, True):
+    if cells and not is_papers(spec, dataset, True):
         lines = ("stands in for the paper's data", *lines)
+    elif cells and not shows_printed(spec, dataset, cells):
+        tested = " + ".join(_printed_splits(spec, dataset)) or "other splits"
+        lines = (*lines, f"nothing printed beside it: the paper tests {tested}")
     text = [part for line in (spec["datasets"][dataset], *lines) for part in wrap(line, limit)]
     axes.set_title("\n".join(text), fontsize=TITLE_SIZE)
 
@@ -161,10 +194,10 @@ def write_legend(figure, panels: dict[str, list]) -> None:
 
 
 def describe_cells(cells: list[Cell], wanted: int) -> str:
-    """Such as `3,720 queries, 2 of 3 seeds`."""
+    """Such as `17,031 queries of val_2, 2 of 3 seeds`."""
     scored, asked = cells[0].scored["queries"], cells[0].of_queries
     queries = f"{scored:,} queries" if scored == asked else f"{scored:,} of {asked:,} queries"
-    return f"{queries}, {count_seeds(len(cells), wanted)}"
+    return f"{queries} of {split_of(cells)}, {count_seeds(len(cells), wanted)}"
 
 
 def count_seeds(found: int, wanted: int) -> str:

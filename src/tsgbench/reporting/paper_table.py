@@ -7,6 +7,7 @@ data set: planning/papers.py says which cell is which row's.
 
 from pathlib import Path
 
+from tsgbench.reporting.departures import find_departures
 from tsgbench.reporting.published import Printed, head_line, read_rows
 from tsgbench.reporting.rows import fill_values, rank_block, read_result
 from tsgbench.reporting.table import Result, Row, Table, of_study
@@ -23,7 +24,7 @@ def build_paper_table(spec: dict, cells: dict[str, Path], published_folder: str 
     rows = [_build_row(spec, row, cells, printed) for row in spec["rows"]]
     for block in spec["datasets"]:
         results = [row.results[block["name"]] for row in rows if block["name"] in row.results]
-        rank_block(block["name"], results, spec["metrics"])
+        rank_block(block, results, spec["metrics"])
         for metric in spec["metrics"]:
             _rank_printed(results, metric)
     return Table(
@@ -52,7 +53,9 @@ def _build_row(spec: dict, row: dict, cells: dict[str, Path], printed: list[Prin
             result = read_result(prefix, row["seeds"].get(name, []), cells, scoring)
         if name in row["printed"]:
             result.printed = printed[row["printed"][name]]
-        result.differs = row["differs"].get(name, [])
+            result.departures = find_departures(
+                result.cells, row["practice"].get(name, {}), block.get("convention", {}).get("name")
+            )
         fill_values(result, spec["metrics"])
         results[name] = result
     model, _, ablation = row["cell"].partition("/")

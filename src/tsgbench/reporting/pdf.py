@@ -13,6 +13,8 @@ from tsgbench.reporting.latex import PACKAGES
 
 COMPILE_S = 300
 PASSES = 3  # a document's table of contents settles in its third
+# What the documents themselves load, beside the packages of tables
+OF_DOCUMENTS = ("lmodern", "geometry", "graphicx", "float", "hyperref")
 # The page of one table. Its caption says which one it is, so that LaTeX's own count is left out
 DOCUMENT = r"""\documentclass[a4paper%(options)s]{article}
 \usepackage[T1]{fontenc}
@@ -30,6 +32,28 @@ DOCUMENT = r"""\documentclass[a4paper%(options)s]{article}
 \input{table}
 \end{document}
 """
+
+
+def why_no_pdf() -> str | None:
+    """What this machine's TeX lacks, and how to get it; None if it can make PDFs."""
+    if shutil.which("pdflatex") is None:
+        return (
+            "PDFs are not made: no TeX engine (pdflatex) is installed; the .tex files are complete"
+        )
+    if (
+        shutil.which("kpsewhich") is None
+    ):  # a TeX without the tool that finds files: compiling tells
+        return None
+    wanted = [f"{package}.sty" for package in sorted({*PACKAGES, *OF_DOCUMENTS})]
+    # Lists what it found, and fails if anything is missing
+    found = subprocess.run(["kpsewhich", *wanted], capture_output=True, text=True).stdout
+    names = {Path(line).name for line in found.splitlines()}
+    if lacking := [name.removesuffix(".sty") for name in wanted if name not in names]:
+        return (
+            f"PDFs are not made: TeX lacks {', '.join(lacking)} (on Debian: texlive-science,"
+            " texlive-latex-extra, lmodern); the .tex files are complete"
+        )
+    return None
 
 
 def compile_pdf(tex: str | Path, pdf: str | Path) -> tuple[bool, str]:

@@ -7,6 +7,7 @@ from statistics import fmean
 
 from tsgbench.errors import UserError
 from tsgbench.files import atomic_path, write_json, write_text
+from tsgbench.plotting import PLAIN_TEXT
 from tsgbench.reporting.cells import Cell, read_cells, split_name
 from tsgbench.reporting.table import Table
 from tsgbench.tracking import read_history
@@ -84,10 +85,21 @@ def plot_systems(table: Table, path: str | Path, metric: str = "R@1,IoU=0.5") ->
 
     path: ends in `.pdf`, `.png` or `.svg`.
     """
-    from matplotlib.figure import Figure  # late: not needed to write tables
+    from matplotlib import rc_context  # late: not needed to write tables
 
     if metric not in table.metrics:
         raise UserError(f"{path}: table {table.id} has no metric {metric!r}; choose one it has")
+    suffix = Path(path).suffix.removeprefix(".")
+    # No creation date: equal figures are equal files
+    metadata = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(suffix)
+    with rc_context(PLAIN_TEXT), atomic_path(path) as temporary:
+        figure = _draw_systems(table, metric)
+        figure.savefig(temporary, format=suffix, dpi=200, metadata=metadata)
+
+
+def _draw_systems(table: Table, metric: str):
+    from matplotlib.figure import Figure
+
     height = 0.32 * sum(len(row.results) for row in table.rows) + 1.1
     figure = Figure(figsize=(6.5, height), layout="constrained")
     axes = figure.add_subplot()
@@ -118,8 +130,4 @@ def plot_systems(table: Table, path: str | Path, metric: str = "R@1,IoU=0.5") ->
     figure.supxlabel("ring: a seed, bar: their mean, cross: printed in the paper", fontsize=8)
     axes.set_ylim(len(labels) - 0.4, -0.6)
     axes.set_title(("DEMO: " if table.is_demo else "") + table.title, loc="left", fontsize=10)
-    suffix = Path(path).suffix.removeprefix(".")
-    # No creation date: equal figures are equal files
-    metadata = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(suffix)
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, format=suffix, dpi=200, metadata=metadata)
+    return figure

@@ -11,7 +11,7 @@ from pathlib import Path
 from tsgbench.errors import UserError
 from tsgbench.files import read_json
 
-DESCRIPTION_SCHEMA = 2
+DESCRIPTION_SCHEMA = 3
 # What must be known of an evaluated cell; of what is counted or measured, of its one record
 EVALUATED = {"run": "the identity of its run", "evaluation": "the identity of its evaluation"}
 RECORDED = {"identity": "its identity"}

@@ -5,6 +5,7 @@ ones, from their prediction files.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import zip_longest
 
@@ -15,14 +16,18 @@ from tsgbench.evaluation.predictions import read_first
 from tsgbench.inspection.examples import Example, find_example, read_examples
 from tsgbench.inspection.store import Inspected, read_inspection
 from tsgbench.moments import iou
+from tsgbench.planning.layout import cell_prefix
 from tsgbench.records import Record
 
 NOT_RUN = "not run"
+# What a video is to the cell that is looked at, by the role of its split
+VIDEOS = {"test": "video", "select": "validation video", "train": "training video"}
 
 
 @dataclass
 class Scene:
-    """One data set of a figure. main: the system whose inspection chose the queries, or empty."""
+    """One data set of a figure. title: with its split. main: the system whose inspection chose the
+    queries, or empty."""
 
     dataset: str
     title: str
@@ -43,8 +48,17 @@ def count_of(option: int | dict, spec: dict, dataset: str) -> int:
     return option.get(dataset, sum(option.values()) if spec.get("stands_in") else 0)
 
 
-def read_scene(spec: dict, records: dict[str, Record], dataset: str, count: int) -> Scene:
-    """The first `count` queries of a data set, and what every system of the figure answers."""
+def read_scene(
+    spec: dict,
+    records: dict[str, Record],
+    dataset: str,
+    count: int,
+    first: Callable[[Inspected], bool] | None = None,
+) -> Scene:
+    """The first `count` queries of a data set, and what every system of the figure answers.
+
+    first: which of the queries come before the others.
+    """
     title = spec["datasets"][dataset]
     spans: dict[str, dict | None] = {system["label"]: None for system in spec["systems"]}
     inspections = {
@@ -53,10 +67,16 @@ def read_scene(spec: dict, records: dict[str, Record], dataset: str, count: int)
     main = next((label for label, cell in inspections.items() if cell), "")
     if not main:
         return Scene(dataset, title, "", [], spans)
+    inspected = read_inspection(records[f"inspection:{inspections[main]}"].file("inspection.npz"))
+    asked = dict.fromkeys(query.split for query in inspected if query.role == "test")
+    title += f", {' + '.join(asked)}" if asked else ""
     if spec.get("stands_in"):
         title += ", which stands in for the data of the paper"
-    inspected = read_inspection(records[f"inspection:{inspections[main]}"].file("inspection.npz"))
-    queries = arrange(inspected)[:count]
+    examples = read_examples(spec.get("printed") or {})
+    queries = arrange(inspected, examples)
+    if first is not None:
+        queries.sort(key=lambda query: not first(query))
+    queries = queries[:count]
     names = [query.query_id for query in queries]
     for system in spec["systems"]:
         cell = _first_cell(system, dataset, records, "run")
@@ -68,15 +88,22 @@ def read_scene(spec: dict, records: dict[str, Record], dataset: str, count: int)
     printed = {
         query.query_id: example
         for query in queries
-        for example in read_examples(spec.get("printed") or {})
+        for example in examples
         if query.kind == "example" and _is_example(query, example)
     }
     return Scene(dataset, title, main, queries, spans, printed)
 
 
-def arrange(inspected: list[Inspected]) -> list[Inspected]:
-    """Examples of the paper, named queries, then the best and the worst in turn."""
-    first = [query for query in inspected if query.kind in ("example", "named")]
+def arrange(inspected: list[Inspected], examples: list[Example]) -> list[Inspected]:
+    """The examples of this figure in their order, named queries, then the best and the worst in
+    turn. What other figures of the paper print is left to them."""
+    first = [
+        query
+        for example in examples
+        for query in inspected
+        if query.kind == "example" and _is_example(query, example)
+    ]
+    first += [query for query in inspected if query.kind == "named"]
     best = [query for query in inspected if query.kind == "best"]
     worst = [query for query in inspected if query.kind == "worst"]
     turns = [query for pair in zip_longest(best, worst) for query in pair]
@@ -94,7 +121,17 @@ def describe_rank(query: Inspected) -> str:
     else:
         place = f"no. {query.better + 1:,} from the best of {among}"
     chosen = {"example": "printed by the paper; ", "named": "chosen by name; "}
+    if query.role != "test":
+        place = f"{VIDEOS.get(query.role, 'video of another split')}, not ranked"
     return f"{chosen.get(query.kind, '')}{place}, IoU {query.iou:.2f}"
+
+
+def absent_examples(spec: dict, scenes: list[Scene]) -> list[Example]:
+    """Printed examples that no drawn data set shows, though some of them are the paper's."""
+    if spec.get("stands_in") or not scenes:
+        return []
+    shown = [example for scene in scenes for example in scene.printed.values()]
+    return [one for one in read_examples(spec.get("printed") or {}) if one not in shown]
 
 
 def printed_system(name: str, printed: dict) -> str:
@@ -116,6 +153,8 @@ def span_rows(scene: Scene) -> list[dict]:
             "dataset": scene.dataset,
             "query_id": query.query_id,
             "video_id": query.video_id,
+            "split": query.split,
+            "role": query.role,
             "sentence": query.sentence,
             "chosen_as": query.kind,
             "queries_better": query.better,
@@ -165,7 +204,7 @@ def missing_note(spec: dict, dataset: str) -> str:
 def _first_cell(system: dict, dataset: str, records: dict[str, Record], role: str) -> str:
     """The cell of the first seed that has a record of this role; empty if none has."""
     for seed in system["seeds"]:
-        cell = f"{system['model']}/{dataset}/{system['ablation']}/seed{seed}"
+        cell = f"{cell_prefix(system, dataset)}/seed{seed}"
         if f"{role}:{cell}" in records:
             return cell
     return ""
@@ -179,8 +218,7 @@ def _is_example(query: Inspected, example: Example) -> bool:
         np.array([query.duration_s]),
         query.moment[None],
     )
-    is_known = example.moment_s is not None
-    return is_known and find_example(example.sentence, example.moment_s, alone) == 0
+    return find_example(example.sentence, example.moment_s, alone) == 0
 
 
 def _letters(text: str) -> str:

@@ -47,6 +47,7 @@ CSV_COLUMNS = (
     "published_source",
     "difference",
     "verdict",
+    "departures",
     "cells",
 )
 
@@ -114,6 +115,7 @@ def _csv_value(row: Row, result: Result, value: Value) -> dict:
         "published_source": f"{printed.paper}/{printed.table}/{printed.method}" if printed else "",
         "difference": _exact(value.difference),
         "verdict": value.verdict,
+        "departures": "; ".join(one.text for one in result.departures) if printed else "",
         "cells": " ".join(cell.name for cell in result.cells),
     }
 
@@ -157,7 +159,7 @@ def _markdown_row(table: Table, row: Row, result: Result) -> list[str]:
     lines = [[_plain(row_label(row, result)), *(_markdown_value(result, v) for v in values)]]
     if result.printed is not None:
         lines.append(
-            [f"*{_plain(printed_label(result))}*", *(_markdown_printed(v) for v in values)]
+            [f"*{_plain(printed_label(table, result))}*", *(_markdown_printed(v) for v in values)]
         )
     return ["| " + " | ".join(cells) + " |" for cells in lines]
 
@@ -225,21 +227,23 @@ def describe(table: Table, identity: str) -> dict:
                 "seeds": row.seeds,
                 "group": row.group,
                 "is_quoted": row.is_quoted,
-                "results": {name: _describe(row, result) for name, result in row.results.items()},
+                "results": {
+                    name: _describe(table, row, result) for name, result in row.results.items()
+                },
             }
             for row in table.rows
         ],
     }
 
 
-def _describe(row: Row, result: Result) -> dict:
+def _describe(table: Table, row: Row, result: Result) -> dict:
     printed = result.printed
     return {
         "label": only_printed_label(row) if result.is_only_printed else row_label(row, result),
         "is_only_printed": result.is_only_printed,
         "status": result.status,
         "wanted": result.wanted,
-        "differs": result.differs,
+        "departures": [vars(departure) for departure in result.departures],
         "cells": [cell.provenance() for cell in result.cells],
         "printed": printed
         and {
@@ -247,7 +251,7 @@ def _describe(row: Row, result: Result) -> dict:
             "system": printed.system,
             "table": printed.table,
             "row": printed.method,
-            "label": printed_label(result),
+            "label": printed_label(table, result),
         },
         "values": {
             metric: {

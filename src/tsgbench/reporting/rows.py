@@ -4,9 +4,11 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 from tsgbench.errors import UserError
+from tsgbench.planning.layout import DEFAULT, split_ablation
 from tsgbench.reporting.cells import Cell, read_cell
+from tsgbench.reporting.departures import find_departures
 from tsgbench.reporting.published import Printed, find_printed
-from tsgbench.reporting.table import OWN_PROTOCOL, Result, Row, Table, Value, of_study
+from tsgbench.reporting.table import Result, Row, Table, Value, of_study
 from tsgbench.reporting.uncertainty import intervals
 
 FULL = "full"
@@ -19,17 +21,18 @@ def build_table(spec: dict, cells: dict[str, Path], published_folder: str | Path
     is_headline}, how predictions were turned into numbers;
     `datasets`: the blocks [{name, title, published: its name in the papers' files or None, and
     optionally dataset (if it is not the name), part (of its test split), features, test_split,
-    select_split, protocol_line, note}];
-    `rows`: [{label, model, ablation, seeds, and optionally datasets, group, differs (see `Result`,
-    by data set), published: {paper, table, method}}]; `groups`: [{id, title}]; `against`: label of
-    the row that `comparison.compare_rows` is to test the others against.
+    select_split, protocol, protocol_about, note}];
+    `rows`: [{label, model, ablation (as cells are called), seeds, and optionally datasets, group,
+    practice (see `departures`, by data set), published: {paper, table, method}}]; `groups`: [{id,
+    title}]; `against`: label of the row that `comparison.compare_rows` is to test the others
+    against.
     cells: cell name -> folder. A missing or unfinished cell is shown as not run; one that cannot
     be traced, or cannot be compared with the others of its data set, is a `UserError`.
     """
     rows = [_build_row(spec, row, cells, Path(published_folder)) for row in spec["rows"]]
     for dataset in spec["datasets"]:
         results = [row.results[dataset["name"]] for row in rows if dataset["name"] in row.results]
-        rank_block(dataset["name"], results, spec["metrics"])
+        rank_block(dataset, results, spec["metrics"])
     return Table(
         **of_study(spec),
         metrics=list(spec["metrics"]),
@@ -45,9 +48,11 @@ def build_table(spec: dict, cells: dict[str, Path], published_folder: str | Path
     )
 
 
-def rank_block(dataset: str, results: list[Result], metrics: list[str]) -> None:
-    """Refuse results of a data set that cannot be compared, and mark the best and the second."""
-    _check_comparable(dataset, [cell for result in results for cell in result.cells])
+def rank_block(block: dict, results: list[Result], metrics: list[str]) -> None:
+    """Refuse results of a block that cannot be compared, and mark the best and the second."""
+    for result in results:
+        result.block_protocol = block.get("protocol", DEFAULT)
+    _check_comparable(block["name"], [cell for result in results for cell in result.cells])
     for metric in metrics:
         _rank(results, metric)
 
@@ -63,7 +68,8 @@ def _build_row(spec: dict, row: dict, cells: dict[str, Path], published: Path) -
         prefix = f"{row['model']}/{name}/{row['ablation']}"
         result = read_result(prefix, row["seeds"], cells, scoring, dataset.get("part"))
         result.printed = _find_printed(row, dataset, published)
-        result.differs = row.get("differs", {}).get(dataset["name"], [])
+        practice = row.get("practice", {}).get(name, {}) if result.printed else {}
+        result.departures = find_departures(result.cells, practice, convention.get("name"))
         fill_values(result, spec["metrics"])
         results[dataset["name"]] = result
     return Row(
@@ -104,7 +110,7 @@ def _verdict(result: Result, value: Value) -> str:
         return ""
     if value.mean is None:
         return "not run"
-    if result.differs:
+    if not result.is_comparable:
         return "protocol differs"
     low, high = value.interval or (value.mean, value.mean)
     if low <= value.printed <= high:
@@ -118,7 +124,7 @@ def _find_printed(row: dict, dataset: dict, folder: Path) -> Printed | None:
     if not source:
         return None
     paper = source["paper"]
-    if row["ablation"] != FULL or _letters(paper) != _letters(row["model"]):
+    if split_ablation(row["ablation"])[0] != FULL or _letters(paper) != _letters(row["model"]):
         raise UserError(
             f"table row {row['label']!r}: published: the numbers of {paper} belong to its full "
             f"model, not to {row['model']}/{row['ablation']}; leave `published` out"
@@ -168,7 +174,7 @@ def _rank(results: list[Result], metric: str) -> None:
         result
         for result in results
         if result.status == "complete"
-        and result.protocol == OWN_PROTOCOL
+        and not result.is_off_protocol
         and all(cell.is_trained for cell in result.cells)
         and result.values[metric].mean is not None
     ]

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass, field
 
+from tsgbench.planning.layout import DEFAULT
 from tsgbench.reporting.cells import Cell
+from tsgbench.reporting.departures import Departure
 from tsgbench.reporting.published import Printed
 
 # What a printed value is to the reproduced one and its interval
 VERDICTS = ("within interval", "above", "below", "not run", "protocol differs")
-OWN_PROTOCOL = "default"  # rows by another protocol are marked, and not ranked with the others
 
 
 @dataclass
@@ -49,19 +50,32 @@ class Value:
 class Result:
     """One system on one data set: `values` by metric, empty if no cell of it was run.
 
-    differs: in what the cells depart from the way in which the printed numbers were obtained.
+    departures: in what the cells depart from the way in which the printed numbers were obtained.
+    block_protocol: that of the block that it stands in. Results by another one are marked, and not
+    ranked with the others.
     """
 
     wanted: list[str]
     cells: list[Cell]
     values: dict[str, Value] = field(default_factory=dict)
     printed: Printed | None = None
-    differs: list[str] = field(default_factory=list)
+    departures: list[Departure] = field(default_factory=list)
+    block_protocol: str = DEFAULT
 
     @property
     def protocol(self) -> str | None:
         """The protocol of its cells; None if none was run."""
         return self.cells[0].protocol if self.cells else None
+
+    @property
+    def is_off_protocol(self) -> bool:
+        """Whether its cells follow another protocol than the block's."""
+        return self.protocol not in (None, self.block_protocol)
+
+    @property
+    def is_comparable(self) -> bool:
+        """Whether nothing material sets it apart from the printed numbers."""
+        return not any(departure.is_material for departure in self.departures)
 
     @property
     def scored(self) -> tuple[int, int] | None:
@@ -124,6 +138,24 @@ class Table:
     convention: dict = field(default_factory=dict)
     heading: str = ""
     against: str | None = None
+
+    @property
+    def departures(self) -> dict[str, str]:
+        """Letter -> departure, of all reproduced rows with a printed number, each once."""
+        texts = dict.fromkeys(
+            departure.text
+            for row in self.rows
+            for result in row.results.values()
+            if result.printed is not None
+            for departure in result.departures
+        )
+        return {letter(place): text for place, text in enumerate(texts)}
+
+
+def letter(place: int) -> str:
+    """`a` to `z`, then `aa`, `ab` and so on."""
+    high, low = divmod(place, 26)
+    return (letter(high - 1) if high else "") + chr(ord("a") + low)
 
 
 def of_study(spec: dict) -> dict:

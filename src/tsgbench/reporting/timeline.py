@@ -3,7 +3,7 @@
 Bars differ in hatch as well as in colour, so that they can be told apart without colours.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from textwrap import wrap
 
@@ -15,6 +15,7 @@ from tsgbench.reporting.page import CHARACTER, LEFT, RIGHT, WIDTH, Band, Page
 from tsgbench.reporting.qualitative import (
     NOT_RUN,
     Scene,
+    absent_examples,
     describe_rank,
     missing_note,
     printed_system,
@@ -44,15 +45,22 @@ LETTER = 0.11  # inches that a region's letter needs
 
 
 def add_scene(
-    page: Page, rows: list[dict], spec: dict, records: dict[str, Record], dataset: str, count: int
+    page: Page,
+    rows: list[dict],
+    spec: dict,
+    records: dict[str, Record],
+    dataset: str,
+    count: int,
+    first: Callable[[Inspected], bool] | None = None,
 ) -> Scene | None:
     """A data set's title, or that it was not run; its spans go to the rows of the CSV.
 
-    None where nothing is to be drawn: not run, or no query of it is asked for.
+    first: which of the queries come before the others. None where nothing is to be drawn: not run,
+    or no query of it is asked for.
     """
     if not count:
         return None
-    scene = read_scene(spec, records, dataset, count)
+    scene = read_scene(spec, records, dataset, count, first)
     page.add_text(scene.title, size=10, gap=0.06, weight="bold")
     if not scene.queries:
         page.add_text(missing_note(spec, dataset), size=8.5, gap=0.15, color="#606060")
@@ -65,12 +73,21 @@ def add_scene(
 def add_query(page: Page, query: Inspected, *, left: float = LEFT, width: float = TIMES) -> None:
     """The sentence, how it was chosen, and where there are frames, a strip of them so wide."""
     page.add_text(f"“{query.sentence}”", size=8.5)
-    said = f"{describe_rank(query)}; video {query.video_id}"
+    said = f"{describe_rank(query)}; video {query.video_id} of {query.split}"
     page.add_text(said, size=7, color="#404040")
     if len(query.thumbnails):
         page.add(
             _strip_height(query, width) + 0.04, lambda band: draw_strip(band, query, left, width)
         )
+
+
+def add_absent(page: Page, spec: dict, scenes: list[Scene]) -> None:
+    """Which printed examples are not shown: no query is theirs, or its video has no features."""
+    for example in absent_examples(spec, scenes):
+        said = (
+            f"printed by the paper, not among the queries that were looked at: “{example.sentence}”"
+        )
+        page.add_text(said, size=7, color="#606060")
 
 
 def _strip_height(query: Inspected, width: float) -> float:

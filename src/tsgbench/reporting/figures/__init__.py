@@ -17,11 +17,12 @@ from pathlib import Path
 import tsgbench.reporting.figures as package
 from tsgbench.errors import UserError
 from tsgbench.files import atomic_path, write_text
+from tsgbench.plotting import PLAIN_TEXT
 from tsgbench.records import Record
 from tsgbench.reporting.page import add_headline
 
 DPI = 200
-STYLE = {
+STYLE = PLAIN_TEXT | {
     "pdf.fonttype": 42,  # fonts whole, as text that can be searched
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same on every machine
     "font.size": 9,

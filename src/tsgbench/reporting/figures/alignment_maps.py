@@ -1,4 +1,5 @@
-"""How well each word fits each clip (FSAN's Figure 3): words by the video's time, and the spans.
+"""How well each word fits each clip (FSAN's Figures 1 and 3): words by the video's time, and the
+spans.
 
 Ground truth is the solid bar above the map and solid lines through it; the first prediction is the
 hatched bar below and dashed lines.
@@ -15,7 +16,7 @@ from tsgbench.reporting.qualitative import (
     count_of,
     printed_rows,
 )
-from tsgbench.reporting.timeline import add_query, add_scene
+from tsgbench.reporting.timeline import add_absent, add_query, add_scene
 
 QUERIES = 2
 MAP = "attention"  # (T, L)
@@ -32,12 +33,13 @@ def draw(spec: dict, records: dict[str, Record]) -> tuple[object, list[dict]]:
     """
     options = spec.get("options") or {}
     name = options.get("map", MAP)
-    page, rows = Page(), []
+    page, rows, scenes = Page(), [], []
     for dataset in spec["datasets"]:
         count = count_of(options.get("queries", QUERIES), spec, dataset)
         scene = add_scene(page, rows, spec, records, dataset, count)
         if scene is None:
             continue
+        scenes.append(scene)
         for query in scene.queries:
             add_query(page, query)
             found = query.maps.get(name)
@@ -49,6 +51,7 @@ def draw(spec: dict, records: dict[str, Record]) -> tuple[object, list[dict]]:
             page.add(ROW * len(aligned) + 2 * MARK + 0.62, _drawer(query, aligned))
             fixed = {"source": "measured", "dataset": dataset, "query_id": query.query_id}
             rows += map_rows(fixed, name, aligned, query.words, clip_names(query, len(found)))
+    add_absent(page, spec, scenes)
     return page.make(has_title=bool(headline(spec))), rows + printed_rows(spec)
 
 

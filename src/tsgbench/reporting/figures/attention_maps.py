@@ -1,5 +1,5 @@
-"""Attention of every stacked block (IA-Net's Figure 5): clips over words, clips over clips, and the
-spans of a few queries below.
+"""Attention of every stacked block (IA-Net's Figures 1 and 5): clips over words, clips over clips,
+and the spans of a few queries below.
 
 Clips run from top to bottom. What a clip may attend to beside the words (learned slots, or padding)
 stands after them, as `[pad n]`. Bars left of a map: ground truth solid, first prediction hatched.
@@ -23,7 +23,7 @@ from tsgbench.reporting.heatmaps import (
 )
 from tsgbench.reporting.page import MARGIN, WIDTH, Band, Page, headline
 from tsgbench.reporting.qualitative import count_of, describe_rank, printed_rows
-from tsgbench.reporting.timeline import add_lanes, add_query, add_scene
+from tsgbench.reporting.timeline import add_absent, add_lanes, add_query, add_scene
 
 MAPPED, LISTED = 1, 4  # queries with maps, queries with spans
 KINDS = {"clips_over_words": "Between modalities", "clips_over_clips": "Within the video"}
@@ -42,7 +42,7 @@ def draw(spec: dict, records: dict[str, Record]) -> tuple[object, list[dict]]:
     records: `inspection:CELL` of one system, `run:CELL` of the others.
     """
     options, printed = spec.get("options") or {}, spec.get("printed") or {}
-    page, rows = Page(), []
+    page, rows, scenes = Page(), [], []
     for dataset in spec["datasets"]:
         mapped, listed = (
             count_of(options.get(name, number), spec, dataset)
@@ -51,13 +51,16 @@ def draw(spec: dict, records: dict[str, Record]) -> tuple[object, list[dict]]:
         scene = add_scene(page, rows, spec, records, dataset, max(mapped, listed))
         if scene is None:
             continue
+        scenes.append(scene)
         for query in scene.queries[:mapped]:
             add_query(page, query, left=SIDE, width=WIDTH - SIDE - 2 * MARGIN)
             fixed = {"source": "measured", "dataset": dataset, "query_id": query.query_id}
             rows += _add_maps(page, query, fixed, scene.main)
         for query in scene.queries[:listed]:
-            page.add_text(f"“{query.sentence}” ({describe_rank(query)})", size=7.5)
+            said = f"“{query.sentence}” ({describe_rank(query)}; {query.split})"
+            page.add_text(said, size=7.5)
             add_lanes(page, scene, query, printed, labels=False)
+    add_absent(page, spec, scenes)
     return page.make(has_title=bool(headline(spec))), rows + printed_rows(spec)
 
 

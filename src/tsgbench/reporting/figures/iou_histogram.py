@@ -35,7 +35,14 @@ def draw(spec: dict, records: dict[str, Record]) -> tuple[object, list[dict]]:
         for system, (cells, counts) in zip(systems, found, strict=True):
             rows += _numbers(dataset, system, cells, counts)
         _draw_axis(axes, has_cells)
-        panels.write_title(axes, spec, dataset, WIDTH, *_describe(systems, found, has_cells))
+        panels.write_title(
+            axes,
+            spec,
+            dataset,
+            WIDTH,
+            *_describe(systems, found, has_cells),
+            cells=[cell for cells, _ in found for cell in cells],
+        )
     panels.write_legend(figure, drawn)
     return figure, rows
 
@@ -100,6 +107,7 @@ def _describe(systems: list[dict], found: list, has_cells: bool) -> list[str]:
 def _numbers(dataset: str, system: dict, cells: list, counts: np.ndarray) -> list[dict]:
     fixed = {
         "dataset": dataset,
+        "split": panels.split_of(cells) if cells else "",
         "system": f"{system['model']}/{system['ablation']}",
         "label": system["label"],
         "seeds": len(cells),

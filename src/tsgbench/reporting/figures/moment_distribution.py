@@ -78,7 +78,8 @@ def _draw_lengths(axes, title: str, name: str, moments: dict, printed: dict, is_
         limits[:-1], shares, np.diff(limits), align="edge", color=BAR, edgecolor="black", lw=0.5
     )
     axes.axvline(moments["ratio"], color=MEAN, lw=1.6, label=f"mean {moments['ratio']:.3f}")
-    if said := _printed_ratio(name, printed):
+    said = _printed_ratio(name, printed)
+    if said and name in printed.get("reproduce", {}):  # else ours may be of other splits
         label = f"printed {said:g} ({printed['paper']})"
         axes.axvline(said, color=PRINTED, lw=1.6, ls=(0, (2, 2)), label=label)
     axes.set_xlim(0, 1)

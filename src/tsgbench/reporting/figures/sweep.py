@@ -29,7 +29,8 @@ def draw(spec: dict, records: dict[str, Record]) -> tuple[object, list[dict]]:
         if "baseline" in options:
             baseline = _read(spec, dataset, options["baseline"], records, options)
         read = [*points, *([baseline] if baseline else [])]
-        has_cells = any(point["cells"] for point in read)
+        cells = [cell for point in read for cell in point["cells"]]
+        has_cells = bool(cells)
         if has_cells:
             if baseline:
                 _draw_baseline(axes, baseline, options)
@@ -38,12 +39,13 @@ def draw(spec: dict, records: dict[str, Record]) -> tuple[object, list[dict]]:
             axes.set_yticks([])
             panels.mark_not_run(axes)
         _draw_axis(axes, points, options)
-        if panels.is_papers(spec, dataset, has_cells):
+        if panels.shows_printed(spec, dataset, cells):
             _draw_best(axes, spec)
         if has_cells:
             has_spread = any(len(point["cells"]) > 1 for point in points)
             axes.set_ylabel("score (%), ± std over seeds" if has_spread else "score (%)")
-        panels.write_title(axes, spec, dataset, WIDTH, *_describe(spec, read, has_cells))
+        lines = _describe(spec, read, has_cells)
+        panels.write_title(axes, spec, dataset, WIDTH, *lines, cells=cells)
         rows += [row for point in read for row in _numbers(dataset, point, options)]
     panels.write_legend(figure, drawn)
     return figure, rows
@@ -155,6 +157,7 @@ def _numbers(dataset: str, point: dict, options: dict) -> list[dict]:
         rows.append(
             {
                 "dataset": dataset,
+                "split": panels.split_of(point["cells"]) if point["cells"] else "",
                 "system": point["system"],
                 "x": _name(point),
                 "metric": metric,

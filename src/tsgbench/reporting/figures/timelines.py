@@ -1,5 +1,5 @@
-"""Queries with the spans of every system on the video's time (FIAN's Figure 6, CMA's 5 and 6,
-SeqPAN's 8): the sentence, frames of the video, ground truth and each system's first prediction.
+"""Queries with the spans of every system on the video's time (FIAN's Figures 1 and 6, CMA's 5 and
+6, SeqPAN's 8): the sentence, frames of the video, ground truth and each system's first prediction.
 """
 
 from tsgbench.records import Record
@@ -9,7 +9,13 @@ from tsgbench.reporting.qualitative import (
     count_of,
     printed_rows,
 )
-from tsgbench.reporting.timeline import add_lanes, add_query, add_region_key, add_scene
+from tsgbench.reporting.timeline import (
+    add_absent,
+    add_lanes,
+    add_query,
+    add_region_key,
+    add_scene,
+)
 
 QUERIES = 2  # of each data set, unless the figure says otherwise
 
@@ -22,16 +28,18 @@ def draw(spec: dict, records: dict[str, Record]) -> tuple[object, list[dict]]:
     records: `inspection:CELL` of one system, `run:CELL` of the others.
     """
     options, printed = spec.get("options") or {}, spec.get("printed") or {}
-    page, rows, has_regions = Page(), [], False
+    page, rows, scenes, has_regions = Page(), [], [], False
     for dataset in spec["datasets"]:
         count = count_of(options.get("queries", QUERIES), spec, dataset)
         scene = add_scene(page, rows, spec, records, dataset, count)
         if scene is None:
             continue
+        scenes.append(scene)
         for query in scene.queries:
             add_query(page, query)
             add_lanes(page, scene, query, printed, labels=options.get("labels", False))
             has_regions |= options.get("labels", False) and len(query.regions_true) > 0
+    add_absent(page, spec, scenes)
     if has_regions:
         add_region_key(page)
     return page.make(has_title=bool(headline(spec))), rows + printed_rows(spec)

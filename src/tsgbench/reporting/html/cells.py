@@ -146,8 +146,9 @@ def _render_use(use: dict) -> Markup:
     printed = result["printed"]
     if printed:
         scored += f"{'; ' if scored else ''}{printed['label']}"
-    if printed and result["differs"]:
-        scored += f"; not comparable: {', '.join(result['differs'])}"
+    if printed and result["departures"]:
+        texts = "; ".join(departure["text"] for departure in result["departures"])
+        scored += f"; departs from it: {texts}"
     lines = [
         element("tr", element("th", label, scope="row"), *(element("td", n or "") for n in numbers))
         for label, numbers in rows
@@ -182,7 +183,7 @@ def _render_runs(cells: list[dict], folder: Path | str | None) -> Markup:
             pairs = zip(entries, ids, strict=True)
             rows.append(element("tr", head, *(element("td", e, id=i) for e, i in pairs)))
     if not any(cell.get("mlflow_run") for cell in cells) and "run" in cells[0]:
-        said = "logged from its files by tsgbench track; the table's .mlflow.json names the run"
+        said = "logged from its files when the table was written; the table's .json names the run"
         head = element("th", FIELDS["mlflow_run"], scope="row")
         rows.insert(3, element("tr", head, element("td", said, colspan=len(cells))))
     return element("div", element("table", element("tbody", *rows), cls="runs"), cls="scroll")

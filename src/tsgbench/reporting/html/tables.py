@@ -87,8 +87,9 @@ def _row(description: dict, row: dict, result: dict) -> Markup:
     if result["printed"] and not result["is_only_printed"]:
         label = result["printed"]["label"]
         below.append(element("span", label, cls="below-number"))
-    if result["differs"] and result["printed"]:
-        below.append(element("span", "≠ " + "; ".join(result["differs"]), cls="below-number"))
+    for departure in result["departures"] if result["printed"] else []:
+        mark = f"{VERDICT_MARKS['protocol differs']} " if departure["is_material"] else ""
+        below.append(element("span", mark + departure["text"], cls="below-number"))
     return element(
         "tr",
         element("th", result["label"], *below, scope="row", data_sort=result["label"]),

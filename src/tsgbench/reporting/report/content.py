@@ -4,7 +4,9 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tsgbench.planning.layout import DEFAULT
 from tsgbench.records import Record
+from tsgbench.reporting.departures import describe_selection
 from tsgbench.reporting.provenance import heading, read_description
 
 
@@ -207,10 +209,10 @@ def _data(descriptions: list[dict], inputs: dict[str, Record]) -> dict[str, list
         titles.setdefault(dataset.get("dataset", dataset["name"]), title)
         lines = said.setdefault(title, [])
         splits = f"Tested on “{dataset['test_split']}”"
-        if dataset.get("select_split"):
-            splits += f", checkpoints chosen on “{dataset['select_split']}”"
-        protocol = dataset.get("protocol")
-        splits += f" (protocol “{protocol}”)." if protocol and protocol != "default" else "."
+        if (select := dataset.get("select_split")) is not None:
+            splits += f", {describe_selection([select] if select else [])}"
+        protocol = dataset.get("protocol", DEFAULT)
+        splits += f" (protocol “{protocol}”)." if protocol != DEFAULT else "."
         features = dataset.get("features")
         for line in (splits, features and f"Features: {features}.", dataset.get("note")):
             if line and line not in lines:

@@ -83,8 +83,9 @@ def priors(evidence: Evidence) -> list[str] | None:
         metrics = sorted({m for rows in printed for m in rows[0].printed.values})
         lines, names = [], []
         for system in systems:
-            summary += _summary(system, printed, entry["title"])
-            for rows in printed:
+            own = [rows for rows in printed if evidence.follows(system, rows[0].printed.paper)]
+            summary += _summary(system, own, entry["title"])
+            for rows in own:
                 cells = [_count(system, rows, metric) for metric in metrics]
                 lines.append([f"{system.title} ({system.split}); {rows[0].place}", *cells])
                 names += _names_below(system, rows)
@@ -94,8 +95,9 @@ def priors(evidence: Evidence) -> list[str] | None:
         return None
     said = (
         "Below: the prior's own score, and how many of the table's rows with a number there are"
-        " smaller. Scored by the paper's own convention where the predictions allow it. Papers also"
-        " test on other splits, so a count is an indication and not a ranking."
+        " smaller. Scored by the paper's own convention where the predictions allow it, and by its"
+        " protocol. The rows that it quotes may have others, so a count is an indication and not a"
+        " ranking."
     )
     return [*summary, "", said, *tables]
 
@@ -153,13 +155,13 @@ def _tables(rows: list[PrintedRow]) -> list[list[PrintedRow]]:
 
 @statement(
     "What a blind twin reaches of its own printed number",
-    "a trained model without video (ablation blind) on a data set of its paper",
+    "a trained model without video (ablation blind) by the protocol of its paper",
 )
 def blind_twins(evidence: Evidence) -> list[str] | None:
     rows, shares = [], []
     for system in evidence.select(sees_video=False, is_trained=True):
         printed = evidence.own_row(system)
-        if printed is None:
+        if printed is None or not evidence.follows(system, printed.paper):
             continue
         scope = scope_of(system, printed.paper)
         metric = main_metric(system, **scope)

@@ -1,0 +1,82 @@
+"""The papers' figures as jobs: which there are, what they look for, which splits were printed."""
+
+from pathlib import Path
+
+import pytest
+
+from tsgbench.config import Catalogue, load_study
+from tsgbench.study import Study
+
+ROOT = Path(__file__).resolve().parents[2]
+DRAWN = {
+    "ia_net": [1, 5],
+    "fian": [1, 6],
+    "fsan": [1, 3, 4],
+    "cma": [1, 4, 5, 6],
+    "seqpan": [5, 6, 7, 8],
+}
+
+
+@pytest.fixture(autouse=True)
+def at_root(monkeypatch):
+    monkeypatch.chdir(ROOT)
+
+
+def study_of(name: str) -> Study:
+    config, source = load_study(f"config/{name}.yaml")
+    return Study(config, source=source)
+
+
+@pytest.fixture(scope="module")
+def papers():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT)
+        return study_of("paper")
+
+
+@pytest.mark.parametrize("name", ["demo", "blind"])
+def test_every_figure_that_is_no_diagram_is_a_job(name):
+    found = {path for path, job in study_of(name).jobs.items() if job.phase == "figure"}
+    named = {f"results/{paper}/figure{n}.json" for paper, ns in DRAWN.items() for n in ns}
+    assert found == named
+
+
+def test_what_can_be_regenerated_is_drawn_and_nothing_else():
+    for paper, content in Catalogue.load().published.items():
+        drawn = set(DRAWN[paper])
+        told = {
+            int(one["id"][3:].rstrip("abc")) for one in content["figures"] if one["regenerable"]
+        }
+        assert drawn == told, paper
+
+
+def test_printed_numbers_know_the_splits_that_the_paper_tested(papers):
+    settings = {
+        name: papers.jobs[f"results/{name}.json"].settings["printed"]["splits"]
+        for name in ("fsan/figure4", "seqpan/figure5", "cma/figure6", "cma/figure4")
+    }
+    assert settings["fsan/figure4"] == {"activitynet_captions": ["val_2"]}
+    assert settings["seqpan/figure5"]["activitynet_captions"] == ["val_1"]
+    assert settings["cma/figure6"] == {"activitynet_captions": ["val_1", "val_2"]}
+    assert set(settings["cma/figure4"]) == {"charades_sta", "activitynet_captions"}
+
+
+def test_what_stands_in_has_no_printed_splits():
+    settings = study_of("demo").jobs["results/fsan/figure4.json"].settings
+    assert settings["stands_in"] and settings["printed"]["splits"] == {}
+
+
+def test_a_cell_is_asked_for_every_query_that_its_paper_prints(papers):
+    jobs = [job for job in papers.jobs.values() if job.phase == "inspect"]
+    [job] = [job for job in jobs if job.wildcards["model"] == "fian"
+             and job.wildcards["dataset"] == "activitynet_captions"]  # fmt: skip
+    assert job.settings["choose"]["examples"] == [
+        {
+            "sentence": "The second girl joins her again and they finish dancing",
+            "moment_s": [184.9, 220.2],
+        },
+        {
+            "sentence": "He continues playing the instrument while pausing to speak to the camera.",
+            "moment_s": None,
+        },
+    ]

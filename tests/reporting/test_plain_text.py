@@ -1,0 +1,89 @@
+"""Texts of data are drawn as they stand: a `$` in a sentence is a dollar, not mathematics."""
+
+import pkgutil
+from pathlib import Path
+
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+import tsgbench
+from reporting import curve_samples
+from reporting.qualitative_samples import PRINTED, inspection_record, invented, make_spec
+from reporting.report_samples import statistics_record
+from tsgbench.reporting import build_table, figures, plot_systems
+
+HARD = r"pays $\frac$ of $5 and $x_{2$"  # matplotlib's parser ends at the first of these
+KINDS = sorted(module.name for module in pkgutil.iter_modules(figures.__path__))
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """Every text of the figures that are saved from now on."""
+    found, save = [], Figure.savefig
+
+    def spy(self, *args, **more):
+        save(self, *args, **more)
+        found.extend(self.findobj(Text))
+
+    monkeypatch.setattr(Figure, "savefig", spy)
+    return found
+
+
+def statistics_figure(folder):
+    spec = {"kind": "moment_distribution", "printed": None, "datasets": {"real": HARD}}
+    return spec, {"statistics:real": statistics_record(folder)}
+
+
+def curves(kind: str, folder):
+    spec = curve_samples.spec_of(kind)
+    for system in spec["systems"]:
+        system["label"] = f"{system['ablation']} {HARD}"
+    spec["datasets"] = {"real": HARD}
+    spec["printed"] |= {"paper": HARD, "figure": HARD}
+    if kind == "sweep":
+        spec["options"] = spec["options"] | {"x_label": HARD}
+        spec["options"]["baseline"] = spec["options"]["baseline"] | {"label": HARD}
+    return spec, curve_samples.Cells(folder).write_all(kind).records
+
+
+def single_queries(kind: str, folder):
+    query = invented("q0", "best", sentence=HARD, video_id=HARD, split=HARD)
+    spec = make_spec(kind, datasets={"real": HARD, "elsewhere": HARD})
+    for system in spec["systems"]:
+        system["label"] = f"{system['model']} {HARD}"
+    examples = {"examples": [{"query": HARD + " always", "gt_s": [1.0, 2.0]}]}
+    spec["printed"] = PRINTED | {"numbers": examples}
+    return spec, {"inspection:model/real/full/seed0": inspection_record(folder, [query])}
+
+
+def sample(kind: str, folder):
+    if kind == "moment_distribution":
+        return statistics_figure(folder)
+    is_curve = kind in curve_samples.ABLATIONS
+    return (curves if is_curve else single_queries)(kind, folder)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_draws_dollars(kind, tmp_path, drawn):
+    spec, records = sample(kind, tmp_path / "records")
+    common = {"id": f"paper/{kind}", "study": "invented", "title": HARD, "is_demo": True}
+    paths = figures.write_figure(spec | common, records, tmp_path / "figure")
+    assert paths[1].read_bytes().startswith(b"\x89PNG")
+    assert any("$" in text.get_text() for text in drawn)
+    assert not [text for text in drawn if text.get_parse_math()]
+
+
+def test_the_figure_of_a_table_draws_dollars(spec, cells, published, tmp_path, drawn):
+    table = build_table(spec | {"title": HARD}, cells, published)
+    plot_systems(table, tmp_path / "figure.pdf")
+    assert any("$" in text.get_text() for text in drawn)
+    assert not [text for text in drawn if text.get_parse_math()]
+
+
+def test_nothing_that_saves_a_figure_leaves_mathematics_on():
+    root = Path(tsgbench.__file__).parent
+    saving = [path for path in root.rglob("*.py") if ".savefig(" in path.read_text()]
+    assert len(saving) == 3
+    for path in saving:
+        assert "PLAIN_TEXT" in path.read_text(), path
