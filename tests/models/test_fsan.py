@@ -36,7 +36,6 @@ from tsgbench.training import TrainSettings, seed_everything, train
 
 ABLATIONS = [ablation for model, ablation in every_ablation() if model == "fsan"]
 FLOOR = 1e-3
-TEMPERATURE = CATALOGUE["fsan"]["settings"]["model"]["temperature"]
 
 
 def random_map(size=6, words=5, clips=9, seed=0):
@@ -240,7 +239,7 @@ def test_the_printed_matching_score_has_no_gradient():
             p.grad.abs().max().item() for p in model.parameters() if p.grad is not None
         )
     share = outputs["has_negative"].double().mean().item()
-    assert loss["match_normalised"] * TEMPERATURE == pytest.approx(0.2 * share, abs=1e-12)
+    assert loss["match_normalised"] * model.temperature == pytest.approx(0.2 * share, abs=1e-12)
     assert slope["match_normalised"] < 1e-12 and slope["full"] > 1e-4
 
 
@@ -329,6 +328,20 @@ def test_negatives_pass_through_the_model_as_if_alone():
 
 
 # --- no boundary is ever read --------------------------------------------------------------------
+
+
+def test_what_the_inner_and_outer_losses_move():
+    """With `moves: projections`, those of eq. 5 alone; else all that the map is made of."""
+    batch = make_batch()
+    moved = {}
+    for moves in ("projections", "all"):
+        model = make_model("fsan", moves=moves)
+        losses = model.loss(model(batch, with_negatives=True), batch)
+        (losses["inner"] + losses["outer"]).backward()
+        named = model.named_parameters()
+        moved[moves] = {n for n, p in named if p.grad is not None and (p.grad != 0).any()}
+    assert moved["projections"] == {"align_words.weight", "align_clips.weight"}
+    assert moved["all"] > moved["projections"] | {"project_words.weight", "project_clips.weight"}
 
 
 @pytest.mark.parametrize("ablation", ABLATIONS)
@@ -464,8 +477,9 @@ def test_matching_is_learned_at_the_printed_weights():
     model = CATALOGUE["fsan"]["settings"]["model"]
     assert {model[f"{loss}_weight"] for loss in ("match", "inner", "outer")} == {0.333333}
     margin = model["margin"] / 3
-    assert match_steadily("full") < 0.5 * margin
-    assert match_steadily("repaired_only") > 0.9 * margin
+    found = {name: match_steadily(name) for name in ("full", "moves_projections", "repaired_only")}
+    assert found["full"] < 0.5 * margin and found["moves_projections"] < 0.5 * margin, found
+    assert found["repaired_only"] > 0.9 * margin, found
 
 
 def test_inner_and_outer_losses_fall_on_average():

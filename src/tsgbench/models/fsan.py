@@ -24,14 +24,17 @@ switches in brackets, so that the failure can be shown:
 
 So repaired, and with the losses at a third each as printed, it still learns nothing from language:
 the inner and outer losses are met best by a map that is 1 on all clips but one, whatever is said or
-shown, and a matching loss in cosines is too faint to object. Three choices where the paper is
-silent let it train (docs/models.md has the trials):
-- Cosines are counted in units of `temperature`, as in contrastive training of images and texts, so
-  that the matching loss has slopes as steep as the logarithms have.
-- `floor` is one half: inside a segment, responses above one half are raised to one; outside, those
-  below are lowered to zero. Near zero, where a word does not fit a clip, nothing pushes it up.
-- At the start, the attentions of the interaction module add next to nothing (`start`): the map is
-  of what each clip shows, and what clips tell each other is learnt upon that.
+shown, and their slopes drown that of the matching loss. Three choices where the paper is silent let
+it train at the printed weights (docs/models.md has the trials):
+- Cosines are counted in units of `temperature`, as in contrastive training of images and texts.
+  The paper states neither the margin nor the scale of its dot products, and without them the
+  printed weights say little; in cosines, a hundredth is a hundred times the matching loss.
+- `floor` is one half: inside a segment, responses above one half are raised towards one; outside,
+  weakest responses below one half are lowered towards zero. Nothing is pushed across.
+- At the start, the attentions of the interaction module add next to nothing (`start: usual`): the
+  map is of what each clip shows, and what clips tell each other is learnt upon that.
+With cosines as they are it trains too, less well, where the inner and outer losses move the
+projections of eq. 5 alone (`moves: projections`).
 
 Other choices that the paper leaves open: cosine rather than scaled dot product in eq. 5, so that a
 margin has a meaning (`raw`); weights not shared between the modalities or the steps of a layer;
@@ -69,6 +72,7 @@ CHOICES = {
     "weight": ("relu_norm", "raw", "softmax"),
     "outer": ("log1m", "literal"),
     "repeated": ("both", "negative"),
+    "moves": ("projections", "all"),
     "start": ("local", "usual"),
 }
 QUIET = 0.01  # share of an attention's output at a local start
@@ -86,8 +90,8 @@ class FSAN(Grounder):
     layers: of the interaction module, each with icim_cross attention between and icim_inner
     attention within the modalities (table 4).
     grounding: on the alignment map, or by pooling and scoring each segment (table 4).
-    raw, match_map, repeated, weight, detach, outer, temperature, floor, start: see the top of this
-    file.
+    raw, match_map, repeated, weight, detach, outer, floor, moves, start, temperature: see the top
+    of this file.
     margin: of the matching loss (eq. 6), in cosines.
     match_weight, inner_weight, outer_weight: of the losses (eq. 13); 0 leaves a loss out.
     """
@@ -118,6 +122,7 @@ class FSAN(Grounder):
         detach: bool = True,
         outer: Literal["log1m", "literal"] = "log1m",
         floor: float = 0.5,
+        moves: Literal["projections", "all"] = "all",
         start: Literal["local", "usual"] = "local",
         match_weight: float = 0.333333,
         inner_weight: float = 0.333333,
@@ -137,6 +142,7 @@ class FSAN(Grounder):
         self.pe_each_layer, self.raw, self.match_map = pe_each_layer, raw, match_map
         self.margin, self.temperature, self.repeated = margin, temperature, repeated
         self.weight, self.detach, self.outer, self.floor = weight, detach, outer, floor
+        self.moves = moves
         self.match_weight, self.inner_weight = match_weight, inner_weight
         self.outer_weight = outer_weight
 
@@ -169,6 +175,8 @@ class FSAN(Grounder):
             normalisation (eq. 5); 0 on padding. Not with `grounding: attnpool_mlp`.
         positive, negative, has_negative: (B,) scores of the own sentence and of one of another
             video (eq. 7), and whether there is one and both have words that the other lacks.
+        sharpened: (B, T, L) as `attention`; the inner and outer losses read it, and their slopes
+            reach the projections of eq. 5 alone. With negatives and `moves: projections`.
         with_negatives: whether the latter are there; by default only in training.
         """
         if with_negatives is None:
@@ -188,6 +196,9 @@ class FSAN(Grounder):
         )
         (words, other_words), (clips, other_clips) = (x.chunk(2) for x in both)
         outputs = self.ground(words, clips, q_mask, v_mask)
+        if self.moves == "projections" and self.segment_head is None:
+            raw = self.align(words.detach(), clips.detach(), q_mask, v_mask)
+            outputs["sharpened"] = normalise(raw, q_mask, v_mask).transpose(1, 2)
         negative = self.ground(other_words, other_clips, q_mask[other], v_mask)
         outputs["positive"] = self.match_score(outputs, own_kept, v_mask)
         outputs["negative"] = self.match_score(negative, other_kept, v_mask)
@@ -224,19 +235,23 @@ class FSAN(Grounder):
         """Outputs of `forward` without negatives."""
         if self.segment_head is not None:
             return {"segments": self.segment_head(clips, v_mask)}
-        a, b = precise(self.align_words(words)), precise(self.align_clips(clips))
-        if self.raw == "cos":
-            a, b = F.normalize(a, dim=-1), F.normalize(b, dim=-1)
-        else:
-            a = a * a.shape[-1] ** -0.5
-        with torch.autocast(a.device.type, enabled=False):  # normalising stretches every error
-            raw = (a @ b.transpose(1, 2)).masked_fill(~_pairs(q_mask, v_mask), 0.0)  # (B, L, T)
+        raw = self.align(words, clips, q_mask, v_mask)
         aligned = normalise(raw, q_mask, v_mask)
         return {
             "segments": segment_scores(aligned, q_mask, v_mask),
             "raw": raw.transpose(1, 2),
             "attention": aligned.transpose(1, 2),
         }
+
+    def align(self, words: Tensor, clips: Tensor, q_mask: Tensor, v_mask: Tensor) -> Tensor:
+        """(B, L, T) the map before its normalisation (eq. 5), 0 on padding."""
+        a, b = precise(self.align_words(words)), precise(self.align_clips(clips))
+        if self.raw == "cos":
+            a, b = F.normalize(a, dim=-1), F.normalize(b, dim=-1)
+        else:
+            a = a * a.shape[-1] ** -0.5
+        with torch.autocast(a.device.type, enabled=False):  # normalising stretches every error
+            return (a @ b.transpose(1, 2)).masked_fill(~_pairs(q_mask, v_mask), 0.0)
 
     def match_score(self, outputs: dict[str, Tensor], kept: Tensor, v_mask: Tensor) -> Tensor:
         """(B,) how well sentences fit videos (eq. 7): mean over `kept` words of the best clip."""
@@ -254,7 +269,7 @@ class FSAN(Grounder):
         losses = {"match": self.match_weight * (hinge * outputs["has_negative"]).mean()}
         if self.segment_head is not None:
             return losses  # there is no map to sharpen
-        aligned = outputs["attention"].transpose(1, 2)  # (B, L, T)
+        aligned = outputs.get("sharpened", outputs["attention"]).transpose(1, 2)  # (B, L, T)
         weights = self.segment_weights(outputs["segments"])
         if self.inner_weight:
             inner = inner_losses(aligned, batch.q_mask, self.floor)
