@@ -24,7 +24,7 @@ def sections() -> dict[str, str]:
     parts = re.split(r"^## (.+)$", (ROOT / "docs" / "models.md").read_text(), flags=re.MULTILINE)
     named = dict(zip(parts[1::2], (" ".join(part.split()) for part in parts[2::2]), strict=True))
     titles = {entry.get("title"): model for model, entry in CATALOGUE.items()}
-    return {titles[title]: text for title, text in named.items()}
+    return {titles[title]: text for title, text in named.items() if title in titles}
 
 
 def number(word: str) -> int:
