@@ -87,7 +87,7 @@ def test_every_source_was_made_and_came_from_the_server(ran):
         facts = ran.record(record)["facts"]
         if "videos" not in facts:
             assert name in ran.made.files
-            assert facts["files"][0]["from"].startswith("http://127.0.0.1:")
+            assert "http://127.0.0.1:" in facts["files"][0]["from"]
 
 
 def test_faults_of_the_server_were_overcome(ran):
@@ -288,7 +288,7 @@ def test_a_printed_table_compares_like_with_like(ran):
     assert {row["cells"] for row in own} == {"seqpan/activitynet_captions/full@val_1/seed0"}
     # Trained on 14 pairs and narrow, and the videos of two tested ones are gone: no verdict
     assert {row["verdict"] for row in own} == {"protocol differs"}
-    for said in ("pairs; the paper prints 37,421", "the last epoch's weights; the paper's is the"):
+    for said in ("pairs; the paper prints 37,421", "the last epoch's weights; the paper's"):
         assert all(said in row["departures"] for row in own)
     random = [row for row in rows if row["system"] == "Random"]
     assert {row["cells"] for row in random} == {"random/activitynet_captions/full@val_1/seed0"}
