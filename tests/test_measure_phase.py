@@ -86,7 +86,8 @@ def test_answers_are_those_of_the_prediction_file_after_suppression(tmp_path):
     from tsgbench.evaluation.metrics import NMS_IOU, survivors
     from tsgbench.evaluation.predictions import read_ranked
 
-    task, _ = measure_task(tmp_path)
+    survive = {"iou": "seconds", "above": NMS_IOU, "depth": measuring.NMS_DEPTH}
+    task, _ = measure_task(tmp_path, needs=[{"ranks": 1}, survive])
     subject = measuring.Subject.open(task.settings, task.inputs, torch.device("cpu"))
     rows = np.arange(len(subject.queries))
     model = subject.model()
