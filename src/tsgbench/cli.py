@@ -14,10 +14,14 @@ import logging
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tsgbench import __version__
 from tsgbench.config import Catalogue, load_study, mirror_of
 from tsgbench.errors import UserError
+
+if TYPE_CHECKING:
+    from tsgbench.study import Study
 
 PHASES = {
     "download": "fetch one source from the mirror or upstream, and verify it",
@@ -158,6 +162,13 @@ def _add_study(verb: argparse.ArgumentParser) -> None:
     )
 
 
+def _read_study(options: argparse.Namespace) -> "Study":
+    from tsgbench.study import Study  # late: the plan takes time that --help does not need
+
+    config, source = load_study(options.study)
+    return Study(config, source=source)
+
+
 def _extract(options: argparse.Namespace) -> int:
     if not (options.out or options.extractor or options.checkpoint):
         if len(options.key) > 1:
@@ -209,20 +220,16 @@ def _limit_threads(threads: int) -> None:
 def _run_phase(options: argparse.Namespace) -> None:
     _limit_threads(options.threads)
     from tsgbench.jobs import run_job
-    from tsgbench.study import Study
 
-    config, source = load_study(options.study)
-    study = Study(config, source=source)
+    study = _read_study(options)
     job = study.find_key(options.phase, options.key)
     run_job(study, job, expected=options.identity, threads=options.threads)
 
 
 def _show_plan(options: argparse.Namespace) -> None:
     from tsgbench.planning.freshness import Freshness
-    from tsgbench.study import Study
 
-    config, source = load_study(options.study)
-    study = Study(config, source=source)
+    study = _read_study(options)
     freshness = Freshness(study)
     rows = []
     for record, job in study.jobs.items():
@@ -277,12 +284,10 @@ def _show_datasets(options: argparse.Namespace) -> None:
 def _show_sources(options: argparse.Namespace) -> None:
     from tsgbench.downloads import listing
     from tsgbench.planning.layout import RECORDS
-    from tsgbench.study import Study
 
     names = None
     if options.study:
-        config, source = load_study(options.study)
-        jobs = Study(config, source=source).jobs.values()
+        jobs = _read_study(options).jobs.values()
         names = [job.wildcards["source"] for job in jobs if job.phase == "download"]
     folder = Path(RECORDS["download"]).parent
     statuses = listing.list_sources(Catalogue.load().sources, folder, names)
@@ -316,10 +321,8 @@ def _track(options: argparse.Namespace) -> int:
     from tsgbench.jobs import log_cells
     from tsgbench.planning.freshness import CURRENT, Freshness
     from tsgbench.records import read_record
-    from tsgbench.study import Study
 
-    config, source = load_study(options.study)
-    study = Study(config, source=source)
+    study = _read_study(options)
     freshness = Freshness(study)
     here = [path for path in study.targets("train") if freshness.state(path) == CURRENT]
     logged = log_cells(study, [read_record(path) for path in here])

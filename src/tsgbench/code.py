@@ -43,10 +43,10 @@ def import_as_digested(*modules: str) -> None:
     What is imported later, inside a function, is then the code that was digested, too: an editor
     that saves a file while a job starts would otherwise file the new code under the old identity.
     """
-    code_digest(*modules)
-    for module in closure(*modules):
+    sources = closure(*modules)
+    for module in sources:
         importlib.import_module(module)
-    for module in closure(*modules):
+    for module in sources:
         path = _source(module)
         if path.read_bytes() != _text(module):
             raise UserError(f"{path}: changed while this job was starting; run snakemake again")

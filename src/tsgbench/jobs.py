@@ -53,7 +53,8 @@ def run_job(study: Study, job: Job, *, expected: str | None = None, threads: int
     with _tracked(study, job, task, made):
         facts, files = phase.run(task)
         if job.phase == "table":  # what is printed is in MLflow, too
-            made["mlflow"] = log_cells(study, [path for path in inputs.values() if _is_run(path)])
+            runs = [record for role, record in inputs.items() if role.startswith("run:")]
+            made["mlflow"] = log_cells(study, runs)
         made["at"] = datetime.now(UTC).isoformat(timespec="seconds")
         made["seconds"] = round(time.perf_counter() - started, 2)
         made["host"] = os.uname().nodename
@@ -108,10 +109,6 @@ def log_cells(study: Study, runs: list[Record]) -> dict:
     uri = resolve_uri(default_uri(Path.cwd()))
     folders = [record.path.parent for record in runs]
     return {"uri": uri, "runs": sync(folders, study=study.name, uri=uri) if folders else []}
-
-
-def _is_run(record: Record) -> bool:
-    return record.content.get("phase") == "train"
 
 
 def git_commit() -> str | None:

@@ -62,8 +62,9 @@ def ordinary(*phases):
     return [record for record in STUDY.targets(*phases) if not STUDY.needs_on_demand(record)]
 
 
-NO_PDF = why_no_pdf()
-if NO_PDF and workflow.is_main_process:
+# Asked once per run: the process of a single job plans no targets
+NO_PDF = why_no_pdf() if workflow.is_main_process else None
+if NO_PDF:
     logger.info(NO_PDF)
 REPORTS = ("table", "figure", "findings", "summary")
 PHASE_TARGETS = {

@@ -46,6 +46,19 @@ def named_runs(spans: np.ndarray, chunks: Chunks) -> np.ndarray:
     return np.where(present, _nearest(np.where(present[..., None], spans, 0.0), chunks), -1)
 
 
+def first_named(spans: np.ndarray, chunks: Chunks) -> np.ndarray:
+    """(Q, C) the first rank whose span stands for each candidate, K where none of the K does.
+
+    spans: (Q, K, 2) as of `named_runs`.
+    """
+    queries, depth = spans.shape[:2]
+    first = np.full((queries, len(chunks.candidates)), depth)
+    named = named_runs(spans, chunks)
+    rows, ranks = np.nonzero(named >= 0)
+    np.minimum.at(first, (rows, named[rows, ranks]), ranks)
+    return first
+
+
 def rank_candidates(
     spans: np.ndarray, chunks: Chunks, counts: np.ndarray | None = None
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
@@ -56,14 +69,9 @@ def rank_candidates(
     here; None if none was. Of repetitions the first counts. Candidates that a system does not name
     follow in their fixed order; neither rule sees a label.
     """
-    queries, depth = spans.shape[:2]
-    named = named_runs(spans, chunks)
-    present = named >= 0
-    counts = present.sum(axis=1) if counts is None else counts
-    total = len(chunks.candidates)
-    first = np.full((queries, total), depth)  # (Q, C) best rank under which a candidate is named
-    rows, ranks = np.nonzero(present)
-    np.minimum.at(first, (rows, named[rows, ranks]), ranks)
+    depth, total = spans.shape[1], len(chunks.candidates)
+    counts = (~np.isnan(spans[..., 0])).sum(axis=1) if counts is None else counts
+    first = first_named(spans, chunks)
     is_named = first < depth
     keys = np.where(is_named, first, depth + np.arange(total))
     order = keys.argsort(axis=1, kind="stable")

@@ -21,7 +21,7 @@ import numpy as np
 
 from tsgbench import moments
 from tsgbench.errors import UserError
-from tsgbench.evaluation.didemo import Chunks, named_runs
+from tsgbench.evaluation.didemo import Chunks, first_named
 from tsgbench.needs import Need
 
 
@@ -73,7 +73,7 @@ def keep(
             is_kept[:, : need["ranks"]] = True
             continue
         if "chunks" in need:
-            ranks = _first_named(spans, Chunks(need["chunks"], need["chunk_s"]))
+            ranks = first_named(spans, Chunks(need["chunks"], need["chunk_s"]))
         else:
             axis = tuple(need.get(key) for key in ("iou", "positions", "labels"))
             if axis not in axes:
@@ -114,13 +114,3 @@ def positions_of(clips: np.ndarray | None, options: dict) -> np.ndarray:
         )
     longest = np.full(len(clips), options["positions"])
     return np.minimum(clips, longest) if options["labels"] == "nearest_span" else longest
-
-
-def _first_named(spans: np.ndarray, chunks: Chunks) -> np.ndarray:
-    """(Q, C) the first rank that stands for each run of chunks, K where none of the K does."""
-    queries, depth = spans.shape[:2]
-    first = np.full((queries, len(chunks.candidates)), depth)
-    named = named_runs(spans, chunks)
-    rows, ranks = np.nonzero(named >= 0)
-    np.minimum.at(first, (rows, named[rows, ranks]), ranks)
-    return first

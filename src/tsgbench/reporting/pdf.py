@@ -40,9 +40,7 @@ def why_no_pdf() -> str | None:
         return (
             "PDFs are not made: no TeX engine (pdflatex) is installed; the .tex files are complete"
         )
-    if (
-        shutil.which("kpsewhich") is None
-    ):  # a TeX without the tool that finds files: compiling tells
+    if shutil.which("kpsewhich") is None:  # nothing to look packages up with: compiling tells
         return None
     wanted = [f"{package}.sty" for package in sorted({*PACKAGES, *OF_DOCUMENTS})]
     # Lists what it found, and fails if anything is missing
