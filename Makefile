@@ -6,6 +6,9 @@ CORES ?= 8
 # One lock for every machine: the default build of torch runs on GPU and CPU alike. To save some
 # gigabytes on a machine without GPU, name PyTorch's index of CPU builds: make TORCH_INDEX=URL table1
 TORCH_INDEX ?=
+# Test files at a time, one thread of arithmetic each; 1 to see them in order
+WORKERS ?= auto
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
@@ -35,14 +38,14 @@ report: $(READY)
 	@$(BIN)/tsgbench pdf results/report.tex
 
 blind: $(READY)
-	$(BIN)/snakemake --cores 2 --configfile config/blind.yaml results/charades_sta.tex
+	$(BIN)/snakemake --cores 2 results/charades_sta.tex --configfile config/blind.yaml
 	@cat results/charades_sta.md
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 test-fast: $(READY)
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 lint: $(READY)
 	$(BIN)/ruff check src tests benchmarks

@@ -13,3 +13,8 @@ def mirror() -> Path:
     if not folder or not Path(folder).is_dir():
         pytest.skip("TSGBENCH_MIRROR names no folder: the real data files are not here")
     return Path(folder)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole-pipeline tests first: of files that run side by side, the longest must not come last."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)

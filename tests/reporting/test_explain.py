@@ -123,7 +123,7 @@ def test_the_study_is_named_where_its_config_lies(stem):
     Path("config/demo.yaml").write_text("study: demo\n")
     commands = explain(stem, "SeqPAN", "mIoU", "real")["commands"]
     assert "tsgbench train seqpan/real/full/seed0 --study config/demo.yaml" in commands
-    assert commands[-1] == "snakemake --cores 8 --configfile config/demo.yaml results/table1.tex"
+    assert commands[-1] == "snakemake --cores 8 results/table1.tex --configfile config/demo.yaml"
 
 
 def test_mlflow_runs_come_from_the_record_or_from_what_was_logged_later(stem):

@@ -215,7 +215,7 @@ def _commands(content: dict, stem: Path, numbers: list[dict], root: Path) -> lis
     chosen = f" --configfile {study}" if is_file else ""
     named = f" --study {study}" if is_file else ""
     lines = [f"tsgbench {phase} {cell}{named}" for cell in cells for phase in ("train", "evaluate")]
-    return [*checkout, *lines, f"snakemake --cores 8{chosen} {stem}.tex"]
+    return [*checkout, *lines, f"snakemake --cores 8 {stem}.tex{chosen}"]
 
 
 # --- in words ---------------------------------------------------------------------------------
