@@ -16,5 +16,5 @@ def mirror() -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whole-pipeline tests first: of files that run side by side, the longest must not come last."""
+    """Whole-pipeline tests first: of files run side by side, the longest must not come last."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)

@@ -251,17 +251,6 @@ def test_broken_and_missing_cells_do_not_stop_the_others(tmp_path, uri):
     assert rows[1]["cell"] == "seqpan/shapes/full/seed2"
 
 
-def test_big_artifacts_can_be_skipped(tmp_path, uri):
-    folder = write_cell(tmp_path)
-    (folder / "checkpoint.pt").write_bytes(b"x" * 5000)
-    [row] = sync([folder], study="demo", uri=uri, max_artifact_bytes=4000)
-    assert "checkpoint.pt" not in read_artifacts(uri, row["run_id"])
-    assert read_runs(uri)[0].data.tags["artifacts_skipped"] == "checkpoint.pt"
-    sync([folder], study="demo", uri=uri)
-    assert "checkpoint.pt" in read_artifacts(uri, row["run_id"])
-    assert read_runs(uri)[0].data.tags["artifacts_skipped"] == ""
-
-
 def test_a_killed_training_continues_its_run(tmp_path, uri):
     folder = write_cell(tmp_path, base=None)
     killed = start(folder, uri)

@@ -11,7 +11,7 @@ import tsgbench
 from reporting import curve_samples
 from reporting.qualitative_samples import PRINTED, inspection_record, invented, make_spec
 from reporting.report_samples import statistics_record
-from tsgbench.reporting import build_table, figures, plot_systems
+from tsgbench.reporting import figures
 
 HARD = r"pays $\frac$ of $5 and $x_{2$"  # matplotlib's parser ends at the first of these
 KINDS = sorted(module.name for module in pkgutil.iter_modules(figures.__path__))
@@ -74,16 +74,9 @@ def test_every_kind_draws_dollars(kind, tmp_path, drawn):
     assert not [text for text in drawn if text.get_parse_math()]
 
 
-def test_the_figure_of_a_table_draws_dollars(spec, cells, published, tmp_path, drawn):
-    table = build_table(spec | {"title": HARD}, cells, published)
-    plot_systems(table, tmp_path / "figure.pdf")
-    assert any("$" in text.get_text() for text in drawn)
-    assert not [text for text in drawn if text.get_parse_math()]
-
-
 def test_nothing_that_saves_a_figure_leaves_mathematics_on():
     root = Path(tsgbench.__file__).parent
     saving = [path for path in root.rglob("*.py") if ".savefig(" in path.read_text()]
-    assert len(saving) == 3
+    assert len(saving) == 2
     for path in saving:
         assert "PLAIN_TEXT" in path.read_text(), path

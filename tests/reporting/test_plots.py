@@ -9,8 +9,6 @@ import pytest
 
 from tsgbench.errors import UserError
 from tsgbench.reporting import (
-    build_table,
-    plot_systems,
     write_learning_curves,
     write_metrics,
     write_systems,
@@ -60,17 +58,6 @@ def test_cells_without_evaluation_have_no_metrics(cells, tmp_path):
 def test_a_wrong_cell_name_is_refused(cells, tmp_path):
     with pytest.raises(UserError, match="is not a cell"):
         write_learning_curves({"seqpan": next(iter(cells.values()))}, tmp_path / "learning.csv")
-
-
-def test_the_figure_is_drawn_and_repeats(spec, cells, published, tmp_path):
-    table = build_table(spec, cells, published)
-    plot_systems(table, tmp_path / "figure.pdf")
-    first = (tmp_path / "figure.pdf").read_bytes()
-    assert first.startswith(b"%PDF")
-    plot_systems(table, tmp_path / "figure.pdf")
-    assert (tmp_path / "figure.pdf").read_bytes() == first
-    with pytest.raises(UserError, match="no metric"):
-        plot_systems(table, tmp_path / "figure.pdf", "R@9,IoU=0.5")
 
 
 def test_importing_reporting_is_light():

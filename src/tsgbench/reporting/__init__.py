@@ -2,7 +2,6 @@
 
 from tsgbench.reporting.pdf import compile_pdf
 from tsgbench.reporting.plots import (
-    plot_systems,
     write_learning_curves,
     write_metrics,
     write_systems,
@@ -15,7 +14,6 @@ __all__ = [
     "Table",
     "build_table",
     "compile_pdf",
-    "plot_systems",
     "write_learning_curves",
     "write_metrics",
     "write_systems",

@@ -1,15 +1,12 @@
-"""Files for `dvc metrics` and `dvc plots`, and a figure of the systems of a table."""
+"""Files for `dvc metrics` and `dvc plots`."""
 
 import csv
 import io
 from pathlib import Path
 from statistics import fmean
 
-from tsgbench.errors import UserError
-from tsgbench.files import atomic_path, write_json, write_text
-from tsgbench.plotting import PLAIN_TEXT
+from tsgbench.files import write_json, write_text
 from tsgbench.reporting.cells import Cell, read_cells, split_name
-from tsgbench.reporting.table import Table
 from tsgbench.tracking import read_history
 
 # Okabe and Ito's palette: told apart in print and by colour-blind readers
@@ -78,56 +75,3 @@ def _write_csv(path: str | Path, first: list[str], rows: list[dict]) -> None:
     writer.writeheader()
     writer.writerows(rows)
     write_text(path, stream.getvalue())
-
-
-def plot_systems(table: Table, path: str | Path, metric: str = "R@1,IoU=0.5") -> None:
-    """Dot plot: one line a system, its seeds as rings, its mean as a bar, printed as a cross.
-
-    path: ends in `.pdf`, `.png` or `.svg`.
-    """
-    from matplotlib import rc_context  # late: not needed to write tables
-
-    if metric not in table.metrics:
-        raise UserError(f"{path}: table {table.id} has no metric {metric!r}; choose one it has")
-    suffix = Path(path).suffix.removeprefix(".")
-    # No creation date: equal figures are equal files
-    metadata = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(suffix)
-    with rc_context(PLAIN_TEXT), atomic_path(path) as temporary:
-        figure = _draw_systems(table, metric)
-        figure.savefig(temporary, format=suffix, dpi=200, metadata=metadata)
-
-
-def _draw_systems(table: Table, metric: str):
-    from matplotlib.figure import Figure
-
-    height = 0.32 * sum(len(row.results) for row in table.rows) + 1.1
-    figure = Figure(figsize=(6.5, height), layout="constrained")
-    axes = figure.add_subplot()
-    labels = []
-    for place, dataset in enumerate(table.datasets):
-        colour = PALETTE[place % len(PALETTE)]
-        for row in (row for row in table.rows if dataset["name"] in row.results):
-            y = len(labels)
-            labels.append(
-                row.label if len(table.datasets) == 1 else f"{row.label} ({dataset['title']})"
-            )
-            result = row.results[dataset["name"]]
-            value = result.values[metric]
-            if value.mean is None:
-                axes.text(
-                    0.5, y, "not run" if not result.cells else "n/a", va="center", color="gray"
-                )
-                continue
-            axes.plot(value.seeds, [y] * len(value.seeds), "o", color=colour, mfc="none", ms=6)
-            axes.plot([value.mean], [y], "|", color=colour, ms=14, mew=2)
-            if value.printed is not None:
-                axes.plot([value.printed], [y], "x", color="black", ms=6)
-    axes.set_yticks(range(len(labels)), labels)
-    axes.set_xlim(left=0)
-    axes.grid(axis="x", alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.set_xlabel(f"{metric} (%)")
-    figure.supxlabel("ring: a seed, bar: their mean, cross: printed in the paper", fontsize=8)
-    axes.set_ylim(len(labels) - 0.4, -0.6)
-    axes.set_title(("DEMO: " if table.is_demo else "") + table.title, loc="left", fontsize=10)
-    return figure

@@ -41,7 +41,6 @@ class CellTracker:
         tags: dict,
         uri: str | None,
         folder: str | Path | None = None,
-        max_artifact_bytes: int | None = None,
     ) -> "CellTracker":
         """Begin the run `cell` in the experiment `study`; returns at once.
 
@@ -53,7 +52,7 @@ class CellTracker:
         if uri is not None:
             tracker._thread = threading.Thread(
                 target=tracker._work,
-                args=(resolve_uri(uri), study, settings, dict(tags), max_artifact_bytes),
+                args=(resolve_uri(uri), study, settings, dict(tags)),
                 name=f"tracking {cell}",
                 daemon=True,
             )
@@ -87,7 +86,7 @@ class CellTracker:
         if self._thread.is_alive():
             self._give_up(f"the store did not answer within {timeout_s:.0f} s")
 
-    def _work(self, uri: str, study: str, settings: dict, tags: dict, max_bytes: int | None):
+    def _work(self, uri: str, study: str, settings: dict, tags: dict):
         try:
             client, experiment = open_store(uri, study)
             run = self._open_run(client, experiment, {"study": study, **tags})
@@ -98,7 +97,7 @@ class CellTracker:
                 points, status = self._collect()
                 run.log_points(points)
             if self._upload:
-                run.log_artifacts(self._upload, MADE_BY_TRAINING, settings, max_bytes)
+                run.log_artifacts(self._upload, MADE_BY_TRAINING, settings)
             client.set_terminated(run.run_id, status=status)
         except Exception as error:  # training must go on, whatever a store or a network may raise
             self._give_up(first_line(error))

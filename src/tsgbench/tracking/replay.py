@@ -58,9 +58,7 @@ def read_history(path: Path) -> list[tuple[int, dict[str, float]]]:
     return rows
 
 
-def sync(
-    cells: list[Path], *, study: str, uri: str, max_artifact_bytes: int | None = None
-) -> list[dict]:
+def sync(cells: list[Path], *, study: str, uri: str) -> list[dict]:
     """Make MLflow agree with the cells' folders; safe to repeat, and cheap when nothing changed.
 
     For each cell: the run of its identity is found, or made from the files; epochs, final metrics
@@ -71,10 +69,10 @@ def sync(
     with ExitStack() as stack:
         with suppress(OSError):  # a folder that cannot be written to: the store will say so
             stack.enter_context(alone(resolve_uri(uri)))
-        return _sync(cells, study, uri, max_artifact_bytes)
+        return _sync(cells, study, uri)
 
 
-def _sync(cells: list[Path], study: str, uri: str, max_artifact_bytes: int | None) -> list[dict]:
+def _sync(cells: list[Path], study: str, uri: str) -> list[dict]:
     rows = []
     try:
         client, experiment = open_store(resolve_uri(uri), study)
@@ -85,7 +83,7 @@ def _sync(cells: list[Path], study: str, uri: str, max_artifact_bytes: int | Non
         return [_row(_cell_name(folder), None, reason) for folder in cells]
     for folder in map(Path, cells):
         try:
-            rows.append(_sync_cell(client, experiment, study, runs, folder, max_artifact_bytes))
+            rows.append(_sync_cell(client, experiment, study, runs, folder))
         except Exception as error:
             reason = str(error) if isinstance(error, UserError) else first_line(error)
             log.warning("%s: not tracked: %s", folder, reason)
@@ -106,15 +104,13 @@ def _cell_name(folder: Path) -> str:
     return "/".join(Path(folder).resolve().parts[-4:])
 
 
-def _sync_cell(
-    client, experiment: str, study: str, runs: list, folder: Path, max_bytes: int | None
-) -> dict:
+def _sync_cell(client, experiment: str, study: str, runs: list, folder: Path) -> dict:
     if not (folder / "run.json").exists():
         return _row(_cell_name(folder), None, "no run.json: not trained yet")
     record = read_json(folder / "run.json")
     metrics, reason = _read_metrics(folder, record)
     cell, tags = record["key"], {**record_tags(record, metrics), "study": study}
-    state = _state(folder, max_bytes)
+    state = _state(folder)
     same_cell = [run for run in runs if run.data.tags.get("cell") == cell]
     found = _choose(same_cell, record)
     if found is None:
@@ -130,7 +126,7 @@ def _sync_cell(
         if metrics:
             run.set_final(metrics["facts"]["metrics"])
         names = [name for name in ARTIFACTS if metrics or name != "metrics.json"]
-        run.log_artifacts(folder, names, record["settings"], max_bytes)
+        run.log_artifacts(folder, names, record["settings"])
         run.log_tags({"synced": state})
         if not is_finished:
             end_ms = int(1000 * (folder / "run.json").stat().st_mtime)
@@ -163,12 +159,12 @@ def _choose(same_cell: list, record: dict):
     return next((run for run in same if run.info.status in ("FINISHED", "RUNNING")), None)
 
 
-def _state(folder: Path, max_bytes: int | None) -> str:
+def _state(folder: Path) -> str:
     """Digest of what would be logged; run.json speaks for the checkpoint, whose hash it holds."""
     names = ("run.json", "metrics.json", "history.csv")
     hashes = {n: sha256_file(folder / n) for n in names if (folder / n).exists()}
     present = [name for name in ARTIFACTS if (folder / name).exists()]
-    return digest({"files": hashes, "present": present, "max_bytes": max_bytes})
+    return digest({"files": hashes, "present": present})
 
 
 def _start_s(folder: Path, record: dict) -> float:

@@ -186,10 +186,8 @@ class Run:
         if new:
             self.client.log_batch(self.run_id, metrics=new)
 
-    def log_artifacts(
-        self, folder: Path, names: Iterable[str], settings: dict, max_bytes: int | None
-    ) -> None:
-        """Upload the cell's files; those above `max_bytes` are named in a tag instead."""
+    def log_artifacts(self, folder: Path, names: Iterable[str], settings: dict) -> None:
+        """Upload those of the cell's files that are there, and its settings."""
         import yaml
 
         self.client.log_text(
@@ -197,15 +195,10 @@ class Run:
             yaml.safe_dump(settings, sort_keys=False, allow_unicode=True),
             "config.yaml",
         )
-        skipped = []
         for path in (folder / name for name in names):
-            if not path.exists():
-                continue
-            if max_bytes is not None and path.stat().st_size > max_bytes:
-                skipped.append(path.name)
-            else:
+            if path.exists():
                 self.client.log_artifact(self.run_id, str(path))
-        self.log_tags({"artifacts_skipped": " ".join(skipped), "folder": str(folder)})
+        self.log_tags({"folder": str(folder)})
 
     def _known_steps(self, key: str) -> set[int]:
         if key not in self._steps:
