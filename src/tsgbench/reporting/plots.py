@@ -10,7 +10,7 @@ from tsgbench.files import atomic_path, write_json, write_text
 from tsgbench.plotting import PLAIN_TEXT
 from tsgbench.reporting.cells import Cell, read_cells, split_name
 from tsgbench.reporting.table import Table
-from tsgbench.tracking import read_history
+from tsgbench.tracking.history import read_history
 
 # Okabe and Ito's palette: told apart in print and by colour-blind readers
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
