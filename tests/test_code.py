@@ -2,7 +2,6 @@
 
 import ast
 import textwrap
-from importlib import import_module
 
 import pytest
 
@@ -174,7 +173,7 @@ CHANGED = {
         "models.targets",
         "return ",
         "return 0 or ",
-        {"train cma", "train fian", "train ia_net", "train fsan", "train seqpan", "inspect"},
+        {"train fian", "train ia_net", "train fsan", "train seqpan", "inspect"},
     ),
     "constant of an extractor": ("features.c3d", "nn.Conv3d(", "nn.Conv2d(", {"extract c3d"}),
     "operator of pooling": ("features.pooling", "return ", "return 0 or ", EXTRACT),
@@ -270,7 +269,7 @@ COMPUTING = ("av", "h5py", "numpy", "pyarrow", "scipy", "sklearn", "torch")
 
 @pytest.mark.parametrize("module", code.PLUMBING)
 def test_plumbing_is_there_and_imports_nothing_that_counts(module):
-    import_module(module)
+    assert code._source(module).exists()
     assert set(code._imports(module)) <= set(code.PLUMBING)
 
 
