@@ -1,7 +1,8 @@
-"""Digest of the code behind a result: the syntax of a module and of all it imports from here.
+"""Digest of the code behind a result: what counts of a module and of all it imports from here.
 
-Comments, blank lines, docstrings and type-free layout do not count; nor does code that the module
-does not import. So editing a comment reruns nothing, and editing one model reruns that model.
+Comments, layout, docstrings, types and the wording of messages do not count (planning/syntax.py);
+nor does code that the module does not import, nor `PLUMBING`. So rewording an error reruns nothing,
+and editing one model reruns that model.
 """
 
 import ast
@@ -12,8 +13,26 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from tsgbench.errors import UserError
+from tsgbench.planning.syntax import IDLE_IMPORTS, Syntax
 
 PACKAGE = "tsgbench"
+
+# Modules that cannot shape a result, and why. Neither they nor what they import are digested. Of
+# the package they import other plumbing alone, and they compute no number (tests/test_code.py).
+PLUMBING = {
+    "tsgbench.code": "tells what made a result; makes none",
+    "tsgbench.devices": "picks a free processor, which no identity covers; sets no precision",
+    "tsgbench.downloads.manifest": "lists a download's files; what they hold is digested",
+    "tsgbench.downloads.unavailable": "lists which videos of a download are missing, and why",
+    "tsgbench.errors": "the class of errors, without behaviour",
+    "tsgbench.features.compiling": "compiles a network if the machine can: the same function",
+    "tsgbench.features.journal": "gives back the bytes it was given, or refuses by checksum",
+    "tsgbench.features.memory": "sizes batches by free memory, which no identity covers",
+    "tsgbench.files": "moves bytes: whole or not at all, unpacked, digested; JSON as Python has it",
+    "tsgbench.phases": "carries a job's settings and inputs to its phase",
+    "tsgbench.planning.syntax": "tells what made a result; makes none",
+    "tsgbench.records": "writes down what made a result, and refuses any other",
+}
 
 
 @cache
@@ -23,14 +42,19 @@ def code_digest(*modules: str) -> str:
     modules: dotted names such as `tsgbench.training`. Imports inside functions count too. A module
     chosen at run time (`importlib`) does not: name it here (see `study.py`).
     """
+    names = closure(*modules)
+    with_types = any(_syntax(name).reads_types for name in names)
+    with_docstrings = any(_syntax(name).reads_docstrings for name in names)
     combined = hashlib.sha256()
-    for module in closure(*modules):
-        combined.update(f"{module}:{_module_digest(module)}\n".encode())
+    for name in names:
+        digest = _module_digest(name, with_types, with_docstrings)
+        combined.update(f"{name}:{digest}\n".encode())
     return combined.hexdigest()[:16]
 
 
 def closure(*modules: str) -> list[str]:
-    """The named modules and every one of the package that they import, anywhere in their text."""
+    """The named modules and every one of the package that they import, anywhere in their text, but
+    for `PLUMBING`."""
     found: set[str] = set()
     for module in modules:
         _collect(module, found)
@@ -42,6 +66,7 @@ def import_as_digested(*modules: str) -> None:
 
     What is imported later, inside a function, is then the code that was digested, too: an editor
     that saves a file while a job starts would otherwise file the new code under the old identity.
+    Plumbing is imported along with what needs it.
     """
     sources = closure(*modules)
     for module in sources:
@@ -53,7 +78,7 @@ def import_as_digested(*modules: str) -> None:
 
 
 def _collect(module: str, closure: set[str]) -> None:
-    if module in closure:
+    if module in closure or module in PLUMBING:
         return
     closure.add(module)
     for imported in _imports(module):
@@ -61,12 +86,16 @@ def _collect(module: str, closure: set[str]) -> None:
 
 
 @cache
-def _tree(module: str) -> ast.Module:
+def _syntax(module: str) -> Syntax:
     path = _source(module)
     try:
-        return ast.parse(_text(module))
+        return Syntax(ast.parse(_text(module)), _is_idle)
     except SyntaxError as error:
         raise UserError(f"{path}, line {error.lineno}: not valid Python ({error.msg})") from None
+
+
+def _is_idle(module: str) -> bool:
+    return module in IDLE_IMPORTS or module in PLUMBING
 
 
 @cache
@@ -84,51 +113,12 @@ def _source(module: str) -> Path:
 @cache
 def _imports(module: str) -> tuple[str, ...]:
     """The package's own modules that `module` imports, anywhere in its text."""
-    found = set()
-    for node in ast.walk(_tree(module)):
-        names = []
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            # `from package import name`: the name may itself be a module
-            names = [node.module] + [f"{node.module}.{alias.name}" for alias in node.names]
-        for name in names:
-            if name.split(".")[0] == PACKAGE and name != PACKAGE and _source(name).exists():
-                found.add(name)
-    return tuple(sorted(found))
+    names = (name for name in _syntax(module).imports if name.startswith(f"{PACKAGE}."))
+    # `from package import name`: the name may itself be a module
+    return tuple(sorted(name for name in names if _source(name).exists()))
 
 
 @cache
-def _module_digest(module: str) -> str:
-    return hashlib.sha256(_canonical(_tree(module)).encode()).hexdigest()
-
-
-def _canonical(node: object) -> str:
-    """Text of a syntax tree that is the same under every supported Python version.
-
-    Empty and absent fields are left out, because versions differ in which of them they list.
-    """
-    if isinstance(node, ast.AST):
-        parts = []
-        for name, value in ast.iter_fields(node):
-            if name in ("type_comment", "kind", "ctx", "type_ignores"):
-                continue
-            if name == "body" and isinstance(value, list):
-                value = _without_docstring(value)
-            if value is None or value == []:
-                continue
-            parts.append(f"{name}={_canonical(value)}")
-        return f"{type(node).__name__}({','.join(parts)})"
-    if isinstance(node, list):
-        return "[" + ",".join(_canonical(item) for item in node) + "]"
-    return repr(node)
-
-
-def _without_docstring(body: list) -> list:
-    first = body[0] if body else None
-    is_docstring = (
-        isinstance(first, ast.Expr)
-        and isinstance(first.value, ast.Constant)
-        and isinstance(first.value.value, str)
-    )
-    return body[1:] if is_docstring else body
+def _module_digest(module: str, with_types: bool, with_docstrings: bool) -> str:
+    text = _syntax(module).text(with_types=with_types, with_docstrings=with_docstrings)
+    return hashlib.sha256(text.encode()).hexdigest()

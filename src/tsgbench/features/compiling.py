@@ -3,10 +3,12 @@
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import torch
 
-from tsgbench.features.networks import ClipNetwork
+if TYPE_CHECKING:
+    from tsgbench.features.networks import ClipNetwork
 
 log = logging.getLogger(__name__)
 
@@ -15,7 +17,7 @@ Network = Callable[[torch.Tensor, Sequence[str]], dict[str, torch.Tensor]]
 
 
 def compiled(
-    network: ClipNetwork, batch: tuple[int, ...], taps: Sequence[str], device: torch.device
+    network: "ClipNetwork", batch: tuple[int, ...], taps: Sequence[str], device: torch.device
 ) -> Network:
     """The network compiled for batches of this shape (n, T, H, W, 3); the network itself, with one
     warning, where that fails (no C++ compiler, no Triton)."""

@@ -7,10 +7,7 @@ from statistics import fmean
 
 from tsgbench.files import write_json, write_text
 from tsgbench.reporting.cells import Cell, read_cells, split_name
-from tsgbench.tracking import read_history
-
-# Okabe and Ito's palette: told apart in print and by colour-blind readers
-PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
+from tsgbench.tracking.history import read_history
 
 
 def write_metrics(cells: dict[str, str | Path], path: str | Path) -> None:

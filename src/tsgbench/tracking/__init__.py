@@ -5,9 +5,10 @@ training without ever stopping it; `sync` completes it afterwards, as often as o
 MLflow is imported inside functions only: it takes seconds, and most commands do not need it.
 """
 
+from tsgbench.tracking.history import read_history
 from tsgbench.tracking.live import CellTracker
 from tsgbench.tracking.names import flatten, metric_key, metric_name
-from tsgbench.tracking.replay import read_history, record_tags, sync
+from tsgbench.tracking.replay import record_tags, sync
 from tsgbench.tracking.store import default_uri, resolve_uri
 
 __all__ = [

@@ -1,6 +1,5 @@
 """Tracking from the files of finished cells: what live tracking missed, and final metrics."""
 
-import csv
 import logging
 import math
 from contextlib import ExitStack, suppress
@@ -8,6 +7,7 @@ from pathlib import Path
 
 from tsgbench.errors import UserError
 from tsgbench.files import digest, read_json, sha256_file
+from tsgbench.tracking.history import read_history
 from tsgbench.tracking.live import first_line
 from tsgbench.tracking.store import Run, alone, create_run, open_store, resolve_uri, search
 
@@ -39,23 +39,6 @@ def record_tags(record: dict, metrics: dict | None = None) -> dict:
 def _facts(record: dict) -> dict:
     """What a record reports: its facts, and how it was `made`, which differs between equal runs."""
     return {**(record.get("made") or {}), **(record.get("facts") or {})}
-
-
-def read_history(path: Path) -> list[tuple[int, dict[str, float]]]:
-    """`history.csv` as (epoch, {column: value}); empty cells are left out."""
-    rows = []
-    with open(path, encoding="utf-8", newline="") as stream:
-        for line, row in enumerate(csv.DictReader(stream), start=2):
-            try:
-                epoch = int(float(row.pop("epoch")))
-                values = {name: float(text) for name, text in row.items() if text}
-            except (KeyError, TypeError, ValueError) as error:
-                raise UserError(
-                    f"{path}, line {line}: not a row of numbers with an epoch ({error});"
-                    " train the cell again"
-                ) from None
-            rows.append((epoch, values))
-    return rows
 
 
 def sync(cells: list[Path], *, study: str, uri: str) -> list[dict]:
