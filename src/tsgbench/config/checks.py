@@ -48,7 +48,7 @@ def check_catalogue(found: dict, config: Path) -> None:
 def check_study(config: dict, catalogue, source: str) -> None:
     """Refuse a study whose sections, names or cells the catalogue does not allow."""
     known = {name: entry.get("module", name) for name, entry in catalogue.models.items()}
-    check(study_type(known), config, source)
+    check(study_type(*known.items()), config, source)
     references.check_names_of_study(config, catalogue, source)
     _check_cells(config, catalogue, source)
 

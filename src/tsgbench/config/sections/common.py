@@ -37,7 +37,7 @@ def as_section(
     """Settings of a signature as a section. partial: of a difference, where none is required."""
     found: dict[str, Any] = {}
     for item in parameters:
-        kind = _as_yaml(item.kind)
+        kind = as_yaml(item.kind)
         default = None if partial else item.default
         found[item.name] = (kind, Field(default, description=item.help or None))
     return create_model(name, __base__=Section, __doc__=doc or None, **found)
@@ -48,7 +48,7 @@ def optional(kind: Any, help: str) -> Any:
     return (kind, Field(None, description=help))
 
 
-def _as_yaml(kind: Any) -> Any:
+def as_yaml(kind: Any) -> Any:
     """The type that YAML has for it: lists in the place of tuples and other sequences."""
     if get_origin(kind) in (tuple, Sequence):
         return Annotated[list[get_args(kind)[0]], MinLen(1)]

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Annotated, Any, Literal
 
 from annotated_types import MaxLen
-from pydantic import Field, create_model
+from pydantic import AfterValidator, Field, create_model
 
 from tsgbench.config import signatures
 from tsgbench.config.sections.common import Name, Names, Section, Text, as_section, optional
@@ -52,6 +52,12 @@ def _difference(name: str, label: str, parts: dict[str, type], **fields: Any) ->
     return create_model(f"{name}_{label}", __base__=Section, **fields, **found)
 
 
+def _has_full(ablations: dict) -> dict:
+    if "full" not in ablations:
+        raise ValueError("key 'full' is missing; add the model as it is")
+    return ablations
+
+
 @cache
 def entry_type(name: str, module: str) -> type[Section]:
     """A file of config/models: the defaults with their sources, and differences by name."""
@@ -83,7 +89,7 @@ def entry_type(name: str, module: str) -> type[Section]:
         datasets=by_data_set,
         presets=optional(dict[Name, preset], "Further settings that a study may choose by name."),
         ablations=(
-            dict[Name, ablation],
+            Annotated[dict[Name, ablation], AfterValidator(_has_full)],
             Field(description="By name, what each changes; `full` changes nothing."),
         ),
     )

@@ -1,5 +1,6 @@
 """A study: config/demo.yaml and its like."""
 
+from functools import cache
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, MinLen
@@ -101,16 +102,14 @@ TableName = Annotated[str, Field(pattern="^([a-z0-9_]+/)?[a-z0-9_]+$")]
 Phase = Literal[tuple(RECORDS)]
 
 
-def study_type(models: dict[str, str]) -> type[Section]:
-    """The whole file. models: name -> module of those that `overrides` may change."""
+@cache
+def study_type(*models: tuple[str, str]) -> type[Section]:
+    """The whole file. models: name and module of those that `overrides` may change."""
     overrides = create_model(
         "overrides",
         __base__=Section,
         __doc__="Per model: differences from config/models/*.yaml for this study.",
-        **{
-            name: optional(override_type(name, module), f"Of {name}.")
-            for name, module in models.items()
-        },
+        **{name: optional(override_type(name, module), f"Of {name}.") for name, module in models},
     )
     return create_model(
         "study",
