@@ -60,9 +60,8 @@ def _sentence(errors: list[dict], kind: Any, content: Any, source: str) -> str:
     placed = [(_path(error, content), error) for error in errors]
     path = max((path for path, _ in placed), key=lambda path: (len(path), *map(str, path)))
     found = [error for place, error in placed if place == path]
-    # A union says what is wrong with each of its parts: an unknown key, or a missing one, is worth
-    # saying only where nothing fits better
-    order = ("value_error", "other", "missing", "extra_forbidden")
+    # A misspelt key is unknown and missing at once, and a union has something to say for each part
+    order = ("value_error", "extra_forbidden", "missing", "other")
     found.sort(key=lambda error: order.index(_rank(error)))
     error, dotted = found[0], _dotted(path)
     where = f"{source}: {dotted}" if dotted else source
