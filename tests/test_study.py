@@ -179,7 +179,7 @@ def test_own_features_must_be_named_by_the_model(config):
         ({"datasets": {"shapes": {"render": {"colour": 1}}}}, "'colour' is not a known setting"),
         ({"overrides": {"seqpan": {"preset": "offical"}}}, "did you mean 'official'?"),
         ({"overrides": {"seqpann": {}}}, "did you mean 'seqpan'?"),
-        ({"overrides": {"ia_net": {"train": {"candidates": 9}}}}, "'candidates' is not a known"),
+        ({"overrides": {"ia_net": {"train": {"candidates": 9}}}}, "unknown key 'candidates'"),
         ({"tables": {"table1": {"metrics": ["R@1"]}}}, "tables.table1.metrics[0]"),
         ({"resources": {"train": {"threads": 0}}}, "resources.train.threads"),
         ({"study": "My Study"}, "study.yaml: study"),

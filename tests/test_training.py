@@ -173,10 +173,10 @@ def test_an_interrupted_training_without_a_selection_split_ends_with_the_same_bi
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("select", "R@5,IoU=0.5"), ("precision", "auto"), ("resident", "bf16")]
+    ("name", "value"), [("select", "R@5,IoU=0.5"), ("precision", "auto"), ("optimizer", "sgd")]
 )
-def test_settings_that_nothing_knows_are_refused_before_the_first_epoch(name, value):
-    with pytest.raises(UserError, match=f"train.{name}: '{value}' is unknown; use one of"):
+def test_choices_that_nothing_knows_are_refused_before_the_first_epoch(name, value):
+    with pytest.raises(UserError, match=f"train.{name}: '{value}' is not one of"):
         TrainSettings(**{name: value})
 
 
@@ -325,7 +325,7 @@ def test_features_that_are_not_of_chunks_are_named(tmp_path):
         make_chunks(tmp_path, {"a": [0, 1], "b": [0, 0.5, 1]}, [10.0, 10.0])
     with pytest.raises(UserError, match=r"chunks\.h5: b: lasts 11 s"):
         make_chunks(tmp_path, {"a": [0, 1], "b": [0, 1]}, [10.0, 11.0])
-    with pytest.raises(UserError, match=r"inputs\.chunk_s: None: resample chunks needs"):
+    with pytest.raises(UserError, match=r"inputs\.chunk_s: resample chunks needs"):
         make_chunks(tmp_path, {"a": [0]}, [5.0], chunk_s=None)
     with pytest.raises(UserError, match=r"inputs\.max_clips: a video has 6 chunks, and only 4"):
         make_chunks(tmp_path, {"a": range(6)}, [30.0], max_clips=4)
@@ -370,12 +370,9 @@ def test_shuffled_queries_keep_their_videos(tmp_path):
     assert not torch.equal(other.tokens, real.tokens)
 
 
-def test_unknown_input_modes_are_named(tmp_path):
-    with pytest.raises(UserError, match="inputs.video.*'upside_down'"):
-        make_data(tmp_path, video="upside_down")
-    with pytest.raises(UserError, match="inputs.resample.*'magic'"):
-        make_data(tmp_path, resample="magic")
-    with pytest.raises(UserError, match="inputs.offset.*'last'"):
-        make_data(tmp_path, offset="last")
+def test_wrong_inputs_are_named(tmp_path):
+    for name in ("video", "resample", "offset", "query", "oov"):
+        with pytest.raises(UserError, match=f"inputs.{name}: 'magic' is not one of"):
+            make_data(tmp_path, **{name: "magic"})
     with pytest.raises(UserError, match="inputs.offset.*stride_pick, not round_mean"):
         make_data(tmp_path, offset="random")

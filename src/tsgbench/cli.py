@@ -106,6 +106,10 @@ def _parser() -> argparse.ArgumentParser:
     datasets.add_argument("--json", action="store_true", help="machine-readable")
     datasets.add_argument("--mirror", metavar="FOLDER", help="read files from here, too")
     datasets.set_defaults(verb=_show_datasets)
+    schemas = verbs.add_parser(
+        "schemas", help="write the schemas of config files and docs/settings.md from the code"
+    )
+    schemas.set_defaults(verb=_write_schemas)
     sources = verbs.add_parser("sources", help="list what is to be downloaded and what is here")
     sources.add_argument("--json", action="store_true", help="machine-readable")
     sources.add_argument("--study", metavar="FILE", help="only what this study reads")
@@ -296,6 +300,13 @@ def _show_sources(options: argparse.Namespace) -> None:
         print(json.dumps(listing.as_json(statuses, totals), indent=2))
     else:
         print(listing.render(statuses, totals))
+
+
+def _write_schemas(options: argparse.Namespace) -> None:
+    from tsgbench.config.reference import write_all
+
+    written = write_all(Path())
+    print("\n".join(f"wrote {path}" for path in written) or "all is as the code has it")
 
 
 def _explain(options: argparse.Namespace) -> None:

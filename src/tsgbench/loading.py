@@ -20,6 +20,7 @@ from tsgbench.datasets.table import Queries
 from tsgbench.errors import UserError
 from tsgbench.features.store import FeatureStore
 from tsgbench.models.base import Batch
+from tsgbench.settings import InputSettings, misfit_of_inputs, wrong_choice
 from tsgbench.text import WordTable, encode
 
 # Queries are shuffled, then sorted by video length within groups of this many batches: batches of
@@ -34,11 +35,10 @@ CHUNKS = "chunks"
 class GroundingData:
     """One split, ready to be batched.
 
-    inputs: the `inputs` section of a cell's settings (tokenizer, oov, max_words, max_clips,
-    resample, resample_when, chunk_s, offset, video, query). with_moments: whether batches carry the
-    annotated moments; a weakly supervised model is never given them. seed: decides which video or
-    query stands in for another in the `mismatched` and `shuffled` ablations. half: whether features
-    that are kept on a GPU, or beside it, are in half precision.
+    inputs: the `inputs` section of a cell's settings (`settings.InputSettings`). with_moments:
+    whether batches carry the annotated moments; a weakly supervised model is never given them.
+    seed: decides which video or query stands in for another in the `mismatched` and `shuffled`
+    ablations. half: whether features that are kept on a GPU, or beside it, are in half precision.
     """
 
     def __init__(
@@ -53,6 +53,10 @@ class GroundingData:
         device: torch.device,
         half: bool = False,
     ):
+        if wrong := wrong_choice(InputSettings, inputs):
+            raise UserError(f"inputs.{wrong}")
+        if misfit := misfit_of_inputs(inputs, {}):
+            raise UserError(misfit)
         self.queries = queries  # as read, in the order of every batch's rows
         self.device = device
         names = sorted(set(queries.video_ids))
@@ -195,16 +199,8 @@ def _source_clips(
     packed: np.ndarray, ends: np.ndarray, inputs: dict, device: torch.device, half: bool
 ) -> _SourceClips | None:
     """What `offset: random` needs; None where nothing can be drawn."""
-    mode = inputs.get("offset", "first")
-    if mode not in ("first", "random"):
-        raise UserError(f"inputs.offset: unknown mode {mode!r}; use first or random")
-    if mode == "first":
+    if inputs.get("offset", "first") == "first":
         return None
-    if inputs["resample"] != "stride_pick":
-        raise UserError(
-            f"inputs.offset: 'random' needs resample stride_pick, not {inputs['resample']};"
-            " use first"
-        )
     lengths = np.diff(ends)
     limits = resample.stride_offset_limit(lengths, inputs["max_clips"])
     if not limits.any():  # no video is long enough: sampling once is the same and takes less memory
@@ -247,10 +243,6 @@ def segments(lengths: np.ndarray, inputs: dict) -> resample.Segments:
         "even_pick": resample.even_pick,
         CHUNKS: resample.keep,
     }
-    if method not in rules:
-        raise UserError(
-            f"inputs.resample: unknown method {method!r}; use round_mean, {', '.join(rules)}"
-        )
     return rules[method](lengths, target)
 
 
@@ -275,12 +267,7 @@ def _by_chunk(
     path: Path,
 ) -> tuple[np.ndarray, np.ndarray]:
     """`resample.by_chunk` of what was `read` of the videos `names` from `path`: rows, ends."""
-    chunk_s = inputs.get("chunk_s")
-    if not isinstance(chunk_s, int | float) or chunk_s <= 0:
-        raise UserError(
-            f"inputs.chunk_s: {chunk_s!r}: resample chunks needs the seconds of a chunk; DiDeMo's"
-            " have 5"
-        )
+    chunk_s = inputs["chunk_s"]
     try:
         return resample.by_chunk(*read, durations, chunk_s)
     except resample.NotChunks as error:
@@ -292,11 +279,7 @@ def _by_chunk(
 
 def _video_seen(own: np.ndarray, videos: int, mode: str, seed: int) -> np.ndarray:
     """The video each query is shown: its own, or in `mismatched` always another one."""
-    if mode in ("real", "zero"):
-        return own
-    if mode == "mismatched":
-        return _derangement(videos, seed)[own]
-    raise UserError(f"inputs.video: unknown mode {mode!r}; use real, zero or mismatched")
+    return _derangement(videos, seed)[own] if mode == "mismatched" else own
 
 
 def _derangement(count: int, seed: int) -> np.ndarray:

@@ -5,11 +5,6 @@ import math
 import torch
 from torch import nn
 
-from tsgbench.errors import UserError
-
-OPTIMIZERS = ("adam", "adamw", "bert_adam")
-SCHEDULES = ("constant", "linear", "inverse_sqrt")
-
 
 class BertAdam(torch.optim.AdamW):
     """Adam without bias correction, with decoupled weight decay (BERT; SeqPAN's public code).
@@ -46,8 +41,6 @@ def build_optimizer(
     family does) or `bert_adam`. Biases and layer normalisations are never decayed. Move the model
     to its device first.
     """
-    if name not in OPTIMIZERS:
-        raise UserError(f"train: optimizer: {name!r} is not one of {sorted(OPTIMIZERS)}")
     decayed, others = _split_parameters(model)
     groups = [
         {"params": decayed, "weight_decay": weight_decay},
@@ -65,8 +58,6 @@ def lr_factor(schedule: str, epoch: int, epochs: int, step: int, warmup: int) ->
     rate grows in equal amounts, 0 for none. `linear` falls by equal amounts each epoch (SeqPAN,
     sec. 4.1), `inverse_sqrt` with the root of the updates since the warm-up (CMIN family).
     """
-    if schedule not in SCHEDULES:
-        raise UserError(f"train: schedule: {schedule!r} is not one of {sorted(SCHEDULES)}")
     update = step + 1  # the coming one
     if update < warmup:
         growth = update / warmup

@@ -25,49 +25,11 @@ from tsgbench.loading import GroundingData
 from tsgbench.models.base import Batch, Grounder
 from tsgbench.needs import Need
 from tsgbench.optim import build_optimizer, lr_factor
+from tsgbench.settings import SCORED, TrainSettings
 
 log = logging.getLogger(__name__)
 
-LAST = "last"
-SCORED = ["R@1,IoU=0.3", "R@1,IoU=0.5", "R@1,IoU=0.7", "mIoU"]  # on the selection split
-CHOICES = {
-    "select": [*SCORED, LAST],
-    "precision": ["fp32", "bf16"],
-    "resident": ["fp32", "fp16"],
-}
 PREDICTED_AT_ONCE = 64  # queries, or the batch size of the training if that is larger
-
-
-@dataclass(frozen=True)
-class TrainSettings:
-    """How a model is trained; the values come from `config/models/*.yaml` and the study."""
-
-    epochs: int = 0  # 0: nothing to train (baselines)
-    batch_size: int = 16
-    optimizer: str = "adam"
-    lr: float = 1e-4
-    eps: float = 1e-8
-    weight_decay: float = 0.0
-    clip_norm: float = 0.0  # 0: no clipping
-    schedule: str = "constant"
-    warmup: int = 0  # optimiser steps
-    patience: int = 0  # epochs without a better `select`; 0: never stop early
-    select: str = "mIoU"  # metric on the selection split that chooses the epoch; or the last epoch
-    precision: str = "fp32"  # of the forward pass in training; bf16: autocast
-    resident: str = "fp32"  # of the features that are kept on a GPU; fp16 takes half the memory
-
-    def __post_init__(self):
-        for name, known in CHOICES.items():
-            if getattr(self, name) not in known:
-                raise UserError(
-                    f"train.{name}: {getattr(self, name)!r} is unknown; use one of"
-                    f" {', '.join(known)}"
-                )
-
-    @property
-    def chooses(self) -> bool:
-        """Whether a selection split, if there is one, decides which epoch is kept."""
-        return self.select != LAST
 
 
 @dataclass

@@ -8,7 +8,9 @@ import pytest
 import yaml
 
 from tsgbench import resample
-from tsgbench.config import Catalogue, _check, read_schema
+from tsgbench.config import Catalogue
+from tsgbench.config.refusals import check
+from tsgbench.config.sections import conventions as sections
 from tsgbench.datasets.table import Queries, write_queries
 from tsgbench.errors import UserError
 from tsgbench.evaluation import Predictions, evaluate_convention, for_dataset, write_predictions
@@ -160,7 +162,7 @@ def test_a_wrong_convention_is_named(name, key, value):
     content = yaml.safe_load(Path("config/conventions.yaml").read_text())
     content[name] = {**content[name], key: value}
     with pytest.raises(UserError, match=rf"config/conventions.yaml: {name}"):
-        _check(content, read_schema("conventions"), "config/conventions.yaml")
+        check(sections.FILE, content, "config/conventions.yaml")
 
 
 def planned(conventions, names=("official_seqpan",)):

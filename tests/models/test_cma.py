@@ -64,7 +64,7 @@ def test_preset_of_the_equations_has_attention_alone():
 
 
 def test_unknown_choices_are_refused():
-    with pytest.raises(UserError, match=r"cma.yaml: pe: 'sine' is not one of"):
+    with pytest.raises(UserError, match="'cma': pe: 'sine' is not one of"):
         make_model("cma", pe="sine")
     with pytest.raises(UserError, match="guides: multiple"):
         make_model("cma", "structure_decoder", guides="multiple")

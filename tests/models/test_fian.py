@@ -156,7 +156,7 @@ def test_matrix_joins_both_videos_their_difference_and_product():
         ({"branches": "qvq"}, "branches: 'qvq' is not one of"),
         ({"integrate": "matrix", "branches": "vq"}, "integrate: 'matrix' needs branches 'both'"),
         ({"windows": [4, 30]}, r"windows: \[4, 30\] must be sizes between 1 and max_clips, 20"),
-        ({"heads": 3}, "width: 16 must be even and a multiple of heads, 3"),
+        ({"heads": 3}, "width: 16 must be a multiple of heads, 3"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(change, message):

@@ -681,7 +681,7 @@ def is_gate(module):
 def test_unknown_choice_is_refused():
     with pytest.raises(UserError, match="align: 'cosin' is not one of"):
         make_model("ia_net", align="cosin")
-    with pytest.raises(UserError, match="width: 18 must be even and a multiple of heads"):
+    with pytest.raises(UserError, match="width: 18 must be a multiple of heads"):
         make_model("ia_net", width=18)
     with pytest.raises(UserError, match="local_heads: 4 do not divide the 6 numbers"):
         make_model("ia_net", "local_attention", reduce=6)

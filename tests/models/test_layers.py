@@ -7,7 +7,6 @@ import torch
 from model_samples import word_table
 from torch import nn
 
-from tsgbench.errors import UserError
 from tsgbench.models.layers import (
     BidirectionalGRU,
     BidirectionalLSTM,
@@ -16,7 +15,6 @@ from tsgbench.models.layers import (
     MultiHeadAttention,
     SinusoidalPositions,
     WordVectors,
-    check_choice,
     masked_softmax,
     reverse_within_length,
 )
@@ -102,11 +100,6 @@ def test_dropped_attention_weights_are_those_after_the_softmax(mask):
     expected = (Dropout(0.4)(weights) @ heads[2]).transpose(1, 2).flatten(2)
     torch.testing.assert_close(found, expected)
     assert not torch.allclose(found, steady)
-
-
-def test_wrong_choice_names_the_setting():
-    with pytest.raises(UserError, match=r"seqpan.yaml: match: 'ful' is not one of"):
-        check_choice("seqpan", "match", "ful", ("full", "none"))
 
 
 def lengths_and_mask():

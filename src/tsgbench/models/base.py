@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from tsgbench.datasets.table import Queries
 from tsgbench.errors import UserError
+from tsgbench.settings import Conflicts, misfit_of_model, wrong_choice
 from tsgbench.text import WordTable
 
 
@@ -44,7 +45,14 @@ class Batch:
 
 
 class Grounder(nn.Module):
-    """Base of every model, baselines included. Subclasses answer four calls."""
+    """Base of every model, baselines included. Subclasses answer four calls.
+
+    The keyword arguments of a constructor are the model's settings: their annotations are read
+    without running the module, to check settings before the first job (`config/signatures.py`).
+    CONFLICTS: settings that do not fit together, each with what to do; literals, read so, too.
+    """
+
+    CONFLICTS: Conflicts = ()
 
     def fit(self, queries: Queries, tokens: Tensor) -> None:
         """Learn from the training annotations without gradients (baselines). Default: nothing.
@@ -92,8 +100,9 @@ def build(
 ) -> Grounder:
     """Build the model `name`, defined in `models/{module or name}.py`.
 
-    settings: keyword arguments of its constructor; an unknown one is a `UserError`. Only the one
-    module is imported, so that editing a model cannot affect another model's cells.
+    settings: keyword arguments of its constructor; an unknown one, a choice that its annotation
+    does not list, and what does not fit together are a `UserError`. Only the one module is
+    imported, so that editing a model cannot affect another model's cells.
     """
     path = f"tsgbench.models.{module or name}"
     try:
@@ -107,10 +116,17 @@ def build(
             f"unknown model {name!r}: expected src/tsgbench/models/{module or name}.py to register"
             " it; `tsgbench models` lists the known ones"
         )
+    _check_settings(name, model, settings)
+    return model(clip_dim, words, **settings)
+
+
+def _check_settings(name: str, model: type[Grounder], settings: dict) -> None:
     known = model.__init__.__kwdefaults__ or {}
     for key in settings:
         if key not in known:
             close = difflib.get_close_matches(key, known, n=1)
             hint = f"; did you mean {close[0]!r}?" if close else f"; it has {sorted(known)}"
             raise UserError(f"model {name!r} has no setting {key!r}{hint}")
-    return model(clip_dim, words, **settings)
+    wrong = wrong_choice(model.__init__, settings)
+    if wrong := wrong or misfit_of_model(known | settings, model.CONFLICTS):
+        raise UserError(f"model {name!r}: {wrong}")

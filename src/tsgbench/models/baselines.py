@@ -12,6 +12,7 @@ from torch import Tensor
 from tsgbench.datasets.table import Queries
 from tsgbench.models.base import Batch, Grounder, register
 from tsgbench.moments import iou
+from tsgbench.settings import Count, NotNegative, Positive, Size
 from tsgbench.text import WordTable
 from tsgbench.text.table import UNK
 
@@ -24,7 +25,7 @@ class Baseline(Grounder):
     batches in the same order.
     """
 
-    def __init__(self, clip_dim: int, words: WordTable, *, seed: int | None = None):
+    def __init__(self, clip_dim: int, words: WordTable, *, seed: Count | None = None):
         super().__init__()
         # On the CPU, so that every device draws the same moments.
         seed = torch.initial_seed() if seed is None else seed
@@ -64,7 +65,7 @@ class Drawn(Baseline):
     """
 
     def __init__(
-        self, clip_dim: int, words: WordTable, *, draws: int = 100, seed: int | None = None
+        self, clip_dim: int, words: WordTable, *, draws: Size = 100, seed: Count | None = None
     ):
         super().__init__(clip_dim, words, seed=seed)
         self.draws = draws
@@ -94,7 +95,7 @@ class Prior(Drawn):
     """Moments of the training split, drawn at random and scaled to the video's duration."""
 
     def __init__(
-        self, clip_dim: int, words: WordTable, *, draws: int = 100, seed: int | None = None
+        self, clip_dim: int, words: WordTable, *, draws: Size = 100, seed: Count | None = None
     ):
         super().__init__(clip_dim, words, draws=draws, seed=seed)
         self.register_buffer("moments", torch.empty(0, 2, dtype=torch.float64))
@@ -131,9 +132,9 @@ class GridPrior(Baseline):
         clip_dim: int,
         words: WordTable,
         *,
-        grid: int = 20,
-        step_s: float | None = None,
-        seed: int | None = None,
+        grid: Size = 20,
+        step_s: Positive | None = None,
+        seed: Count | None = None,
     ):
         super().__init__(clip_dim, words, seed=seed)
         self.grid, self.step_s = grid, step_s
@@ -185,9 +186,9 @@ class FrequencyPrior(GridPrior):
         clip_dim: int,
         words: WordTable,
         *,
-        grid: int = 20,
-        step_s: float | None = None,
-        seed: int | None = None,
+        grid: Size = 20,
+        step_s: Positive | None = None,
+        seed: Count | None = None,
     ):
         super().__init__(clip_dim, words, grid=grid, step_s=step_s, seed=seed)
         self.register_buffer("ranking", torch.full((len(self.spans),), -1))
@@ -224,12 +225,12 @@ class ActionPrior(GridPrior):
         clip_dim: int,
         words: WordTable,
         *,
-        grid: int = 20,
-        step_s: float | None = None,
+        grid: Size = 20,
+        step_s: Positive | None = None,
         judge: Literal["iou", "share"] = "iou",
-        min_count: int = 10,
-        smoothing: float = 10.0,
-        seed: int | None = None,
+        min_count: Size = 10,
+        smoothing: NotNegative = 10.0,
+        seed: Count | None = None,
     ):
         super().__init__(clip_dim, words, grid=grid, step_s=step_s, seed=seed)
         self.judge, self.min_count, self.smoothing = judge, min_count, smoothing

@@ -43,20 +43,12 @@ from tsgbench.models.layers import (
     Positions,
     SinusoidalPositions,
     WordVectors,
-    check_choice,
     masked_softmax,
     precise,
 )
+from tsgbench.settings import Count, DropoutRate, EvenSize, NotNegative, Positive, Size
 from tsgbench.text import WordTable
 
-CHOICES = {
-    "guides": ("single", "multiple"),
-    "structure": ("full", "encoder", "decoder"),
-    "pe": ("none", "learned", "sincos"),
-    "fusion": ("hadamard", "hadamard_mlp", "add", "concat"),
-    "reg_scale": ("none", "unit_slope"),
-    "output": ("sigmoid", "relu"),
-}
 FIRST_MOMENT = (0.25, 0.75)  # the ends that an untrained model regresses, about
 LOG_FLOOR = 1e-8  # LGI's, inside the logarithm of the attention loss
 
@@ -83,44 +75,44 @@ class CMA(Grounder):
     sort_endpoints: swap the ends of a prediction where they come in the wrong order.
     """
 
+    CONFLICTS = (
+        (
+            {"guides": "multiple", "structure": "decoder"},
+            "guides: multiple guide vectors feed the encoder, which structure 'decoder' leaves"
+            " out; use guides 'single'",
+        ),
+    )
+
     def __init__(
         self,
         clip_dim: int,
         words: WordTable,
         *,
-        width: int = 512,
-        heads: int = 4,
-        encoder_layers: int = 2,
-        decoder_layers: int = 2,
-        lstm_layers: int = 2,
-        ffn_width: int = 512,
-        dropout: float = 0.1,
-        input_dropout: float = 0.5,
-        max_clips: int = 128,
-        max_words: int = 10,
+        width: EvenSize = 512,
+        heads: Size = 4,
+        encoder_layers: Count = 2,
+        decoder_layers: Count = 2,
+        lstm_layers: Size = 2,
+        ffn_width: Count = 512,
+        dropout: DropoutRate = 0.1,
+        input_dropout: DropoutRate = 0.5,
+        max_clips: Size = 128,
+        max_words: Size = 10,
         guides: Literal["single", "multiple"] = "single",
-        phrases: int = 3,
-        phrase_width: int = 256,
+        phrases: Size = 3,
+        phrase_width: Size = 256,
         structure: Literal["full", "encoder", "decoder"] = "full",
         pe: Literal["none", "learned", "sincos"] = "sincos",
         fusion: Literal["hadamard", "hadamard_mlp", "add", "concat"] = "hadamard",
-        alpha: float = 10.0,
-        beta: float = 0.1,
+        alpha: Positive = 10.0,
+        beta: Positive = 0.1,
         reg_scale: Literal["none", "unit_slope"] = "none",
-        attention_weight: float = 1.0,
-        diversity_weight: float = 1.0,
+        attention_weight: NotNegative = 1.0,
+        diversity_weight: NotNegative = 1.0,
         output: Literal["sigmoid", "relu"] = "sigmoid",
         sort_endpoints: bool = False,
     ):
         super().__init__()
-        given = locals()
-        for setting, known in CHOICES.items():
-            check_choice("cma", setting, given[setting], known)
-        if guides == "multiple" and structure == "decoder":
-            raise UserError(
-                "config/models/cma.yaml: guides: multiple guide vectors feed the encoder, which"
-                " structure 'decoder' leaves out; use guides 'single'"
-            )
         self.guides, self.structure = guides, structure
         self.beta, self.output = beta, output
         self.reg_scale = 1.0 if reg_scale == "unit_slope" else 2 * alpha * beta

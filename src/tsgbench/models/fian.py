@@ -37,7 +37,6 @@ from tsgbench.models.layers import (
     Dropout,
     MultiHeadAttention,
     WordVectors,
-    check_choice,
     masked_softmax,
     precise,
 )
@@ -48,16 +47,9 @@ from tsgbench.models.targets import (
     index_labels,
     span_moments,
 )
+from tsgbench.settings import Count, DropoutRate, EvenSize, NotNegative, Share, Size
 from tsgbench.text import WordTable
 
-CHOICES = {
-    "video_attention": ("global", "window3"),
-    "attention": ("cga", "cma", "soft"),
-    "branches": ("both", "qv", "vq"),
-    "integrate": ("gated", "concat", "matrix"),
-    "share": ("none", "same_direction"),
-    "head": ("content", "tgn", "cmin"),
-}
 NEIGHBOURS = 3  # clips either side that `window3` looks at (CMIN)
 TGN_POSITIVE = 0.5  # IoU above which an anchor is a positive of the TGN head
 CMIN_FLOOR = 0.3  # share of the best IoU below which a label of the CMIN head is zero
@@ -84,35 +76,42 @@ class FIAN(Grounder):
     force_best_positive: the best candidate of each query is positive whatever its IoU.
     """
 
+    CONFLICTS = (
+        (
+            {"integrate": "matrix", "branches": "vq"},
+            "integrate: 'matrix' needs branches 'both', not 'vq'",
+        ),
+        (
+            {"integrate": "matrix", "branches": "qv"},
+            "integrate: 'matrix' needs branches 'both', not 'qv'",
+        ),
+    )
+
     def __init__(
         self,
         clip_dim: int,
         words: WordTable,
         *,
-        width: int = 512,
-        heads: int = 8,
-        dropout: float = 0.2,
-        ffn_scale: int = 4,
-        max_clips: int = 200,
-        max_words: int = 20,
-        video_layers: int = 2,
+        width: EvenSize = 512,
+        heads: Size = 8,
+        dropout: DropoutRate = 0.2,
+        ffn_scale: Size = 4,
+        max_clips: Size = 200,
+        max_words: Size = 20,
+        video_layers: Count = 2,
         video_attention: Literal["global", "window3"] = "global",
         attention: Literal["cga", "cma", "soft"] = "cga",
         branches: Literal["both", "qv", "vq"] = "both",
         integrate: Literal["gated", "concat", "matrix"] = "gated",
         share: Literal["none", "same_direction"] = "none",
         head: Literal["content", "tgn", "cmin"] = "content",
-        windows: tuple[int, ...] = (8, 16, 32, 64),
-        rho: float = 0.125,
-        tau: float = 0.55,
-        alpha: float = 0.005,
+        windows: tuple[Size, ...] = (8, 16, 32, 64),
+        rho: NotNegative = 0.125,
+        tau: Share = 0.55,
+        alpha: NotNegative = 0.005,
         force_best_positive: bool = False,
     ):
         super().__init__()
-        given = locals()
-        for setting, known in CHOICES.items():
-            check_choice("fian", setting, given[setting], known)
-        check_sizes(width, heads, windows, max_clips, branches, integrate)
         self.max_clips, self.max_words = max_clips, max_words
         self.integrate, self.head_kind = integrate, head
         self.tau, self.alpha, self.force_best_positive = tau, alpha, force_best_positive
@@ -258,21 +257,6 @@ class FIAN(Grounder):
             spans = spans + offset.gather(1, place[..., None].expand_as(spans))
         scores = scores.masked_fill(scores.isneginf(), torch.nan).sigmoid()
         return span_moments(clip_spans(spans, counts), scores, batch.dur, counts)
-
-
-def check_sizes(
-    width: int, heads: int, windows: tuple[int, ...], max_clips: int, branches: str, integrate: str
-) -> None:
-    """`UserError` for settings that do not fit together."""
-    file = "config/models/fian.yaml"
-    if width % heads or width % 2:
-        raise UserError(f"{file}: width: {width} must be even and a multiple of heads, {heads}")
-    if not windows or min(windows) < 1 or max(windows) > max_clips:
-        raise UserError(
-            f"{file}: windows: {list(windows)} must be sizes between 1 and max_clips, {max_clips}"
-        )
-    if integrate == "matrix" and branches != "both":
-        raise UserError(f"{file}: integrate: 'matrix' needs branches 'both', not {branches!r}")
 
 
 def build_encoders(branches: str, integrate: str, share: str, make) -> nn.ModuleDict:

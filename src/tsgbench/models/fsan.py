@@ -50,31 +50,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tsgbench.errors import UserError
 from tsgbench.models.base import Batch, Grounder, register
 from tsgbench.models.layers import (
     Dropout,
     MultiHeadAttention,
     Positions,
     WordVectors,
-    check_choice,
     check_length,
     masked_softmax,
     precise,
 )
 from tsgbench.models.targets import span_moments, top_cells
+from tsgbench.settings import Count, DropoutRate, NotNegative, Positive, Size
 from tsgbench.text import WordTable
 
-CHOICES = {
-    "grounding": ("alignment", "attnpool_mlp"),
-    "raw": ("cos", "dot"),
-    "match_map": ("raw", "normalised"),
-    "weight": ("relu_norm", "raw", "softmax"),
-    "outer": ("log1m", "literal"),
-    "repeated": ("both", "negative"),
-    "moves": ("projections", "all"),
-    "start": ("local", "usual"),
-}
 QUIET = 0.01  # share of an attention's output at a local start
 MIN_RANGE = 1e-6  # a row of the map that varies by less is constant
 
@@ -96,19 +85,27 @@ class FSAN(Grounder):
     match_weight, inner_weight, outer_weight: of the losses (eq. 13); 0 leaves a loss out.
     """
 
+    CONFLICTS = (
+        (
+            {"grounding": "attnpool_mlp", "icim_cross": False},
+            "icim_cross: grounding attnpool_mlp reads the clips only, which know the sentence"
+            " through cross-attention alone; switch it on",
+        ),
+    )
+
     def __init__(
         self,
         clip_dim: int,
         words: WordTable,
         *,
-        width: int = 512,
-        heads: int = 8,
-        expansion: int = 4,
-        dropout: float = 0.1,
-        text_layers: int = 1,
-        layers: int = 6,
-        max_clips: int = 64,
-        max_words: int = 20,
+        width: Size = 512,
+        heads: Size = 8,
+        expansion: Size = 4,
+        dropout: DropoutRate = 0.1,
+        text_layers: Count = 1,
+        layers: Size = 6,
+        max_clips: Size = 64,
+        max_words: Size = 20,
         pe_each_layer: bool = False,
         icim_cross: bool = True,
         icim_inner: bool = True,
@@ -116,28 +113,20 @@ class FSAN(Grounder):
         raw: Literal["cos", "dot"] = "cos",
         match_map: Literal["raw", "normalised"] = "raw",
         repeated: Literal["both", "negative"] = "both",
-        margin: float = 0.2,
-        temperature: float = 0.01,
+        margin: NotNegative = 0.2,
+        temperature: Positive = 0.01,
         weight: Literal["relu_norm", "raw", "softmax"] = "relu_norm",
         detach: bool = True,
         outer: Literal["log1m", "literal"] = "log1m",
-        floor: float = 0.5,
+        floor: Positive = 0.5,
         moves: Literal["projections", "all"] = "all",
         start: Literal["local", "usual"] = "local",
-        match_weight: float = 0.333333,
-        inner_weight: float = 0.333333,
-        outer_weight: float = 0.333333,
+        match_weight: NotNegative = 0.333333,
+        inner_weight: NotNegative = 0.333333,
+        outer_weight: NotNegative = 0.333333,
     ):
         super().__init__()
-        given = locals()
-        for setting, known in CHOICES.items():
-            check_choice("fsan", setting, given[setting], known)
         is_pooled = grounding == "attnpool_mlp"
-        if is_pooled and not icim_cross:
-            raise UserError(
-                "config/models/fsan.yaml: icim_cross: grounding attnpool_mlp reads the clips only,"
-                " which know the sentence through cross-attention alone; switch it on"
-            )
         self.max_clips, self.max_words = max_clips, max_words
         self.pe_each_layer, self.raw, self.match_map = pe_each_layer, raw, match_map
         self.margin, self.temperature, self.repeated = margin, temperature, repeated

@@ -50,25 +50,12 @@ from tsgbench.models.layers import (
     MultiHeadAttention,
     SinusoidalPositions,
     WordVectors,
-    check_choice,
     masked_softmax,
     precise,
 )
 from tsgbench.models.targets import best_first, centred_anchors, index_iou, index_labels
+from tsgbench.settings import Count, DropoutRate, EvenSize, NotNegative, Positive, Share, Size
 from tsgbench.text import WordTable
-
-CHOICES = {
-    "components": ("A", "B", "C", "D"),
-    "positions": ("sine", "none"),
-    "align": ("cosine", "additive"),
-    "head": ("fc", "bigru"),
-    "start": ("open", "pytorch"),
-    "anchors": ("exact", "truncated"),
-    "span": ("grid", "windows"),
-    "label": ("raw", "rescaled"),
-    "positives": ("absolute", "relative"),
-    "average": ("legal", "all"),
-}
 
 # Weights start so that the blocks let the features through. Nothing normalises them, and with
 # PyTorch's own start each of six gates halves them: little is left to attend to or to score.
@@ -109,42 +96,35 @@ class IANet(Grounder):
         clip_dim: int,
         words: WordTable,
         *,
-        width: int = 512,
-        dropout: float = 0.2,
-        reduce: int = 500,
+        width: EvenSize = 512,
+        dropout: DropoutRate = 0.2,
+        reduce: Size = 500,
         positions: Literal["sine", "none"] = "sine",
-        local_layers: int = 0,
-        local_window: int = 3,
-        local_heads: int = 4,
-        n_blocks: int = 3,
+        local_layers: Count = 0,
+        local_window: Count = 3,
+        local_heads: Size = 4,
+        n_blocks: Size = 3,
         components: Literal["A", "B", "C", "D"] = "D",
-        slots: int = 3,
-        heads: int = 4,
+        slots: Count = 3,
+        heads: Size = 4,
         mask_attention: bool = True,
-        pad_words: int = 0,
+        pad_words: Count = 0,
         align: Literal["cosine", "additive"] = "cosine",
-        gamma: float = 0.1,
+        gamma: Positive = 0.1,
         head: Literal["fc", "bigru"] = "fc",
         start: Literal["open", "pytorch"] = "open",
-        widths: Sequence[float] = (16, 24, 32, 40),
-        half_width: float = 0.5,
-        stride: float = 0.0,
+        widths: Sequence[Positive] = (16, 24, 32, 40),
+        half_width: Positive = 0.5,
+        stride: NotNegative = 0.0,
         anchors: Literal["exact", "truncated"] = "exact",
         span: Literal["grid", "windows"] = "grid",
         label: Literal["raw", "rescaled"] = "raw",
         positives: Literal["absolute", "relative"] = "absolute",
-        positive_share: float = 0.45,
-        alpha: float = 0.005,
+        positive_share: Share = 0.45,
+        alpha: NotNegative = 0.005,
         average: Literal["legal", "all"] = "legal",
     ):
         super().__init__()
-        given = locals()
-        for setting, known in CHOICES.items():
-            check_choice("ia_net", setting, given[setting], known)
-        if width % 2 or width % heads:
-            raise UserError(
-                f"config/models/ia_net.yaml: width: {width} must be even and a multiple of heads"
-            )
         self.positions, self.mask_attention, self.pad_words = positions, mask_attention, pad_words
         self.anchors, self.span, self.label = anchors, span, label
         self.average, self.alpha = average, alpha

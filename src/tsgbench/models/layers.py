@@ -1,7 +1,6 @@
 """Blocks that at least two of the papers share."""
 
 import math
-from collections.abc import Collection
 
 import torch
 import torch.nn.functional as F
@@ -9,14 +8,6 @@ from torch import Tensor, nn
 
 from tsgbench.errors import UserError
 from tsgbench.text import PAD, WordTable
-
-
-def check_choice(model: str, setting: str, value: object, known: Collection) -> None:
-    """`UserError` that names the setting, unless `value` is one of `known`."""
-    if value not in known:
-        raise UserError(
-            f"config/models/{model}.yaml: {setting}: {value!r} is not one of {sorted(known)}"
-        )
 
 
 def check_length(model: str, setting: str, length: int, limit: int) -> None:

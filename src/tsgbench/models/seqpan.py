@@ -37,7 +37,6 @@ from tsgbench.models.layers import (
     MultiHeadAttention,
     Positions,
     WordVectors,
-    check_choice,
     check_length,
     masked_softmax,
     precise,
@@ -50,6 +49,7 @@ from tsgbench.models.targets import (
     span_moments,
     top_spans,
 )
+from tsgbench.settings import Count, DropoutRate, NotNegative, Positive, Size
 from tsgbench.text import UNK, WordTable
 
 NORM_EPS = 1e-6  # public code
@@ -62,18 +62,6 @@ INTERACTIONS = {  # per block, whether each attention in turn looks at the other
     "sgpa": (),
 }
 FFN_SCALES = {"1x": 1, "4x": 4}  # hidden layer of a transformer block, in widths of the model
-CHOICES = {
-    "interaction": tuple(INTERACTIONS),
-    "guide": ("input", "fused", "feed_forward"),
-    "ffn": tuple(FFN_SCALES),
-    "similarity": ("trilinear", "bilinear"),
-    "match": ("full", "gumbel_no_emb", "none", "fb", "fb_gate"),
-    "st_mode": ("soft", "st_hard"),
-    "orthogonality": ("squared", "norm"),
-    "labels": ("soft", "onehot"),
-    "predictor": ("hidden", "linear"),
-    "start": ("glorot", "pytorch"),
-}
 
 
 @register("seqpan")
@@ -105,39 +93,36 @@ class SeqPAN(Grounder):
         clip_dim: int,
         words: WordTable,
         *,
-        width: int = 128,
-        heads: int = 8,
-        dropout: float = 0.2,
-        max_clips: int = 64,
-        max_words: int = 64,
+        width: Size = 128,
+        heads: Size = 8,
+        dropout: DropoutRate = 0.2,
+        max_clips: Size = 64,
+        max_words: Size = 64,
         char: bool = True,
-        char_dim: int = 50,
-        conv_layers: int = 4,
-        conv_kernel: int = 7,
+        char_dim: Size = 50,
+        conv_layers: Size = 4,
+        conv_kernel: Size = 7,
         mask_convolutions: bool = True,
         interaction: Literal["se_trm", "co_trm", "seco", "cose", "pa", "sgpa"] = "sgpa",
-        n_blocks: int = 2,
+        n_blocks: Size = 2,
         guide: Literal["input", "fused", "feed_forward"] = "input",
         ffn: Literal["1x", "4x"] = "1x",
         similarity: Literal["trilinear", "bilinear"] = "trilinear",
         match: Literal["full", "gumbel_no_emb", "none", "fb", "fb_gate"] = "full",
-        tau: float = 0.3,
+        tau: Positive = 0.3,
         vanilla: bool = False,
         st_mode: Literal["soft", "st_hard"] = "soft",
         gumbel_at_test: bool = False,
         orthogonality: Literal["squared", "norm"] = "squared",
-        extension: int = 1,
+        extension: Count = 1,
         labels: Literal["soft", "onehot"] = "soft",
-        location_weight: float = 1.0,
-        match_lambda: float = 1.0,
+        location_weight: NotNegative = 1.0,
+        match_lambda: NotNegative = 1.0,
         share_predictor: bool = True,
         predictor: Literal["hidden", "linear"] = "hidden",
         start: Literal["glorot", "pytorch"] = "glorot",
     ):
         super().__init__()
-        given = locals()
-        for setting, known in CHOICES.items():
-            check_choice("seqpan", setting, given[setting], known)
         self.tau, self.vanilla, self.st_mode = tau, vanilla, st_mode
         self.match, self.gumbel_at_test = match, gumbel_at_test
         self.orthogonality, self.extension, self.labels = orthogonality, extension, labels

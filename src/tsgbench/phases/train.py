@@ -21,9 +21,8 @@ from tsgbench.devices import choose_device, describe_hardware
 from tsgbench.evaluation.predictions import write_predictions
 from tsgbench.files import atomic_path
 from tsgbench.phases import Task
+from tsgbench.settings import LAST, TrainSettings
 from tsgbench.training import (
-    LAST,
-    TrainSettings,
     describe_precision,
     predict,
     save_tensors,

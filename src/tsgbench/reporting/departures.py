@@ -9,8 +9,8 @@ it is named all the same, but a verdict may be given.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from tsgbench.config import LAST
 from tsgbench.reporting.cells import Cell
+from tsgbench.settings import LAST
 
 # Share of the rows by which two sets of them may differ and be called the same: Charades-STA's four
 # inverted training rows are 0.03 %, a held-out tenth of the videos is not

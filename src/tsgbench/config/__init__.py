@@ -1,0 +1,43 @@
+"""Config files: what is known (models, data sets, features, sources) and the check of a study.
+
+A wrong setting is refused here, before the first job, in one sentence that names the file, the
+field, the value and what is allowed. `sections/` states, once, what each section may hold; the
+schemas for editors and docs/settings.md are written from it (`tsgbench schemas`).
+
+No training reads the checks: what it shares with them is `tsgbench.settings`.
+"""
+
+from tsgbench.config.catalogue import Catalogue
+from tsgbench.config.reading import read_yaml
+from tsgbench.config.references import check_protocols
+from tsgbench.config.studies import check_study, export_study, load_study, mirror_of
+from tsgbench.config.values import (
+    ALL,
+    HEADLINE,
+    OWN_FEATURES,
+    PRINTED,
+    as_list,
+    merge,
+    protocols_of,
+    roles_of,
+)
+from tsgbench.settings import LAST
+
+__all__ = [
+    "ALL",
+    "HEADLINE",
+    "LAST",
+    "OWN_FEATURES",
+    "PRINTED",
+    "Catalogue",
+    "as_list",
+    "check_protocols",
+    "check_study",
+    "export_study",
+    "load_study",
+    "merge",
+    "mirror_of",
+    "protocols_of",
+    "read_yaml",
+    "roles_of",
+]

@@ -1,0 +1,85 @@
+"""Everything a study can name, read from `config/` and `published/`."""
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from tsgbench.config.reading import parse_yaml, read_bytes
+from tsgbench.config.references import need_known
+from tsgbench.config.remembered import is_remembered, key_of, remember
+from tsgbench.config.values import HEADLINE, merge
+from tsgbench.needs import Need, needs_of_all
+
+NOT_OPTIONS = ("title", "about", "source", "datasets")
+FILES = ("datasets", "features", "sources", "conventions")
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Everything a study can name, by name, as read from `config/` and `published/`."""
+
+    models: dict[str, dict]
+    datasets: dict[str, dict]
+    clips: dict[str, dict]
+    features: dict[str, dict]
+    sources: dict[str, dict]
+    published: dict[str, dict]
+    conventions: dict[str, dict]
+
+    @classmethod
+    @cache
+    def load(cls, root: Path = Path()) -> "Catalogue":
+        """Read and check all catalogue files below `root`: every section, every name that stands
+        for something elsewhere, and every model on every data set with every preset and ablation.
+
+        The check is left out for files that passed before.
+        """
+        config = root / "config"
+        paths = {
+            "models": sorted((config / "models").glob("*.yaml")),
+            "published": sorted((root / "published").glob("*.yaml")),
+            **{name: [config / f"{name}.yaml"] for name in FILES},
+        }
+        read = {path: read_bytes(path) for group in paths.values() for path in group}
+        content = {path: parse_yaml(data, path) for path, data in read.items()}
+        found = {name: content[group[0]] for name, group in paths.items() if name in FILES}
+        for name in ("models", "published"):
+            found[name] = {path.stem: content[path] for path in paths[name]}
+        parts = [part for path, data in read.items() for part in (str(path).encode(), data)]
+        key = key_of(*parts)
+        if not is_remembered(key):
+            from tsgbench.config import (
+                checks,  # late: with what it imports it costs more than a hit
+            )
+
+            checks.check_catalogue(found, config)
+            remember(key)
+        return cls(
+            models=found["models"],
+            datasets=found["datasets"],
+            clips=found["features"]["clips"],
+            features=found["features"]["features"],
+            sources=found["sources"],
+            published=found["published"],
+            conventions=found["conventions"],
+        )
+
+    def needs_of(self, dataset: str) -> list[Need]:
+        """What a prediction file must hold for every convention of the data set."""
+        return needs_of_all(self.conventions_of(dataset).values())
+
+    def conventions_of(self, dataset: str) -> dict[str, dict]:
+        """Options of the headline and of every convention that the data set names, in that order.
+
+        Only what decides the numbers, with the data set's own differences applied: a new title, or
+        a change that concerns another data set, evaluates nothing again.
+        """
+        where = f"config/datasets.yaml: {dataset}.conventions"
+        chosen = {}
+        for name in [HEADLINE, *self.datasets[dataset].get("conventions", [])]:
+            need_known(name, self.conventions, where, "convention")
+            options = merge(
+                self.conventions[name], self.conventions[name].get("datasets", {}).get(dataset, {})
+            )
+            chosen[name] = {key: options[key] for key in options if key not in NOT_OPTIONS}
+        return chosen

@@ -1,0 +1,108 @@
+"""The whole check of the catalogue and of a study: sections, names, and what does not fit together.
+
+Imported only where a check is not remembered: it takes pydantic and the building of its models.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from tsgbench.config import references
+from tsgbench.config.refusals import check
+from tsgbench.config.sections import conventions, datasets, features, models, sources
+from tsgbench.config.sections.study import study_type
+from tsgbench.config.values import merge
+from tsgbench.errors import UserError
+from tsgbench.settings import misfit_of_inputs, misfit_of_model
+
+SECTIONS = {
+    "datasets": datasets.FILE,
+    "features": features.FILE,
+    "sources": sources.FILE,
+    "conventions": conventions.FILE,
+}
+
+
+def check_catalogue(found: dict, config: Path) -> None:
+    """Refuse files of `config/` that a section, a name or a combination does not allow.
+
+    found: `models` and `published`, by name; `datasets`, `features`, `sources`, `conventions`.
+    """
+    source = {name: str(config / f"{name}.yaml") for name in SECTIONS}
+    for name, kind in SECTIONS.items():
+        check(kind, found[name], source[name])
+    for name, entry in found["datasets"].items():
+        where = f"{source['datasets']}: {name}.settings"
+        check(datasets.reader_type(entry["reader"]), entry.get("settings", {}), where)
+    for name, clips in found["features"]["clips"].items():
+        where = f"{source['features']}: clips.{name}.network"
+        check(features.network_type(clips["extractor"]), clips.get("network", {}), where)
+    references.check_protocols(found["datasets"], source["datasets"])
+    references.check_datasets(found, source["datasets"])
+    references.check_sources(found["sources"], source["sources"])
+    references.check_recipes(found, source["features"])
+    references.check_conventions(found, source["conventions"])
+    for name, entry in found["models"].items():
+        _check_model(name, entry, found, str(config / "models" / f"{name}.yaml"))
+
+
+def check_study(config: dict, catalogue, source: str) -> None:
+    """Refuse a study whose sections, names or cells the catalogue does not allow."""
+    known = {name: entry.get("module", name) for name, entry in catalogue.models.items()}
+    check(study_type(*known.items()), config, source)
+    references.check_names_of_study(config, catalogue, source)
+    _check_cells(config, catalogue, source)
+
+
+def _check_model(name: str, entry: dict, found: dict, source: str) -> None:
+    if not isinstance(entry.get("module", name), str):
+        raise UserError(f"{source}: module: should name a file of src/tsgbench/models")
+    module = entry.get("module", name)
+    check(models.entry_type(name, module), entry, source)
+    references.check_model(entry, found, source)
+    signature = models.signature_of(name, module)
+    for place, merged in _combinations(entry, list(found["datasets"])):
+        settings = signature.defaults | merged.get("model", {})
+        misfit = misfit_of_model(settings, signature.conflicts)
+        if misfit := (misfit and f"model.{misfit}") or misfit_of_inputs(merged["inputs"], settings):
+            raise UserError(f"{source}: {place}: {misfit}")
+
+
+def _combinations(entry: dict, known: list[str]) -> Iterator[tuple[str, dict]]:
+    """Settings of every data set, preset and ablation, merged as for a cell; what to call each."""
+    presets = {None: {}, **entry.get("presets", {})}
+    for preset, difference in presets.items():
+        for dataset in known:
+            base = entry["settings"]
+            for layer in (
+                difference,
+                entry.get("datasets", {}).get(dataset, {}),
+                difference.get("datasets", {}).get(dataset, {}),
+            ):
+                base = merge(base, _settings(layer))
+            for name, ablation in entry["ablations"].items():
+                if dataset in ablation.get("datasets", [dataset]):
+                    with_preset = f" with preset {preset}" if preset else ""
+                    place = f"ablations.{name} on {dataset}{with_preset}"
+                    yield place, merge(base, _settings(ablation))
+
+
+def _settings(layer: dict) -> dict:
+    return {part: layer[part] for part in ("inputs", "model", "train") if part in layer}
+
+
+def _check_cells(config: dict, catalogue, source: str) -> None:
+    """What the study's overrides make of each cell, whose parts are each allowed."""
+    from tsgbench.planning.cells import Cells  # late: it reads this package
+
+    seen = set()
+    cells = Cells(config, catalogue)
+    for model, dataset, ablation, seed in cells:
+        if (model, dataset, ablation) in seen:
+            continue
+        seen.add((model, dataset, ablation))
+        found = cells.settings(model, dataset, ablation, seed)
+        signature = models.signature_of(model, found["module"])
+        settings = signature.defaults | found["model_settings"]
+        misfit = misfit_of_model(settings, signature.conflicts)
+        if misfit := (misfit and f"model.{misfit}") or misfit_of_inputs(found["inputs"], settings):
+            raise UserError(f"{source}: {model}/{dataset}/{ablation}: {misfit}")

@@ -1,0 +1,55 @@
+"""Terms that several sections share."""
+
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any, get_args, get_origin
+
+from annotated_types import MinLen
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
+
+from tsgbench.config.signatures import Parameter
+
+NAME = "^[a-z0-9_]+$"
+
+
+class Section(BaseModel):
+    """A mapping of known keys. Strict: no text for a number, no true for 1, no NaN."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+
+
+def _no_repeats(values: list) -> list:
+    for place, value in enumerate(values):
+        if value in values[:place]:
+            raise ValueError(f"{value!r} stands twice; remove one")
+    return values
+
+
+Name = Annotated[str, Field(pattern=NAME)]
+Text = Annotated[str, MinLen(1)]
+Unique = AfterValidator(_no_repeats)
+_UNIQUE_ITEMS = Field(json_schema_extra={"uniqueItems": True})
+Names = Annotated[list[Name], MinLen(1), Unique, _UNIQUE_ITEMS]
+
+
+def as_section(
+    name: str, parameters: Iterable[Parameter], *, partial: bool = False, doc: str = ""
+) -> type[Section]:
+    """Settings of a signature as a section. partial: of a difference, where none is required."""
+    found: dict[str, Any] = {}
+    for item in parameters:
+        kind = as_yaml(item.kind)
+        default = None if partial else item.default
+        found[item.name] = (kind, Field(default, description=item.help or None))
+    return create_model(name, __base__=Section, __doc__=doc or None, **found)
+
+
+def optional(kind: Any, help: str) -> Any:
+    """A field that may be left out, and then changes nothing."""
+    return (kind, Field(None, description=help))
+
+
+def as_yaml(kind: Any) -> Any:
+    """The type that YAML has for it: lists in the place of tuples and other sequences."""
+    if get_origin(kind) in (tuple, Sequence):
+        return Annotated[list[get_args(kind)[0]], MinLen(1)]
+    return kind

@@ -1,0 +1,92 @@
+"""config/conventions.yaml."""
+
+import re
+from typing import Annotated, Literal
+
+from annotated_types import MinLen
+from pydantic import AfterValidator, Field, TypeAdapter, model_validator
+
+from tsgbench.config.sections.common import Name, Section, Text, Unique
+from tsgbench.config.values import HEADLINE
+from tsgbench.needs import METRIC
+from tsgbench.settings import Positive, Share, Size
+
+RANKS = re.compile(r"Rank@[15]")
+QUANTISED = ("windows", "nearest_span")
+Metrics = Annotated[list[Text], MinLen(1), Unique]
+HITS = "Whether an IoU of exactly the threshold is a hit (`>=`)."
+SUPPRESSION = "IoU above which a moment is dropped; {minus: d}: d below each threshold; null: none."
+
+
+class Minus(Section):
+    """Suppression anew for every threshold."""
+
+    minus: Share = Field(description="Below the threshold.")
+
+
+Nms = Share | Minus | None
+
+
+class OnDataSet(Section):
+    """What differs on a data set."""
+
+    compare: Literal[">=", ">"] = Field(None, description=HITS)
+    nms: Nms = Field(None, description=SUPPRESSION)
+    metrics: Metrics = Field(None, description="What is computed.")
+    positions: Size = Field(None, description="Length of the resampled axis.")
+
+
+class Convention(OnDataSet):
+    """How a prediction file is turned into numbers."""
+
+    title: Text = Field(description="As tables call it.")
+    about: Text = Field(description="What it does, in words.")
+    source: Text = Field(description="Where it is taken from.")
+    predictions: Literal["spans", "chunks"] = Field(
+        description="chunks: DiDeMo's protocol, with `chunks`, `chunk_s` and `best`."
+    )
+    labels: Literal["annotated", "windows", "nearest_span"] = Field(
+        None, description="As annotated, or quantised to the resampled axis."
+    )
+    iou: Literal["seconds", "index"] = Field(
+        None, description="Of seconds, or of inclusive indices on that axis."
+    )
+    metrics: Metrics = Field(description="What is computed.")
+    chunks: Size = Field(None, description="How many a video has at most.")
+    chunk_s: Positive = Field(None, description="Seconds of a chunk.")
+    best: Size = Field(None, description="Annotators that count.")
+    datasets: dict[Name, OnDataSet] = Field(None, description="Data set -> what differs there.")
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> "Convention":
+        is_chunked = self.predictions == "chunks"
+        needed = (
+            ("chunks", "chunk_s", "best") if is_chunked else ("labels", "iou", "compare", "nms")
+        )
+        for name in needed:
+            if name not in self.model_fields_set:
+                raise ValueError(f"key {name!r} is missing")
+        pattern = RANKS if is_chunked else METRIC
+        for part in [self, *(self.datasets or {}).values()]:
+            for name in part.metrics or []:
+                if name != "mIoU" and not pattern.fullmatch(name):
+                    used = "Rank@1, Rank@5" if is_chunked else "R@n,IoU=0.m, dR@n,IoU=0.m"
+                    raise ValueError(f"metrics: {name!r} is not allowed; use {used} or mIoU")
+        if not is_chunked:
+            self._check_axis()
+        return self
+
+    def _check_axis(self) -> None:
+        if self.iou == "index" and self.labels not in QUANTISED:
+            raise ValueError("labels: iou index needs quantised ones; use windows or nearest_span")
+        if self.labels in QUANTISED and self.positions is None:
+            raise ValueError(f"positions: labels {self.labels} need the length of the axis")
+
+
+def _has_headline(conventions: dict) -> dict:
+    if HEADLINE not in conventions:
+        raise ValueError(f"key {HEADLINE!r}, the headline of every table, is missing")
+    return conventions
+
+
+FILE = TypeAdapter(Annotated[dict[Name, Convention], AfterValidator(_has_headline)])

@@ -1,0 +1,133 @@
+"""config/sources.yaml."""
+
+import re
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Len, MinLen
+from pydantic import AfterValidator, Field, TypeAdapter, model_validator
+
+from tsgbench.config.sections.common import Name, Names, Section, Text, Unique
+from tsgbench.settings import NotNegative, Share, Size
+
+Address = Annotated[str, Field(pattern="^(https?|file)://")]
+Urls = Annotated[list[Address], MinLen(1), Unique]
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+EXACT = "Exact size."
+
+
+def _stays_inside(path: str) -> str:
+    if path.startswith("/") or ".." in path.split("/"):
+        raise ValueError(f"{path!r} must stay below data/raw; give a relative place without `..`")
+    return path
+
+
+def _has_group(pattern: str) -> str:
+    try:
+        groups = re.compile(pattern).groups
+    except re.error as error:
+        raise ValueError(f"{pattern!r} is no regular expression ({error})") from None
+    if groups < 1:
+        raise ValueError(f"{pattern!r} has no group; put the host's name for the video in (...)")
+    return pattern
+
+
+Place = Annotated[str, Field(pattern="^[A-Za-z0-9_./-]+$"), AfterValidator(_stays_inside)]
+
+
+class Part(Section):
+    """A piece that a file is joined from."""
+
+    urls: Urls = Field(description="Tried in order.")
+    bytes: Size = Field(None, description=EXACT)
+    sha256: Sha256 = Field(None, description="Checksum.")
+
+
+class StandIn(Section):
+    """A file of a mirror that stands for another."""
+
+    path: Place = Field(description="Below the mirror.")
+    bytes: Size = Field(description=EXACT)
+    sha256: Sha256 = Field(description="Checksum.")
+    purpose: Text = Field(description="What it holds.")
+
+
+StandIns = Annotated[list[StandIn], MinLen(1)]
+
+
+class Unpack(Section):
+    """The file is an archive, and used unpacked."""
+
+    into: Place = Field(description="Folder below data/raw.")
+    members: Annotated[list[Text], MinLen(1)] = Field(
+        None, description="Patterns of the files to take; all of them without."
+    )
+    max_bytes: Size = Field(description="An archive that unpacks to more is refused.")
+    keep: bool = Field(None, description="Whether the archive stays.")
+
+
+class Videos(Section):
+    """The path is a folder of videos, fetched one by one."""
+
+    ids_from: Names = Field(description="Annotation sources that name the videos.")
+    suffix: Literal[".mp4", ".avi"] = Field(description="Of the files.")
+    by: Literal["template", "yt_dlp", "page"] = Field(description="How each is fetched.")
+    url: Address = Field(None, description="With {key}, {key_1}, {key_2}: the host's name for it.")
+    key: Annotated[str, AfterValidator(_has_group)] = Field(
+        None, description="Pattern of an id; its group is the host's name for the video."
+    )
+    keys: Name = Field(None, description="Source with a table to look it up in.")
+    spares: Names = Field(None, description="Sources asked before the url.")
+    format: Text = Field(None, description="yt-dlp's choice of format.")
+    pause_s: NotNegative = Field(None, description="Seconds between two videos.")
+    max_failed_share: Share = Field(description="What may be lost before the download stops.")
+
+    @model_validator(mode="after")
+    def _has_an_address(self) -> "Videos":
+        if self.by != "page" and self.url is None:
+            raise ValueError("key 'url' is missing")
+        return self
+
+
+class Source(Section):
+    """Something that a study downloads."""
+
+    path: Place = Field(description="File, or folder of videos, below data/raw and a mirror.")
+    kind: Literal["annotation", "videos", "features", "weights", "vectors"] = Field(
+        description="What it is."
+    )
+    urls: Urls = Field(None, description="Addresses of the file, tried in order.")
+    parts: Annotated[list[Part], Len(2, 100)] = Field(
+        None, description="Pieces that the file is joined from, in order."
+    )
+    page: Address = Field(None, description="Where a person gets it, if no address gives it.")
+    bytes: Size = Field(None, description=EXACT)
+    about_bytes: Annotated[int, Ge(1)] = Field(
+        None, description="Size as a page rounds it, for the listing."
+    )
+    sha256: Sha256 = Field(None, description="Checksum.")
+    licence: Text = Field(description="Terms of use.")
+    purpose: Text = Field(description="What it holds.")
+    needs: Names = Field(None, description="Sources whose files this one reads.")
+    excerpts: StandIns = Field(
+        None, description="Files of a mirror that together hold part of the rows."
+    )
+    substitutes: StandIns = Field(
+        None, description="Files of a mirror that each stand for the whole."
+    )
+    unpack: Unpack = Field(None, description="The file is an archive, and used unpacked.")
+    videos: Videos = Field(None, description="The path is a folder of videos.")
+
+    @model_validator(mode="after")
+    def _comes_from_one_place(self) -> "Source":
+        given = [name for name in ("urls", "parts", "videos") if getattr(self, name) is not None]
+        if len(given) > 1 or not (given or self.page):
+            raise ValueError("give one of urls, parts and videos, or page alone")
+        taken = [name for name in ("unpack", "excerpts", "substitutes") if getattr(self, name)]
+        if self.videos is not None and taken:
+            raise ValueError(f"videos and {taken[0]} exclude each other; remove one")
+        if self.unpack is not None and len(taken) > 1:
+            raise ValueError(f"unpack and {taken[1]} exclude each other; remove one")
+        return self
+
+
+FILE = TypeAdapter(Annotated[dict[Name, Source], MinLen(1)])

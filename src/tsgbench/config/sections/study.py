@@ -1,0 +1,144 @@
+"""A study: config/demo.yaml and its like."""
+
+from functools import cache
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, MinLen
+from pydantic import Field, create_model
+
+from tsgbench.config.sections.common import Name, Names, Section, Text, Unique, optional
+from tsgbench.config.sections.models import override_type
+from tsgbench.planning.layout import RECORDS
+from tsgbench.settings import Count, Size
+
+METRIC = r"^(d?R@[1-9]\d*,IoU=0\.\d{1,2}|Rank@[15]|mIoU)$"
+PROTOCOLS = (
+    "Names of config/datasets.yaml; default: a data set's `splits`; printed: those by which its"
+    " paper got its numbers, of a baseline every paper's."
+)
+OnlyThese = Annotated[list[Text], MinLen(1), Unique]
+
+
+class LearnVectors(Section):
+    """Word vectors learned from the training sentences."""
+
+    dim: Annotated[int, Ge(2)] = Field(None, description="Numbers per word.")
+    window: Size = Field(None, description="Words either side that count as near.")
+    seed: Count = Field(None, description="Of the decomposition.")
+
+
+class DataSet(Section):
+    """A data set of the study."""
+
+    features: Name = Field(
+        description="A name of config/features.yaml, or `own`: what each model's entry names."
+    )
+    vectors: Name = Field(description="A source of config/sources.yaml, or `learned`.")
+    learn_vectors: LearnVectors = Field(None, description="With vectors: learned.")
+    render: dict[Name, Any] = Field(None, description="Differences from its render settings.")
+
+
+class System(Section):
+    """A model with the ablations, protocols, data sets and seeds that are run of it."""
+
+    model: Name = Field(description="A file of config/models.")
+    ablations: Literal["all", "printed"] | Names = Field(
+        None,
+        description="Of the model; printed: those that a printed table or figure needs. Default:"
+        " full.",
+    )
+    protocols: Names = Field(
+        None, description=f"{PROTOCOLS} Default: default; of an on_demand system, printed."
+    )
+    seeds: Annotated[list[Count], MinLen(1), Unique] = Field(description="One training each.")
+    datasets: OnlyThese = Field(None, description="Only these of the study's data sets.")
+    on_demand: bool = Field(
+        None,
+        description="Trained only for a printed table or figure that is asked for, and in no table"
+        " of the study's own.",
+    )
+    run: bool = Field(
+        None, description="false: only listed in tables, as not run, beside its printed numbers."
+    )
+
+
+class Table(Section):
+    """A table of the study's own."""
+
+    metrics: Annotated[list[Annotated[str, Field(pattern=METRIC)]], MinLen(1)] = Field(
+        description="Columns, such as `R@1,IoU=0.7`."
+    )
+    datasets: OnlyThese = Field(None, description="Only these of the study's data sets.")
+    ablations: OnlyThese = Field(None, description="Only these of the study's systems.")
+    protocols: Names = Field(
+        None,
+        description=f"Rows by these; the first is that of the blocks. {PROTOCOLS} Default:"
+        " default.",
+    )
+    convention: Name = Field(
+        None, description="A name of config/conventions.yaml. Default: seconds."
+    )
+    against: Annotated[str, Field(pattern=r"^[a-z0-9_]+/[a-z0-9_]+(@[a-z0-9_]+)?$")] = Field(
+        None,
+        description="model/ablation or model/ablation@protocol: the row that the others are tested"
+        " against, by paired permutation tests.",
+    )
+    by_part: bool = Field(
+        None, description="Whether the parts of a test split get rows of their own. Default: true."
+    )
+    notes: list[str] = Field(None, description="Stand below it.")
+
+
+class Resources(Section):
+    """What Snakemake reserves for one job of a phase."""
+
+    threads: Size = Field(None, description="CPU threads.")
+    mem_mb: Annotated[int, Ge(100)] = Field(None, description="Memory in MB.")
+    runtime: Size = Field(None, description="Minutes.")
+    gpu: Count = Field(None, description="GPUs.")
+
+
+TableName = Annotated[str, Field(pattern="^([a-z0-9_]+/)?[a-z0-9_]+$")]
+Phase = Literal[tuple(RECORDS)]
+
+
+@cache
+def study_type(*models: tuple[str, str]) -> type[Section]:
+    """The whole file. models: name and module of those that `overrides` may change."""
+    overrides = create_model(
+        "overrides",
+        __base__=Section,
+        __doc__="Per model: differences from config/models/*.yaml for this study.",
+        **{name: optional(override_type(name, module), f"Of {name}.") for name, module in models},
+    )
+    return create_model(
+        "study",
+        __base__=Section,
+        __doc__="A study: data sets, systems, ablations and seeds.",
+        study=(Name, Field(description="Short name: MLflow experiment and tag.")),
+        title=(str, Field(description="Stands in the caption of every table.")),
+        demo=optional(bool, "Whether tables must say that these are demo numbers."),
+        mirror=optional(
+            str | None,
+            "Folder or base URL tried before the upstream URLs; TSGBENCH_MIRROR overrides.",
+        ),
+        datasets=(
+            Annotated[dict[Name, DataSet], MinLen(1)],
+            Field(description="Names of config/datasets.yaml, with what is read of each."),
+        ),
+        systems=(
+            Annotated[list[System], MinLen(1)],
+            Field(description="What is run, in the order of the tables' rows."),
+        ),
+        overrides=optional(overrides, "Per model, what this study changes of its entry."),
+        tables=(
+            Annotated[dict[TableName, Table], MinLen(1)],
+            Field(description="Tables of the study's own: results/NAME.tex."),
+        ),
+        inspect=optional(
+            dict[str, Annotated[list[str], Unique]],
+            "Data set -> ids of queries that qualitative figures show first.",
+        ),
+        findings=optional(bool, "Whether to write results/findings.md."),
+        resources=optional(dict[Phase, Resources], "Phase -> what Snakemake reserves for a job."),
+    )

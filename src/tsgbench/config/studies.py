@@ -1,0 +1,57 @@
+"""A study's config: where it comes from, how jobs get it, and the whole of its check."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from tsgbench.config.catalogue import Catalogue
+from tsgbench.config.reading import read_yaml
+from tsgbench.config.remembered import is_remembered, key_of, remember
+
+MIRROR_VARIABLE = "TSGBENCH_MIRROR"
+STUDY_VARIABLE = "TSGBENCH_STUDY"
+DEFAULT_STUDY = "config/demo.yaml"
+
+
+def load_study(path: str | Path | None = None) -> tuple[dict, str]:
+    """The study's config and where it came from: a file, or the running workflow's environment.
+
+    Without `path`: the resolved config that Snakemake hands its jobs in `TSGBENCH_STUDY`, else the
+    demo study.
+    """
+    if path is None and STUDY_VARIABLE in os.environ:
+        return json.loads(os.environ[STUDY_VARIABLE]), "the workflow's config"
+    path = path or DEFAULT_STUDY
+    return read_yaml(path), str(path)
+
+
+def export_study(config: dict, root: Path) -> None:
+    """Let every job run the code below `root` on the very `config` of the running workflow.
+
+    Called by the Snakefile, which is read again wherever a job runs. The environment's own programs
+    come first, so that the workflow works without the environment being activated.
+    """
+    os.environ[STUDY_VARIABLE] = json.dumps(config)
+    os.environ["PYTHONPATH"] = str(root / "src")
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+
+
+def mirror_of(config: dict) -> str | None:
+    """Folder or base URL that downloads try first: the environment's, else the study's."""
+    return os.environ.get(MIRROR_VARIABLE) or config.get("mirror")
+
+
+def check_study(config: dict, catalogue: Catalogue, source: str) -> None:
+    """Refuse a study that its sections or the catalogue do not allow, in one sentence.
+
+    source: what to call it. The check is left out for a study and a catalogue that passed before.
+    """
+    # Written out by Python, which tells 1 from true and from "1", where JSON's keys would not
+    key = key_of(repr((config, vars(catalogue))).encode())
+    if is_remembered(key):
+        return
+    from tsgbench.config import checks  # late: with what it imports it costs more than a hit
+
+    checks.check_study(config, catalogue, source)
+    remember(key)
