@@ -16,7 +16,7 @@ from jsonschema import Draft202012Validator
 
 from tsgbench.errors import UserError
 from tsgbench.needs import Need, needs_of_all
-from tsgbench.planning.layout import DEFAULT
+from tsgbench.planning.layout import DEFAULT, MAKERS
 
 # libyaml's parser where PyYAML was built with it: ten times as fast, and every command reads these
 SAFE_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -155,9 +155,10 @@ def check_study(config: dict, catalogue: Catalogue, source: str) -> None:
             _check_features(chosen["features"], catalogue, f"{where}.features")
         if chosen["vectors"] != "learned":
             _known(chosen["vectors"], catalogue.sources, f"{where}.vectors", "source")
-        render = catalogue.datasets[dataset].get("render")
-        for key in chosen.get("render", {}):
-            _known(key, render or {}, f"{where}.render", "setting")
+        for maker in MAKERS:
+            known = catalogue.datasets[dataset].get(maker, {})
+            for key in chosen.get(maker, {}):
+                _known(key, known, f"{where}.{maker}", "setting")
     for place, system in enumerate(config["systems"]):
         where = f"{source}: systems[{place}]"
         _known(system["model"], catalogue.models, f"{where}.model", "model")
@@ -184,6 +185,11 @@ def check_study(config: dict, catalogue: Catalogue, source: str) -> None:
 def as_list(names: str | list[str]) -> list[str]:
     """A field that may be one name or a list of them."""
     return [names] if isinstance(names, str) else names
+
+
+def maker_of(dataset: dict) -> str | None:
+    """The phase that makes a data set's videos and annotations; None where they are downloaded."""
+    return next((maker for maker in MAKERS if maker in dataset), None)
 
 
 def protocols_of(dataset: dict) -> dict[str, dict]:

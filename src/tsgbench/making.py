@@ -21,8 +21,8 @@ from tsgbench.files import read_json, write_json
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
-# x264 at a constant quantiser. Not its usual rate control (crf): the macroblock tree behind it gives
-# other bytes from run to run, even with one thread.
+# x264 at a constant quantiser. Not its usual rate control (crf): the macroblock tree behind it
+# gives other bytes from run to run, even with one thread.
 ENCODER = {"preset": "veryfast", "threads": "1", "x264-params": "cpu-independent=1"}
 
 
