@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 PHASES = {
     "download": "fetch one source from the mirror or upstream, and verify it",
     "render": "render the videos and sentences of a synthetic data set",
+    "join": "join a data set's untrimmed videos from downloaded clips",
     "annotations": "read public annotation files into one table of queries",
     "statistics": "count what papers print about a data set",
     "extract": "decode videos and extract clip features",

@@ -8,7 +8,7 @@ before every command.
 
 import difflib
 
-from tsgbench.config import HEADLINE, Catalogue, as_list, check_study, merge
+from tsgbench.config import HEADLINE, Catalogue, as_list, check_study, maker_of, merge
 from tsgbench.downloads import content_key
 from tsgbench.errors import UserError
 from tsgbench.files import digest
@@ -55,14 +55,15 @@ class Study:
     def _plan_dataset(self, dataset: str) -> None:
         chosen = self.config["datasets"][dataset]
         entry = self.catalogue.datasets[dataset]
-        if "generated" in entry:
-            settings = merge(entry["render"], chosen.get("render", {}))
-            rendered = self._add(Job("render", {"dataset": dataset}, settings, {}))
-            raw = dict.fromkeys([*entry["generated"], "videos"], rendered)
-        else:
-            raw = {role: self._plan_source(name) for role, name in entry["files"].items()}
-            if any("clips" in self.catalogue.features[name] for name in self._features_of(dataset)):
-                raw["videos"] = self._plan_source(entry["videos"])
+        maker = maker_of(entry)
+        raw = {role: self._plan_source(name) for role, name in entry["files"].items()}
+        features = [self.catalogue.features[name] for name in self._features_of(dataset)]
+        if "videos" in entry and (maker or any("clips" in recipe for recipe in features)):
+            raw["videos"] = self._plan_source(entry["videos"])
+        if maker:
+            settings = merge(entry[maker], chosen.get(maker, {}))
+            made = self._add(Job(maker, {"dataset": dataset}, settings, raw))
+            raw = dict.fromkeys([*entry["generated"], "videos"], made)
         if "videos" in raw:
             self._videos[dataset] = raw["videos"]
         annotations = self._add(

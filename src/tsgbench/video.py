@@ -73,8 +73,9 @@ def read_clips(
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Clips of `clip_len` frames, every `stride` frames, in chunks of at most `chunk_clips`.
 
-    Every frame is decoded once and resized at once, to `size` (height, width; one number: a
-    square, or with `keep_aspect` the shorter side), then cut to a central square of `crop` pixels.
+    Every frame is decoded once and resized at once, to `size` (height, width; with `keep_aspect`,
+    to fit into it; one number: a square, or with `keep_aspect` the shorter side), then cut to a
+    central square of `crop` pixels.
     fps: None takes every frame of the file; a number takes, for each tick of that clock, the frame
     on screen at that moment. until_s: None takes the whole video; a number only what appears before
     that second, and what follows is not decoded.
@@ -221,7 +222,10 @@ def _scaled(
     height: int, width: int, size: int | tuple[int, int], keep_aspect: bool
 ) -> tuple[int, int]:
     if not isinstance(size, int):
-        return size[0], size[1]
+        if not keep_aspect:
+            return size[0], size[1]
+        scale = min(size[0] / height, size[1] / width)
+        return max(1, round(height * scale)), max(1, round(width * scale))
     if not keep_aspect:
         return size, size
     shorter = min(height, width)

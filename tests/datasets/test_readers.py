@@ -155,7 +155,7 @@ def test_lines_end_only_at_line_ends(tmp_path):
         ("charades_sta", {"val_shar": 0.1}, "unknown setting 'val_shar'; did you mean 'val_share'"),
         ("charades_sta", {"policy": "ignore"}, "unknown policy 'ignore'"),
         ("charades_sta", {}, "needs the file 'durations_train'"),
-        ("shapes", {"val_share": 0.1}, "unknown setting"),
+        ("made", {"val_share": 0.1}, "unknown setting"),
     ],
 )
 def test_wrong_settings_are_refused_by_name(reader, settings, message):
@@ -165,4 +165,4 @@ def test_wrong_settings_are_refused_by_name(reader, settings, message):
 
 def test_a_missing_file_is_named_with_its_role(tmp_path):
     with pytest.raises(UserError, match=r"none\.json: no such file \(annotations"):
-        read_annotations("shapes", {"annotations": tmp_path / "none.json"}, settings={})
+        read_annotations("made", {"annotations": tmp_path / "none.json"}, settings={})

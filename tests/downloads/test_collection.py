@@ -1,6 +1,7 @@
 """Videos by id list: by template, by a make-believe yt-dlp, by hand, from a mirror or a spare."""
 
 import csv
+import hashlib
 import io
 import json
 import os
@@ -15,8 +16,8 @@ from pathlib import Path
 import pytest
 from download_server import serve, status
 
-from tsgbench.downloads import obtain, ytdlp
-from tsgbench.downloads.identifiers import read_ids
+from tsgbench.downloads import content_key, obtain, ytdlp
+from tsgbench.downloads.identifiers import read_ids, read_list
 from tsgbench.downloads.manifest import read_manifest
 from tsgbench.downloads.unavailable import Loss, Unavailable, count_reasons, read_losses
 from tsgbench.errors import UserError
@@ -241,7 +242,7 @@ def test_a_complete_folder_needs_no_program(site, get, monkeypatch, tmp_path):
 def test_a_killed_run_goes_on_with_the_next_video(site, get, server, folder, tmp_path):
     site.plan(C="hang")
     script = textwrap.dedent(f"""
-        from tsgbench.downloads import obtain, ytdlp
+        from tsgbench.downloads import content_key, obtain, ytdlp
         videos = dict(ids_from=["ids"], suffix=".mp4", by="yt_dlp", max_failed_share=0.5,
                       url="https://example.org/watch?v={{key}}", key="v_(.{{11}})")
         obtain("set", {{"ids": {{"path": "ids.json", "urls": ["{server.url}/ids.json"]}},
@@ -381,6 +382,77 @@ def test_a_mirror_is_asked_first_and_for_what_was_lost(server, site, get, tmp_pa
     facts = get(mirror=mirror)
     assert facts["videos"]["here"] == 4 and facts["videos"]["unavailable"] == {"private": 1}
     assert site.calls() == ""
+
+
+# --- from a list with checksums -----------------------------------------------------------------
+
+
+@pytest.fixture
+def listed(server, tmp_path):
+    """Collect the videos of a list with checksums from two hosts, /v/ and /w/."""
+    path = tmp_path / "list.csv"
+    rows = [f"{video},{hashlib.sha256(clip(video)).hexdigest()}\n" for video in IDS]
+    path.write_text("video,sha256\n" + "".join(rows))
+
+    def run(max_failed_share=0.5, mirror=None) -> dict:
+        spec = {"listed_in": str(path), "suffix": ".mp4", "by": "template"}
+        spec |= {"url": [f"{server.url}/{host}/{{key}}.mp4" for host in "vw"]}
+        spec |= {"max_failed_share": max_failed_share}
+        source = {"path": "videos/set", "videos": spec}
+        how = {"attempts": 2, "backoff_s": 0.001, "timeout_s": 2, "progress": False}
+        return obtain("set", {"set": source}, tmp_path / "data", mirror=mirror, **how)
+
+    return run
+
+
+def host(server, name: str, videos: list[str], content=clip) -> None:
+    for video in videos:
+        server.plans[f"{name}/{video}.mp4"] = [serve(content(video))]
+
+
+def test_a_second_host_serves_what_the_first_lacks_or_has_wrong(server, listed, folder):
+    host(server, "v", IDS[:2])
+    host(server, "v", IDS[2:4], lambda video: clip(video)[:-1] + b"x")
+    host(server, "w", IDS[1:])
+    facts = listed()
+    assert facts["videos"]["here"] == facts["videos"]["wanted"] == 5
+    assert all((folder / f"{video}.mp4").read_bytes() == clip(video) for video in IDS)
+
+
+def test_a_wrong_file_counts_as_missing_wherever_it_lies(server, listed, folder, tmp_path):
+    """In the mirror, or already in the folder: it is replaced if the right one can be had."""
+    host(server, "v", IDS[:4])
+    for place in (folder, tmp_path / "mirror/videos/set"):
+        place.mkdir(parents=True)
+        (place / f"{IDS[0]}.mp4").write_bytes(clip("other"))
+        (place / f"{IDS[4]}.mp4").write_bytes(clip("other"))
+    facts = listed(mirror=str(tmp_path / "mirror"))
+    assert facts["videos"]["here"] == 4
+    assert (folder / f"{IDS[0]}.mp4").read_bytes() == clip(IDS[0])
+    assert not (folder / f"{IDS[4]}.mp4").exists()
+    with pytest.raises(UserError, match=r"1 of 5 videos cannot be had, more than the share 0\.1"):
+        listed(max_failed_share=0.1)
+
+
+def test_a_list_decides_what_a_source_is_and_addresses_do_not(listed, tmp_path):
+    spec = {"listed_in": str(tmp_path / "list.csv"), "suffix": ".mp4", "url": "http://x/{key}"}
+    source = {"path": "videos/set", "videos": spec}
+    moved = source | {"videos": spec | {"url": ["http://y/{key}"]}}
+    before = content_key(source)
+    assert content_key(moved) == before
+    text = (tmp_path / "list.csv").read_text()
+    (tmp_path / "list.csv").write_text("".join(text.splitlines(keepends=True)[:-1]))
+    assert content_key(source) != before
+
+
+@pytest.mark.parametrize(
+    "content", [None, "video\nx\n", f"video,sha256\n../x,{'0' * 64}\n", "video,sha256\nx,12\n"]
+)
+def test_a_spoilt_list_is_said_so(tmp_path, content):
+    if content is not None:
+        (tmp_path / "list.csv").write_text(content)
+    with pytest.raises(UserError, match=r"list\.csv: .*check it out again"):
+        read_list(tmp_path / "list.csv")
 
 
 # --- by hand, and ids ----------------------------------------------------------------------

@@ -9,7 +9,14 @@ import yaml
 from tsgbench.config.refusals import check
 from tsgbench.config.sections import sources as sections
 from tsgbench.downloads import fetch
-from tsgbench.downloads.identifiers import fill_template, key_of, read_ids, read_keys
+from tsgbench.downloads.identifiers import (
+    as_list,
+    fill_template,
+    key_of,
+    read_ids,
+    read_keys,
+    read_list,
+)
 from tsgbench.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -25,6 +32,8 @@ BARE = {key: value for key, value in FILE.items() if key != "urls"}
 UNPACK = {"into": "a/b", "max_bytes": 10}
 VIDEOS = {"ids_from": ["ids"], "suffix": ".mp4", "by": "template", "url": "http://x/{key}"}
 VIDEOS |= {"max_failed_share": 0.1, "key": "v_(.*)"}
+LISTED = {key: VIDEOS[key] for key in VIDEOS if key != "ids_from"}
+LISTED |= {"listed_in": "config/lists/x.csv", "url": ["http://x/{key}", "http://y/{key}"]}
 PARTS = [{"urls": ["http://x/0"]}, {"urls": ["http://x/1"], "bytes": 5}]
 
 
@@ -38,6 +47,7 @@ PARTS = [{"urls": ["http://x/0"]}, {"urls": ["http://x/1"], "bytes": 5}]
         BARE | {"videos": VIDEOS},
         BARE | {"videos": VIDEOS | {"by": "yt_dlp", "pause_s": 3}},
         BARE | {"page": "http://x/", "videos": VIDEOS | {"by": "page"}},
+        BARE | {"videos": LISTED},
     ],
 )
 def test_the_section_accepts(source):
@@ -67,6 +77,8 @@ def test_the_section_accepts(source):
         BARE | {"videos": VIDEOS | {"suffix": ".exe"}},
         BARE | {"videos": {key: VIDEOS[key] for key in VIDEOS if key != "url"}},
         BARE | {"videos": VIDEOS, "unpack": UNPACK},
+        BARE | {"videos": VIDEOS | LISTED},
+        BARE | {"videos": LISTED | {"listed_in": "/etc/x.csv"}},
     ],
 )
 def test_the_section_rejects(source):
@@ -82,8 +94,11 @@ def test_sources_name_sources_that_exist():
         assert reads <= needs <= set(sources)
         assert set(spec.get("spares", [])) <= set(sources)
         if spec.get("by") in ("template", "yt_dlp"):
-            assert fill_template(spec["url"], "abcdefghi").startswith("https://")
-            assert re.compile(spec["key"]).groups == 1
+            for template in as_list(spec["url"]):
+                assert fill_template(template, "abcdefghi").startswith("https://")
+            assert re.compile(spec.get("key", "(.+)")).groups == 1
+        if "listed_in" in spec:
+            assert read_list(ROOT / spec["listed_in"])
 
 
 def test_no_two_sources_share_a_place():

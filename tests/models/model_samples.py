@@ -66,7 +66,7 @@ SMALL = {
     },
 }
 # Models whose answer to a query is a draw, so that it depends on its place in the batch.
-DRAWING = {"random", "prior"}
+DRAWING = {"random", "prior", "cuts"}
 
 
 def settings_of(model: str, ablation: str = "full", preset: str | None = None) -> dict:

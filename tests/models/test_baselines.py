@@ -186,3 +186,69 @@ def test_grid_priors_must_be_fitted_or_loaded(model):
     torch.testing.assert_close(
         other.decode({}, pick(batch, rows), 4), other.decode({}, batch, 4)[rows]
     )
+
+
+def shots_batch(lengths, fps=3, tail=0):
+    """A video of shots of so many frames, each of one brightness with a little movement."""
+    rng = np.random.default_rng(0)
+    levels = 0.2 + 0.6 * (np.arange(len(lengths)) % 2)
+    frames = np.repeat(levels, lengths)[:, None] + rng.uniform(-0.05, 0.05, (sum(lengths), 12))
+    batch = make_batch(size=1, clips=sum(lengths) + tail)
+    batch.video = torch.zeros(1, sum(lengths) + tail, 12, dtype=torch.float64)
+    batch.video[0, : sum(lengths)] = torch.from_numpy(frames)
+    batch.v_mask = torch.arange(sum(lengths) + tail)[None] < sum(lengths)
+    batch.dur = torch.tensor([sum(lengths) / fps], dtype=torch.float64)
+    return batch
+
+
+def cuts(moments, duration, **settings):
+    """The baseline, fitted on training moments of videos that are all of one duration."""
+    moments = np.array(moments, dtype=np.float64)
+    names = [str(row) for row in range(len(moments))]
+    queries = Queries(names, names, names, np.full(len(moments), float(duration)), moments)
+    return fitted("cuts", queries, torch.zeros(len(moments), 1, dtype=torch.long), **settings)
+
+
+@pytest.mark.parametrize("tail", [0, 7])
+def test_cuts_finds_every_shot_to_the_frame(tail):
+    lengths = [20, 33, 15, 28]
+    batch = shots_batch(lengths, tail=tail)  # 32 s
+    built = cuts([[0, 8], [5, 13], [10, 18], [20, 25]], 32)
+    scored = built.decode({}, batch, None)[0]
+    found = scored[scored[:, 0].argsort()]
+    edges = np.cumsum([0, *lengths]) / 3
+    np.testing.assert_allclose(found[:, :2].numpy(), np.stack([edges[:-1], edges[1:]], axis=1))
+    assert scored[:, 2].tolist() == sorted(found[:, 2].tolist(), reverse=True)
+
+
+def test_cuts_keeps_shots_as_long_as_the_shortest_training_moment():
+    """The flash of three frames is a stronger change than the cut, and no moment is so short."""
+    batch = shots_batch([30, 30])
+    batch.video[0, 12:15] = 5.0
+    built = cuts([[0, 10], [10, 20], [4, 14]], 20)
+    found = built.decode({}, batch, None)[0]
+    assert sorted(found[:, 0].tolist()) == pytest.approx([0, 10])
+
+
+def test_cuts_by_chance_spreads_over_the_shots_and_by_prior_does_not():
+    batch = shots_batch([24, 24, 24, 24])  # 8 s each
+    moments = [[8, 16]] * 3 + [[0, 8], [16, 24], [24, 32]]
+    first = [cuts(moments, 32, seed=s).decode({}, batch, 1)[0, 0, 0].item() for s in range(60)]
+    assert {round(start) for start in first} == {0, 8, 16, 24}
+    by_prior = cuts(moments, 32, choose="prior").decode({}, batch, 2)[0]
+    assert by_prior[0, :2].tolist() == pytest.approx([8, 16])
+    assert by_prior[1, 0].item() == pytest.approx(0)  # equal counts: the earlier one
+
+
+def test_cuts_of_a_video_without_room_for_two_is_the_whole_of_it():
+    batch = shots_batch([9, 9])
+    found = cuts([[0, 8], [5, 13]], 32).decode({}, batch, 5)
+    assert found[0, :, :2].tolist() == [[0.0, 6.0]]
+
+
+def test_cuts_needs_its_training_moments():
+    fresh = build("cuts", clip_dim=12, words=word_table(), settings={}, module="baselines")
+    with pytest.raises(RuntimeError, match="fit"):
+        fresh.decode({}, make_batch(), 1)
+    fresh.load_state_dict(cuts([[0, 8], [5, 13]], 32).state_dict())
+    assert fresh.decode({}, shots_batch([24, 24]), 1).shape == (1, 1, 3)

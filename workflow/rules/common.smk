@@ -13,7 +13,7 @@ for name in [name for name in sys.modules if name.split(".")[0] == "tsgbench"]:
 from tsgbench.config import export_study
 from tsgbench.errors import UserError
 from tsgbench.planning.freshness import Freshness
-from tsgbench.planning.layout import BENCHMARKS, FILES, LOGS, RECORDS
+from tsgbench.planning.layout import BENCHMARKS, FILES, LOGS, MAKERS, RECORDS
 from tsgbench.reporting.pdf import why_no_pdf
 from tsgbench.reporting.provenance import heading
 from tsgbench.study import Study
@@ -69,7 +69,7 @@ if NO_PDF:
 REPORTS = ("table", "figure", "findings", "summary")
 PHASE_TARGETS = {
     "download": STUDY.targets("download"),
-    "data": STUDY.targets("download", "render", "annotations"),
+    "data": STUDY.targets("download", *MAKERS, "annotations"),
     "features": STUDY.targets("reduce", "released", "blank"),
     "text": STUDY.targets("vocabulary"),
     "cells": ordinary("evaluate"),

@@ -1,4 +1,4 @@
-# Raw data: files from upstream or a mirror, videos rendered by code, annotations as one table.
+# Raw data: files from upstream or a mirror, videos rendered or joined by code, annotations as one table.
 
 
 rule fetch:
@@ -51,6 +51,33 @@ rule render:
         "Rendering the videos of {wildcards.dataset}"
     shell:
         "tsgbench render {wildcards.dataset} --identity {params.identity}"
+        " --threads {threads} > {log} 2>&1"
+
+
+rule join:
+    input:
+        inputs("join"),
+    output:
+        record=RECORDS["join"],
+    log:
+        LOGS["join"],
+    benchmark:
+        BENCHMARKS["join"]
+    wildcard_constraints:
+        dataset=planned("join", "dataset"),
+    conda:
+        "../../envs/tsgbench.yaml"
+    threads: reserved("join", "threads", 2)
+    resources:
+        gpu=0,
+        mem_mb=reserved("join", "mem_mb", 1500),
+        runtime=reserved("join", "runtime", 30),
+    params:
+        identity=identity("join"),
+    message:
+        "Joining the videos of {wildcards.dataset}"
+    shell:
+        "tsgbench join {wildcards.dataset} --identity {params.identity}"
         " --threads {threads} > {log} 2>&1"
 
 

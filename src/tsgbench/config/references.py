@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from tsgbench.config.values import LEARNED_VECTORS, OWN_FEATURES, as_list, protocols_of, roles_of
 from tsgbench.config.wording import hint_at
 from tsgbench.errors import UserError
-from tsgbench.planning.layout import DEFAULT
+from tsgbench.planning.layout import DEFAULT, MAKERS
 
 
 def need_known(name: str, known: Iterable[str], where: str, kind: str) -> None:
@@ -131,9 +131,10 @@ def check_names_of_study(config: dict, catalogue, source: str) -> None:
             check_features(chosen["features"], catalogue, f"{where}.features")
         if chosen["vectors"] != LEARNED_VECTORS:
             need_known(chosen["vectors"], catalogue.sources, f"{where}.vectors", "source")
-        render = catalogue.datasets[dataset].get("render")
-        for key in chosen.get("render", {}):
-            need_known(key, render or {}, f"{where}.render", "setting")
+        for maker in MAKERS:
+            known = catalogue.datasets[dataset].get(maker, {})
+            for key in chosen.get(maker, {}):
+                need_known(key, known, f"{where}.{maker}", "setting")
     for place, system in enumerate(config["systems"]):
         _check_system(system, config, catalogue, f"{source}: systems[{place}]")
     for table, spec in config["tables"].items():

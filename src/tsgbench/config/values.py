@@ -1,6 +1,6 @@
 """Words that config files may use in the place of names, and how their values combine."""
 
-from tsgbench.planning.layout import DEFAULT
+from tsgbench.planning.layout import DEFAULT, MAKERS
 from tsgbench.settings import LAST
 
 # As a study's features of a data set: every model reads those that its own entry names
@@ -24,6 +24,11 @@ def merge(base: dict, difference: dict) -> dict:
 def as_list(names: str | list[str]) -> list[str]:
     """A field that may be one name or a list of them."""
     return [names] if isinstance(names, str) else names
+
+
+def maker_of(dataset: dict) -> str | None:
+    """The phase that makes a data set's videos and annotations; None where they are downloaded."""
+    return next((maker for maker in MAKERS if maker in dataset), None)
 
 
 def protocols_of(dataset: dict) -> dict[str, dict]:

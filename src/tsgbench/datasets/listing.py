@@ -140,7 +140,7 @@ def _shorten(report: dict) -> dict[str, dict]:
 def _count_videos(
     dataset: dict, sources: dict[str, dict], folders: list[Path], render: Path
 ) -> int:
-    """Video files in the folder that the renderer or the download of the videos fills."""
+    """Video files in the folder that the phase or the download of the videos fills."""
     if "generated" in dataset:
         places = [render.with_suffix("") / "videos"]
     elif "videos" in dataset:

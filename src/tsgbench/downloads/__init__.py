@@ -10,9 +10,11 @@ import logging
 import urllib.parse
 from pathlib import Path, PurePosixPath
 
+from tsgbench.downloads.identifiers import read_list
 from tsgbench.downloads.parts import fetch_parts
 from tsgbench.downloads.transfer import Manner, Refused, Wanted, inspect, transfer_file
 from tsgbench.errors import UserError
+from tsgbench.files import digest
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +56,11 @@ def content_key(source: dict) -> object:
     if "videos" in source:
         manners = ("pause_s", "max_failed_share", "page", "spares")
         asked = {key: value for key, value in source["videos"].items() if key not in manners}
+        if "listed_in" in asked:  # checksums say what the files are, wherever they come from
+            asked = {
+                "suffix": asked["suffix"],
+                "list": digest(read_list(Path(asked["listed_in"]))),
+            }
         return {"path": source["path"], "videos": asked}
     parts = source.get("parts", [])
     known = source.get("sha256") or source.get("urls") or source.get("page")

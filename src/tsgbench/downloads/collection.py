@@ -15,7 +15,13 @@ from pathlib import Path
 from tsgbench.downloads import join_address, obtain, want, ytdlp
 from tsgbench.downloads.archives import describe_manifest
 from tsgbench.downloads.formats import find_format_fault
-from tsgbench.downloads.identifiers import fill_template, key_of, read_ids, read_keys
+from tsgbench.downloads.identifiers import (
+    as_list,
+    fill_template,
+    key_of,
+    read_keys,
+    wanted_videos,
+)
 from tsgbench.downloads.manifest import MANIFEST, read_manifest, write_manifest
 from tsgbench.downloads.transfer import Manner, Refused, Wanted, transfer_file
 from tsgbench.downloads.unavailable import (
@@ -27,6 +33,7 @@ from tsgbench.downloads.unavailable import (
     write_losses,
 )
 from tsgbench.errors import UserError
+from tsgbench.files import sha256_file
 
 log = logging.getLogger(__name__)
 
@@ -60,15 +67,13 @@ def collect(
         need: ready.get(need) or _files(obtain(need, sources, destination, **how), destination)
         for need in source.get("needs", [])
     }
-    ids = sorted(
-        {video for need in spec["ids_from"] for path in needed[need] for video in read_ids(path)}
-    )
+    wanted = wanted_videos(spec, needed)
     near = _first_of(
-        _from_mirror(source, how),
+        _from_mirror(source, wanted, how),
         _from_spares(spec.get("spares", []), sources, destination, ready, how),
     )
-    gather = Gathering(name, source, folder, ids)
-    gather.run(near, _from_upstream(source, needed, folder, how))
+    gather = Gathering(name, source, folder, wanted)
+    gather.run(near, _from_upstream(source, needed, folder, wanted, how))
     entries = read_manifest(folder / MANIFEST)
     return {
         "path": source["path"],
@@ -76,7 +81,7 @@ def collect(
         "substitute": False,
         "files": [describe_manifest(destination, folder, "videos")],
         "videos": {
-            "wanted": len(ids),
+            "wanted": len(wanted),
             "here": len(entries),
             "bytes": sum(entry.bytes for entry in entries.values()),
             "unavailable": count_reasons(gather.losses),
@@ -88,11 +93,11 @@ def collect(
 class Gathering:
     """One run over the ids, and its books: what is here, what is lost, when to stop."""
 
-    def __init__(self, name: str, source: dict, folder: Path, ids: list[str]):
-        self.name, self.source, self.folder, self.ids = name, source, folder, ids
+    def __init__(self, name: str, source: dict, folder: Path, wanted: dict[str, str | None]):
+        self.name, self.source, self.folder, self.ids = name, source, folder, list(wanted)
         self.spec = source["videos"]
         known = read_losses(folder / UNAVAILABLE)
-        wanted = set(ids)
+        self._discard_wrong(wanted)
         # What may have passed is tried again; a video that has come is lost no more
         self.losses = {
             video: loss
@@ -100,6 +105,14 @@ class Gathering:
             if loss.is_final and video in wanted and not self.place(video).is_file()
         }
         self.in_a_row = 0
+
+    def _discard_wrong(self, wanted: dict[str, str | None]) -> None:
+        """What is here and not what its checksum says is fetched again."""
+        for video, sha256 in wanted.items():
+            path = self.place(video)
+            if sha256 and path.is_file() and sha256_file(path) != sha256:
+                log.warning("%s: wrong SHA-256; fetched again", path)
+                path.unlink()
 
     def place(self, video: str) -> Path:
         return self.folder / f"{video}{self.spec['suffix']}"
@@ -190,21 +203,27 @@ def _manner(how: dict) -> Manner:
     )
 
 
-def _transfer(video: str, target: Path, address: str, manner: Manner) -> None:
-    wanted = Wanted(target.name, target, None, None, keeps_record=False)
-    try:
-        transfer_file(wanted, address, manner)
-    except Refused as reason:
-        raise Unavailable(str(reason), is_final=reason.is_final) from None
+def _transfer(sha256: str | None, target: Path, addresses: list[str], manner: Manner) -> None:
+    """The first address that gives the right file; gone for good only if it is so for all."""
+    wanted = Wanted(target.name, target, None, sha256, keeps_record=False)
+    refusals = []
+    for address in addresses:
+        try:
+            transfer_file(wanted, address, manner)
+            return
+        except Refused as reason:
+            refusals.append(reason)
+    said = "; ".join(dict.fromkeys(map(str, refusals)))
+    raise Unavailable(said, is_final=all(reason.is_final for reason in refusals))
 
 
-def _from_mirror(source: dict, how: dict) -> Bring | None:
+def _from_mirror(source: dict, wanted: dict[str, str | None], how: dict) -> Bring | None:
     if not how.get("mirror"):
         return None
 
     def bring(video: str, target: Path) -> None:
         address = join_address(how["mirror"], f"{source['path']}/{target.name}")
-        _transfer(video, target, address, _manner(how))
+        _transfer(wanted[video], target, [address], _manner(how))
 
     return bring
 
@@ -246,7 +265,13 @@ def _from_spares(
     return bring
 
 
-def _from_upstream(source: dict, needed: dict[str, list[Path]], folder: Path, how: dict) -> Bring:
+def _from_upstream(
+    source: dict,
+    needed: dict[str, list[Path]],
+    folder: Path,
+    wanted: dict[str, str | None],
+    how: dict,
+) -> Bring:
     spec = source["videos"]
     if spec["by"] == "page":
 
@@ -263,15 +288,15 @@ def _from_upstream(source: dict, needed: dict[str, list[Path]], folder: Path, ho
         key = key_of(video, spec.get("key", "(.+)"), keys)
         if key is None:
             raise Unavailable("its host's name for it is not known", is_final=True)
-        address = fill_template(spec["url"], key)
+        addresses = [fill_template(template, key) for template in as_list(spec["url"])]
         time.sleep(spec.get("pause_s", 0))
         if spec["by"] == "template":
-            return _transfer(video, target, address, _manner(how))
+            return _transfer(wanted[video], target, addresses, _manner(how))
         if not program:  # looked for when first needed: a complete folder or mirror needs none
             program.extend(ytdlp.find_program())
         choice = spec.get("format", ytdlp.FORMAT)
         scratch = folder / SCRATCH
-        return ytdlp.bring_video(program, address, target, scratch=scratch, choice=choice)
+        return ytdlp.bring_video(program, addresses[0], target, scratch=scratch, choice=choice)
 
     return bring
 

@@ -1,5 +1,6 @@
 """The list of videos that a data set needs, out of its annotation files."""
 
+import csv
 import re
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from tsgbench.files import read_json
 
 # An id becomes a file name: no separators, no leading dot
 SAFE = re.compile(r"(?!\.)[\w@.+-]{1,200}", re.ASCII)
+SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def read_ids(path: Path) -> list[str]:
@@ -24,6 +26,33 @@ def read_ids(path: Path) -> list[str]:
         if not isinstance(video, str) or not SAFE.fullmatch(video):
             raise UserError(f"{path}: {video!r}: not a video id that can name a file")
     return ids
+
+
+def read_list(path: Path) -> dict[str, str]:
+    """A table of this repository with columns `video` and `sha256`: id -> checksum of its file."""
+    try:
+        with open(path, newline="", encoding="utf-8") as stream:
+            rows = list(csv.DictReader(stream))
+        listed = {row["video"]: row["sha256"] for row in rows}
+    except (FileNotFoundError, KeyError, csv.Error) as error:
+        raise UserError(
+            f"{path}: no table of video, sha256 ({error}); check it out again"
+        ) from None
+    for video, sha256 in listed.items():
+        if not SAFE.fullmatch(video) or not SHA256.fullmatch(sha256 or ""):
+            raise UserError(f"{path}: {video!r}: not a video id with a SHA-256; check it out again")
+    return listed
+
+
+def wanted_videos(spec: dict, files: dict[str, list[Path]]) -> dict[str, str | None]:
+    """Id -> SHA-256 (None where nobody states it) of every video that a source asks for, sorted.
+
+    spec: its `videos` section. files: annotation source -> its files.
+    """
+    if "listed_in" in spec:
+        return dict(sorted(read_list(Path(spec["listed_in"])).items()))
+    named = {video for need in spec["ids_from"] for path in files[need] for video in read_ids(path)}
+    return dict.fromkeys(sorted(named))
 
 
 def read_keys(path: Path) -> dict[str, str]:
@@ -49,3 +78,8 @@ def key_of(video: str, pattern: str, keys: dict[str, str] | None) -> str | None:
 def fill_template(template: str, key: str) -> str:
     """An address with {key}, and {key_1} and {key_2}: its first and its second three characters."""
     return template.format(key=key, key_1=key[:3], key_2=key[3:6])
+
+
+def as_list(addresses: str | list[str]) -> list[str]:
+    """The templates of a source, of which it may state one or several."""
+    return [addresses] if isinstance(addresses, str) else addresses

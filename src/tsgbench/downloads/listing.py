@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from tsgbench.downloads import want
 from tsgbench.downloads.archives import is_unpacked
-from tsgbench.downloads.identifiers import read_ids
+from tsgbench.downloads.identifiers import as_list, wanted_videos
 from tsgbench.downloads.manifest import MANIFEST, read_manifest
 from tsgbench.downloads.parts import plan_pieces
 from tsgbench.downloads.transfer import Wanted, size_of
@@ -184,15 +184,15 @@ def _inspect_videos(source: dict, sources: dict, destination: Path) -> tuple[str
 
 def _read_wanted(spec: dict, sources: dict, destination: Path) -> set[str] | None:
     """The ids that the annotation files name; None while one of the files is missing."""
-    ids: set[str] = set()
-    for name in spec["ids_from"]:
+    files: dict[str, list[Path]] = {}
+    for name in spec.get("ids_from", []):
         entries = [sources[name], *sources[name].get("substitutes", [])]
         paths = [want(entry, destination).target for entry in entries]
         path = next((path for path in paths if path.is_file()), None)
         if path is None:
             return None
-        ids.update(read_ids(path))
-    return ids
+        files[name] = [path]
+    return set(wanted_videos(spec, files))
 
 
 def _fault(wanted: Wanted) -> str | None:
@@ -216,7 +216,7 @@ def _origin(source: dict) -> str:
     spec = source.get("videos", {})
     if spec.get("by") == "page" or not (spec or "urls" in source or "parts" in source):
         return f"by hand, {source['page']}"
-    addresses = [spec["url"]] if spec else source.get("urls") or source["parts"][0]["urls"]
+    addresses = as_list(spec["url"]) if spec else source.get("urls") or source["parts"][0]["urls"]
     hosts = dict.fromkeys(urlsplit(address).netloc for address in addresses)
     via = " through yt-dlp" if spec.get("by") == "yt_dlp" else ""
     return ", ".join(hosts) + via

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from tsgbench.downloads.manifest import MANIFEST
 from tsgbench.errors import UserError
 from tsgbench.files import write_text
+from tsgbench.records import Record
 
 UNAVAILABLE = "unavailable.csv"
 MOST_REASONS = 12  # a record stays small, whatever a site makes up
@@ -55,6 +57,15 @@ def read_losses(path: Path) -> dict[str, Loss]:
         raise UserError(
             f"{path}: no table of {', '.join(FIELDS)} ({error}); delete it and run again"
         ) from None
+
+
+def read_unavailable(videos: Record) -> dict[str, str]:
+    """Video -> why a download of videos by id list could not have it."""
+    return {
+        video: loss.reason
+        for path in videos.files(MANIFEST).values()
+        for video, loss in read_losses(path.with_name(UNAVAILABLE)).items()
+    }
 
 
 def write_losses(path: Path, losses: dict[str, Loss]) -> None:

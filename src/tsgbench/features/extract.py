@@ -103,7 +103,7 @@ def extract(
 
 
 def _build(recipe: dict, checkpoint: Path | None) -> tuple[ClipNetwork, str]:
-    """The network and what its weights are: a digest, or the seed of random ones."""
+    """The network and what its weights are: a digest, the seed of random ones, or none."""
     if recipe["checkpoint"] and checkpoint is None:
         raise UserError(
             f"feature recipe: checkpoint: {recipe['checkpoint']!r} is not here; download it first, "
@@ -116,6 +116,8 @@ def _build(recipe: dict, checkpoint: Path | None) -> tuple[ClipNetwork, str]:
     except TypeError as error:
         raise UserError(f"feature recipe: network: {error}") from None
     network.check_taps(recipe["taps"])
+    if not any(True for _ in network.parameters()):
+        return network, "none"
     if checkpoint is None:
         return network, f"random, seed {settings.get('seed', 0)}"
     return network, load_checkpoint(network, checkpoint)

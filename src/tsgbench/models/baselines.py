@@ -1,4 +1,5 @@
-"""Baselines without trainable parameters: they never look at the video, one reads the sentence.
+"""Baselines without trainable parameters: one looks for cuts in the video, one reads the sentence,
+the others look at neither.
 
 What they score is what a data set gives away, and so what a model must beat.
 """
@@ -284,3 +285,87 @@ class ActionPrior(GridPrior):
         best, column = known.max(dim=1)
         words = tokens.gather(1, column[:, None])[:, 0].masked_fill(best < 0, 0)
         return self.in_video(self.rankings[words].long(), batch, k)
+
+
+@register("cuts")
+class Cuts(GridPrior):
+    """The video's shots, one of them for each query: what visible cuts alone give away.
+
+    Cuts are where neighbouring clips differ most (mean absolute difference of their features: of
+    pixels, if the features are thumbnails). A video gets as many shots as training moments of mean
+    length fit into it, none shorter than the shortest training moment. The clips must be of equal
+    length, back to back and not resampled: then a cut between two of them has an exact time.
+
+    choose: which shot comes first, drawn by `chance`, or by `prior` the one that is nearest to
+    most training moments on the grid of `GridPrior`. The sentence is never read.
+    """
+
+    def __init__(
+        self,
+        clip_dim: int,
+        words: WordTable,
+        *,
+        choose: Literal["chance", "prior"] = "chance",
+        grid: int = 20,
+        seed: int | None = None,
+    ):
+        super().__init__(clip_dim, words, grid=grid, seed=seed)
+        self.choose = choose
+        self.register_buffer("counts", torch.zeros(len(self.spans), dtype=torch.float64))
+        # Of the training moments, in seconds; 0 until they are known
+        self.register_buffer("mean_s", torch.zeros((), dtype=torch.float64))
+        self.register_buffer("shortest_s", torch.zeros((), dtype=torch.float64))
+
+    def fit(self, queries: Queries, tokens: Tensor) -> None:
+        """Remember how long training moments are and where they lie."""
+        _, spans = self.counted(queries)
+        self.counts.copy_(torch.from_numpy(np.bincount(spans, minlength=len(self.spans))))
+        lengths = queries.moments[:, 1] - queries.moments[:, 0]
+        self.mean_s.fill_(lengths.mean())
+        self.shortest_s.fill_(lengths.min())
+
+    def shares(self, batch: Batch, k: int | None) -> Tensor:
+        """(B, K, 2) shots as shares of the duration, in the order of the choice."""
+        if not self.mean_s:
+            raise RuntimeError("cuts: call fit or load a state first")
+        edges = self.edges(batch)
+        shots = torch.stack([edges[:, :-1], edges[:, 1:]], dim=-1)  # (B, K, 2)
+        is_shot = shots[..., 1] > shots[..., 0]
+        if self.choose == "prior":
+            value = self.counts[self._nearest(shots)]
+        else:
+            value = torch.rand(is_shot.shape, generator=self.generator, dtype=torch.float64)
+            value = value.to(shots.device)
+        order = value.masked_fill(~is_shot, -1).argsort(dim=1, descending=True, stable=True)
+        shots = shots.masked_fill(~is_shot[..., None], torch.nan)
+        return shots.gather(1, order[:, :k, None].expand(-1, -1, 2))
+
+    def edges(self, batch: Batch) -> Tensor:
+        """(B, K + 1) where shots begin and end, ascending shares of the duration; 1 is repeated
+        where a video has fewer shots than another."""
+        change = (batch.video[:, 1:] - batch.video[:, :-1]).abs().mean(dim=-1)  # (B, T - 1)
+        clips = batch.v_mask.sum(dim=1, keepdim=True).double()  # (B, 1)
+        place = torch.arange(1, change.shape[1] + 1, device=change.device).double()
+        places = place / clips  # (B, T - 1)
+        apart = (self.shortest_s / batch.dur.double())[:, None]
+        # A hair less, so that a shot of exactly the shortest length passes
+        apart = apart - 1e-6
+        is_open = (places >= apart) & (places <= 1 - apart) & (place < clips)
+        wanted = (batch.dur.double() / self.mean_s).round().long() - 1
+        found = []
+        for number in range(max(0, int(wanted.max()))):
+            value, at = change.masked_fill(~is_open, -1).max(dim=1)
+            is_cut = (value >= 0) & (number < wanted)
+            cut = places.gather(1, at[:, None])
+            found.append(torch.where(is_cut[:, None], cut, 1.0))
+            is_open &= (places - cut).abs() >= apart
+        ends = torch.ones_like(clips)
+        return torch.cat([torch.zeros_like(clips), *found, ends], dim=1).sort(dim=1).values
+
+    def _nearest(self, shots: Tensor) -> Tensor:
+        """(B, K) the place in `spans` of the span nearest to each shot."""
+        cells = (shots * self.grid).round().long()
+        starts = cells[..., 0].clamp(0, self.grid - 1)
+        sizes = (cells[..., 1].clamp(max=self.grid) - starts).clamp(min=1)
+        # Spans stand by size, then by start; there are grid - size + 1 of a size
+        return (sizes - 1) * self.grid - (sizes - 1) * (sizes - 2) // 2 + starts

@@ -7,8 +7,8 @@ a broken file or one that nobody lists, does.
 
 from tsgbench.datasets.table import read_queries
 from tsgbench.devices import choose_device
-from tsgbench.downloads.manifest import MANIFEST, files_of
-from tsgbench.downloads.unavailable import UNAVAILABLE, read_losses
+from tsgbench.downloads.manifest import files_of
+from tsgbench.downloads.unavailable import read_unavailable
 from tsgbench.features.extract import extract
 from tsgbench.features.failures import (
     find_file,
@@ -18,7 +18,6 @@ from tsgbench.features.failures import (
     write_failures,
 )
 from tsgbench.phases import Task
-from tsgbench.records import Record
 
 
 def run(task: Task):
@@ -51,12 +50,3 @@ def run(task: Task):
     write_failures(task.files["failed"], [*failed, *gone])
     counts = {"failed": len(failed), "unavailable": len(gone)}
     return facts | counts, [task.files["features"], task.files["failed"]]
-
-
-def read_unavailable(videos: Record) -> dict[str, str]:
-    """Video -> why a download of videos by id list could not have it."""
-    return {
-        video: loss.reason
-        for path in videos.files(MANIFEST).values()
-        for video, loss in read_losses(path.with_name(UNAVAILABLE)).items()
-    }

@@ -9,12 +9,16 @@ from functools import cached_property
 
 from tsgbench.code import code_digest
 
+# The phases that make a data set's videos and annotations: each is the key of its settings in
+# config/datasets.yaml and in a study
+MAKERS = ("render", "join")
 DEFAULT = "default"  # the protocol that a data set's `splits` state
 # {ablation} names the protocol too, where it is not the data set's default (`join_ablation`)
 CELL = "results/cells/{model}/{dataset}/{ablation}/seed{seed}"
 RECORDS = {
     "download": "data/raw/{source}.json",
     "render": "data/raw/{dataset}.json",
+    "join": "data/raw/{dataset}.json",
     "annotations": "data/annotations/{dataset}/annotations.json",
     "statistics": "data/annotations/{dataset}/statistics.json",
     "extract": "data/features/{dataset}/{clips}.clips.json",
@@ -80,6 +84,7 @@ FILES = {
 KEYS = {
     "download": "{source}",
     "render": "{dataset}",
+    "join": "{dataset}",
     "annotations": "{dataset}",
     "statistics": "{dataset}",
     "extract": "{dataset}/{clips}",

@@ -5,23 +5,21 @@ true of exactly one moment of its video. docs/shapes.md is its data card.
 """
 
 import difflib
-import multiprocessing
-import shutil
-import sys
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 
+from tsgbench import making
 from tsgbench.errors import UserError
-from tsgbench.files import atomic_path, digest, read_json, write_json
+from tsgbench.files import atomic_path, digest, write_json
 from tsgbench.synthetic import drawing, grammar, scene
 from tsgbench.synthetic.scene import DIFFICULTIES, Scene
 
 # Raise it with every change that alters pixels or sentences: half-rendered folders are then redone.
 VERSION = 1
+QUANTISER = 25  # lets some of the grain through
 SPLITS = ("train", "val", "test")  # the order is part of every video's random seed: append only
 DEFAULTS = {
     "seed": 0,
@@ -43,10 +41,11 @@ def render(folder: Path, *, settings: dict, workers: int) -> dict:
     """
     settings = check_settings(settings)
     folder = Path(folder)
-    done = _prepare_folder(folder, _identity(settings))
+    done = making.prepare_folder(folder, _identity(settings))
     jobs = [(split, index) for split in SPLITS for index in range(settings["videos"].get(split, 0))]
     missing = [job for job in jobs if f"{video_id(*job)}.mp4" not in done]
-    _render_all(folder / "videos", settings, missing, workers)
+    render_one = partial(_render_one, folder / "videos", settings)
+    making.in_parallel(render_one, missing, workers=workers, doing="rendering")
     videos = [_annotate(settings, split, index) for split, index in jobs]
     write_json(folder / "annotations.json", {"videos": videos})
     return _facts(folder, videos, rendered=len(missing))
@@ -123,56 +122,8 @@ def _identity(settings: dict) -> str:
     return digest({"settings": settings, "version": VERSION, "tools": tools})
 
 
-def _prepare_folder(folder: Path, identity: str) -> set[str]:
-    """Names of the videos that can be kept; everything of other settings is deleted.
-
-    The marker is written before the first video and every video appears whole (`atomic_path`), so
-    a video beside a fitting marker is complete and right.
-    """
-    marker = folder / "rendering.json"
-    videos = folder / "videos"
-    if not (marker.exists() and read_json(marker) == {"identity": identity}):
-        (folder / "annotations.json").unlink(missing_ok=True)
-        if videos.exists():
-            shutil.rmtree(videos)
-        videos.mkdir(parents=True)
-        write_json(marker, {"identity": identity})
-    for leftover in videos.glob(".*.tmp"):
-        leftover.unlink()
-    return {path.name for path in videos.glob("*.mp4")}
-
-
-def _render_all(videos: Path, settings: dict, jobs: list[tuple[str, int]], workers: int) -> None:
-    if workers <= 1 or len(jobs) <= 1:
-        for split, index in _progress(jobs, len(jobs)):
-            _render_one(videos, settings, split, index)
-        return
-    # spawn: forking a process that may hold threads (PyTorch, a progress bar) can deadlock
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(workers, len(jobs)), mp_context=context)
-    try:
-        running = [pool.submit(_render_one, videos, settings, *job) for job in jobs]
-        for finished in _progress(as_completed(running), len(jobs)):
-            finished.result()
-    except BrokenProcessPool:
-        raise UserError(
-            f"{videos}: a rendering process died (its last words are above; if there are none, it "
-            "ran out of memory); run again, with fewer workers: "
-            "finished videos are kept"
-        ) from None
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _progress(items, total: int):
-    from rich.console import Console
-    from rich.progress import track
-
-    console = Console(stderr=True)
-    return track(items, "rendering", total, console=console, disable=not sys.stderr.isatty())
-
-
-def _render_one(videos: Path, settings: dict, split: str, index: int) -> None:
+def _render_one(videos: Path, settings: dict, job: tuple[str, int]) -> None:
+    split, index = job
     sampled, _, pixel_seed = sample_video(settings, split, index)
     frames = drawing.draw(
         np.random.default_rng(pixel_seed),
@@ -181,7 +132,7 @@ def _render_one(videos: Path, settings: dict, split: str, index: int) -> None:
         noise=DIFFICULTIES[settings["difficulty"]].noise,
     )
     with atomic_path(videos / f"{video_id(split, index)}.mp4") as path:
-        drawing.encode(path, frames, fps=settings["fps"])
+        making.encode(path, frames, fps=settings["fps"], quantiser=QUANTISER)
 
 
 def _annotate(settings: dict, split: str, index: int) -> dict:

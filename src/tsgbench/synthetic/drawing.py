@@ -1,6 +1,4 @@
-"""Pictures of a scene and the H.264 file made of them."""
-
-from pathlib import Path
+"""Pictures of a scene."""
 
 import numpy as np
 
@@ -13,9 +11,6 @@ RGB = {
     "yellow": (235, 215, 40),
     "purple": (165, 55, 190),
 }
-# x264 at a constant quantiser, which lets some of the grain through. Not its usual rate control
-# (crf): the macroblock tree behind it gives other bytes from run to run, even with one thread.
-ENCODER = {"qp": "25", "preset": "veryfast", "threads": "1", "x264-params": "cpu-independent=1"}
 # ITU-R BT.601, limited range: what H.264 players assume for small pictures
 YUV_OF_RGB = np.array([[65.5, 128.6, 25.0], [-37.8, -74.2, 112.0], [112.0, -93.8, -18.2]]) / 255
 YUV_OFFSET = np.array([16, 128, 128])
@@ -112,18 +107,3 @@ def _depth(shape: str, dx: np.ndarray, dy: np.ndarray, radius: np.ndarray) -> np
     across = np.minimum(arm - np.abs(dy), reach - np.abs(dx))
     along = np.minimum(arm - np.abs(dx), reach - np.abs(dy))
     return np.maximum(across, along)
-
-
-def encode(path: Path, frames: np.ndarray, *, fps: int) -> None:
-    """Write an MP4 (H.264) of yuv420p frames (F, H * 3/2, W): the same frames, the same bytes."""
-    import av
-
-    with av.open(str(path), "w", format="mp4", options={"fflags": "+bitexact"}) as container:
-        stream = container.add_stream("libx264", rate=fps)
-        stream.height, stream.width = frames.shape[1] * 2 // 3, frames.shape[2]
-        stream.pix_fmt = "yuv420p"
-        stream.codec_context.thread_count = 1
-        stream.options = ENCODER
-        for picture in frames:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="yuv420p")))
-        container.mux(stream.encode())

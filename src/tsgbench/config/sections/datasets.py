@@ -3,16 +3,18 @@
 from functools import cache
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt, Len, MinLen, MultipleOf
+from annotated_types import Ge, Gt, Len, Lt, MinLen, MultipleOf
 from pydantic import AfterValidator, Field, TypeAdapter, create_model, model_validator
 
 from tsgbench.config import signatures
 from tsgbench.config.sections.common import Name, Names, Section, Text, Unique, as_section
 from tsgbench.datasets.readers import POLICIES
-from tsgbench.settings import Count
+from tsgbench.planning.layout import MAKERS
+from tsgbench.settings import Count, Size
 
 Splits = Name | Names
 FileName = Annotated[str, Field(pattern="^[A-Za-z0-9_./-]+$")]
+Proportion = Annotated[float, Gt(0), Lt(1)]
 Score = Annotated[dict[Name, Splits], MinLen(1)]
 
 
@@ -44,6 +46,46 @@ class Render(Section):
     event_s: Seconds = Field(None, description="[shortest, longest] of an event.")
     difficulty: Literal["standard", "hard"] = Field(
         None, description="hard: shared colours, more overlap, more noise."
+    )
+
+
+class Shares(Section):
+    """Of the sources of the clips; the rest trains."""
+
+    val: Proportion
+    test: Proportion
+
+
+class Uses(Section):
+    """How often each source is used, with other neighbours each time."""
+
+    train: Size
+    val: Size
+    test: Size
+
+
+class Join(Section):
+    """Settings of the joining of clips (docs/joined.md)."""
+
+    seed: Count = Field(None, description="Of everything drawn.")
+    shares: Shares = Field(None, description="Of the clips' sources, per split.")
+    uses: Uses = Field(None, description="Of each source, per split.")
+    clips: Annotated[list[Annotated[int, Ge(2)]], Len(2, 2), AfterValidator(_rising)] = Field(
+        None, description="[fewest, most] per joined video."
+    )
+    segment_s: Annotated[list[Annotated[float, Ge(3)]], Len(2, 2), AfterValidator(_rising)] = (
+        Field(None, description="[shortest, longest] of a clip's part.")
+    )
+    sentences: Size = Field(None, description="Per segment.")
+    size: Annotated[list[Annotated[int, Ge(16), MultipleOf(2)]], Len(2, 2)] = Field(
+        None, description="[height, width] in pixels."
+    )
+    fps: Size = Field(None, description="Frames per second.")
+    difficulty: Literal["standard", "hard"] = Field(
+        None, description="hard: clips of one category beside each other, cross-fades."
+    )
+    max_lost_share: Annotated[float, Ge(0), Lt(1)] = Field(
+        None, description="Of the clips, what may be missing or damaged."
     )
 
 
@@ -81,13 +123,16 @@ class DataSet(Section):
 
     title: Text = Field(description="As tables call it.")
     reader: Name = Field(description="The parser, src/tsgbench/datasets/READER.py.")
-    files: dict[Name, Name] = Field(description="Role of the reader -> source of sources.yaml.")
+    files: dict[Name, Name] = Field(description="Role of the reader, or of what makes the data set -> source of sources.yaml.")
     videos: Name = Field(None, description="The source that brings its videos.")
     generated: dict[Name, FileName] = Field(
         None,
-        description="Role of the reader -> file in the folder that the demo's renderer writes.",
+        description="Role of the reader -> file in the folder of the phase that makes the data set.",
     )
     render: Render = Field(None, description="Settings of the renderer; a study may change them.")
+    join: Join = Field(
+        None, description="Settings of the joining of clips; a study may change them."
+    )
     settings: dict[Name, Any] = Field(
         None, description="`policy` for bad rows, and the reader's own settings."
     )
@@ -102,9 +147,12 @@ class DataSet(Section):
     note: Text = Field(description="What its numbers must not be read without.")
 
     @model_validator(mode="after")
-    def _needs_a_renderer(self) -> "DataSet":
-        if (self.generated is None) != (self.render is None):
-            raise ValueError("generated and render go together; give both or neither")
+    def _has_one_maker(self) -> "DataSet":
+        makers = [maker for maker in MAKERS if getattr(self, maker) is not None]
+        if len(makers) != (self.generated is not None):
+            raise ValueError(f"generated and one of {', '.join(MAKERS)} go together; give both")
+        if self.join is not None and self.videos is None:
+            raise ValueError("join needs key 'videos': the source of its clips")
         return self
 
 

@@ -13,6 +13,7 @@ Address = Annotated[str, Field(pattern="^(https?|file)://")]
 Urls = Annotated[list[Address], MinLen(1), Unique]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 EXACT = "Exact size."
+ORIGINS = ("urls", "parts", "videos", "package")
 
 
 def _stays_inside(path: str) -> str:
@@ -68,10 +69,16 @@ class Unpack(Section):
 class Videos(Section):
     """The path is a folder of videos, fetched one by one."""
 
-    ids_from: Names = Field(description="Annotation sources that name the videos.")
+    ids_from: Names = Field(None, description="Annotation sources that name the videos.")
+    listed_in: Annotated[str, Field(pattern=r"^config/lists/[a-z0-9_]+\.csv$")] = Field(
+        None, description="Table of this repository, video and sha256, in the place of ids_from."
+    )
     suffix: Literal[".mp4", ".avi"] = Field(description="Of the files.")
     by: Literal["template", "yt_dlp", "page"] = Field(description="How each is fetched.")
-    url: Address = Field(None, description="With {key}, {key_1}, {key_2}: the host's name for it.")
+    url: Address | Urls = Field(
+        None,
+        description="With {key}, {key_1}, {key_2}: the host's name for it; several: in order.",
+    )
     key: Annotated[str, AfterValidator(_has_group)] = Field(
         None, description="Pattern of an id; its group is the host's name for the video."
     )
@@ -85,7 +92,27 @@ class Videos(Section):
     def _has_an_address(self) -> "Videos":
         if self.by != "page" and self.url is None:
             raise ValueError("key 'url' is missing")
+        if (self.ids_from is None) == (self.listed_in is None):
+            raise ValueError("give one of ids_from and listed_in")
         return self
+
+
+class Member(Section):
+    """A file of an installed package."""
+
+    member: Place = Field(description="Below the package's folder.")
+    bytes: Size = Field(description=EXACT)
+    sha256: Sha256 = Field(description="Checksum.")
+
+
+class Package(Section):
+    """The path is a folder of files that an installed Python package holds."""
+
+    name: Annotated[str, Field(pattern="^[A-Za-z0-9._-]+$")] = Field(description="Of the package.")
+    version: Annotated[str, Field(pattern="^[0-9][0-9A-Za-z.+!]*$")] = Field(
+        description="Exact version."
+    )
+    members: Annotated[list[Member], MinLen(1)] = Field(description="Its files that are used.")
 
 
 class Source(Section):
@@ -116,15 +143,17 @@ class Source(Section):
     )
     unpack: Unpack = Field(None, description="The file is an archive, and used unpacked.")
     videos: Videos = Field(None, description="The path is a folder of videos.")
+    package: Package = Field(None, description="The files come with an installed package.")
 
     @model_validator(mode="after")
     def _comes_from_one_place(self) -> "Source":
-        given = [name for name in ("urls", "parts", "videos") if getattr(self, name) is not None]
+        given = [name for name in ORIGINS if getattr(self, name) is not None]
         if len(given) > 1 or not (given or self.page):
-            raise ValueError("give one of urls, parts and videos, or page alone")
+            raise ValueError(f"give one of {', '.join(ORIGINS)}, or page alone")
         taken = [name for name in ("unpack", "excerpts", "substitutes") if getattr(self, name)]
-        if self.videos is not None and taken:
-            raise ValueError(f"videos and {taken[0]} exclude each other; remove one")
+        for origin in ("videos", "package"):
+            if getattr(self, origin) is not None and taken:
+                raise ValueError(f"{origin} and {taken[0]} exclude each other; remove one")
         if self.unpack is not None and len(taken) > 1:
             raise ValueError(f"unpack and {taken[1]} exclude each other; remove one")
         return self

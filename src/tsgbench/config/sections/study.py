@@ -36,6 +36,7 @@ class DataSet(Section):
     vectors: Name = Field(description="A source of config/sources.yaml, or `learned`.")
     learn_vectors: LearnVectors = Field(None, description="With vectors: learned.")
     render: dict[Name, Any] = Field(None, description="Differences from its render settings.")
+    join: dict[Name, Any] = Field(None, description="Differences from its join settings.")
 
 
 class System(Section):

@@ -1,7 +1,8 @@
-"""The demo's data set: annotations written beside the rendered videos.
+"""Data sets that a phase makes, rendered or joined: annotations written beside the videos.
 
 `annotations.json` is `{"videos": [{"video_id", "split", "duration_s", "queries": [{"query_id",
-"sentence", "start_s", "end_s"}], ...}]}`; what else a video says (its events) is not read here.
+"sentence", "start_s", "end_s"}], ...}]}`; what else a video says (its events or clips) is
+not read here.
 """
 
 from pathlib import Path
@@ -13,10 +14,10 @@ from tsgbench.files import read_json
 SPLITS = ("train", "val", "test")
 
 
-@register("shapes")
+@register("made")
 def read(files: dict[str, Path]) -> dict[str, list[Row]]:
     """Rows of the splits train, val and test. files: the role `annotations`."""
-    path = need_file(files, "annotations", "shapes")
+    path = need_file(files, "annotations", "made")
     splits: dict[str, list[Row]] = {split: [] for split in SPLITS}
     for index, video in enumerate(_need(read_json(path), "videos", list, f"{path}")):
         place = f"{path}, videos[{index}]"

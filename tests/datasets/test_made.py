@@ -1,4 +1,4 @@
-"""The demo's annotation file."""
+"""The annotation file of data sets that a phase makes."""
 
 import copy
 import json
@@ -28,7 +28,7 @@ CONTENT = {
 def read(tmp_path, content, policy="refuse"):
     (tmp_path / "annotations.json").write_text(json.dumps(content))
     files = {"annotations": tmp_path / "annotations.json"}
-    return read_annotations("shapes", files, settings={"policy": policy})
+    return read_annotations("made", files, settings={"policy": policy})
 
 
 def test_every_video_goes_to_its_split(tmp_path):
@@ -83,6 +83,6 @@ def test_the_renderer_writes_what_the_reader_reads(tmp_path):
     counts = {"train": 3, "val": 1, "test": 2}
     facts = render(tmp_path, settings={"videos": counts, "size": 32}, workers=1)
     files = {"annotations": tmp_path / "annotations.json"}
-    tables, report = read_annotations("shapes", files, settings={"policy": "refuse"})
+    tables, report = read_annotations("made", files, settings={"policy": "refuse"})
     assert {split: len(table) for split, table in tables.items()} == facts["sentences"]
     assert {split: entry["videos"] for split, entry in report["splits"].items()} == counts
