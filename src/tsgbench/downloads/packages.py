@@ -53,7 +53,9 @@ def lacking(spec: dict) -> str | None:
     except metadata.PackageNotFoundError:
         return f"package {name} is not installed; pip install {name}=={version}"
     if found != version:
-        return f"package {name} is {found} here and must be {version}; pip install {name}=={version}"
+        return (
+            f"package {name} is {found} here and must be {version}; pip install {name}=={version}"
+        )
     return None
 
 

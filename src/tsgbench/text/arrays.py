@@ -23,8 +23,8 @@ def pair_up(files: Sequence[str | Path]) -> list[tuple[Path, Path | None]]:
         beside = [other for other in paths if other.suffix == INDEX and other.parent == path.parent]
         if path.suffix == ARRAY and len(beside) != 1:
             raise UserError(
-                f"{path}: needs one {INDEX} file of its words beside it, not {len(beside)}; download"
-                " its source again"
+                f"{path}: needs one {INDEX} file of its words beside it, not {len(beside)};"
+                " download its source again"
             )
         pairs.append((path, beside[0] if path.suffix == ARRAY else None))
     return pairs
