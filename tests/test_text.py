@@ -296,6 +296,46 @@ def test_useless_vector_files_are_refused(tmp_path, texts, message):
         build_vocabulary(SENTENCES, paths, "nltk_punct")
 
 
+def write_array(folder: Path, words: list[str], vectors: np.ndarray) -> list[Path]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table({"index": words}), folder / "words.parquet")
+    np.save(folder / "rows.npy", vectors)
+    return [folder / "rows.npy", folder / "words.parquet"]
+
+
+def test_vectors_of_an_array_go_by_its_index(tmp_path):
+    rows = np.arange(10, dtype=np.float32).reshape(5, 2)
+    files = write_array(tmp_path, ["b", "x", "a", "b", "y"], rows)
+    made, facts = build_vocabulary({"train": ["a b c"]}, files, "nltk_punct")
+    by_word = dict(zip(made.words, made.vectors.tolist(), strict=True))
+    assert by_word["a"] == [4, 5] and by_word["b"] == [0, 1] and by_word["c"] == [0, 0]
+    assert (facts["with_vector"], facts["dim"]) == (2, 2)
+
+
+def test_only_the_rows_asked_for_are_read(tmp_path):
+    rows = np.full((3, 2), np.nan, dtype=np.float32)
+    rows[1] = 7  # the others would be refused
+    files = write_array(tmp_path, ["x", "a", "y"], rows)
+    made, _ = build_vocabulary({"train": ["a"]}, files, "nltk_punct")
+    assert made.vectors[made.words.index("a")].tolist() == [7, 7]
+
+
+def test_arrays_that_do_not_fit_their_index_are_refused(tmp_path):
+    files = write_array(tmp_path, ["a", "b"], np.zeros((3, 2), np.float32))
+    with pytest.raises(UserError, match="lists 2 words"):
+        build_vocabulary({"train": ["a"]}, files, "nltk_punct")
+    with pytest.raises(UserError, match="needs one .parquet file"):
+        build_vocabulary({"train": ["a"]}, files[:1], "nltk_punct")
+    files[0].write_bytes(b"nothing")
+    with pytest.raises(UserError, match="not a NumPy array"):
+        build_vocabulary({"train": ["a"]}, files, "nltk_punct")
+    files[1].write_bytes(b"nothing")
+    with pytest.raises(UserError, match="not a Parquet file"):
+        build_vocabulary({"train": ["a"]}, files, "nltk_punct")
+
+
 def test_a_saved_table_comes_back_without_pickle(table, tmp_path):
     save_word_table(tmp_path / "t.npz", table, identity="abc")
     back = load_word_table(tmp_path / "t.npz", identity="abc")

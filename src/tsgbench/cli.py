@@ -154,7 +154,9 @@ def _add_own_videos(verb: argparse.ArgumentParser) -> None:
     )
     verb.add_argument("--out", type=Path, help="feature file to write, of your own videos")
     verb.add_argument(
-        "--extractor", metavar="NAME", help="c3d, i3d, vgg16, or a name of config/features.yaml"
+        "--extractor",
+        metavar="NAME",
+        help="c3d, i3d, vgg16, efficientnet_lite0, or a name of config/features.yaml",
     )
     verb.add_argument(
         "--checkpoint", type=Path, help="weights (default: random ones, as the file will say)"

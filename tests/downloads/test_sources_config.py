@@ -34,6 +34,8 @@ VIDEOS = {"ids_from": ["ids"], "suffix": ".mp4", "by": "template", "url": "http:
 VIDEOS |= {"max_failed_share": 0.1, "key": "v_(.*)"}
 LISTED = {key: VIDEOS[key] for key in VIDEOS if key != "ids_from"}
 LISTED |= {"listed_in": "config/lists/x.csv", "url": ["http://x/{key}", "http://y/{key}"]}
+MEMBER = {"member": "p/rows.npy", "bytes": 5, "sha256": "0" * 64}
+PACKAGE = {"name": "a-package", "version": "1.0", "members": [MEMBER]}
 PARTS = [{"urls": ["http://x/0"]}, {"urls": ["http://x/1"], "bytes": 5}]
 
 
@@ -44,6 +46,7 @@ PARTS = [{"urls": ["http://x/0"]}, {"urls": ["http://x/1"], "bytes": 5}]
         FILE | {"unpack": UNPACK},
         BARE | {"page": "http://x/"},
         BARE | {"parts": PARTS, "unpack": UNPACK},
+        BARE | {"package": PACKAGE},
         BARE | {"videos": VIDEOS},
         BARE | {"videos": VIDEOS | {"by": "yt_dlp", "pause_s": 3}},
         BARE | {"page": "http://x/", "videos": VIDEOS | {"by": "page"}},
@@ -70,6 +73,10 @@ def test_the_section_accepts(source):
         FILE | {"unpack": UNPACK | {"into": "../a"}},
         FILE | {"parts": PARTS},
         FILE | {"videos": VIDEOS},
+        FILE | {"package": PACKAGE},
+        BARE | {"package": PACKAGE, "unpack": UNPACK},
+        BARE | {"package": PACKAGE | {"members": []}},
+        BARE | {"package": PACKAGE | {"members": [{"member": "p/rows.npy"}]}},
         BARE,
         BARE | {"parts": PARTS[:1]},
         BARE | {"videos": VIDEOS | {"max_failed_share": 2}},

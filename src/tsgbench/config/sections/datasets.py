@@ -73,8 +73,8 @@ class Join(Section):
     clips: Annotated[list[Annotated[int, Ge(2)]], Len(2, 2), AfterValidator(_rising)] = Field(
         None, description="[fewest, most] per joined video."
     )
-    segment_s: Annotated[list[Annotated[float, Ge(3)]], Len(2, 2), AfterValidator(_rising)] = (
-        Field(None, description="[shortest, longest] of a clip's part.")
+    segment_s: Annotated[list[Annotated[float, Ge(3)]], Len(2, 2), AfterValidator(_rising)] = Field(
+        None, description="[shortest, longest] of a clip's part."
     )
     sentences: Size = Field(None, description="Per segment.")
     size: Annotated[list[Annotated[int, Ge(16), MultipleOf(2)]], Len(2, 2)] = Field(
@@ -123,7 +123,9 @@ class DataSet(Section):
 
     title: Text = Field(description="As tables call it.")
     reader: Name = Field(description="The parser, src/tsgbench/datasets/READER.py.")
-    files: dict[Name, Name] = Field(description="Role of the reader, or of what makes the data set -> source of sources.yaml.")
+    files: dict[Name, Name] = Field(
+        description="Role of the reader, or of what makes the data set -> source of sources.yaml."
+    )
     videos: Name = Field(None, description="The source that brings its videos.")
     generated: dict[Name, FileName] = Field(
         None,
