@@ -124,12 +124,12 @@ class DataSet(Section):
     title: Text = Field(description="As tables call it.")
     reader: Name = Field(description="The parser, src/tsgbench/datasets/READER.py.")
     files: dict[Name, Name] = Field(
-        description="Role of the reader, or of what makes the data set -> source of sources.yaml."
+        description="Role of the reader or maker -> source of sources.yaml."
     )
     videos: Name = Field(None, description="The source that brings its videos.")
     generated: dict[Name, FileName] = Field(
         None,
-        description="Role of the reader -> file in the folder of the phase that makes the data set.",
+        description="Role of the reader -> file in the folder of what makes the data set.",
     )
     render: Render = Field(None, description="Settings of the renderer; a study may change them.")
     join: Join = Field(
