@@ -89,8 +89,8 @@ def test_other_modules_do_not_count(package):
 # --- real modules ---------------------------------------------------------------------------------
 
 MODELS = ("baselines", "cma", "fian", "fsan", "ia_net", "seqpan")
-EXTRACTORS = ("c3d", "i3d", "vgg16")
-READERS = ("charades_sta", "didemo", "shapes", "tacos")
+EXTRACTORS = ("c3d", "efficientnet_lite0", "i3d", "thumbnail", "vgg16")
+READERS = ("charades_sta", "didemo", "made", "tacos")
 # Every kind of job, by the modules that its code starts from
 JOBS = {phase: (f"tsgbench.phases.{phase}",) for phase in PHASES if phase != "download"}
 for chosen, names in {
@@ -104,6 +104,7 @@ for chosen, names in {
 TRAIN = {f"train {name}" for name in MODELS}
 EXTRACT = {f"extract {name}" for name in EXTRACTORS}
 LOADING = TRAIN | {"inspect", "measure"}  # what puts a cell together
+REPORTING = {"table", "findings", "report", "summary", "pdf"}  # name settings beside numbers
 # module, text, what it becomes
 HARMLESS = {
     "error in the atomic writer": ("files", "free some space and run again", "make room"),
@@ -129,10 +130,9 @@ HARMLESS = {
     "log line of devices": ("devices", "all %d GPUs are in use", "none of %d GPUs is free"),
     "log line of batches": ("features.memory", "batches of %d: %.0f MB a clip", "%d at %.0f MB"),
     "label of a progress bar": ("features.feeding", '"extracting"', '"reading videos"'),
-    "label of another": ("synthetic", '"rendering"', 'f"drawing {len(items)}"'),
     "type of an argument": ("training", "seed: int,", "seed: 'int | None',"),
     "type that is returned": ("datasets.table", ") -> Queries:", ") -> 'Queries | None':"),
-    "type of a setting": ("training", "epochs: int = 0", "epochs: 'int | float' = 0"),
+    "type of a setting": ("settings", "epochs: Count = 0", "epochs: 'int | float' = 0"),
     "import for a type": (
         "training",
         "from pathlib import Path\n",
@@ -142,12 +142,17 @@ HARMLESS = {
     "docstring": ("training", "One pass over the training queries", "Once over the queries"),
 }
 CHANGED = {
-    "default of training": ("training", "patience: int = 0", "patience: int = 1", LOADING),
+    "default of training": (
+        "settings",
+        "patience: Count = 0",
+        "patience: Count = 1",
+        LOADING | REPORTING,
+    ),
     "field that is new": (
-        "training",
-        "    patience: int = 0",
-        "    momentum: float = 0.9\n    patience: int = 0",
-        LOADING,
+        "settings",
+        "    patience: Count = 0",
+        "    momentum: float = 0.9\n    patience: Count = 0",
+        LOADING | REPORTING,
     ),
     "constant of prediction": (
         "training",
@@ -177,7 +182,7 @@ CHANGED = {
     ),
     "constant of an extractor": ("features.c3d", "nn.Conv3d(", "nn.Conv2d(", {"extract c3d"}),
     "operator of pooling": ("features.pooling", "return ", "return 0 or ", EXTRACT),
-    "decoding": ("video", "ROUNDING_S = 6e-4", "ROUNDING_S = 5e-4", EXTRACT | {"inspect"}),
+    "decoding": ("video", "ROUNDING_S = 6e-4", "ROUNDING_S = 5e-4", EXTRACT | {"inspect", "join"}),
     "constant of evaluation": (
         "evaluation.metrics",
         "NMS_IOU = 0.5",

@@ -127,7 +127,7 @@ IN_THE_CATALOGUE = [
     ("config/models/fsan.yaml", nested("ablations/no_grounding/model/icim_cross", False),
      "ablations.no_grounding on", "switch it on"),
     ("config/models/ia_net.yaml", nested("settings/inputs/resample", "round_mean"),
-     "ablations.full on", "resample_when"),
+     "inputs.resample_when", "set it to always or longer"),
     (DATASETS, nested("shapes/settings/polcy", "clip"), "shapes.settings", "mean 'policy'?"),
     (DATASETS, nested("charades_sta/settings/val_share", "tenth"), "val_share", "a number"),
     (DATASETS, nested("shapes/render/size", 30), "shapes.render.size: 30", "at least 32"),

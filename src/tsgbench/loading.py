@@ -16,11 +16,12 @@ import numpy as np
 import torch
 
 from tsgbench import resample
+from tsgbench.choices import wrong_choice
 from tsgbench.datasets.table import Queries
 from tsgbench.errors import UserError
 from tsgbench.features.store import FeatureStore
 from tsgbench.models.base import Batch
-from tsgbench.settings import InputSettings, misfit_of_inputs, wrong_choice
+from tsgbench.settings import InputSettings, misfit_of_inputs
 from tsgbench.text import WordTable, encode
 
 # Queries are shuffled, then sorted by video length within groups of this many batches: batches of

@@ -7,10 +7,11 @@ checks, so that a reworded message or a new check trains nothing again.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le, Lt, MultipleOf
 
+from tsgbench.choices import wrong_choice
 from tsgbench.errors import UserError
 
 Count = Annotated[int, Ge(0)]
@@ -102,26 +103,6 @@ class InputSettings:
     query: Literal["real", "shuffled"] = "real"
     supervision: Literal["full", "weak"] = "full"
     features: str | None = None
-
-
-def wrong_choice(known: object, values: Mapping) -> str | None:
-    """The first of the values that is none of its `Literal`, in words, or None.
-
-    known: what has annotations, a class or a constructor. For callers whose settings no study has
-    checked, where a wrong choice would be taken for another; types and bounds are the study's to
-    check (`config/`).
-    """
-    kinds = get_type_hints(known)
-    for name, value in values.items():
-        choices = [
-            choice
-            for kind in (kinds.get(name), *get_args(kinds.get(name)))
-            if get_origin(kind) is Literal
-            for choice in get_args(kind)
-        ]
-        if choices and value is not None and value not in choices:
-            return f"{name}: {value!r} is not one of {', '.join(choices)}"
-    return None
 
 
 def misfit_of_model(settings: Mapping, conflicts: Conflicts = ()) -> str | None:

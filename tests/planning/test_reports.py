@@ -90,7 +90,7 @@ def test_a_data_set_outside_the_study_is_no_input_but_still_named(config):
     ("section", "name", "spec", "said"),
     [
         ("tables", "seqpan/table7", {"metrics": ["mIoU"]}, "would overwrite"),
-        ("tables", "seqpan/table7/x", {"metrics": ["mIoU"]}, "does not match"),
+        ("tables", "seqpan/table7/x", {"metrics": ["mIoU"]}, "is not allowed as a key"),
         ("tables", "table2", {}, "'metrics' is missing"),
         ("tables", "summary", {"metrics": ["mIoU"]}, "would overwrite results/summary.json"),
         ("tables", "cma/figure4", {"metrics": ["mIoU"]}, "would overwrite"),
