@@ -131,7 +131,7 @@ IN_THE_CATALOGUE = [
     (DATASETS, nested("shapes/settings/polcy", "clip"), "shapes.settings", "mean 'policy'?"),
     (DATASETS, nested("charades_sta/settings/val_share", "tenth"), "val_share", "a number"),
     (DATASETS, nested("shapes/render/size", 30), "shapes.render.size: 30", "at least 32"),
-    (DATASETS, nested("shapes/reader", "shape"), "shape.py: no such module", "mean 'shapes'?"),
+    (DATASETS, nested("shapes/reader", "mad"), "mad.py: no such module", "mean 'made'?"),
     (DATASETS, nested("tacos/videos", "taco_videos"), "tacos.videos", "mean 'tacos_videos'?"),
     (DATASETS, nested("tacos/conventions", ["official_tann"]), "conventions", "'official_tan'?"),
     (DATASETS, nested("tacos/protocols/printed", {"about": "x", "train": "train", "select": "val",
