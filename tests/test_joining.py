@@ -62,10 +62,10 @@ def material(tmp_path_factory) -> tuple[dict[str, Path], Path]:
     return clips, folder / "info.json"
 
 
-def make(folder: Path, material, *, clips=None, gone=(), workers=1, **settings) -> dict:
+def make(folder: Path, material, *, files=None, gone=(), workers=1, **settings) -> dict:
     return join(
         folder,
-        clips=material[0] if clips is None else clips,
+        clips=material[0] if files is None else files,
         gone=dict.fromkeys(gone, "private"),
         sentences=material[1],
         settings=SMALL | settings,
@@ -250,13 +250,13 @@ def test_missing_and_damaged_clips_are_tolerated_up_to_the_share(tmp_path, mater
     bad.write_bytes(clips["c3"].read_bytes()[:700])
     clips["c3"] = bad
     del clips["c5"]
-    facts = make(tmp_path / "set", material, clips=clips, gone=["c5"], max_lost_share=0.1)
+    facts = make(tmp_path / "set", material, files=clips, gone=["c5"], max_lost_share=0.1)
     assert set(facts["lost"]) == {"c3", "c5"} and facts["lost"]["c5"] == "private"
     used = {s["clip"] for video in annotations(tmp_path / "set") for s in video["segments"]}
     assert not used & {"c3", "c5"}
     message = r"2 of 24 clips cannot be used, more than the share 0\.05 .*c3: .*c3\.mp4.*get them"
     with pytest.raises(UserError, match=message) as caught:
-        make(tmp_path / "other", material, clips=clips, gone=["c5"])
+        make(tmp_path / "other", material, files=clips, gone=["c5"])
     assert "\n" not in str(caught.value)
 
 
@@ -264,7 +264,7 @@ def test_a_clip_that_changed_makes_all_videos_anew(joined, tmp_path, material):
     clips = dict(material[0])
     make(tmp_path / "set", material)
     clips["c0"] = write_clip(tmp_path / "c0.mp4", 20)
-    facts = make(tmp_path / "set", material, clips=clips)
+    facts = make(tmp_path / "set", material, files=clips)
     assert facts["joined_now"] == sum(facts["videos"].values())
     assert hashes(tmp_path / "set") != hashes(joined)
 

@@ -94,7 +94,7 @@ def test_own_videos_by_the_command_line(tmp_path, monkeypatch, capsys):
         (["a.mp4", "--out", "f.h5"], "need both"),
         (
             ["a.mp4", "--out", "f.h5", "--extractor", "c4d"],
-            "neither an extractor (c3d, efficientnet_lite0, i3d, vgg16)",
+            "neither an extractor (c3d, efficientnet_lite0, i3d, thumbnail, vgg16)",
         ),
         (["a.mp4", "x/a.mp4", "--out", "f.h5", "--extractor", "c3d"], "has the same name"),
     ],
