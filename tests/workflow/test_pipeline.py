@@ -176,10 +176,10 @@ def test_a_malformed_annotation_line_is_named(project):
         ("demo: true", "demmo: true", "unknown key 'demmo'; did you mean 'demo'?"),
         ("model: prior", "model: priorr", "'priorr' is not a known model; did you mean 'prior'?"),
         ("ablations: [full]", "ablations: [blindd]", "not a known ablation of seqpan"),
-        ("epochs: 2", "epoch: 2", "'epoch' is not a known setting; did you mean 'epochs'?"),
+        ("epochs: 2", "epoch: 2", "unknown key 'epoch'; did you mean 'epochs'?"),
         ("title:", "titel:", "unknown key 'titel'; did you mean 'title'?"),
         ("  shapes:", "  shape:", "'shape' is not a known data set"),
-        ("seeds: [0]", "seeds: [zero]", "'zero' is not of type 'integer'"),
+        ("seeds: [0]", "seeds: [zero]", "seeds[0]: 'zero' is not allowed; use a whole number"),
     ],
 )
 def test_a_wrong_config_is_refused_before_the_first_job(project, old, new, said):
