@@ -1,15 +1,17 @@
-"""Folders of videos that a phase makes itself: encoding, resuming, many at once.
+"""Folders of videos that a phase makes itself: settings, encoding, resuming, many at once.
 
 Rendered and joined data sets share it. A folder holds `making.json` (what it is being made from),
 `videos/*.mp4` and, once all videos are there, `annotations.json`.
 """
 
+import difflib
 import multiprocessing
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from importlib import metadata
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,6 +26,41 @@ Result = TypeVar("Result")
 # x264 at a constant quantiser. Not its usual rate control (crf): the macroblock tree behind it
 # gives other bytes from run to run, even with one thread.
 ENCODER = {"preset": "veryfast", "threads": "1", "x264-params": "cpu-independent=1"}
+
+
+def fill_in(settings: dict, defaults: dict, whose: str) -> dict:
+    """Settings with defaults filled in; `UserError` names a key that is unknown."""
+    for key in settings:
+        if key not in defaults:
+            close = difflib.get_close_matches(key, defaults, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(defaults)}"
+            raise UserError(f"{whose} settings: unknown key {key!r}; {hint}")
+    return defaults | settings
+
+
+def refuse_wrong(settings: dict, rules: dict[str, tuple[bool, str]], whose: str) -> None:
+    """`UserError` for the first setting that is out of range.
+
+    rules: key -> whether its value is right, and what to give in its place.
+    """
+    for key, (is_right, expected) in rules.items():
+        if not is_right:
+            raise UserError(f"{whose} settings: {key}: {settings[key]!r} is wrong; give {expected}")
+
+
+def is_range(value: object) -> bool:
+    """Whether it is [low, high] with 0 < low <= high."""
+    return (
+        isinstance(value, list | tuple)
+        and len(value) == 2
+        and all(isinstance(part, int | float) for part in value)
+        and 0 < value[0] <= value[1]
+    )
+
+
+def tool_versions() -> dict[str, str]:
+    """The libraries whose version decides the bytes of a video."""
+    return {name: metadata.version(name) for name in ("av", "numpy")}
 
 
 def prepare_folder(folder: Path, identity: str) -> set[str]:

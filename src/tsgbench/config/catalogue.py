@@ -41,16 +41,15 @@ class Catalogue:
             **{name: [config / f"{name}.yaml"] for name in FILES},
         }
         read = {path: read_bytes(path) for group in paths.values() for path in group}
-        content = {path: parse_yaml(data, path) for path, data in read.items()}
+        key = key_of(*(part for path, data in read.items() for part in (str(path).encode(), data)))
+        passed = is_remembered(key)
+        content = {path: parse_yaml(data, path, is_measured=passed) for path, data in read.items()}
         found = {name: content[group[0]] for name, group in paths.items() if name in FILES}
         for name in ("models", "published"):
             found[name] = {path.stem: content[path] for path in paths[name]}
-        parts = [part for path, data in read.items() for part in (str(path).encode(), data)]
-        key = key_of(*parts)
-        if not is_remembered(key):
-            from tsgbench.config import (
-                checks,  # late: with what it imports it costs more than a hit
-            )
+        if not passed:
+            # Late: with what it imports it costs more than a hit
+            from tsgbench.config import checks
 
             checks.check_catalogue(found, config)
             remember(key)

@@ -61,10 +61,7 @@ def _check_model(name: str, entry: dict, found: dict, source: str) -> None:
     references.check_model(entry, found, source)
     signature = models.signature_of(name, module)
     for place, merged in _combinations(entry, list(found["datasets"])):
-        settings = signature.defaults | merged.get("model", {})
-        misfit = misfit_of_model(settings, signature.conflicts)
-        if misfit := (misfit and f"model.{misfit}") or misfit_of_inputs(merged["inputs"], settings):
-            raise UserError(f"{source}: {place}: {misfit}")
+        _refuse_misfit(signature, merged.get("model", {}), merged["inputs"], f"{source}: {place}")
 
 
 def _combinations(entry: dict, known: list[str]) -> Iterator[tuple[str, dict]]:
@@ -102,7 +99,13 @@ def _check_cells(config: dict, catalogue, source: str) -> None:
         seen.add((model, dataset, ablation))
         found = cells.settings(model, dataset, ablation, seed)
         signature = models.signature_of(model, found["module"])
-        settings = signature.defaults | found["model_settings"]
-        misfit = misfit_of_model(settings, signature.conflicts)
-        if misfit := (misfit and f"model.{misfit}") or misfit_of_inputs(found["inputs"], settings):
-            raise UserError(f"{source}: {model}/{dataset}/{ablation}: {misfit}")
+        where = f"{source}: {model}/{dataset}/{ablation}"
+        _refuse_misfit(signature, found["model_settings"], found["inputs"], where)
+
+
+def _refuse_misfit(signature, model: dict, inputs: dict, where: str) -> None:
+    """`UserError` for settings that are each allowed and do not fit together."""
+    settings = signature.defaults | model
+    misfit = misfit_of_model(settings, signature.conflicts)
+    if misfit := (misfit and f"model.{misfit}") or misfit_of_inputs(inputs, settings):
+        raise UserError(f"{where}: {misfit}")

@@ -45,11 +45,15 @@ def read_bytes(path: str | Path) -> bytes:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
 
 
-def parse_yaml(content: bytes, path: str | Path) -> dict:
-    """The mapping that the bytes of `path` hold; as `read_yaml`."""
+def parse_yaml(content: bytes, path: str | Path, *, is_measured: bool = False) -> dict:
+    """The mapping that the bytes of `path` hold; as `read_yaml`.
+
+    is_measured: these very bytes were read before, and need not be scanned for size and repeats.
+    """
     text = _decode(content, path)
     try:
-        _measure(text, path)
+        if not is_measured:
+            _measure(text, path)
         found = yaml.load(text, Loader=SAFE_LOADER)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)

@@ -154,10 +154,6 @@ class EfficientNetLite0(FrameNetwork):
                 block.project.conv.weight.data.mul_((2 * share) ** -0.5)
             place += repeats
 
-    def train(self, mode: bool = True) -> "EfficientNetLite0":
-        """Stays in evaluation mode: this is a frozen extractor."""
-        return super().train(False)
-
     @classmethod
     def rename(cls, name: str) -> str:
         """The port's `_blocks.3._bn1.weight` is our `blocks.3.depthwise.bn.weight`."""

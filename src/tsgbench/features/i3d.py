@@ -167,10 +167,6 @@ class I3D(ClipNetwork):
         initialise(self, seed)
         self.eval()  # batch norm must use its stored statistics
 
-    def train(self, mode: bool = True) -> "I3D":
-        """Stays in evaluation mode: this is a frozen extractor."""
-        return super().train(False)
-
     def forward(self, clips: torch.Tensor, taps: Sequence[str]) -> dict[str, torch.Tensor]:
         """clips: (n, T, H, W, 3) uint8 RGB. Returns the activations asked for, by tap:
         (n, C, T', H', W') from a layer, (n, C) from avg_pool, (n, classes) from logits."""

@@ -36,6 +36,10 @@ class ClipNetwork(nn.Module):
         """Our name of a parameter that a public checkpoint calls `name`."""
         return name
 
+    def train(self, mode: bool = True) -> "ClipNetwork":
+        """Stays in evaluation mode: this is a frozen extractor."""
+        return super().train(False)
+
     def set_precision(self, dtype: torch.dtype) -> None:
         """Compute in `dtype`. Statistics of batch norms stay as they are: rounding them would move
         whole channels."""

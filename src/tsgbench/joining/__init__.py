@@ -4,9 +4,7 @@ Footage and sentences are real; the joins are not: a moment is where one clip en
 begins, not an event. docs/joined.md is the data card of the set that config/datasets.yaml makes so.
 """
 
-import difflib
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 
 from tsgbench import making
@@ -80,12 +78,7 @@ def join(
 
 def check_settings(settings: dict) -> dict:
     """Settings with defaults filled in; `UserError` names a key that is unknown or out of range."""
-    for key in settings:
-        if key not in DEFAULTS:
-            close = difflib.get_close_matches(key, DEFAULTS, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(DEFAULTS)}"
-            raise UserError(f"join settings: unknown key {key!r}; {hint}")
-    full = DEFAULTS | settings
+    full = making.fill_in(settings, DEFAULTS, "join")
     rules = {
         "seed": (_is_whole(full["seed"], 0), "a whole number from 0"),
         "shares": (_are_shares(full["shares"]), "{val, test} above 0, together below 1"),
@@ -96,11 +89,11 @@ def check_settings(settings: dict) -> dict:
             f"whole numbers from 1 for {', '.join(SPLITS)}",
         ),
         "clips": (
-            _is_range(full["clips"]) and all(_is_whole(n, 2) for n in full["clips"]),
+            making.is_range(full["clips"]) and all(_is_whole(n, 2) for n in full["clips"]),
             "[fewest, most] clips per video, from 2",
         ),
         "segment_s": (
-            _is_range(full["segment_s"]) and full["segment_s"][0] >= 3,
+            making.is_range(full["segment_s"]) and full["segment_s"][0] >= 3,
             "[shortest, longest] seconds, from 3",
         ),
         "sentences": (_is_whole(full["sentences"], 1), "a whole number from 1"),
@@ -117,23 +110,12 @@ def check_settings(settings: dict) -> dict:
             "a share from 0 to below 1",
         ),
     }
-    for key, (is_right, expected) in rules.items():
-        if not is_right:
-            raise UserError(f"join settings: {key}: {full[key]!r} is wrong; give {expected}")
+    making.refuse_wrong(full, rules, "join")
     return full
 
 
 def _is_whole(value: object, least: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
-
-
-def _is_range(value: object) -> bool:
-    return (
-        isinstance(value, list | tuple)
-        and len(value) == 2
-        and all(isinstance(part, int | float) for part in value)
-        and 0 < value[0] <= value[1]
-    )
 
 
 def _are_shares(value: object) -> bool:
@@ -192,9 +174,10 @@ def _find_usable(
 
 def _identity(settings: dict, made_of: dict[str, str], sentences: Path) -> str:
     """Digest of all that decides the videos: another clip, and they are all joined anew."""
-    tools = {name: metadata.version(name) for name in ("av", "numpy")}
     read = {"clips": made_of, "sentences": sha256_file(sentences)}
-    return digest({"settings": settings, "version": VERSION, "tools": tools, **read})
+    return digest(
+        {"settings": settings, "version": VERSION, "tools": making.tool_versions(), **read}
+    )
 
 
 def _join_one(videos: Path, clips: dict[str, Path], settings: dict, video: Joined) -> None:

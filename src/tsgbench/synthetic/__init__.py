@@ -4,15 +4,12 @@ Small coloured shapes move, grow, blink and shake on noisy textured backgrounds;
 true of exactly one moment of its video. docs/shapes.md is its data card.
 """
 
-import difflib
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 
 from tsgbench import making
-from tsgbench.errors import UserError
 from tsgbench.files import atomic_path, digest, write_json
 from tsgbench.synthetic import drawing, grammar, scene
 from tsgbench.synthetic.scene import DIFFICULTIES, Scene
@@ -57,47 +54,34 @@ def video_id(split: str, index: int) -> str:
 
 def check_settings(settings: dict) -> dict:
     """Settings with defaults filled in; `UserError` names a key that is unknown or out of range."""
-    for key in settings:
-        if key not in DEFAULTS:
-            close = difflib.get_close_matches(key, DEFAULTS, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(DEFAULTS)}"
-            raise UserError(f"demo settings: unknown key {key!r}; {hint}")
-    full = DEFAULTS | settings
+    full = making.fill_in(settings, DEFAULTS, "demo")
     videos = full["videos"]
     rules = {
-        "videos": isinstance(videos, dict)
-        and bool(videos)
-        and all(s in SPLITS and isinstance(n, int) and n >= 0 for s, n in videos.items())
-        and sum(videos.values()) > 0,
-        "size": isinstance(full["size"], int) and full["size"] >= 32 and full["size"] % 4 == 0,
-        "fps": isinstance(full["fps"], int) and full["fps"] >= 4,
-        "duration_s": _is_range(full["duration_s"]),
-        "event_s": _is_range(full["event_s"]) and full["event_s"][0] >= 1,
-        "difficulty": full["difficulty"] in DIFFICULTIES,
-        "seed": isinstance(full["seed"], int) and full["seed"] >= 0,
+        "videos": (
+            isinstance(videos, dict)
+            and bool(videos)
+            and all(s in SPLITS and isinstance(n, int) and n >= 0 for s, n in videos.items())
+            and sum(videos.values()) > 0,
+            f"counts by split, from {', '.join(SPLITS)}",
+        ),
+        "size": (
+            isinstance(full["size"], int) and full["size"] >= 32 and full["size"] % 4 == 0,
+            "a multiple of 4 pixels, 32 or more",
+        ),
+        "fps": (
+            isinstance(full["fps"], int) and full["fps"] >= 4,
+            "a whole number of frames a second, 4 or more",
+        ),
+        "duration_s": (making.is_range(full["duration_s"]), "[shortest, longest] seconds"),
+        "event_s": (
+            making.is_range(full["event_s"]) and full["event_s"][0] >= 1,
+            "[shortest, longest] seconds, from 1 s",
+        ),
+        "difficulty": (full["difficulty"] in DIFFICULTIES, f"one of {', '.join(DIFFICULTIES)}"),
+        "seed": (isinstance(full["seed"], int) and full["seed"] >= 0, "a whole number from 0"),
     }
-    expected = {
-        "videos": f"counts by split, from {', '.join(SPLITS)}",
-        "size": "a multiple of 4 pixels, 32 or more",
-        "fps": "a whole number of frames a second, 4 or more",
-        "duration_s": "[shortest, longest] seconds",
-        "event_s": "[shortest, longest] seconds, from 1 s",
-        "difficulty": f"one of {', '.join(DIFFICULTIES)}",
-        "seed": "a whole number from 0",
-    }
-    for key, is_right in rules.items():
-        if not is_right:
-            raise UserError(f"demo settings: {key}: {full[key]!r} is wrong; give {expected[key]}")
+    making.refuse_wrong(full, rules, "demo")
     return full
-
-
-def _is_range(value: object) -> bool:
-    return (
-        isinstance(value, list | tuple)
-        and len(value) == 2
-        and all(isinstance(part, int | float) for part in value)
-        and 0 < value[0] <= value[1]
-    )
 
 
 def sample_video(settings: dict, split: str, index: int) -> tuple[Scene, list[str], int]:
@@ -118,7 +102,7 @@ def sample_video(settings: dict, split: str, index: int) -> tuple[Scene, list[st
 
 
 def _identity(settings: dict) -> str:
-    tools = {name: metadata.version(name) for name in ("av", "numpy")}
+    tools = making.tool_versions()
     return digest({"settings": settings, "version": VERSION, "tools": tools})
 
 
