@@ -98,6 +98,34 @@ def _parser() -> argparse.ArgumentParser:
     _add_study(plan)
     plan.add_argument("--json", action="store_true", help="machine-readable")
     plan.set_defaults(verb=_show_plan)
+    accepting = verbs.add_parser(
+        "accept",
+        help="declare results current after a change of code that cannot change them",
+        description=(
+            "Declare results current that a change of code made stale, where you know that it"
+            " cannot change them. Their records then say who accepted them, when, why and from"
+            " which identity to which. Refused are results with other inputs or damaged files and,"
+            " without --settings, with other settings."
+        ),
+    )
+    accepting.add_argument(
+        "targets",
+        nargs="*",
+        metavar="TARGET",
+        help="results, with all that they are made from: results/table1.tex (default: all)",
+    )
+    accepting.add_argument("--reason", help="why the change is harmless, for the records")
+    accepting.add_argument(
+        "--settings", action="store_true", help="accept results of other settings, too"
+    )
+    accepting.add_argument(
+        "-n",
+        "--dry-run",
+        action="store_true",
+        help="say what would be accepted, and change nothing",
+    )
+    _add_study(accepting)
+    accepting.set_defaults(verb=_accept)
     models = verbs.add_parser("models", help="list the models and their ablations")
     models.add_argument("--json", action="store_true", help="machine-readable")
     models.set_defaults(verb=_show_models)
@@ -255,6 +283,29 @@ def _show_plan(options: argparse.Namespace) -> None:
     for row in rows:
         print(f"{row['state']:8}{row['phase']:12}{row['identity']}  {row['record']}")
     print(f"{len(rows)} jobs of study {study.name!r}")
+
+
+def _accept(options: argparse.Namespace) -> None:
+    from collections import Counter
+
+    from tsgbench.planning.accepting import accept, find_target, judge
+
+    if not (options.reason or options.dry_run):
+        raise UserError('accept: say why the change is harmless: --reason "…"; or look: --dry-run')
+    study = _read_study(options)
+    targets = [find_target(study, name) for name in options.targets]
+    verdict = judge(study, targets, settings=options.settings)
+    verdict.refuse_any(targets)
+    for path, reason in verdict.refused.items():
+        print(f"tsgbench: stays stale: {path}: {reason}", file=sys.stderr)
+    if not options.dry_run:
+        accept(study, verdict, reason=options.reason)
+    for path, record in verdict.accepted.items():
+        print(f"{record.identities[-1]} -> {study.identity(path)}  {path}")
+    phases = Counter(study.jobs[path].phase for path in verdict.accepted)
+    counted = ", ".join(f"{number} {phase}" for phase, number in phases.items())
+    verb = "would accept" if options.dry_run else "accepted"
+    print(f"{verb} {len(verdict.accepted)} results{f' ({counted})' if counted else ''}")
 
 
 def _show_models(options: argparse.Namespace) -> None:

@@ -4,9 +4,11 @@ A record says which job made its files: `identity` (a digest of the job's settin
 the identities of its inputs), `digest` (of what the files hold), the files with their sizes and
 SHA-256, the inputs as they were found, and the facts the phase reports. A consumer is told the
 identity it must find and refuses anything else, so that no checkout, pull or edit can put an old
-number under a new setting.
+number under a new setting. A user may declare that a result stands for another identity as well,
+after a harmless change of code (`accepted`; planning/accepting.py).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +33,19 @@ class Record:
     @property
     def identity(self) -> str:
         return self.content["identity"]
+
+    @property
+    def accepted(self) -> list[dict]:
+        """What users declared, oldest first: by, at, reason, commit, from, to, code."""
+        return self.content.get("accepted", [])
+
+    @property
+    def identities(self) -> list[str]:
+        """The identity that made the result, then those that it was accepted for."""
+        return [self.identity, *(entry["to"] for entry in self.accepted)]
+
+    def stands_for(self, identity: str) -> bool:
+        return identity in self.identities
 
     @property
     def digest(self) -> str:
@@ -119,16 +134,22 @@ def read_record(path: str | Path) -> Record:
 def check_input(path: str | Path, identity: str) -> Record:
     """Read an input's record, refusing another identity and damaged or missing files."""
     record = read_record(path)
-    if record.identity != identity:
+    if not record.stands_for(identity):
         raise UserError(
             f"{path}: made under other settings, code or inputs (identity {record.identity}, this "
             f"job needs {identity}); run snakemake again, it remakes what is out of date"
         )
+    for problem in damages(record):
+        raise UserError(f"{problem}; delete it and run snakemake again")
+    return record
+
+
+def damages(record: Record) -> Iterator[str]:
+    """In words, the files of a record that are missing or not what it says."""
     for name, file in record.files().items():
         problem = _damage(file, record.content["outputs"][name])
         if problem:
-            raise UserError(f"{file}: {problem}; delete it and run snakemake again")
-    return record
+            yield f"{file}: {problem}"
 
 
 def current_record(path: Path, identity: str) -> Record | None:
@@ -140,7 +161,7 @@ def current_record(path: Path, identity: str) -> Record | None:
         record = read_record(path)
     except UserError:
         return None
-    is_whole = record.identity == identity and not any(
+    is_whole = record.stands_for(identity) and not any(
         _damage(file, record.content["outputs"][name], MAX_PLANNED_BYTES)
         for name, file in record.files().items()
     )

@@ -5,23 +5,12 @@ import time
 from pathlib import Path
 
 import pytest
+from little_study import CONFIG, METRICS, RUN, TABLE, make, make_all
 
 from tsgbench.config import Catalogue
 from tsgbench.planning import freshness
 from tsgbench.planning.freshness import CURRENT, MISSING, STALE, Freshness
-from tsgbench.records import read_record, write_record
 from tsgbench.study import Study
-
-CELL = "results/cells/prior/shapes/full/seed0"
-RUN, METRICS, TABLE = f"{CELL}/run.json", f"{CELL}/metrics.json", "results/table1.json"
-CONFIG = {
-    "study": "little",
-    "title": "little",
-    "demo": True,
-    "datasets": {"shapes": {"features": "blank_i3d_w16s8", "vectors": "learned"}},
-    "systems": [{"model": "prior", "seeds": [0]}],
-    "tables": {"table1": {"metrics": ["mIoU"]}},
-}
 
 
 def ancient(path: str) -> str:
@@ -35,28 +24,8 @@ def study(tmp_path, monkeypatch) -> Study:
     study = Study(CONFIG, catalogue)
     study.renamed = Study({**CONFIG, "study": "other"}, catalogue)
     monkeypatch.chdir(tmp_path)
-    for job in study.jobs.values():
-        make(study, job.record)
+    make_all(study)
     return study
-
-
-def make(study: Study, record: str, content: str = "made") -> None:
-    job = study.jobs[record]
-    for path in map(Path, job.files.values()):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content)
-    write_record(
-        record,
-        phase=job.phase,
-        key=job.key,
-        identity=study.identity(record),
-        settings=job.settings,
-        code=job.code,
-        inputs={role: read_record(path) for role, path in job.inputs.items()},
-        files=[Path(path) for path in job.files.values()],
-        facts={"content": content},
-        made={},
-    )
 
 
 def test_what_was_made_now_is_current_and_nothing_is_added(study):

@@ -82,6 +82,22 @@ def test_exactly_what_depends_on_a_change_reruns(project, path, old, new, expect
     assert project.planned("results/table1.tex") == expected
 
 
+def test_a_harmless_edit_is_accepted_and_explained(project):
+    before = project.read("results/table1.tex")
+    project.edit("src/tsgbench/models/seqpan.py", "import torch\n", "import torch\n\nADDED = 1\n")
+    unsaid = project.run("tsgbench", "accept", "results/table1.tex", check=False)
+    assert unsaid.returncode == 1 and "--reason" in unsaid.stderr
+    looked = project.run("tsgbench", "accept", "--dry-run")
+    assert "would accept 4 results (1 train, 1 evaluate, 1 table, 1 summary)" in looked.stdout
+    assert project.planned("results/table1.tex") == CELLS_OF_ONE
+    project.run("tsgbench", "accept", "results/table1.tex", "--reason", "an unused name")
+    assert project.planned("results/table1.tex") == {}
+    project.snakemake("results/table1.tex")  # its check at the end agrees
+    assert project.read("results/table1.tex") == before
+    explained = project.run("tsgbench", "explain", "results/table1.tex", "--row", "seqpan/full")
+    assert "an unused name" in explained.stdout and "as recorded" in explained.stdout
+
+
 def test_a_new_setting_reaches_the_results_and_the_old_one_comes_back(project):
     before = json.loads(project.read(f"{SEQPAN}/run.json"))
     project.edit("config/demo.yaml", "epochs: 2", "epochs: 3")

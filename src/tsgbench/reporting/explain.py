@@ -54,6 +54,7 @@ def explain(
                     "cells": [
                         cell
                         | {"found": _check(cell, result, place, metrics, root)}
+                        | {"accepted": _accepted(_records_of(cell, root))}
                         | _mlflow(cell, logged)
                         for place, cell in enumerate(result["cells"])
                     ],
@@ -66,6 +67,7 @@ def explain(
         "identity": content["identity"],
         "is_demo": content["is_demo"],
         "found": _check_table(stem, content),
+        "accepted": _accepted([Path(f"{stem}.json")]),
         "numbers": numbers,
         "commands": _commands(content, stem, numbers, root),
     }
@@ -189,6 +191,18 @@ def _check_record(cell: dict, root: Path) -> str:
     return "as recorded"
 
 
+def _records_of(cell: dict, root: Path) -> list[Path]:
+    files = cell.get("files", {})
+    names = [files[name] for name in ("run.json", "metrics.json") if name in files]
+    return [root / name for name in names or [cell["record"]]]
+
+
+def _accepted(records: list[Path]) -> list[dict]:
+    """What users declared of these results (`tsgbench accept`): the entries, with their record."""
+    here = [path for path in records if path.exists()]
+    return [{"record": str(path), **entry} for path in here for entry in read_record(path).accepted]
+
+
 def _logged_runs(stem: Path) -> dict:
     """What was logged of the table's cells when it was written: above all runs without epochs."""
     path = Path(f"{stem}.json")
@@ -226,7 +240,8 @@ def as_text(facts: dict) -> str:
     demo = ", DEMO numbers" if facts["is_demo"] else ""
     lines = [
         f"{facts['table']} of study {facts['study']}{demo}; identity {facts['identity']}, "
-        f"{facts['found']}"
+        f"{facts['found']}",
+        *_accepted_lines(facts["accepted"]),
     ]
     for number in facts["numbers"]:
         # A row of a table of data sets is no system
@@ -242,6 +257,14 @@ def as_text(facts: dict) -> str:
         for cell in number["cells"]:
             lines += [f"  {line}" for line in _cell_lines(cell)]
     return "\n".join([*lines, "", "To make it again:", *(f"  {c}" for c in facts["commands"])])
+
+
+def _accepted_lines(accepted: list[dict]) -> list[str]:
+    return [
+        f"  {entry['record']}: accepted as {entry['to']} (was {entry['from']}) by {entry['by']} on"
+        f" {entry['at'][:10]}: {entry['reason']}"
+        for entry in accepted
+    ]
 
 
 def _value_lines(metric: str, value: dict, number: dict) -> list[str]:
@@ -295,6 +318,7 @@ def _cell_lines(cell: dict) -> list[str]:
         lines.append(f"  identity {cell['identity']}, digest {cell['digest']}, code {cell['code']}")
     commit = cell.get("git_commit") or "not recorded"
     lines.append(f"  commit {commit.rstrip('+')}" + (", edited" if commit.endswith("+") else ""))
+    lines += _accepted_lines(cell["accepted"])
     for role, entry in cell.get("inputs", {}).items():
         lines.append(f"  {role}: identity {entry['identity']}, digest {entry['digest']}")
     return [*lines, *(f"  {path}" for path in cell.get("files", {}).values())]
