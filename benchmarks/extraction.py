@@ -23,7 +23,9 @@ import torch
 import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from tsgbench.features.i3d import SamePool, Unit3D, same_padding
+from tsgbench.features.convolution import same_padding
+from tsgbench.features.efficientnet_lite0 import Unit
+from tsgbench.features.i3d import SamePool, Unit3D
 from tsgbench.features.memory import LARGE_PAGES, ask_for_large_pages
 from tsgbench.features.networks import ClipNetwork, find_network
 from tsgbench.video import read_clips
@@ -33,12 +35,24 @@ SHAPES = {
     "c3d": (16, 112, "fc6", {"size": (128, 171), "crop": 112}),
     "i3d": (16, 224, "avg_pool", {"size": 256, "keep_aspect": True, "crop": 224}),
     "vgg16": (1, 224, "fc7", {"size": 256, "keep_aspect": True, "crop": 224, "fps": 5}),
+    "efficientnet_lite0": (
+        1,
+        224,
+        "features",
+        {"size": 256, "keep_aspect": True, "crop": 224, "fps": 2},
+    ),
 }
 
 
 def plain_unit(self: Unit3D, x: torch.Tensor) -> torch.Tensor:
     padding = same_padding(x.shape[2:], self.conv3d.kernel_size, self.conv3d.stride)
     return F.relu(self.bn(self.conv3d(F.pad(x, padding))))
+
+
+def plain_picture_unit(self: Unit, x: torch.Tensor) -> torch.Tensor:
+    padding = same_padding(x.shape[2:], self.conv.kernel_size, self.conv.stride)
+    x = self.bn(self.conv(F.pad(x, padding)))
+    return F.relu6(x) if self.is_active else x
 
 
 def plain_pool(self: SamePool, x: torch.Tensor) -> torch.Tensor:
@@ -51,6 +65,8 @@ def make_plain(network: ClipNetwork) -> ClipNetwork:
     for part in network.modules():
         if isinstance(part, Unit3D):
             part.forward = types.MethodType(plain_unit, part)
+        elif isinstance(part, Unit):
+            part.forward = types.MethodType(plain_picture_unit, part)
         elif isinstance(part, SamePool):
             part.forward = types.MethodType(plain_pool, part)
     return network

@@ -14,9 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from tsgbench.features.convolution import convolve
 from tsgbench.features.frames import FrameNetwork
 from tsgbench.features.networks import initialise, register
-from tsgbench.features.padding import same_padding
 
 CLASSES = 1000  # of ImageNet
 BATCH_NORM_EPSILON = 1e-3  # as in the release
@@ -53,11 +53,7 @@ OUTSIDE = {
 
 
 class Unit(nn.Module):
-    """Convolution with "same" padding, batch norm, and ReLU6 if `is_active`.
-
-    The batch norm, frozen, is folded into the convolution's weights at every call: a pass over the
-    activations is saved, which cost more here than the convolutions do.
-    """
+    """Convolution with "same" padding, batch norm, and ReLU6 if `is_active`."""
 
     def __init__(
         self,
@@ -75,23 +71,8 @@ class Unit(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(m, C, H, W) to (m, C', ceil(H / stride), ceil(W / stride))."""
-        weight, bias = self._folded(x.dtype)
-        stride, groups = self.conv.stride, self.conv.groups
-        padding = same_padding(x.shape[2:], self.conv.kernel_size, stride)
-        before, after = padding[::2], padding[1::2]
-        if before == after:  # the convolution itself can pad, which saves a copy
-            x = F.conv2d(x, weight, bias, stride, before[::-1], groups=groups)
-        else:
-            x = F.conv2d(F.pad(x, padding), weight, bias, stride, groups=groups)
+        x = convolve(x, self.conv, self.bn)
         return F.hardtanh_(x, 0, 6) if self.is_active else x
-
-    def _folded(self, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
-        """Weight and bias of convolution and batch norm together, folded in full precision."""
-        norm, weight = self.bn, self.conv.weight
-        exact = torch.promote_types(norm.weight.dtype, torch.float32)
-        scale = norm.weight.to(exact) * (norm.running_var.to(exact) + norm.eps).rsqrt()
-        bias = norm.bias.to(exact) - norm.running_mean.to(exact) * scale
-        return (weight.to(exact) * scale.view(-1, 1, 1, 1)).to(dtype), bias.to(dtype)
 
 
 class Bottleneck(nn.Module):

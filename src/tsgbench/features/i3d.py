@@ -12,16 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from tsgbench.features.convolution import convolve, same_padding
 from tsgbench.features.networks import ClipNetwork, initialise, register
-from tsgbench.features.padding import same_padding
 
 CLASSES = 400  # of Kinetics-400
 BATCH_NORM_EPSILON = 1e-3  # as in the release
-
-# What oneDNN computes in on this processor: bfloat16 needs AVX-512 or AVX-NE-CONVERT
-ONEDNN_TYPES = (torch.float32,) if torch.backends.mkldnn.is_available() else ()
-if ONEDNN_TYPES and torch.ops.mkldnn._is_mkldnn_bf16_supported():
-    ONEDNN_TYPES += (torch.bfloat16,)
 
 # name, output channels, kernel, stride of the plain convolutions and of the poolings (channels
 # None), and the channels of the Inception blocks: branches 0, 1a, 1b, 2a, 2b, 3b (figure 3)
@@ -46,11 +41,7 @@ LAYERS = (
 
 
 class Unit3D(nn.Module):
-    """Convolution with "same" padding, batch norm, ReLU.
-
-    The batch norm, frozen, is folded into the convolution's weights at every call: they are small
-    beside a batch of clips, and a pass over the activations is saved.
-    """
+    """Convolution with "same" padding, batch norm, ReLU."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int = 1, stride: int = 1) -> None:
         super().__init__()
@@ -59,31 +50,7 @@ class Unit3D(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(n, C, T, H, W) to (n, C', ceil(T / stride), ...)."""
-        weight, bias = self._folded(x.dtype)
-        kernel, stride = self.conv3d.kernel_size, self.conv3d.stride
-        if kernel == (1, 1, 1) and stride == (1, 1, 1):
-            return F.relu_(_at_one_place(x, weight, bias))
-        padding = same_padding(x.shape[2:], kernel, stride)
-        before, after = padding[::2], padding[1::2]
-        if before == after:  # the convolution itself can pad, which saves a copy
-            return F.relu_(F.conv3d(x, weight, bias, stride, before[::-1]))
-        return F.relu_(F.conv3d(F.pad(x, padding), weight, bias, stride))
-
-    def _folded(self, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
-        """Weight and bias of convolution and batch norm together, folded in full precision."""
-        norm, weight = self.bn, self.conv3d.weight
-        exact = torch.promote_types(norm.weight.dtype, torch.float32)
-        scale = norm.weight.to(exact) * (norm.running_var.to(exact) + norm.eps).rsqrt()
-        bias = norm.bias.to(exact) - norm.running_mean.to(exact) * scale
-        return (weight.to(exact) * scale.view(-1, 1, 1, 1, 1)).to(dtype), bias.to(dtype)
-
-
-def _at_one_place(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
-    """A convolution with a 1x1x1 kernel. PyTorch's choice on a CPU is a slow path: oneDNN's kernel
-    takes two fifths of its time, a matrix product two thirds."""
-    if not x.is_cuda and x.dtype in ONEDNN_TYPES:
-        return torch.mkldnn_convolution(x, weight, bias, (0, 0, 0), (1, 1, 1), (1, 1, 1), 1)
-    return F.linear(x.permute(0, 2, 3, 4, 1), weight.flatten(1), bias).permute(0, 4, 1, 2, 3)
+        return F.relu_(convolve(x, self.conv3d, self.bn))
 
 
 class SamePool(nn.Module):
