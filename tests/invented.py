@@ -42,7 +42,7 @@ def write_cell(
         "dataset": dataset,
         "ablation": ablation.partition("@")[0],
         "seed": int(seed.removeprefix("seed")),
-        "inputs": {"max_clips": 64, "extractor": "c3d_random_multi_w16s8"},
+        "inputs": {"max_clips": 64, "features": "c3d_random_stats_w16s8_pca128"},
         "model_settings": {"width": 32, "dropout": 0.2},
         "train": {"lr": lr, "epochs": epochs},
         "splits": {"protocol": protocol, "select": ["val"] if select is None else select},

@@ -9,9 +9,9 @@ import torch.nn.functional as F
 
 from tsgbench.errors import UserError
 from tsgbench.features.c3d import C3D
+from tsgbench.features.convolution import same_padding
 from tsgbench.features.i3d import I3D, Inception, SamePool, Unit3D
 from tsgbench.features.networks import load_checkpoint
-from tsgbench.features.convolution import same_padding
 
 # Shapes of the public checkpoints, written down from the papers' figures.
 C3D_SHAPES = {

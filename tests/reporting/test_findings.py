@@ -80,7 +80,9 @@ class Bench:
         self.folder, self.cells, self.statistics = folder, {}, {}
         write_published(folder / "published", "net", "Net", TABLES)
 
-    def add(self, name: str, metrics: dict, *, trained=False, video="zero", **facts) -> None:
+    def add(
+        self, name: str, metrics: dict, *, trained=False, video="zero", features=None, **facts
+    ) -> None:
         protocol = name.split("/")[2].partition("@")[2] or "default"
         parameters = 1000 if trained else 0
         options = {"metrics": metrics, "parameters": parameters, "protocol": protocol}
@@ -88,6 +90,8 @@ class Bench:
         self.cells[name] = folder
         run = json.loads((folder / "run.json").read_text())
         run["settings"]["inputs"]["video"] = video
+        if features:
+            run["settings"]["inputs"]["features"] = features
         (folder / "run.json").write_text(json.dumps(run))
         evaluated = json.loads((folder / "metrics.json").read_text())
         evaluated["facts"] |= {"headline": "seconds", "conventions": {"seconds": metrics}, **facts}
@@ -268,3 +272,26 @@ def test_a_number_without_identity_is_refused(bench):
     path.write_text(json.dumps(content))
     with pytest.raises(UserError, match="identity"):
         bench.evidence()
+
+
+def test_what_video_and_features_are_worth(bench):
+    for seed, score in ((0, 50.0), (1, 54.0)):
+        bench.add(f"net/real/full/seed{seed}", {R5: score}, trained=True, video="real")
+    bench.add("net/real/blind/seed0", {R5: 20.0}, trained=True)
+    bench.add("net/real/mismatched/seed0", {R5: 22.5}, trained=True, video="mismatched")
+    bench.add("net/real/other/seed0", {R5: 35.0}, trained=True, video="real", features="plain")
+    bench.add("prior_action/real/full/seed0", {R5: 10.0})
+    bench.add("whole_video/real/full/seed0", {R5: 12.0})
+    said = unlinked(bench.say("controls"))
+    assert "| Net | [52.00 ± 2.83] | [20.00] | [22.50] | +29.50 |" in said
+    assert (
+        "| Net: `plain` for `c3d_random_stats_w16s8_pca128` | [35.00] | [52.00 ± 2.83] | +17.00 |"
+        in said
+    )
+    assert said.index("| Whole video | [12.00] |") < said.index("| Action word | [10.00] |")
+
+
+def test_twins_and_features_of_another_protocol_are_not_compared(bench):
+    bench.add("net/real/full/seed0", {R5: 50.0}, trained=True, video="real")
+    bench.add("net/real/blind@val_1/seed0", {R5: 20.0}, trained=True)
+    assert bench.say("controls") is None

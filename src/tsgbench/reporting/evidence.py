@@ -41,6 +41,11 @@ class System:
         return self.cells[0].is_trained
 
     @property
+    def features(self) -> str:
+        """Name of the features that it reads, as in config/features.yaml."""
+        return self.cells[0].run["settings"]["inputs"]["features"]
+
+    @property
     def protocol(self) -> str:
         """The data set's protocol by which it was trained and tested."""
         return self.cells[0].protocol

@@ -4,6 +4,7 @@ Reads the provenance beside the table, finds the row and the metric by forgiving
 every cell against its files: the same runs, the same scores, or what has changed since.
 """
 
+import contextlib
 import difflib
 from pathlib import Path
 
@@ -198,9 +199,15 @@ def _records_of(cell: dict, root: Path) -> list[Path]:
 
 
 def _accepted(records: list[Path]) -> list[dict]:
-    """What users declared of these results (`tsgbench accept`): the entries, with their record."""
-    here = [path for path in records if path.exists()]
-    return [{"record": str(path), **entry} for path in here for entry in read_record(path).accepted]
+    """What users declared of these results (`tsgbench accept`): the entries, with their record.
+
+    What is wrong with a record that cannot be read, the checks say.
+    """
+    found = []
+    for path in records:
+        with contextlib.suppress(UserError):
+            found += [{"record": str(path), **entry} for entry in read_record(path).accepted]
+    return found
 
 
 def _logged_runs(stem: Path) -> dict:

@@ -5,10 +5,11 @@ from tsgbench.reporting.statements import (  # each module adds its statements, 
     STATEMENTS,
     against_printed,
     between_systems,
+    controls,
     data,
 )
 
-__all__ = ["against_printed", "between_systems", "data", "gather", "write_findings"]
+__all__ = ["against_printed", "between_systems", "controls", "data", "gather", "write_findings"]
 
 INTRODUCTION = (
     "Every number below was computed from this study's records when the page was written, and "

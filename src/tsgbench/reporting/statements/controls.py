@@ -1,0 +1,90 @@
+"""Statements on what a system's score is owed to: the video, its features, or neither."""
+
+from tsgbench.planning.layout import split_ablation
+from tsgbench.reporting.evidence import Evidence, System, as_table
+from tsgbench.reporting.statements import main_metric, scope_of, statement
+
+FULL, TWINS = "full", ("blind", "mismatched")  # as models' files call them
+
+
+@statement(
+    "What systems owe to the video, and what to its features",
+    "a trained system that sees the video, beside its blind or mismatched twin or other features",
+)
+def controls(evidence: Evidence) -> list[str] | None:
+    lines: list[str] = []
+    for dataset, entry in evidence.datasets.items():
+        systems = evidence.select(dataset=dataset)
+        found = {(s.model, *split_ablation(s.ablation)): s for s in systems}
+        pairs = [
+            (full, {name: found.get((model, name, protocol)) for name in TWINS})
+            for (model, ablation, protocol), full in found.items()
+            if ablation == FULL and full.is_trained and full.sees_video and _main(full)[0]
+        ]
+        others = [
+            (full, other)
+            for full, _ in pairs
+            for other in systems
+            if (other.model, other.protocol) == (full.model, full.protocol)
+            and other.features != full.features
+        ]
+        pairs = [(full, twins) for full, twins in pairs if any(twins.values())]
+        if pairs:
+            head = [f"{entry['title']}, {{metric}}", "as it is", *TWINS, "as it is - better twin"]
+            lines += ["", *_twins_table(head, pairs)]
+        if others:
+            lines += ["", *_features_table(entry["title"], others)]
+        untrained = [s for s in systems if not s.is_trained]
+        if (pairs or others) and untrained:
+            lines += ["", *_untrained_table(entry["title"], untrained)]
+    if not lines:
+        return None
+    said = (
+        "A blind twin is trained and tested with every clip zero, a mismatched one with the clips"
+        " of another video: what they reach is owed to the sentence and to where moments lie. Other"
+        " features are read by the same system with the same settings."
+    )
+    return [said, *lines]
+
+
+def _twins_table(head: list[str], pairs: list[tuple[System, dict]]) -> list[str]:
+    rows, metrics = [], {}
+    for full, twins in pairs:
+        metric, scope = _main(full)
+        metrics[metric] = None
+        scores = [twin.mean(metric, **scope) for twin in twins.values() if twin]
+        gain = full.mean(metric, **scope) - max(scores)
+        shown = [twin.show(metric, **scope) if twin else "not run" for twin in twins.values()]
+        rows.append([full.title, full.show(metric, **scope), *shown, f"{gain:+.2f}"])
+    return as_table([head[0].format(metric=", ".join(metrics)), *head[1:]], rows)
+
+
+def _features_table(title: str, others: list[tuple[System, System]]) -> list[str]:
+    rows = []
+    for full, other in others:
+        metric, scope = _main(full)
+        gain = full.mean(metric, **scope) - other.mean(metric, **scope)
+        rows.append(
+            [
+                f"{full.title}: `{other.features}` for `{full.features}`",
+                other.show(metric, **scope),
+                full.show(metric, **scope),
+                f"{gain:+.2f}",
+            ]
+        )
+    return as_table([f"{title}, features", "other", "the system's own", "own - other"], rows)
+
+
+def _untrained_table(title: str, systems: list[System]) -> list[str]:
+    """Systems without a trained network, best first."""
+    scored = [(system, *_main(system)) for system in systems]
+    scored = [(s.mean(metric, **scope), s, metric, scope) for s, metric, scope in scored if metric]
+    scored.sort(key=lambda item: -item[0])
+    rows = [[s.title, s.show(metric, **scope)] for _, s, metric, scope in scored]
+    named = ", ".join(dict.fromkeys(metric for _, _, metric, _ in scored))
+    return as_table([f"{title}, without a trained network", named], rows)
+
+
+def _main(system: System) -> tuple[str | None, dict]:
+    scope = {} if main_metric(system) else scope_of(system)
+    return main_metric(system, **scope), scope
