@@ -16,16 +16,19 @@ NEVER_LOOK = ("random", "whole_video", "prior", "prior_frequency", "prior_action
 
 @pytest.fixture(scope="module")
 def results() -> dict[str, dict]:
-    """`model/ablation` -> its result in Table 1."""
-    path = ROOT / "results/table1.provenance.json"
-    table = json.loads(path.read_text()) if path.exists() else {"study": None}
-    if table["study"] != "real":
-        pytest.skip("no results of config/real.yaml here: run `make real` first")
-    return {
-        f"{row['model']}/{row['ablation']}": row["results"][DATASET]["values"][MAIN]
-        for row in table["rows"]
-        if row["results"][DATASET]["cells"]
-    }
+    """`model/ablation` -> its result in the study's tables."""
+    found = {}
+    for name in ("table1", "features"):
+        path = ROOT / f"results/{name}.provenance.json"
+        table = json.loads(path.read_text()) if path.exists() else {"study": None}
+        if table["study"] != "real":
+            pytest.skip("no results of config/real.yaml here: run `make real` first")
+        found |= {
+            f"{row['model']}/{row['ablation']}": row["results"][DATASET]["values"][MAIN]
+            for row in table["rows"]
+            if row["results"][DATASET]["cells"]
+        }
+    return found
 
 
 def test_seqpan_grounds_and_no_blind_system_comes_near(results):

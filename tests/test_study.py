@@ -265,3 +265,16 @@ def test_a_table_shows_the_protocols_it_names_and_no_other():
     config["tables"]["table1"]["against"] = "seqpan/blind@val_1"
     against = Study(config).jobs["results/table1.json"].settings["against"]
     assert against == "SeqPAN, blind, protocol val_1"
+
+
+def test_a_table_shows_the_models_and_ablations_it_names(config):
+    config = config | {
+        "systems": [{"model": "prior", "seeds": [0]}, {"model": "random", "seeds": [0]}]
+    }
+    config["tables"] = {"table1": {"metrics": ["mIoU"], "models": ["random"]}}
+    table = Study(config).jobs["results/table1.json"]
+    assert [row["model"] for row in table.settings["rows"]] == ["random"]
+    assert not any("prior" in role for role in table.inputs)
+    config["tables"]["table1"]["models"] = ["randm"]
+    with pytest.raises(UserError, match=r"tables\.table1\.models: .*random"):
+        Study(config)

@@ -158,7 +158,9 @@ def _check_table(spec: dict, config: dict, catalogue, where: str) -> None:
     if "convention" in spec:
         named = f"{where}.convention"
         need_known(spec["convention"], catalogue.conventions, named, "convention")
-    models = {system["model"] for system in config["systems"]}
+    models = list(dict.fromkeys(system["model"] for system in config["systems"]))
+    for model in spec.get("models", []):
+        need_known(model, models, f"{where}.models", "model of the study's systems")
     known = list(
         dict.fromkeys(name for model in models for name in catalogue.models[model]["ablations"])
     )

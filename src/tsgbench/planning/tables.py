@@ -24,6 +24,7 @@ class Tables:
             self._row(system, ablation, protocol, datasets)
             for system in self.config["systems"]
             if not system.get("on_demand", False)
+            and system["model"] in spec.get("models", [system["model"]])
             for ablation in self.cells.ablations(system)
             if ablation in spec.get("ablations", [ablation])
             for protocol, datasets in self._protocols(system, ablation, spec, chosen).items()

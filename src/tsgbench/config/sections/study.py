@@ -70,6 +70,7 @@ class Table(Section):
         description="Columns, such as `R@1,IoU=0.7`."
     )
     datasets: OnlyThese = Field(None, description="Only these of the study's data sets.")
+    models: OnlyThese = Field(None, description="Only systems of these models.")
     ablations: OnlyThese = Field(None, description="Only these of the study's systems.")
     protocols: Names = Field(
         None,
