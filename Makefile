@@ -39,7 +39,7 @@ report: $(READY)
 	@$(BIN)/tsgbench pdf results/report.tex
 
 real: $(READY)
-	$(BIN)/snakemake --cores $(CORES) --configfile config/real.yaml results/table1.tex
+	$(BIN)/snakemake --cores $(CORES) results/table1.tex --configfile config/real.yaml
 	@cat results/table1.md
 
 blind: $(READY)
