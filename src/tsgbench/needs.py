@@ -21,11 +21,20 @@ import re
 from collections.abc import Iterable
 
 METRIC = re.compile(r"(?P<discounted>d?)R@(?P<n>[1-9]\d*),IoU=(?P<m>0\.\d{1,2})")
+# Average precision: over all thresholds, at one of them, or of moments of one range of lengths
+PRECISION = re.compile(r"mAP(,IoU=(?P<m>0\.\d{1,2})|,(?P<length>[a-z]+))?")
+PRECISION_DEPTH = 10  # moments of a query that average precision looks at, as QVHighlights has it
 # Ranks that are kept whatever the conventions: what figures and inspections show
 SHOWN = 5
 
 Need = dict[str, str | int | float]
 Nms = float | dict[str, float] | None
+
+
+def may_be_undefined(metric: str) -> bool:
+    """Whether a metric is not defined for every query: it is of moments of some lengths alone."""
+    match = PRECISION.fullmatch(metric)
+    return match is not None and match["length"] is not None
 
 
 def threshold_at(m: str, nms: Nms) -> float | None:
@@ -48,6 +57,11 @@ def needs_of(options: dict) -> list[Need]:
             needs.append({"ranks": depth})
         else:
             needs.append({**axis, "above": above, "depth": depth})
+    if any(map(PRECISION.fullmatch, options["metrics"])):
+        found = {"ranks": PRECISION_DEPTH}
+        if options["nms"] is not None:
+            found = {**axis, "above": options["nms"], "depth": PRECISION_DEPTH}
+        needs.append(found)
     return _deepest(needs)
 
 

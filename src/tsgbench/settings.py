@@ -20,6 +20,7 @@ EvenSize = Annotated[int, Ge(2), MultipleOf(2)]
 Positive = Annotated[float, Gt(0)]
 NotNegative = Annotated[float, Ge(0)]
 Share = Annotated[float, Ge(0), Le(1)]
+Tokenizer = Literal["nltk_punct", "nltk_drop_punct", "strip_punct"]
 DropoutRate = Annotated[float, Ge(0), Lt(1)]
 
 LAST = "last"  # as `select`, or in the place of a selecting split: the last epoch's weights
@@ -91,7 +92,7 @@ class InputSettings:
     features: a name of config/features.yaml, which counts where a study says `own`.
     """
 
-    tokenizer: Literal["nltk_punct", "nltk_drop_punct", "strip_punct"]
+    tokenizer: Tokenizer
     oov: Literal["unk", "drop"]
     max_words: Size
     max_clips: Size

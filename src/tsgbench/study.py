@@ -119,10 +119,14 @@ class Study:
             self._add(Job("blank", wildcards, settings, {"annotations": annotations}))
             return
         if "released" in recipe:
-            settings = {"released": recipe["released"]}
+            released = recipe["released"]
             reads = {"annotations": annotations}
-            reads["released"] = self._plan_source(recipe["released"]["source"])
-            self._add(Job("released", wildcards, settings, reads))
+            for place, source in enumerate(as_list(released["source"]), start=1):
+                role = "released" if place == 1 else f"released:{place}"
+                reads[role] = self._plan_source(source)
+            if "vectors" in released:
+                reads["vectors"] = self._plan_source(released["vectors"])
+            self._add(Job("released", wildcards, {"released": released}, reads))
             return
         inputs = {"annotations": annotations}
         inputs["clips"] = self._plan_clips(dataset, recipe["clips"], raw, annotations)

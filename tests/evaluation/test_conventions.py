@@ -143,7 +143,10 @@ def test_every_shipped_convention_scores(name):
     for dataset in ("charades_sta", "activitynet_captions", "tacos", "didemo", "charades_cd"):
         options = for_dataset(SHIPPED[name], dataset)
         found = evaluate_convention(predictions, queries, SHIPPED[name], dataset)
-        assert list(found["metrics"]) == options["metrics"]
+        # No moment invented here is longer than 10 s
+        left_out = {"mAP,middle", "mAP,long"}
+        defined = [metric for metric in options["metrics"] if metric not in left_out]
+        assert list(found["metrics"]) == defined
         assert all(0 <= value <= 100 for value in found["metrics"].values())
 
 

@@ -83,8 +83,12 @@ def check_recipes(found: dict, source: str) -> None:
         if "clips" in recipe:
             need_known(recipe["clips"], [*clips, *released], f"{where}.clips", "recipe")
         if "released" in recipe:
-            named = recipe["released"]["source"]
-            need_known(named, found["sources"], f"{where}.released.source", "source")
+            release = recipe["released"]
+            for named in as_list(release["source"]):
+                need_known(named, found["sources"], f"{where}.released.source", "source")
+            if "vectors" in release:
+                named = release["vectors"]
+                need_known(named, found["sources"], f"{where}.released.vectors", "source")
 
 
 def check_conventions(found: dict, source: str) -> None:

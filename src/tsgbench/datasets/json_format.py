@@ -7,10 +7,10 @@ the duration and in the unit of time, which the caller's `Clock` knows.
 
 import json
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from tsgbench.datasets.readers import Row, need_file, read_utf8
+from tsgbench.datasets.readers import Row, need_file, read_lines, read_utf8
 from tsgbench.errors import UserError
 
 KINDS = {dict: "an object", list: "a list", str: "a text", int: "a whole number"}
@@ -25,7 +25,18 @@ def read_strict(path: Path, kind: type) -> dict | list:
     `UserError` names line and column of malformed JSON, and a name that stands twice in one object:
     the parser alone would keep the last and forget the others.
     """
+    return check_kind(_parse(read_utf8(path), path), kind, f"{path}", "content")
 
+
+def read_strict_lines(path: Path) -> Iterator[tuple[int, dict]]:
+    """The number and the JSON object of each line that is not blank; errors as of `read_strict`."""
+    for number, line in enumerate(read_lines(path), start=1):
+        if line.strip():
+            where = f"{path}, line {number}"
+            yield number, check_kind(_parse(line, path, number), dict, where, "content")
+
+
+def _parse(text: str, path: Path, first_line: int = 1) -> object:
     def refuse_repeated(pairs: list[tuple[str, object]]) -> dict:
         content = dict(pairs)
         if len(content) < len(pairs):
@@ -35,13 +46,12 @@ def read_strict(path: Path, kind: type) -> dict | list:
         return content
 
     try:
-        content = json.loads(read_utf8(path), object_pairs_hook=refuse_repeated)
+        return json.loads(text, object_pairs_hook=refuse_repeated)
     except json.JSONDecodeError as error:
         raise UserError(
-            f"{path}, line {error.lineno}, column {error.colno}: not valid JSON ({error.msg});"
-            " download it again"
+            f"{path}, line {first_line + error.lineno - 1}, column {error.colno}: not valid JSON"
+            f" ({error.msg}); download it again"
         ) from None
-    return check_kind(content, kind, f"{path}", "content")
 
 
 def need(holder: dict, name: str, kind: type, where: str):
@@ -102,7 +112,7 @@ def read_videos(path: Path, label: str, clock: Clock) -> list[Row]:
         duration_s, units_per_s = clock(name, entry, where)
         video_id = name.removesuffix(".avi")
         for place, (moment, sentence) in enumerate(zip(timestamps, sentences, strict=True)):
-            start, end = _read_moment(moment, f"{where}[{place}]")
+            start, end = read_moment(moment, f"{where}[{place}]", "timestamps")
             rows.append(
                 Row(
                     where=f"{path.name}:{name}[{place}]",
@@ -124,10 +134,11 @@ def read_files(
     return {role: read_videos(need_file(files, role, dataset), role, clock) for role in roles}
 
 
-def _read_moment(moment: object, where: str) -> tuple[float, float]:
+def read_moment(moment: object, where: str, name: str) -> tuple[float, float]:
+    """Start and end of a JSON list of two numbers."""
     if not isinstance(moment, list) or len(moment) != 2:
         raise UserError(
-            f"{where}: timestamps: expected [start, end], got {json.dumps(moment)[:40]}; download"
+            f"{where}: {name}: expected [start, end], got {json.dumps(moment)[:40]}; download"
             " the file again"
         )
-    return number(moment[0], where, "timestamps"), number(moment[1], where, "timestamps")
+    return number(moment[0], where, name), number(moment[1], where, name)

@@ -5,15 +5,18 @@ A convention names its options and this module knows only the options; it never 
 | option        | values |
 |---------------|--------|
 | `predictions` | `spans`; `chunks`: DiDeMo's protocol, with `chunks`, `chunk_s`, `best` |
-| `labels`      | `annotated`; `windows`, `nearest_span`: quantised to the resampled axis |
+| `labels`      | `annotated`; `several`: all that were marked, of which the best counts; |
+|               | `windows`, `nearest_span`: quantised to the resampled axis |
 | `iou`         | `seconds`; `index`: inclusive indices, on predictions rounded to that axis |
 | `positions`   | length M of the resampled axis, where `labels` or `iou` need one |
 | `compare`     | `>=` or `>`: whether an IoU of exactly m is a hit |
 | `nms`         | threshold; `{minus: d}` for m - d at each IoU m; null for none |
-| `metrics`     | names, see `metrics` and `didemo` |
+| `metrics`     | names, see `metrics`, `precision` and `didemo` |
+| `lengths`     | name -> [above, up to] seconds: the ranges of metrics such as `mAP,short` |
 | `datasets`    | options that differ, by data set |
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +30,8 @@ from tsgbench.evaluation.metrics import score_queries, to_percent
 from tsgbench.evaluation.predictions import Predictions
 from tsgbench.needs import first_unmet, needs_of
 
+EXACT = ("annotated", "several")  # labels in seconds, as they were annotated
+
 
 def for_dataset(convention: dict, dataset: str) -> dict:
     """The convention's options on one data set: its own, or else those common to all."""
@@ -37,7 +42,7 @@ def for_dataset(convention: dict, dataset: str) -> dict:
 def needs_clips(convention: dict) -> bool:
     """Whether the number of source clips must be known: the axis is quantised from it."""
     return convention["predictions"] == "spans" and (
-        convention["labels"] != "annotated" or convention["iou"] == "index"
+        convention["labels"] not in EXACT or convention["iou"] == "index"
     )
 
 
@@ -45,7 +50,8 @@ def needs_clips(convention: dict) -> bool:
 class Scores:
     """What every query contributes to the numbers of one convention.
 
-    values: metric -> (Q,) in [0, 1]. counts: name -> (Q,) what the convention had to adapt.
+    values: metric -> (Q,) in [0, 1], NaN where the metric is not defined for a query. counts:
+    name -> (Q,) what the convention had to adapt.
     """
 
     values: dict[str, np.ndarray]
@@ -58,9 +64,11 @@ class Scores:
 
     def summarise(self, rows: np.ndarray | slice = slice(None)) -> dict[str, dict]:
         """`metrics`, name -> percent, and `counts`, of the given queries as if there were only
-        those; `queries` among the counts is their number."""
+        those; `queries` among the counts is their number. A metric that is defined for none of them
+        is left out."""
+        metrics = {name: to_percent(values[rows]) for name, values in self.values.items()}
         return {
-            "metrics": {name: to_percent(values[rows]) for name, values in self.values.items()},
+            "metrics": {name: mean for name, mean in metrics.items() if not math.isnan(mean)},
             "counts": {name: int(values[rows].sum()) for name, values in self.counts.items()},
         }
 
@@ -113,6 +121,8 @@ def _score_chunks(predictions: Predictions, queries: Queries, options: dict) -> 
 
 def _score_spans(predictions: Predictions, queries: Queries, options: dict) -> tuple[dict, dict]:
     labels, extent = queries.moments, queries.durations
+    if options["labels"] == "several":
+        labels = _several(queries)
     spans, is_widened = on_axis(predictions.spans, extent, predictions.clips, options)
     overlap, counts = moments.iou, {}
     if needs_clips(options):
@@ -131,8 +141,18 @@ def _score_spans(predictions: Predictions, queries: Queries, options: dict) -> t
         compare=options["compare"],
         iou=overlap,
         extent=extent,
+        lengths=options.get("lengths"),
     )
     return values, counts
+
+
+def _several(queries: Queries) -> np.ndarray:
+    """(Q, W, 2) every marked moment, NaN where a query has fewer; the one there is without them."""
+    marked = queries.annotators or list(queries.moments[:, None])
+    sizes = np.array([len(moments) for moments in marked])
+    padded = np.full((len(marked), sizes.max(), 2), np.nan)
+    padded[np.arange(sizes.max()) < sizes[:, None]] = np.concatenate(marked)
+    return padded
 
 
 def _quantised(

@@ -1,14 +1,15 @@
-"""Recall and mean IoU of ranked spans against one annotated moment a query.
+"""Recall and mean IoU of ranked spans against a query's annotated moment, or the best of several.
 
 R@n, IoU=m: the share of queries, in percent, for which one of the first n predictions, after
 non-maximum suppression, has an IoU of at least m with the annotated moment. dR@n, IoU=m: the same
 with every hit discounted by how far its ends are off. mIoU: the mean IoU of the first prediction,
-in percent. (models/common.md, sections 4 and 5; docs/evaluation.md.)
+in percent. mAP: see `precision`. (models/common.md, sections 4 and 5; docs/evaluation.md.)
 
 Each is a mean over queries. What is computed here are the values it is the mean of, one a query:
 the share of a hit, a discounted hit or the IoU, all in [0, 1].
 """
 
+import math
 import re
 from collections.abc import Callable
 
@@ -16,7 +17,8 @@ import numpy as np
 
 from tsgbench import moments
 from tsgbench.errors import UserError
-from tsgbench.needs import METRIC, Nms, threshold_at
+from tsgbench.evaluation.precision import THRESHOLDS, average_precision, within
+from tsgbench.needs import METRIC, PRECISION, PRECISION_DEPTH, Nms, threshold_at
 
 # A candidate is dropped when its IoU with a better one exceeds this. R@1 and mIoU do not depend
 # on it; 2D-TAN's value for ActivityNet, used here for every data set.
@@ -35,8 +37,12 @@ def evaluate(
 
 
 def to_percent(values: np.ndarray) -> float:
-    """A metric from its values (Q,) in [0, 1]: their mean, in percent."""
-    return 100.0 * float(values.mean())
+    """A metric from its values (Q,) in [0, 1]: the mean of those that are defined, in percent.
+
+    NaN, as is the result, where none is.
+    """
+    defined = values[~np.isnan(values)]
+    return 100.0 * float(defined.mean()) if defined.size else math.nan
 
 
 def score_queries(
@@ -48,25 +54,34 @@ def score_queries(
     compare: str = ">=",
     iou: Overlap = moments.iou,
     extent: np.ndarray | None = None,
+    lengths: dict[str, tuple[float, float]] | None = None,
 ) -> dict[str, np.ndarray]:
     """What each query contributes to each metric: name -> (Q,) in [0, 1].
 
-    predictions: (Q, K, 2), best first, NaN where a query has fewer than K. annotated: (Q, 2). Both
-    in seconds, or both in whatever unit `iou` takes. metrics: names such as "R@1,IoU=0.5",
-    "dR@1,IoU=0.5" and "mIoU". nms: threshold of the suppression; `{"minus": d}` for the threshold
-    m - d at each IoU m; None for no suppression. compare: whether an IoU of exactly m is a hit.
-    extent: (Q,) length of each video in that unit, which only dR needs.
+    predictions: (Q, K, 2), best first, NaN where a query has fewer than K. annotated: (Q, 2), or
+    (Q, W, 2) where a query has several, of which the best counts, NaN where it has fewer. Both in
+    seconds, or both in whatever unit `iou` takes. metrics: names such as "R@1,IoU=0.5",
+    "dR@1,IoU=0.5", "mIoU", and of moments in seconds "mAP", "mAP,IoU=0.5" and "mAP,short". nms:
+    threshold of the suppression; `{"minus": d}` for the threshold m - d at each IoU m; None for no
+    suppression. compare: whether an IoU of exactly m is a hit. extent: (Q,) length of each video in
+    that unit, which only dR needs. lengths: the ranges of seconds that names such as "mAP,short"
+    mean; NaN for queries that have no such moment.
     A query without any prediction counts as a miss. No value depends on another query.
     """
     parsed = _parse(metrics)
-    if extent is None and any(match["discounted"] for match in parsed.values()):
-        raise UserError("metric dR: needs the durations of the videos; pass them as `extent`")
+    several = annotated if annotated.ndim == 3 else annotated[:, None]
+    if any(match["discounted"] for match in parsed.values()):
+        if extent is None:
+            raise UserError("metric dR: needs the durations of the videos; pass them as `extent`")
+        if annotated.ndim == 3:
+            raise UserError("metric dR: is of one moment per query; leave it out of `metrics`")
+    scores = _precisions(predictions, several, metrics, nms, lengths or {})
     predictions = predictions[:, :1] if _depth(parsed) == 1 else predictions
-    scores = {}
     for threshold, names in _by_threshold(parsed, nms).items():
         depth = _depth({name: parsed[name] for name in names})
         kept = survivors(predictions, threshold, depth)
-        overlaps = np.nan_to_num(iou(kept, annotated[:, None]))  # (Q, depth)
+        # (Q, depth) with the annotated moment that each overlaps most
+        overlaps = np.nan_to_num(iou(kept[:, :, None], several[:, None])).max(axis=-1)
         for name in names:
             n, m = int(parsed[name]["n"]), float(parsed[name]["m"])
             hits = COMPARISONS[compare](overlaps[:, :n], m)
@@ -74,8 +89,28 @@ def score_queries(
                 hits = hits * _closeness(kept[:, :n], annotated, extent)
             scores[name] = hits.max(axis=1).astype(np.float64)
     if "mIoU" in metrics:
-        scores["mIoU"] = np.nan_to_num(iou(predictions[:, 0], annotated))
+        scores["mIoU"] = np.nan_to_num(iou(predictions[:, :1], several)).max(axis=1)
     return {name: scores[name] for name in metrics}
+
+
+def _precisions(
+    predictions: np.ndarray, several: np.ndarray, metrics: list[str], nms: Nms, lengths: dict
+) -> dict[str, np.ndarray]:
+    """The values of the metrics that are an average precision, see `precision`."""
+    wanted = {name: match for name in metrics if (match := PRECISION.fullmatch(name))}
+    if not wanted:
+        return {}
+    if isinstance(nms, dict):
+        raise UserError("metric mAP: needs one suppression for all thresholds; give nms a number")
+    kept = survivors(predictions, nms, PRECISION_DEPTH)
+    scores = {}
+    for name, match in wanted.items():
+        if match["length"] and match["length"] not in lengths:
+            raise UserError(f"metric {name!r}: no range of that name; `lengths` has {[*lengths]}")
+        found = within(several, *lengths[match["length"]]) if match["length"] else several
+        thresholds = np.array([float(match["m"])]) if match["m"] else THRESHOLDS
+        scores[name] = average_precision(kept, found, thresholds).mean(axis=1)
+    return scores
 
 
 def survivors(predictions: np.ndarray, threshold: float | None, depth: int) -> np.ndarray:
@@ -96,13 +131,19 @@ def _closeness(kept: np.ndarray, annotated: np.ndarray, extent: np.ndarray) -> n
 
 
 def _parse(metrics: list[str]) -> dict[str, re.Match]:
-    parsed = {name: METRIC.fullmatch(name) for name in metrics if name != "mIoU"}
+    parsed = {name: METRIC.fullmatch(name) for name in metrics if not _is_other(name)}
     unknown = [name for name, match in parsed.items() if match is None]
     if unknown:
         raise UserError(
-            f"unknown metric {unknown[0]!r}; use names like 'R@1,IoU=0.5', 'dR@1,IoU=0.5' or 'mIoU'"
+            f"unknown metric {unknown[0]!r}; use names like 'R@1,IoU=0.5', 'dR@1,IoU=0.5', 'mAP' or"
+            " 'mIoU'"
         )
     return parsed
+
+
+def _is_other(name: str) -> bool:
+    """Whether a metric is no recall."""
+    return name == "mIoU" or PRECISION.fullmatch(name) is not None
 
 
 def _depth(parsed: dict[str, re.Match]) -> int:

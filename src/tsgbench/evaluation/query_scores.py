@@ -2,8 +2,9 @@
 
 One row a query that was answered: `query_id`, `video_id`, `split`, and one column
 `CONVENTION/METRIC` in percent for each number of `metrics.json`, whose mean over the rows is that
-number. In double precision, because the mean of 17,031 rounded IoUs would differ in the seventh
-digit; hits are 0 and 100, which Parquet's dictionary packs into a bit.
+number; NaN where the metric is not defined for a query, which then does not count. In double
+precision, because the mean of 17,031 rounded IoUs would differ in the seventh digit; hits are 0 and
+100, which Parquet's dictionary packs into a bit.
 """
 
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ import pyarrow.parquet as pq
 from tsgbench.datasets.table import Queries
 from tsgbench.errors import UserError
 from tsgbench.files import atomic_path
+from tsgbench.needs import may_be_undefined
 
 LABELS = ("query_id", "video_id", "split")
 
@@ -100,7 +102,10 @@ def read_query_scores(path: str | Path) -> QueryScores:
             raise UserError(
                 f"{path}: {name}: not numbers called CONVENTION/METRIC; evaluate the cell again"
             )
-        if not ((values >= 0) & (values <= 100)).all():  # nor is NaN
+        is_right = (values >= 0) & (values <= 100)
+        if may_be_undefined(name.partition("/")[2]):
+            is_right |= np.isnan(values)
+        if not is_right.all():  # nor is NaN
             raise UserError(f"{path}: {name}: not percentages; evaluate the cell again")
     by_name = {tuple(name.split("/", maxsplit=1)): values for name, values in columns.items()}
     return QueryScores(path, *labels, by_name)

@@ -4,7 +4,7 @@ The numbers are not touched. What a release does not say is which seconds a row 
 recipe states it (`times`), and the file says that it came from the recipe.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import numpy as np
 
 import tsgbench
 from tsgbench.errors import UserError
+from tsgbench.features.captions import read_captions
 from tsgbench.features.failures import check_failures, find_file, name_by_video
 from tsgbench.features.store import FeatureWriter
 
@@ -33,12 +34,15 @@ def convert(
     *,
     recipe: dict,
     identity: str,
+    vectors: Sequence[Path] = (),
 ) -> dict:
     """Features of the videos of `durations` (id to seconds), from released `files`, in `out`.
 
     files: every file of the release, by name. recipe: the `released` section of an entry of
     config/features.yaml: layout (`hdf5`: one file, an array a video by its id, or in a group of
-    that name the array `member`; `npy`: a file a video), times (see `row_times`), drop_zero_rows
+    that name the array `member`; `npy`: a file a video; `captions`: a file of texts a video, which
+    become rows with the help of `vectors`, files of word vectors), times (see `row_times`),
+    drop_zero_rows
     (rows of zeros at the end stand for time beyond the video), dtype, max_failed_share. Returns
     facts: videos, rows, dim, dropped_zero_rows, unused (videos of the release that nobody asked
     for) and failed, a list of {video, reason}: lacking, of no row, or of too many for the duration.
@@ -61,7 +65,7 @@ def convert(
     }
     failed, rows, zeros = [], 0, 0
     with (
-        LAYOUTS[recipe["layout"]](files, recipe["member"]) as (read, count),
+        LAYOUTS[recipe["layout"]](files, recipe, vectors) as (read, count),
         FeatureWriter(out, attrs, dtype=recipe["dtype"]) as writer,
     ):
         for video, duration_s in sorted(durations.items()):
@@ -156,7 +160,9 @@ Reader = Callable[[str], np.ndarray]
 
 
 @contextmanager
-def _hdf5(files: dict[str, Path], member: str | None) -> Iterator[tuple[Reader, int]]:
+def _hdf5(
+    files: dict[str, Path], recipe: dict, vectors: Sequence[Path]
+) -> Iterator[tuple[Reader, int]]:
     """One HDF5 file. Yields the function that reads a video's array, and the number of videos."""
     found = [path for name, path in files.items() if name.endswith(HDF5_ENDINGS)]
     if len(found) != 1:
@@ -164,7 +170,7 @@ def _hdf5(files: dict[str, Path], member: str | None) -> Iterator[tuple[Reader, 
             f"feature recipe: released: layout: hdf5 needs one file, and the source has"
             f" {len(found)} that end in {' or '.join(HDF5_ENDINGS)}; mend the source's `unpack`"
         )
-    path = found[0]
+    path, member = found[0], recipe["member"]
     try:
         file = h5py.File(path, "r")
     except OSError as error:
@@ -192,7 +198,9 @@ def _hdf5(files: dict[str, Path], member: str | None) -> Iterator[tuple[Reader, 
 
 
 @contextmanager
-def _npy(files: dict[str, Path], member: str | None) -> Iterator[tuple[Reader, int]]:
+def _npy(
+    files: dict[str, Path], recipe: dict, vectors: Sequence[Path]
+) -> Iterator[tuple[Reader, int]]:
     """A NumPy file a video, anywhere in the release, named by the video."""
     found = name_by_video(files, (".npy",))
     if not found:
@@ -213,4 +221,20 @@ def _npy(files: dict[str, Path], member: str | None) -> Iterator[tuple[Reader, i
     yield read, len(found)
 
 
-LAYOUTS = {"hdf5": _hdf5, "npy": _npy}
+@contextmanager
+def _captions(
+    files: dict[str, Path], recipe: dict, vectors: Sequence[Path]
+) -> Iterator[tuple[Reader, int]]:
+    with read_captions(files, recipe, vectors) as (find, count):
+
+        def read(video: str) -> np.ndarray:
+            rows = find(video)
+            if rows is None:
+                raise _Unusable("is not in the release")
+            return _checked(rows, video)
+
+        yield read, count
+
+
+# How a release is laid out: (its files, the recipe, files of word vectors) -> reader of a video
+LAYOUTS = {"hdf5": _hdf5, "npy": _npy, "captions": _captions}

@@ -189,6 +189,11 @@ def _metrics(table: Table) -> list[str]:
             "Rank@k: share of queries (%) whose annotated moments, the three best placed, rank k "
             "or better on average"
         )
+    if any(name.startswith("mAP") for name in names):
+        said.append(
+            "mAP: mean over queries of average precision (%) against all moments of a query, over"
+            " IoU 0.5 to 0.95 unless one is named, or against those of a range of lengths"
+        )
     if "mIoU" in names:
         said.append("mIoU: mean IoU (%) of the first moment")
     return ["; ".join(said) + "."] if said else []

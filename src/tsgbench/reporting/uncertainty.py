@@ -6,7 +6,7 @@ the seeds stay those that were run. Their spread is the table's standard deviati
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +29,12 @@ class _Sample:
     video_ids: np.ndarray
     values: np.ndarray
 
+    def defined_for_all(self) -> "_Sample":
+        """Only the metrics that every query has."""
+        is_whole = ~np.isnan(self.values).any(axis=1)
+        metrics = [name for name, whole in zip(self.metrics, is_whole, strict=True) if whole]
+        return replace(self, metrics=metrics, values=self.values[is_whole])
+
     def take(self, metrics: list[str]) -> np.ndarray:
         return self.values[[self.metrics.index(metric) for metric in metrics]]
 
@@ -37,11 +43,11 @@ def intervals(cells: Sequence[Cell], metrics: Iterable[str]) -> dict[str, tuple[
     """95 % bootstrap intervals over videos of one row's numbers, in percent, by metric.
 
     cells: one system's, one a seed, all under one convention and over one part, which are
-    respected. Metrics that the cells do not define have none; nor has any if there are fewer than
-    two videos or no cell. `UserError` if the cells answer different queries, or if their scores are
-    missing, damaged or not those of their `metrics.json`.
+    respected. Metrics that the cells do not define, or only for some queries, have none; nor has
+    any if there are fewer than two videos or no cell. `UserError` if the cells answer different
+    queries, or if their scores are missing, damaged or not those of their `metrics.json`.
     """
-    sample = _read_row(cells, metrics)
+    sample = _read_row(cells, metrics).defined_for_all()
     if not sample.metrics or len(set(sample.video_ids)) < 2:
         return {}
     bounds = bootstrap_intervals(sample.values, sample.video_ids)
@@ -61,7 +67,7 @@ def compare(
     queries or under different conventions, which no test can compare.
     """
     metrics = list(metrics)
-    ours, theirs = _read_row(cells, metrics), _read_row(reference, metrics)
+    ours, theirs = (_read_row(row, metrics).defined_for_all() for row in (cells, reference))
     shared = [metric for metric in ours.metrics if metric in theirs.metrics]
     if not shared:
         return {}
@@ -92,7 +98,7 @@ def _read_cell(cell: Cell, metrics: list[str]) -> _Sample:
     values = np.array([scores.values(_convention(cell), metric)[order] for metric in metrics])
     stated = np.array([cell.metrics.get(metric) for metric in metrics], dtype=np.float64)
     if len(order) != cell.scored["queries"] or not np.allclose(
-        values.mean(axis=1), stated, rtol=0, atol=ROUNDING
+        np.nanmean(values, axis=1), stated, rtol=0, atol=ROUNDING
     ):
         raise UserError(
             f"{_path(cell)}: holds other scores than metrics.json beside it states; evaluate the "

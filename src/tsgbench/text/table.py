@@ -50,7 +50,7 @@ def build_vocabulary(
     }
     total: Counter = sum(counts.values(), Counter())
     words = _RESERVED + sorted(total)
-    vectors, has_vector = _look_up(words, vector_files)
+    vectors, has_vector = look_up(words, vector_files)
     known = {word for word, has in zip(words, has_vector, strict=True) if has}
     facts = {
         "tokenizer": tokenizer,
@@ -163,7 +163,11 @@ def load_word_table(path: str | Path, *, identity: str | None = None) -> WordTab
     return WordTable(words, vectors, has_vector)
 
 
-def _look_up(words: list[str], vector_files: Sequence[str | Path]) -> tuple[np.ndarray, np.ndarray]:
+def look_up(words: list[str], vector_files: Sequence[str | Path]) -> tuple[np.ndarray, np.ndarray]:
+    """(V, dim) float32 vectors of V words, zeros where no file has one, and (V,) whether one has.
+
+    Of several files the first that has a word counts.
+    """
     row = {word: index for index, word in enumerate(words)}
     vectors, has_vector = None, np.zeros(len(words), dtype=bool)
     wanted = set(words) - set(_RESERVED)

@@ -3,13 +3,13 @@
 import re
 from typing import Annotated, Literal
 
-from annotated_types import MinLen
+from annotated_types import Len, MinLen
 from pydantic import AfterValidator, Field, TypeAdapter, model_validator
 
 from tsgbench.config.sections.common import Name, Section, Text, Unique
 from tsgbench.config.values import HEADLINE
-from tsgbench.needs import METRIC
-from tsgbench.settings import Positive, Share, Size
+from tsgbench.needs import METRIC, PRECISION
+from tsgbench.settings import NotNegative, Positive, Share, Size
 
 RANKS = re.compile(r"Rank@[15]")
 QUANTISED = ("windows", "nearest_span")
@@ -25,6 +25,7 @@ class Minus(Section):
 
 
 Nms = Share | Minus | None
+Labels = Literal["annotated", "several", "windows", "nearest_span"]
 
 
 class OnDataSet(Section):
@@ -34,6 +35,9 @@ class OnDataSet(Section):
     nms: Nms = Field(None, description=SUPPRESSION)
     metrics: Metrics = Field(None, description="What is computed.")
     positions: Size = Field(None, description="Length of the resampled axis.")
+    labels: Labels = Field(
+        None, description="As annotated, all of several, or quantised to the resampled axis."
+    )
 
 
 class Convention(OnDataSet):
@@ -45,15 +49,15 @@ class Convention(OnDataSet):
     predictions: Literal["spans", "chunks"] = Field(
         description="chunks: DiDeMo's protocol, with `chunks`, `chunk_s` and `best`."
     )
-    labels: Literal["annotated", "windows", "nearest_span"] = Field(
-        None, description="As annotated, or quantised to the resampled axis."
-    )
     iou: Literal["seconds", "index"] = Field(
         None, description="Of seconds, or of inclusive indices on that axis."
     )
     metrics: Metrics = Field(description="What is computed.")
     chunks: Size = Field(None, description="How many a video has at most.")
     chunk_s: Positive = Field(None, description="Seconds of a chunk.")
+    lengths: dict[Name, Annotated[list[NotNegative], Len(2, 2)]] = Field(
+        None, description="Ranges of seconds, [above, up to], of metrics such as `mAP,short`."
+    )
     best: Size = Field(None, description="Annotators that count.")
     datasets: dict[Name, OnDataSet] = Field(None, description="Data set -> what differs there.")
 
@@ -66,11 +70,12 @@ class Convention(OnDataSet):
         for name in needed:
             if name not in self.model_fields_set:
                 raise ValueError(f"key {name!r} is missing")
-        pattern = RANKS if is_chunked else METRIC
+        patterns = [RANKS] if is_chunked else [METRIC, PRECISION]
         for part in [self, *(self.datasets or {}).values()]:
             for name in part.metrics or []:
-                if name != "mIoU" and not pattern.fullmatch(name):
-                    used = "Rank@1, Rank@5" if is_chunked else "R@n,IoU=0.m, dR@n,IoU=0.m"
+                if name != "mIoU" and not any(known.fullmatch(name) for known in patterns):
+                    spans = "R@n,IoU=0.m, dR@n,IoU=0.m, mAP, mAP,IoU=0.m"
+                    used = "Rank@1, Rank@5" if is_chunked else spans
                     raise ValueError(f"metrics: {name!r} is not allowed; use {used} or mIoU")
         if not is_chunked:
             self._check_axis()

@@ -7,9 +7,9 @@ from annotated_types import Ge, Gt, Le, Len, MinLen
 from pydantic import Field, TypeAdapter, model_validator
 
 from tsgbench.config import signatures
-from tsgbench.config.sections.common import Name, Section, Text, Unique, as_section
+from tsgbench.config.sections.common import Name, Names, Section, Text, Unique, as_section
 from tsgbench.features.statistics import STATISTICS
-from tsgbench.settings import Count, Positive, Share, Size
+from tsgbench.settings import Count, Positive, Share, Size, Tokenizer
 
 NOT_IN_RECIPES = ("size", "clip_len")  # an extractor gets them from `frames` and `clip_len`
 DType = Literal["float32", "float16"]
@@ -100,8 +100,12 @@ class Chunks(Section):
 class Released(Section):
     """Features that others made, as they are."""
 
-    source: Name = Field(description="A source of config/sources.yaml.")
-    layout: Literal["hdf5", "npy"] = Field(description="One HDF5 file, or a file per video.")
+    source: Name | Names = Field(description="Sources of config/sources.yaml.")
+    layout: Literal["hdf5", "npy", "captions"] = Field(
+        description="One HDF5 file, a file per video, or a file of captions per video."
+    )
+    vectors: Name = Field(None, description="Of captions: a source of word vectors.")
+    tokenizer: Tokenizer = Field(None, description="Of captions.")
     member: str | None = Field(None, description="The array in a video's group.")
     times: Literal["equal"] | Chunks | Windows = Field(
         description="What a row stands for: equal parts of the video, chunks or windows."
@@ -111,6 +115,13 @@ class Released(Section):
     )
     dtype: DType = Field(None, description="On disk.")
     max_failed_share: Share = Field(None, description=LOST)
+
+    @model_validator(mode="after")
+    def _says_how_captions_become_numbers(self) -> "Released":
+        for name in ("vectors", "tokenizer"):
+            if (getattr(self, name) is None) == (self.layout == "captions"):
+                raise ValueError(f"{name}: belongs to layout captions, and must stand there")
+        return self
 
 
 class Recipe(Section):

@@ -73,7 +73,7 @@ class Videos(Section):
     listed_in: Annotated[str, Field(pattern=r"^config/lists/[a-z0-9_]+\.csv$")] = Field(
         None, description="Table of this repository, video and sha256, in the place of ids_from."
     )
-    suffix: Literal[".mp4", ".avi"] = Field(description="Of the files.")
+    suffix: Literal[".mp4", ".avi", ".jsonl"] = Field(description="Of the files.")
     by: Literal["template", "yt_dlp", "page"] = Field(description="How each is fetched.")
     url: Address | Urls = Field(
         None,

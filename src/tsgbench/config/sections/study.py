@@ -11,7 +11,7 @@ from tsgbench.config.sections.models import override_type
 from tsgbench.planning.layout import RECORDS
 from tsgbench.settings import Count, Size
 
-METRIC = r"^(d?R@[1-9]\d*,IoU=0\.\d{1,2}|Rank@[15]|mIoU)$"
+METRIC = r"^(d?R@[1-9]\d*,IoU=0\.\d{1,2}|Rank@[15]|mAP(,IoU=0\.\d{1,2}|,[a-z]+)?|mIoU)$"
 PROTOCOLS = (
     "Names of config/datasets.yaml; default: a data set's `splits`; printed: those by which its"
     " paper got its numbers, of a baseline every paper's."
