@@ -65,6 +65,8 @@ SMALL = {
         "max_words": 40,
     },
 }
+# Models that compare clips with word vectors, which must then be as wide
+CLIPS_OF_WORDS = {"match"}
 # Models whose answer to a query is a draw, so that it depends on its place in the batch.
 DRAWING = {"random", "prior", "cuts"}
 
@@ -87,6 +89,10 @@ def every_ablation() -> list[tuple[str, str]]:
         for ablation, difference in entry["ablations"].items()
         if ablation == "full" or "model" in difference
     ]
+
+
+def words_of(model: str) -> WordTable:
+    return word_table(CLIP_DIM) if model in CLIPS_OF_WORDS else word_table()
 
 
 def word_table(dim: int = 8, seed: int = 0) -> WordTable:
@@ -145,7 +151,7 @@ def make_model(
     built = build(
         model,
         clip_dim=CLIP_DIM,
-        words=word_table(),
+        words=words_of(model),
         settings=settings_of(model, ablation, preset) | settings,
         module=CATALOGUE[model].get("module"),
     )

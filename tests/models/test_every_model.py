@@ -15,7 +15,7 @@ from model_samples import (
     pad,
     pick,
     settings_of,
-    word_table,
+    words_of,
 )
 
 from tsgbench import moments
@@ -211,7 +211,7 @@ def test_built_twice_answers_the_same_and_state_round_trips(model, ablation):
     other = build(
         model,
         clip_dim=CLIP_DIM,
-        words=word_table(),
+        words=words_of(model),
         settings=settings_of(model, ablation),
         module=CATALOGUE[model].get("module"),
     ).double()  # not fitted, other weights
