@@ -1,17 +1,14 @@
-"""The MLflow store and its runs. Everything that touches MLflow is in this file."""
+"""The MLflow store and its runs. What touches MLflow is in this file and `database.py`."""
 
 import logging
 import os
-import shutil
-import sqlite3
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager, nullcontext
+from collections.abc import Iterable
+from contextlib import nullcontext
 from pathlib import Path
 
+from tsgbench.tracking.database import locked, make_ready
 from tsgbench.tracking.names import flatten, metric_key
-
-log = logging.getLogger(__name__)
 
 BATCH_PARAMS = 100
 BATCH_METRICS = 1000
@@ -41,17 +38,6 @@ def _prepare_environment() -> None:
         os.environ.setdefault(name, value)
     for name in ("mlflow", "alembic", "urllib3.connectionpool"):
         logging.getLogger(name).setLevel(logging.ERROR)
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold `path` exclusively against other processes; freed by the kernel if we are killed."""
-    import fcntl
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
 
 
 def alone(uri: str):
@@ -84,7 +70,7 @@ def open_store(uri: str, study: str):
         uri = f"sqlite:///{database}?timeout=60"
     with guard:
         if database:
-            _upgrade_if_old(database, uri)
+            make_ready(database)
         client = MlflowClient(tracking_uri=uri)
         found = client.get_experiment_by_name(study)
         if found is None:
@@ -101,36 +87,6 @@ def _sqlite_path(uri: str) -> Path | None:
     if not uri.startswith("sqlite:///"):
         return None
     return Path(uri.removeprefix("sqlite:///").split("?")[0]).resolve()
-
-
-def _upgrade_if_old(database: Path, uri: str) -> None:
-    """Bring a store made by an older MLflow to the current schema, keeping a copy."""
-    import sqlalchemy
-    from mlflow.store.db.utils import _get_latest_schema_revision, _upgrade_db
-
-    revision = _read_revision(database)
-    if revision in (None, _get_latest_schema_revision()):
-        return
-    copy = database.with_name(f"{database.name}.before-upgrade")
-    shutil.copy2(database, copy)
-    engine = sqlalchemy.create_engine(uri)
-    try:
-        _upgrade_db(engine)
-    finally:
-        engine.dispose()
-    log.warning("%s: made by an older MLflow; upgraded, the old one is %s", database, copy)
-
-
-def _read_revision(database: Path) -> str | None:
-    """The schema of an existing store, None for a store that MLflow has yet to make."""
-    if not database.exists():
-        return None
-    with closing(sqlite3.connect(database, timeout=60)) as opened:
-        try:
-            row = opened.execute("select version_num from alembic_version").fetchone()
-        except sqlite3.OperationalError:  # no such table: an empty file
-            return None
-    return row and row[0]
 
 
 class Run:

@@ -1,0 +1,171 @@
+"""The file of the embedded store: created and upgraded as a whole, or left as it was.
+
+MLflow builds its tables in dozens of steps. A process that dies in between would leave a file that
+no later one can open, so all of that is done to a private copy, which then takes the store's place
+in one step. A store that holds anything is never overwritten: older ones are kept beside it.
+"""
+
+import fcntl
+import logging
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from tsgbench.errors import UserError
+
+log = logging.getLogger(__name__)
+
+PATIENCE_S = 60.0  # for a lock that another process holds
+BETWEEN_TRIES_S = 0.05
+
+
+@contextmanager
+def locked(path: Path, patience_s: float = PATIENCE_S) -> Iterator[None]:
+    """Hold `path` exclusively against other processes; freed by the kernel if we are killed.
+
+    `UserError` if another process still holds it after `patience_s`.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w") as stream:
+        until = time.monotonic() + patience_s
+        while True:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > until:
+                    raise UserError(
+                        f"{path}: held by another process for {patience_s:.0f} s (`fuser {path}`"
+                        " names it); `tsgbench track` logs what is missing once it is gone"
+                    ) from None
+                time.sleep(BETWEEN_TRIES_S)
+        yield
+
+
+def make_ready(database: Path) -> None:
+    """Create the store, or bring it to the schema of the installed MLflow; call under a lock.
+
+    `UserError` if it is of a newer MLflow, or holds something else.
+    """
+    found, newest, known = _read_schema(database), *_schemas()
+    if found == newest:
+        return
+    if found is None:
+        if _tables(database):
+            _set_aside_if_empty(database)
+        _replace(database, None)
+    elif found in known:
+        kept = _free_name(database, "before-upgrade")
+        _replace(database, kept)
+        log.warning("%s: made by an older MLflow; upgraded, the old one is %s", database, kept)
+    else:
+        raise UserError(
+            f"{database}: made by a newer MLflow (schema {found}); install that one, or move the"
+            " file away and `tsgbench track` makes a new one"
+        )
+
+
+def _replace(database: Path, kept: Path | None) -> None:
+    """Make or upgrade a private copy, keep the old file under `kept`, and take its place."""
+    copy = database.with_name(f"{database.name}.unfinished")
+    _delete(copy)  # of a process that died
+    try:
+        if kept:
+            _copy(database, copy)
+            _copy(database, kept)
+        _upgrade(copy)
+        with open(copy, "rb") as stream:
+            os.fsync(stream.fileno())
+        os.replace(copy, database)
+    except BaseException:
+        _delete(copy)
+        raise
+
+
+def _upgrade(database: Path) -> None:
+    """Bring a file, perhaps an empty one, to MLflow's newest schema."""
+    import sqlalchemy
+    from mlflow.store.db.utils import _initialize_tables, _upgrade_db
+
+    is_new = not database.exists()
+    engine = sqlalchemy.create_engine(f"sqlite:///{database}")
+    try:
+        (_initialize_tables if is_new else _upgrade_db)(engine)
+    finally:
+        engine.dispose()
+
+
+def _schemas() -> tuple[str, set[str]]:
+    """The newest schema that the installed MLflow knows, and all that it can upgrade from."""
+    from alembic.script import ScriptDirectory
+    from mlflow.store.db.utils import _get_alembic_config
+
+    script = ScriptDirectory.from_config(_get_alembic_config(db_url=""))
+    [newest] = script.get_heads()
+    return newest, {revision.revision for revision in script.walk_revisions()}
+
+
+def _read_schema(database: Path) -> str | None:
+    """The schema of a store; None for a file that is not there, empty, or was never finished."""
+    if "alembic_version" not in _tables(database):
+        return None
+    row = _query(database, "select version_num from alembic_version")
+    return row[0][0] if row else None
+
+
+def _tables(database: Path) -> set[str]:
+    if not database.exists():
+        return set()
+    return {name for (name,) in _query(database, "select name from sqlite_master")}
+
+
+def _query(database: Path, statement: str) -> list[tuple]:
+    try:
+        with closing(sqlite3.connect(database, timeout=PATIENCE_S)) as opened:
+            return opened.execute(statement).fetchall()
+    except sqlite3.DatabaseError as error:
+        raise UserError(
+            f"{database}: cannot be read as an SQLite file ({error}); if it is damaged, move it"
+            " away, and `tsgbench track` makes a new one"
+        ) from None
+
+
+def _set_aside_if_empty(database: Path) -> None:
+    """Move away a store whose making was interrupted; `UserError` if it holds runs after all."""
+    if "runs" in _tables(database) and _query(database, "select count(*) from runs") != [(0,)]:
+        raise UserError(
+            f"{database}: holds runs, but no schema that MLflow knows; move it away, and"
+            " `tsgbench track` makes a new one"
+        )
+    aside = _free_name(database, "unfinished-store")
+    os.rename(database, aside)
+    log.warning("%s: its making was interrupted, and it holds no run; moved to %s", database, aside)
+
+
+def _free_name(database: Path, what: str) -> Path:
+    """`mlflow.db.WHAT`, or `.WHAT-2`, ...: a name that nothing has."""
+    number, path = 1, database.with_name(f"{database.name}.{what}")
+    while path.exists():
+        number += 1
+        path = database.with_name(f"{database.name}.{what}-{number}")
+    return path
+
+
+def _copy(database: Path, target: Path) -> None:
+    """A consistent copy, whoever else writes."""
+    partial = target.with_name(f"{target.name}.partial")
+    _delete(partial)
+    with (
+        closing(sqlite3.connect(database, timeout=PATIENCE_S)) as source,
+        closing(sqlite3.connect(partial)) as copy,
+    ):
+        source.backup(copy)
+    os.replace(partial, target)
+
+
+def _delete(path: Path) -> None:
+    for name in (path, path.with_name(f"{path.name}-journal")):
+        name.unlink(missing_ok=True)
