@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tsgbench import files
 from tsgbench.errors import UserError
 from tsgbench.files import (
     atomic_path,
@@ -236,3 +237,22 @@ def test_what_is_no_archive_is_said_so(tmp_path):
     with pytest.raises(UserError, match="neither a zip nor a tar archive"):
         unpack(tmp_path / "x.zip", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_lock_has_a_limit_and_a_remedy(tmp_path):
+    path = tmp_path / "folder" / "x.lock"
+    again = files.locked(path, "wait for it", patience_s=0.1)
+    with files.locked(path, ""), pytest.raises(UserError, match="another process.*; wait"), again:
+        pass
+    with files.locked(path, ""):
+        pass
+
+
+def test_a_file_system_without_locks_is_used_with_a_warning(tmp_path, monkeypatch, caplog):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(files.fcntl, "flock", refuse)
+    with files.locked(tmp_path / "x.lock", ""):
+        pass
+    assert "has no locks" in caplog.text

@@ -128,12 +128,3 @@ def test_what_cannot_be_used_is_named_and_left_alone(tmp_path, used, spoil, said
     with pytest.raises(UserError, match=said):
         open_store(tracking.default_uri(tmp_path), "study")
     assert path.read_bytes() == before and not litter(tmp_path)
-
-
-def test_a_lock_has_a_limit(tmp_path):
-    path = tmp_path / "x.lock"
-    again = database.locked(path, patience_s=0.1)
-    with database.locked(path), pytest.raises(UserError, match="held by another process"), again:
-        pass
-    with database.locked(path, patience_s=0.1):
-        pass

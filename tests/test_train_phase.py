@@ -7,8 +7,9 @@ from tsgbench.datasets.table import Queries, write_queries
 from tsgbench.errors import UserError
 from tsgbench.evaluation.predictions import read_ranked, read_unanswered
 from tsgbench.features.store import FeatureWriter
+from tsgbench.files import locked
 from tsgbench.phases import Task
-from tsgbench.phases.train import run
+from tsgbench.phases.train import SCRATCH, run
 from tsgbench.records import Record
 from tsgbench.text import WordTable, save_word_table
 
@@ -21,6 +22,14 @@ ATTRS = {
     "stride": 8,
     "versions": {},
 }
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path, monkeypatch):
+    """Training keeps its state below the working directory."""
+    monkeypatch.chdir(tmp_path)
+
+
 INPUTS = {
     "tokenizer": "nltk_punct",
     "oov": "unk",
@@ -156,3 +165,26 @@ def test_the_file_keeps_what_the_needs_ask_for_and_says_so(tmp_path):
     # Three clips: three candidates of one, two of two (one hangs over the end), one of three
     assert set(found.counts) == {facts["candidates_per_query"]["most"]}
     assert facts["candidates_per_query"]["most"] > 2 == facts["kept_per_query"]
+
+
+def test_the_state_stays_until_the_record_is_written(tmp_path):
+    """What comes between may take long, or fail: then nothing is trained again."""
+    task = make_task(tmp_path, "abcdefghi")
+    task.settings |= IA_NET
+    first, _ = run(task)
+    [scratch] = task.done_with
+    assert (scratch / "last.pt").exists()
+    weights = task.files["checkpoint"].read_bytes()
+    history = task.files["history"].read_text()
+    again, _ = run(task)
+    assert task.files["checkpoint"].read_bytes() == weights
+    assert task.files["history"].read_text() == history  # the very epochs, with their seconds
+    assert again["best_epoch"] == first["best_epoch"]
+
+
+def test_two_processes_do_not_train_one_cell(tmp_path):
+    task = make_task(tmp_path, "abcdefghi")
+    refused = pytest.raises(UserError, match="another process; it trains this very cell")
+    with locked(SCRATCH / task.identity / "lock", ""), refused:
+        run(task)
+    run(task)

@@ -123,6 +123,33 @@ def test_an_interrupted_training_ends_with_the_same_bits(tmp_path):
     ]
 
 
+def test_a_bit_that_flips_in_the_saved_state_changes_no_result(tmp_path, caplog):
+    """It is noticed, and training starts anew; or it is in a place that says nothing."""
+    data = make_data(tmp_path)
+    whole, _ = run(tmp_path / "whole", data, epochs=3)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "cut", data, epochs=3, stop_after=2)
+    saved = tmp_path / "cut/scratch/last.pt"
+    content, rng = saved.read_bytes(), np.random.default_rng(0)
+    for place in rng.integers(0, 8 * len(content), 30):
+        spoilt = bytearray(content)
+        spoilt[place // 8] ^= 1 << (place % 8)
+        saved.write_bytes(spoilt)
+        again, _ = run(tmp_path / "cut", data, epochs=3)
+        for name, value in whole.state_dict().items():
+            assert torch.equal(value, again.state_dict()[name]), (place, name)
+    assert caplog.text.count("training starts at its first epoch") > 15
+    saved.write_bytes(content[: len(content) // 2])
+    again, state = run(tmp_path / "cut", data, epochs=3)
+    assert state.epoch == 3 and torch.equal(again.out.weight, whole.out.weight)
+
+
+def test_a_saved_state_that_cannot_be_read_is_no_damage(tmp_path):
+    (tmp_path / "scratch/last.pt").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"last\.pt: cannot be read \(Is a directory\)"):
+        run(tmp_path, make_data(tmp_path))
+
+
 def test_an_interrupted_training_draws_the_same_offsets(tmp_path):
     data = make_data(tmp_path, resample="stride_pick", max_clips=5, offset="random")
     whole, _ = run(tmp_path / "whole", data)

@@ -1,8 +1,11 @@
 """Atomic writes, digests and safe unpacking: nothing half-written, nothing outside its folder."""
 
+import errno
+import fcntl
 import gzip
 import hashlib
 import json
+import logging
 import lzma
 import os
 import posixpath
@@ -10,16 +13,22 @@ import shutil
 import stat
 import tarfile
 import tempfile
+import time
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 from tsgbench.errors import UserError
 
+log = logging.getLogger(__name__)
+
 CHUNK_BYTES = 1 << 20
+BETWEEN_TRIES_S = 0.05  # for a lock
+NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}  # some network file systems
 # What an archive may unpack to, where its source states no other limit: beyond it lies a bomb
 UNPACKED_BYTES = 64 << 30
 UNPACKED_FILES = 1_000_000
@@ -217,3 +226,33 @@ def _unpack_tar(archive: Path, staging: Path, choice: _Choice) -> None:
                 chosen.append(member)
         choice.check()
         opened.extractall(staging, members=chosen, filter="data")
+
+
+@contextmanager
+def locked(path: Path, remedy: str, patience_s: float = 0.0) -> Iterator[None]:
+    """Hold `path` exclusively against other processes; freed by the kernel if we are killed.
+
+    `UserError`, which ends with `remedy`, if another process still holds it after `patience_s`. A
+    file system without locks is used without.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w") as stream:
+        until = time.monotonic() + patience_s
+        while not _try_lock(stream, path):
+            if time.monotonic() >= until:
+                waited = f" for {patience_s:.0f} s" if patience_s else ""
+                raise UserError(f"{path}: held by another process{waited}; {remedy}")
+            time.sleep(BETWEEN_TRIES_S)
+        yield
+
+
+def _try_lock(stream: IO, path: Path) -> bool:
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        log.warning("%s: this file system has no locks; run no two processes here at once", path)
+    return True

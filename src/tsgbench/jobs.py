@@ -3,6 +3,7 @@
 import importlib
 import logging
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -70,6 +71,8 @@ def run_job(study: Study, job: Job, *, expected: str | None = None, threads: int
         facts=facts,
         made=made,
     )
+    for folder in task.done_with:
+        shutil.rmtree(folder, ignore_errors=True)
     log.info("%s %s: done in %.1f s, wrote %s", job.phase, job.key, made["seconds"], job.record)
 
 

@@ -9,6 +9,7 @@ import logging
 import math
 import os
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,8 +77,8 @@ def train(
     best = _copy_of(model) if chooses else {}
     state = State()
     saved = scratch / "last.pt"
-    if saved.exists():
-        state, best = _resume(saved, model, optimizer, order, device)
+    if found := _read_state(saved, device):
+        state, best = _resume(found, model, optimizer, order)
         log.info("resuming after epoch %d", state.epoch)
     while state.epoch < settings.epochs and not (chooses and _is_patience_over(state, settings)):
         started = time.perf_counter()
@@ -262,11 +263,28 @@ def save_tensors(path: Path, content: dict) -> None:
         torch.save(content, stream)
 
 
-def _resume(path, model, optimizer, order, device) -> tuple[State, dict[str, torch.Tensor]]:
+def _read_state(path: Path, device: torch.device) -> dict | None:
+    """What `_save` wrote, None if nothing is there or it is damaged: training then starts anew.
+
+    `UserError` where the file cannot be read for another reason.
+    """
     try:
-        content = torch.load(path, map_location=device, weights_only=True)
-    except Exception as error:
-        raise UserError(f"{path}: unreadable training state ({error}); delete it") from error
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()  # torch alone does not compare the checksums
+        if damaged is None:
+            return torch.load(path, map_location=device, weights_only=True)
+        reason = f"{damaged} has another checksum"
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); try again") from None
+    except Exception as error:  # whatever a damaged archive makes of zipfile and torch
+        reason = str(error).partition("\n")[0]
+    log.warning("%s: damaged (%s); training starts at its first epoch", path, reason)
+    return None
+
+
+def _resume(content: dict, model, optimizer, order) -> tuple[State, dict[str, torch.Tensor]]:
     model.load_state_dict(content["model"])
     optimizer.load_state_dict(content["optimizer"])
     order.set_state(content["order"].cpu())

@@ -6,7 +6,7 @@ decides what an edit reruns, so it imports no more than it needs.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tsgbench.records import Record
@@ -27,6 +27,8 @@ class Task:
     threads: int = 1
     mirror: str | None = None
     on_epoch: Callable[[int, dict[str, float]], None] | None = None
+    # Folders that are needed until the record is written, and deleted then
+    done_with: list[Path] = field(default_factory=list)
 
     @property
     def folder(self) -> Path:

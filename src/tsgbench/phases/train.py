@@ -8,7 +8,6 @@ those of the test split, so that a score of the others is never taken for one of
 import csv
 import os
 import platform
-import shutil
 import time
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from tsgbench.assembly import Assembly
 from tsgbench.datasets.table import Queries
 from tsgbench.devices import choose_device, describe_hardware
 from tsgbench.evaluation.predictions import write_predictions
-from tsgbench.files import atomic_path
+from tsgbench.files import atomic_path, locked
 from tsgbench.phases import Task
 from tsgbench.settings import LAST, TrainSettings
 from tsgbench.training import (
@@ -33,6 +32,8 @@ from tsgbench.training import (
 # Checkpoints of unfinished trainings, one folder a cell identity: Snakemake deletes the outputs of
 # an interrupted job, and these must survive it.
 SCRATCH = Path("scratch")
+# An orphan of a killed Snakemake and its successor would delete each other's state
+BUSY = "it trains this very cell: wait for it, or stop it; the next run goes on from its last epoch"
 
 
 def run(task: Task):
@@ -50,12 +51,13 @@ def run(task: Task):
     device = choose_device()
     seed_everything(seed)
 
-    with Assembly(settings, task.inputs, device) as cell:
+    scratch = SCRATCH / task.identity
+    task.done_with.append(scratch)
+    with locked(scratch / "lock", BUSY), Assembly(settings, task.inputs, device) as cell:
         supervised = inputs.get("supervision", "full") == "full"
         train_data = cell.load("train", with_moments=supervised)
         model = cell.build_model()
         model.fit(train_data.queries, train_data.tokens)
-        scratch = SCRATCH / task.identity
         select_data = cell.load("select") if splits["select"] else None
         state = train(
             model,
@@ -83,7 +85,6 @@ def run(task: Task):
     weights = {name: value.cpu() for name, value in model.state_dict().items()}
     save_tensors(task.files["checkpoint"], weights)
     _write_history(task.files["history"], state.history)
-    shutil.rmtree(scratch, ignore_errors=True)
     chooses = how.chooses and select_data is not None
     parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
     facts = {

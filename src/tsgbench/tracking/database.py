@@ -5,44 +5,17 @@ no later one can open, so all of that is done to a private copy, which then take
 in one step. A store that holds anything is never overwritten: older ones are kept beside it.
 """
 
-import fcntl
 import logging
 import os
 import sqlite3
-import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 from tsgbench.errors import UserError
 
 log = logging.getLogger(__name__)
 
-PATIENCE_S = 60.0  # for a lock that another process holds
-BETWEEN_TRIES_S = 0.05
-
-
-@contextmanager
-def locked(path: Path, patience_s: float = PATIENCE_S) -> Iterator[None]:
-    """Hold `path` exclusively against other processes; freed by the kernel if we are killed.
-
-    `UserError` if another process still holds it after `patience_s`.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w") as stream:
-        until = time.monotonic() + patience_s
-        while True:
-            try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > until:
-                    raise UserError(
-                        f"{path}: held by another process for {patience_s:.0f} s (`fuser {path}`"
-                        " names it); `tsgbench track` logs what is missing once it is gone"
-                    ) from None
-                time.sleep(BETWEEN_TRIES_S)
-        yield
+PATIENCE_S = 60.0  # for another process that holds the store
 
 
 def make_ready(database: Path) -> None:

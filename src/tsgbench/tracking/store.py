@@ -7,11 +7,13 @@ from collections.abc import Iterable
 from contextlib import nullcontext
 from pathlib import Path
 
-from tsgbench.tracking.database import locked, make_ready
+from tsgbench.files import locked
+from tsgbench.tracking.database import PATIENCE_S, make_ready
 from tsgbench.tracking.names import flatten, metric_key
 
 BATCH_PARAMS = 100
 BATCH_METRICS = 1000
+LATER = "`tsgbench track` logs what is missing once it is gone"  # where the store is locked
 
 
 def default_uri(project: str | Path) -> str:
@@ -48,7 +50,7 @@ def alone(uri: str):
     database = _sqlite_path(uri)
     if not database:
         return nullcontext()
-    return locked(database.with_name(f"{database.name}.sync.lock"))
+    return locked(database.with_name(f"{database.name}.sync.lock"), LATER, PATIENCE_S)
 
 
 def open_store(uri: str, study: str):
@@ -65,7 +67,7 @@ def open_store(uri: str, study: str):
     database = _sqlite_path(uri)
     if database:
         artifacts = (database.parent / "mlartifacts" / metric_key(study)).as_uri()
-        guard = locked(database.with_name(f"{database.name}.lock"))
+        guard = locked(database.with_name(f"{database.name}.lock"), LATER, PATIENCE_S)
         # SQLite's own patience of 5 s is short for many writers on a slow disk
         uri = f"sqlite:///{database}?timeout=60"
     with guard:
