@@ -76,10 +76,14 @@ POLICIES = {
 
 Reader = Callable[..., dict[str, list[Row]]]
 _READERS: dict[str, Reader] = {}
+_GRIDS_S: dict[str, float | None] = {}
 
 
-def register(name: str) -> Callable[[Reader], Reader]:
+def register(name: str, *, grid_s: float | None = None) -> Callable[[Reader], Reader]:
     """Function decorator: make a reader known under `name`.
+
+    grid_s: the durations are whole multiples of it, an upper bound of the videos' own; None: the
+    annotated durations are the videos'.
 
     The function is called as `reader(files, **settings)` with files by role, and returns the rows
     of each split in file order; its settings are keyword-only arguments with defaults.
@@ -87,6 +91,7 @@ def register(name: str) -> Callable[[Reader], Reader]:
 
     def add(reader: Reader) -> Reader:
         _READERS[name] = reader
+        _GRIDS_S[name] = grid_s
         return reader
 
     return add
@@ -99,8 +104,9 @@ def read_annotations(
 
     files: path by role (`train`, `durations_test`, ...), as the reader names them. settings: the
     reader's own, and `policy`, a key of `POLICIES` (default `clip`). Report: `reader`, `settings`,
-    `policy`, `policy_meaning`, and for each of `splits`: `rows`, `kept`, `videos`, and
-    `repaired` and `dropped`, both `{reason: {"count", "rows": [file:line, ...]}}`.
+    `policy`, `policy_meaning`, `duration_grid_s` (see `register`), and for each of `splits`:
+    `rows`, `kept`, `videos`, and `repaired` and `dropped`, both
+    `{reason: {"count", "rows": [file:line, ...]}}`.
     Raises `UserError` for a missing file, a malformed line and an unknown reader or setting.
     """
     policy_name = settings.get("policy", "clip")
@@ -112,6 +118,7 @@ def read_annotations(
         "settings": {name: value for name, value in settings.items() if name != "policy"},
         "policy": policy_name,
         "policy_meaning": POLICIES[policy_name].meaning,
+        "duration_grid_s": _GRIDS_S[reader],
         "splits": {},
     }
     tables = {}

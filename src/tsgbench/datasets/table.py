@@ -73,6 +73,15 @@ def read_splits(annotations: Record, splits: list[str]) -> Queries:
     return join([read_queries(annotations.file(f"{split}.jsonl")) for split in splits])
 
 
+def video_durations(annotations: Record) -> dict[str, float]:
+    """Seconds of every annotated video, of all splits of an annotations record."""
+    durations: dict[str, float] = {}
+    for path in annotations.files(".jsonl").values():
+        queries = read_queries(path)
+        durations.update(zip(queries.video_ids, queries.durations.tolist(), strict=True))
+    return durations
+
+
 def part_by_video(queries: Queries, known: Container[str]) -> tuple[Queries, Queries]:
     """The queries whose video is among `known`, and the others; both in their order."""
     is_known = np.array([video in known for video in queries.video_ids], dtype=bool)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tsgbench.errors import UserError
-from tsgbench.files import sha256_file, write_text
+from tsgbench.files import is_utf8, sha256_file, write_text
 from tsgbench.records import Record
 
 MANIFEST = "manifest.csv"
@@ -35,6 +35,8 @@ def write_manifest(folder: Path, names: Iterable[str]) -> dict[str, Entry]:
     known = read_manifest(folder / MANIFEST) if (folder / MANIFEST).is_file() else {}
     entries = {}
     for name in sorted(names):
+        if not is_utf8(name):
+            raise UserError(f"{folder}: {name!a}: its name is not UTF-8; rename the file")
         size = (folder / name).stat().st_size
         old = known.get(name)
         is_same = old is not None and old.bytes == size

@@ -11,6 +11,7 @@ from tsgbench.files import write_text
 
 FIELDS = ("video", "reason")
 LISTS = (".csv", ".json", ".txt")  # beside the videos of a download
+PICTURES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp")  # beside them, or frames of them
 
 
 class TooManyFailed(UserError):
@@ -72,18 +73,23 @@ def read_failures(path: Path) -> set[str]:
 def name_by_video(files: dict[str, Path], endings: tuple[str, ...] = ()) -> dict[str, Path]:
     """Files by their names without folder and ending; `UserError` if two of them share one.
 
-    endings: of the files that count; all that are no lists without it.
+    endings: of the files that count; all that are no lists without it. A picture stands for what
+    has no other file, so that a folder of pictures is called one.
     """
     found: dict[str, Path] = {}
+    pictures: dict[str, Path] = {}
     for path in sorted(files.values()):
         if path.suffix in LISTS or (endings and path.suffix not in endings):
+            continue
+        if path.suffix.lower() in PICTURES:
+            pictures[path.stem] = path
             continue
         if path.stem in found:
             raise UserError(
                 f"{path}: {found[path.stem]} is of the same video; remove one of the two"
             )
         found[path.stem] = path
-    return found
+    return pictures | found
 
 
 def find_file(video_id: str, files: dict[str, Path]) -> Path | None:

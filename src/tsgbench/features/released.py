@@ -13,6 +13,7 @@ import numpy as np
 
 import tsgbench
 from tsgbench.errors import UserError
+from tsgbench.features.durations import check_durations, compare_durations
 from tsgbench.features.failures import check_failures, find_file, name_by_video
 from tsgbench.features.store import FeatureWriter
 
@@ -33,15 +34,18 @@ def convert(
     *,
     recipe: dict,
     identity: str,
+    are_exact: bool = True,
 ) -> dict:
     """Features of the videos of `durations` (id to seconds), from released `files`, in `out`.
 
     files: every file of the release, by name. recipe: the `released` section of an entry of
     config/features.yaml: layout (`hdf5`: one file, an array a video by its id, or in a group of
     that name the array `member`; `npy`: a file a video), times (see `row_times`), drop_zero_rows
-    (rows of zeros at the end stand for time beyond the video), dtype, max_failed_share. Returns
-    facts: videos, rows, dim, dropped_zero_rows, unused (videos of the release that nobody asked
-    for) and failed, a list of {video, reason}: lacking, of no row, or of too many for the duration.
+    (rows of zeros at the end stand for time beyond the video), dtype, max_failed_share. are_exact:
+    whether the durations are the videos' own, with which rows of stated length are compared.
+    Returns facts: videos, rows, dim, dropped_zero_rows, unused (videos of the release that nobody
+    asked for), durations (what the comparison gave, see durations.py; None: nothing to compare) and
+    failed, a list of {video, reason}: lacking, of no row, or of too many for the duration.
     More of those than max_failed_share, and any NaN or infinity, are a `UserError`.
     """
     recipe = DEFAULTS | recipe
@@ -76,13 +80,19 @@ def convert(
                 continue
             writer.write(video, array, times)
             rows, zeros = rows + len(array), zeros + dropped
-        check_failures(out, failed, len(durations), recipe["max_failed_share"])
+        allowed = recipe["max_failed_share"]
+        check_failures(out, failed, len(durations), allowed)
+        compared = None
+        if are_exact and recipe["times"] != ALL_OF_IT:
+            differ = compare_durations(writer.ends_s, durations)
+            compared = check_durations(out, differ, len(writer.done), allowed)
     return {
         "videos": len(writer.done),
         "rows": rows,
         "dim": writer.dim,
         "dropped_zero_rows": zeros,
         "unused": count - len(writer.done),
+        "durations": compared,
         "failed": failed,
     }
 

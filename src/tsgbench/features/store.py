@@ -20,7 +20,7 @@ import numpy as np
 
 from tsgbench.errors import UserError
 from tsgbench.features.journal import JOURNAL, journal_of, pack, scan
-from tsgbench.files import atomic_path
+from tsgbench.files import atomic_path, is_utf8
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +28,14 @@ SCHEMA = "tsgbench-features-1"
 REQUIRED = ("identity", "recipe", "extractor", "weights", "clip_len", "stride", "versions")
 CHUNK_BYTES = 1 << 20
 AS_JSON = ("recipe", "versions")  # attributes that HDF5 keeps as JSON text
+
+
+def check_name(video_id: str, where: str) -> None:
+    """`UserError` if a feature file cannot hold a video of this name."""
+    if "/" in video_id or video_id in ("", ".", "..") or "\0" in video_id:
+        raise UserError(f"{where}: cannot be a name in an HDF5 file; rename the video")
+    if not is_utf8(video_id):
+        raise UserError(f"{where}: its name is not UTF-8, as a feature file's are; rename it")
 
 
 class FeatureWriter:
@@ -65,6 +73,12 @@ class FeatureWriter:
         self.done: set[str] = set()
         self.dim: int | None = None  # numbers a clip, once there is a video
         self._open: str | None = None  # the video whose parts are being written
+        self._ends_s: dict[str, float] = {}
+
+    @property
+    def ends_s(self) -> dict[str, float]:
+        """When the last row of each video in `done` ends, in seconds."""
+        return {video: self._ends_s[video] for video in self.done}
 
     def __enter__(self) -> "FeatureWriter":
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -95,8 +109,7 @@ class FeatureWriter:
         where = f"{self.path}: video {video_id!r}"
         if self._open not in (None, video_id):
             raise ValueError(f"{where}: comes before the end of {self._open!r}")
-        if "/" in video_id or video_id in ("", ".", ".."):
-            raise UserError(f"{where}: cannot be a name in an HDF5 file; rename the video")
+        check_name(video_id, where)
         if video_id in self.done:
             raise ValueError(f"{where}: written twice")
         if clips.ndim != 2 or not len(clips) or times.shape != (len(clips), 2):
@@ -113,6 +126,7 @@ class FeatureWriter:
         head = {"video": video_id, "shape": clips.shape}
         self._append(head, stored.tobytes() + times.astype(np.float64).tobytes())
         self.dim, self._open = clips.shape[1], video_id
+        self._note_end(video_id, times)
 
     def end(self, video_id: str) -> None:
         """The video has all its clips; from now on it survives whatever happens."""
@@ -128,17 +142,22 @@ class FeatureWriter:
             self._journal.truncate(self._safe)
             self._journal.seek(0, os.SEEK_END)
             self._open = None
+            del self._ends_s[video_id]
+
+    def _note_end(self, video_id: str, times: np.ndarray) -> None:
+        self._ends_s[video_id] = max(float(times[:, 1].max()), self._ends_s.get(video_id, 0.0))
 
     def _resume(self) -> None:
         """Take over the videos of a killed run, and cut off what it was writing when it died."""
         title = {"schema": SCHEMA, "attrs": self.attrs, "dtype": self.dtype, "journal": JOURNAL}
         self._safe, dim = 0, None
-        for head, _, record_end in scan(self._journal):
+        for head, body, record_end in scan(self._journal):
             if self._safe == 0 and head != title:
                 log.warning("%s: made with other settings; starting over", self.partial)
                 break
             if "shape" in head:
                 dim = head["shape"][1]
+                self._note_end(head["video"], self._unpack(body, *head["shape"])[1])
                 continue
             if "end" in head:
                 self.done.add(head["end"])
@@ -210,11 +229,15 @@ class FeatureWriter:
 
     def _fill(self, sets: dict[str, h5py.Dataset], body: bytes, start: int, n: int) -> int:
         """One record's `n` clips into their place; returns where the next ones go."""
-        clips = np.frombuffer(body, dtype=self.dtype, count=n * self.dim).reshape(n, self.dim)
-        times = np.frombuffer(body, dtype=np.float64, offset=clips.nbytes).reshape(n, 2)
+        clips, times = self._unpack(body, n, self.dim)
         sets["clips"][start : start + n] = clips
         sets["times_s"][start : start + n] = times
         return start + n
+
+    def _unpack(self, body: bytes, n: int, dim: int) -> tuple[np.ndarray, np.ndarray]:
+        """Clips (n, dim) and times (n, 2) of one record of the journal."""
+        clips = np.frombuffer(body, dtype=self.dtype, count=n * dim).reshape(n, dim)
+        return clips, np.frombuffer(body, dtype=np.float64, offset=clips.nbytes).reshape(n, 2)
 
 
 class FeatureStore:

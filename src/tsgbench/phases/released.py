@@ -1,6 +1,6 @@
 """Bring released features into a feature file, with the seconds that their rows stand for."""
 
-from tsgbench.datasets.table import read_queries
+from tsgbench.datasets.table import video_durations
 from tsgbench.downloads.manifest import files_of
 from tsgbench.features.failures import listed_if_stopped, stopped_list, write_failures
 from tsgbench.features.released import convert
@@ -8,17 +8,15 @@ from tsgbench.phases import Task
 
 
 def run(task: Task):
-    durations = {}
-    for path in task.inputs["annotations"].files(".jsonl").values():
-        queries = read_queries(path)
-        durations.update(zip(queries.video_ids, queries.durations.tolist(), strict=True))
+    annotations = task.inputs["annotations"]
     with listed_if_stopped(stopped_list(task.files["failed"])):
         facts = convert(
             files_of(task.inputs["released"]),
-            durations,
+            video_durations(annotations),
             task.files["features"],
             recipe=task.settings["released"],
             identity=task.identity,
+            are_exact=not annotations.facts.get("duration_grid_s"),
         )
     failed = facts.pop("failed")
     write_failures(task.files["failed"], failed)
