@@ -1,5 +1,6 @@
 """Atomic writes, digests and unpacking."""
 
+import codecs
 import errno
 import io
 import json
@@ -17,6 +18,7 @@ from tsgbench.files import (
     atomic_path,
     digest,
     read_json,
+    read_utf8,
     sha256_file,
     unpack,
     write_json,
@@ -76,10 +78,16 @@ def test_json_refuses_nan_and_keeps_the_old_file(tmp_path):
     assert read_json(tmp_path / "x.json") == {"a": 1}
 
 
-@pytest.mark.parametrize("content", [b"{", b"", b"\xff\xfe{}"])
+def test_a_byte_order_mark_is_no_part_of_a_text(tmp_path):
+    (tmp_path / "x.json").write_bytes(codecs.BOM_UTF8 + b'{"a": 1}')
+    assert read_json(tmp_path / "x.json") == {"a": 1}
+    assert read_utf8(tmp_path / "x.json") == '{"a": 1}'
+
+
+@pytest.mark.parametrize("content", [b"{", b"", b"\xff\xfe{}", b"[" * 100_000])
 def test_malformed_json_names_the_file(tmp_path, content):
     (tmp_path / "x.json").write_bytes(content)
-    with pytest.raises(UserError, match=r"x\.json: not valid JSON"):
+    with pytest.raises(UserError, match=r"x\.json: not (valid JSON|UTF-8 text)"):
         read_json(tmp_path / "x.json")
 
 

@@ -77,14 +77,29 @@ def write_json(path: str | Path, content: object) -> None:
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
+def read_utf8(path: str | Path) -> str:
+    """The text of a file, without the byte order mark that some editors put in front.
+
+    `UserError` if it is not UTF-8; an `OSError` if it cannot be read.
+    """
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{path}: not UTF-8 text ({error}); save it as UTF-8, or get it again"
+        ) from None
+
+
 def read_json(path: str | Path) -> object:
     """Read JSON; `UserError` if the file is missing or malformed."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return json.loads(read_utf8(path))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run the pipeline step that makes it") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not valid JSON ({error}); delete it and run again") from None
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise UserError(
+            f"{path}: not valid JSON ({error}); get it again, or make it again"
+        ) from None
 
 
 def digest(content: object) -> str:
@@ -100,6 +115,11 @@ def is_utf8(name: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def printable(text: str) -> str:
+    """The text with what is no UTF-8 escaped, as `\\ud83d`: fit for a message or a list."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def sha256_file(path: str | Path) -> str:

@@ -10,8 +10,9 @@ import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from tsgbench.datasets.readers import Row, need_file, read_utf8
+from tsgbench.datasets.readers import Row, need_file
 from tsgbench.errors import UserError
+from tsgbench.files import read_utf8
 
 KINDS = {dict: "an object", list: "a list", str: "a text", int: "a whole number"}
 
@@ -41,6 +42,8 @@ def read_strict(path: Path, kind: type) -> dict | list:
             f"{path}, line {error.lineno}, column {error.colno}: not valid JSON ({error.msg});"
             " download it again"
         ) from None
+    except RecursionError:
+        raise UserError(f"{path}: nested without end; download it again") from None
     return check_kind(content, kind, f"{path}", "content")
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from tsgbench.errors import UserError
-from tsgbench.files import write_text
+from tsgbench.files import read_utf8, write_text
 from tsgbench.records import Record
 
 FIELDS = ("query_id", "video_id", "duration_s", "start_s", "end_s", "sentence")
@@ -114,7 +114,7 @@ def read_queries(path: str | Path) -> Queries:
         raise UserError(f"{path}: no such split; run the annotations step first")
     rows = [
         _parse(path, number, line)
-        for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1)
+        for number, line in enumerate(read_utf8(path).split("\n"), start=1)
         if line.strip()
     ]
     if not rows:

@@ -52,7 +52,7 @@ def write_manifest(folder: Path, names: Iterable[str]) -> dict[str, Entry]:
 def read_manifest(path: Path) -> dict[str, Entry]:
     """Name -> entry; `UserError` if the file is not a manifest."""
     try:
-        with open(path, newline="", encoding="utf-8") as stream:
+        with open(path, newline="", encoding="utf-8-sig") as stream:
             rows = list(csv.DictReader(stream))
         return {row["name"]: Entry(int(row["bytes"]), row["sha256"]) for row in rows}
     except (KeyError, TypeError, ValueError, csv.Error) as error:

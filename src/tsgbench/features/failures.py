@@ -22,15 +22,18 @@ class TooManyFailed(UserError):
         self.failed = failed
 
 
-def check_failures(out: Path, failed: list[dict], videos: int, allowed: float) -> None:
+def check_failures(
+    out: Path, failed: list[dict], videos: int, allowed: float, hint: str = ""
+) -> None:
     """`TooManyFailed` if more than the share `allowed` of `videos` failed. failed: {video, reason}.
 
-    Asked once every video was tried, so that the list is whole.
+    Asked once every video was tried, so that the list is whole. hint: what may be behind it.
     """
     if len(failed) > allowed * videos:
+        first = failed[0]["reason"] + hint
         raise TooManyFailed(
-            f"{out}: {len(failed)} of {videos} videos failed, the first: {failed[0]['reason']}; "
-            "mend them, or raise max_failed_share in the recipe: finished videos are kept",
+            f"{out}: {len(failed)} of {videos} videos failed, the first: {first};"
+            " mend them, or raise max_failed_share in the recipe: finished videos are kept",
             failed,
         )
 
@@ -66,7 +69,7 @@ def write_failures(path: Path, failed: list[dict]) -> None:
 
 def read_failures(path: Path) -> set[str]:
     """The videos that `write_failures` listed."""
-    with open(path, newline="", encoding="utf-8") as stream:
+    with open(path, newline="", encoding="utf-8-sig") as stream:
         return {row["video"] for row in csv.DictReader(stream)}
 
 

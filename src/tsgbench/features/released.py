@@ -4,7 +4,7 @@ The numbers are not touched. What a release does not say is which seconds a row 
 recipe states it (`times`), and the file says that it came from the recipe.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -63,9 +63,9 @@ def convert(
         "stride": 0,
         "versions": {"tsgbench": tsgbench.__version__, "numpy": np.__version__},
     }
-    failed, rows, zeros = [], 0, 0
+    failed, rows, zeros, widths = [], 0, 0, _Widths(out)
     with (
-        LAYOUTS[recipe["layout"]](files, recipe["member"]) as (read, count),
+        LAYOUTS[recipe["layout"]](files, recipe["member"]) as (read, names),
         FeatureWriter(out, attrs, dtype=recipe["dtype"]) as writer,
     ):
         for video, duration_s in sorted(durations.items()):
@@ -74,6 +74,7 @@ def convert(
             try:
                 array = read(video)
                 array, dropped = _without_zeros(array, recipe["drop_zero_rows"])
+                widths.check(video, array.shape, writer.dim)
                 times = row_times(len(array), duration_s, recipe["times"])
             except _Unusable as error:
                 failed.append({"video": video, "reason": str(error)})
@@ -81,7 +82,7 @@ def convert(
             writer.write(video, array, times)
             rows, zeros = rows + len(array), zeros + dropped
         allowed = recipe["max_failed_share"]
-        check_failures(out, failed, len(durations), allowed)
+        check_failures(out, failed, len(durations), allowed, _hint(failed, names))
         compared = None
         if are_exact and recipe["times"] != ALL_OF_IT:
             differ = compare_durations(writer.ends_s, durations)
@@ -91,7 +92,7 @@ def convert(
         "rows": rows,
         "dim": writer.dim,
         "dropped_zero_rows": zeros,
-        "unused": count - len(writer.done),
+        "unused": len(names) - len(writer.done),
         "durations": compared,
         "failed": failed,
     }
@@ -131,6 +132,40 @@ class _Unusable(Exception):
     """Why a video of a release cannot be used; it is listed, and the next one is read."""
 
 
+ABSENT = "is not in the release"
+
+
+def _hint(failed: list[dict], names: Collection[str]) -> str:
+    """One name asked for and one that is there, if any: a prefix or a suffix is seen at once."""
+    lacking = [row["video"] for row in failed if row["reason"] == ABSENT]
+    if not lacking or not names:
+        return ""
+    asked = lacking[0]
+    there = next((name for name in names if asked in name or name in asked), next(iter(names)))
+    return f" (asked for {asked!r}; there is {there!r})"
+
+
+class _Widths:
+    """Sees that all rows of a release have one width, by the first video's."""
+
+    def __init__(self, out: Path) -> None:
+        self.out = out
+        self.first: tuple[str, tuple[int, ...]] | None = None
+
+    def check(self, video: str, shape: tuple[int, ...], width: int | None) -> None:
+        """width: that of the file so far, which may be a killed run's."""
+        if width in (None, shape[1]):
+            self.first = self.first or (video, shape)
+            return
+        name, other = self.first or ("others", ("n", width))
+        shapes = f"{name} has shape ({other[0]}, {other[1]}) and {video} {shape}"
+        turned = " (transposed?)" if other[0] == shape[0] else " (one transposed?)"
+        raise UserError(
+            f"{self.out}: as released, {shapes}, and rows of one width are needed:"
+            f" (rows, width){turned}; turn the arrays, or take features of one kind"
+        )
+
+
 def _without_zeros(array: np.ndarray, drop: bool) -> tuple[np.ndarray, int]:
     """The rows up to the last that is not all zeros, and how many came after it."""
     if not drop:
@@ -166,8 +201,8 @@ Reader = Callable[[str], np.ndarray]
 
 
 @contextmanager
-def _hdf5(files: dict[str, Path], member: str | None) -> Iterator[tuple[Reader, int]]:
-    """One HDF5 file. Yields the function that reads a video's array, and the number of videos."""
+def _hdf5(files: dict[str, Path], member: str | None) -> Iterator[tuple[Reader, Collection[str]]]:
+    """One HDF5 file. Yields the function that reads a video's array, and the videos' names."""
     found = [path for name, path in files.items() if name.endswith(HDF5_ENDINGS)]
     if len(found) != 1:
         raise UserError(
@@ -181,28 +216,60 @@ def _hdf5(files: dict[str, Path], member: str | None) -> Iterator[tuple[Reader, 
         raise UserError(f"{path}: not an HDF5 file, or damaged ({error}); get it again") from None
 
     def read(video: str) -> np.ndarray:
-        name = next((name for name in (video, Path(video).stem) if name in file), None)
+        name = next((name for name in (video, Path(video).stem) if _has(file, name)), None)
         if name is None:
-            raise _Unusable("is not in the release")
-        item = file[name]
+            raise _Unusable(ABSENT)
+        where = f"{path}: {name}"
+        item = _follow(file, name, where)
         if isinstance(item, h5py.Group):
-            if member not in item:
+            if not member or not _has(item, member):
+                lacking = f", not {member!r}" if member else ", and the recipe names none of it"
                 raise UserError(
-                    f"{path}: {name}: holds {sorted(item)}, not {member!r}; name one as the"
-                    " recipe's released: member"
+                    f"{where}: holds {sorted(item)}{lacking}; name one as the recipe's released:"
+                    " member"
                 )
-            item = item[member]
+            item = _follow(item, member, f"{where}/{member}")
+        if isinstance(item, h5py.Group):
+            raise UserError(
+                f"{where}: {member} holds {sorted(item)}; name one as the recipe's released:"
+                f" member, {member}/…"
+            )
         try:
-            return _checked(item[()], f"{path}: {name}")
+            return _checked(item[()], where)
         except OSError as error:
-            raise UserError(f"{path}: {name}: damaged ({error}); get the file again") from None
+            raise UserError(f"{where}: damaged ({error}); get the file again") from None
 
     with file:
-        yield read, len(file)
+        yield read, list(file)
+
+
+def _has(group: h5py.Group, name: str) -> bool:
+    """Whether it has a member of this name, be it a link to nothing."""
+    return bool(name.strip("/")) and group.get(name, getlink=True, default=None) is not None
+
+
+def _follow(group: h5py.Group, name: str, where: str) -> h5py.Group | h5py.Dataset:
+    """A member of the release itself: links out of its file are not followed, for any file of this
+    machine could become features."""
+    item = group
+    for part in name.strip("/").split("/"):
+        link = item.get(part, getlink=True)
+        if isinstance(link, h5py.ExternalLink):
+            raise UserError(
+                f"{where}: is a link to another file ({link.filename}), which is not followed; get"
+                " the release whole"
+            )
+        try:
+            item = item[part]
+        except (KeyError, OSError, RuntimeError):
+            raise _Unusable("is a link to what is not in the release") from None
+    if isinstance(item, h5py.Dataset) and (item.external or item.is_virtual):
+        raise UserError(f"{where}: has its numbers in another file; get the release whole")
+    return item
 
 
 @contextmanager
-def _npy(files: dict[str, Path], member: str | None) -> Iterator[tuple[Reader, int]]:
+def _npy(files: dict[str, Path], member: str | None) -> Iterator[tuple[Reader, Collection[str]]]:
     """A NumPy file a video, anywhere in the release, named by the video."""
     found = name_by_video(files, (".npy",))
     if not found:
@@ -211,7 +278,7 @@ def _npy(files: dict[str, Path], member: str | None) -> Iterator[tuple[Reader, i
     def read(video: str) -> np.ndarray:
         path = find_file(video, found)
         if path is None:
-            raise _Unusable("is not in the release")
+            raise _Unusable(ABSENT)
         try:
             array = np.load(path, allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
@@ -220,7 +287,7 @@ def _npy(files: dict[str, Path], member: str | None) -> Iterator[tuple[Reader, i
             ) from None
         return _checked(array, str(path))
 
-    yield read, len(found)
+    yield read, found.keys()
 
 
 LAYOUTS = {"hdf5": _hdf5, "npy": _npy}
