@@ -30,7 +30,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-@pytest.mark.parametrize("error", [ValueError("x"), KeyboardInterrupt(), OSError(5, "I/O")])
+@pytest.mark.parametrize("error", [ValueError("x"), KeyboardInterrupt(), OSError("of a library")])
 def test_a_failing_write_leaves_the_old_file_and_nothing_else(tmp_path, error):
     path = tmp_path / "result.json"
     path.write_text("old")
@@ -48,12 +48,31 @@ def test_nothing_is_seen_before_the_block_ends(tmp_path):
     assert path.read_text() == "new" and names(path.parent) == ["result.txt"]
 
 
-def test_a_full_disk_is_a_sentence_about_the_file(tmp_path):
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (errno.ENOSPC, "the disk is full; free some space"),
+        (errno.EDQUOT, "quota exceeded; free some space"),
+        (errno.EIO, "input/output error; the disk or the network failed"),
+        (errno.EROFS, "read-only file system; write elsewhere"),
+        (errno.EFBIG, "file too large"),
+        (errno.ESTALE, "stale file handle; the network file system"),
+    ],
+)
+def test_a_write_that_fails_is_a_sentence_about_the_file(tmp_path, number, said):
     path = tmp_path / "result.txt"
     path.write_text("old")
-    with pytest.raises(UserError, match=r"result\.txt: the disk is full"), atomic_path(path):
-        raise OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(UserError, match=rf"result\.txt: .*{said}"), atomic_path(path):
+        raise OSError(number, os.strerror(number))
     assert path.read_text() == "old"
+
+
+def test_another_file_that_the_block_reads_keeps_its_own_name(tmp_path):
+    with pytest.raises(FileNotFoundError, match="gone"), atomic_path(tmp_path / "result.txt"):
+        (tmp_path / "gone").read_bytes()
+    with pytest.raises(UserError, match=r"file/result\.txt: file exists; a file stands where a"):
+        (tmp_path / "file").write_text("x")
+        write_text(tmp_path / "file" / "result.txt", "x")
 
 
 def test_a_written_file_has_the_usual_permissions(tmp_path):

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
+from tsgbench.access import WRITING, Inaccessible, named, why
 from tsgbench.errors import UserError
 
 CHUNK_BYTES = 1 << 20
@@ -42,11 +43,12 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; move it into place only if the block succeeds.
 
     A killed or failing block leaves the old file as it was (and at most a `.tmp` file, never a
-    truncated result). `OSError` from a full disk is reported as a `UserError` naming the file.
+    truncated result). What the operating system refuses is a `UserError` naming the file.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    with named(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     os.close(handle)
     temporary = Path(name)
     try:
@@ -59,8 +61,12 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         temporary.chmod(0o666 & ~umask)
         os.replace(temporary, path)
     except OSError as error:
-        if error.errno == 28:  # ENOSPC
-            raise UserError(f"{path}: the disk is full; free some space and run again") from error
+        # A failed write names no file; what else the block opened has a name of its own
+        is_ours = str(temporary) in (error.filename, error.filename2)
+        if (is_ours or (error.filename is None and error.errno in WRITING)) and (
+            found := why(path, error)
+        ):
+            raise found from error
         raise
     finally:
         temporary.unlink(missing_ok=True)
@@ -93,8 +99,11 @@ def read_utf8(path: str | Path) -> str:
 def read_json(path: str | Path) -> object:
     """Read JSON; `UserError` if the file is missing or malformed."""
     try:
-        return json.loads(read_utf8(path))
-    except FileNotFoundError:
+        with named(path):
+            return json.loads(read_utf8(path))
+    except Inaccessible as error:
+        if not isinstance(error.__cause__, FileNotFoundError):
+            raise
         raise UserError(f"{path}: no such file; run the pipeline step that makes it") from None
     except (json.JSONDecodeError, RecursionError) as error:
         raise UserError(

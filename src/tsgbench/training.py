@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from tsgbench.access import why
 from tsgbench.errors import UserError
 from tsgbench.evaluation.keeping import Ranked, keep
 from tsgbench.evaluation.metrics import evaluate
@@ -266,7 +267,11 @@ def _resume(path, model, optimizer, order, device) -> tuple[State, dict[str, tor
     try:
         content = torch.load(path, map_location=device, weights_only=True)
     except Exception as error:
-        raise UserError(f"{path}: unreadable training state ({error}); delete it") from error
+        if isinstance(error, OSError) and (found := why(path, error)):
+            raise found from error
+        raise UserError(
+            f"{path}: unreadable training state ({error}); move it away to train from the start"
+        ) from error
     model.load_state_dict(content["model"])
     optimizer.load_state_dict(content["optimizer"])
     order.set_state(content["order"].cpu())

@@ -142,6 +142,6 @@ def _parse(path: Path, number: int, line: str) -> dict:
     if not 0 <= row["start_s"] < row["end_s"] <= row["duration_s"]:
         raise UserError(
             f"{path}, line {number}: moment {row['start_s']}-{row['end_s']} s is not inside "
-            f"the video of {row['duration_s']} s; delete the file and rerun the annotations step"
+            f"the video of {row['duration_s']} s; run the annotations step again"
         )
     return row

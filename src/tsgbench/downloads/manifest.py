@@ -57,7 +57,7 @@ def read_manifest(path: Path) -> dict[str, Entry]:
         return {row["name"]: Entry(int(row["bytes"]), row["sha256"]) for row in rows}
     except (KeyError, TypeError, ValueError, csv.Error) as error:
         raise UserError(
-            f"{path}: not a manifest of name, bytes, sha256 ({error}); delete it and run again"
+            f"{path}: not a manifest of name, bytes, sha256 ({error}); move it away and run again"
         ) from None
 
 
@@ -68,6 +68,10 @@ def missing_files(path: Path) -> list[str]:
         for name, entry in read_manifest(path).items()
         if not (path.parent / name).is_file() or (path.parent / name).stat().st_size != entry.bytes
     ]
+
+
+def _job(record: Record) -> str:
+    return f"{record.content.get('phase', 'download')} {record.content.get('key', '…')}"
 
 
 def files_of(record: Record) -> dict[str, Path]:
@@ -83,7 +87,7 @@ def files_of(record: Record) -> dict[str, Path]:
         if lost := missing_files(path):
             raise UserError(
                 f"{path.parent / lost[0]}: missing or changed, as {len(lost)} of the files in"
-                f" {path}; delete {record.path} and run snakemake again, it fetches what is missing"
+                f" {path}; run `tsgbench {_job(record)}` with your --study: it gets what is missing"
             )
         parent = Path(name).parent
         found |= {(parent / entry).as_posix(): path.parent / entry for entry in read_manifest(path)}

@@ -55,7 +55,7 @@ def read_losses(path: Path) -> dict[str, Loss]:
         }
     except (KeyError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(
-            f"{path}: no table of {', '.join(FIELDS)} ({error}); delete it and run again"
+            f"{path}: no table of {', '.join(FIELDS)} ({error}); move it away and run again"
         ) from None
 
 

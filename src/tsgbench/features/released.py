@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 
 import tsgbench
+from tsgbench.access import why
 from tsgbench.errors import UserError
 from tsgbench.features.durations import check_durations, compare_durations
 from tsgbench.features.failures import check_failures, find_file, name_by_video
@@ -213,6 +214,8 @@ def _hdf5(files: dict[str, Path], member: str | None) -> Iterator[tuple[Reader, 
     try:
         file = h5py.File(path, "r")
     except OSError as error:
+        if found := why(path, error):
+            raise found from None
         raise UserError(f"{path}: not an HDF5 file, or damaged ({error}); get it again") from None
 
     def read(video: str) -> np.ndarray:
@@ -237,6 +240,8 @@ def _hdf5(files: dict[str, Path], member: str | None) -> Iterator[tuple[Reader, 
         try:
             return _checked(item[()], where)
         except OSError as error:
+            if found := why(path, error):
+                raise found from None
             raise UserError(f"{where}: damaged ({error}); get the file again") from None
 
     with file:
@@ -282,6 +287,8 @@ def _npy(files: dict[str, Path], member: str | None) -> Iterator[tuple[Reader, C
         try:
             array = np.load(path, allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
+            if isinstance(error, OSError) and (refused := why(path, error)):
+                raise refused from None
             raise UserError(
                 f"{path}: not a NumPy file of plain numbers ({error}); get it again"
             ) from None

@@ -7,7 +7,6 @@ Layout (`SCHEMA`):
     root attributes             schema, dim, and at least `REQUIRED`: who made the file, from what
 """
 
-import fcntl
 import json
 import logging
 import os
@@ -18,6 +17,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from tsgbench.access import named, try_lock, why
 from tsgbench.errors import UserError
 from tsgbench.features.journal import JOURNAL, journal_of, pack, scan
 from tsgbench.files import atomic_path, is_utf8
@@ -81,13 +81,12 @@ class FeatureWriter:
         return {video: self._ends_s[video] for video in self.done}
 
     def __enter__(self) -> "FeatureWriter":
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._journal = open(self.partial, "a+b")
-        try:
-            fcntl.flock(self._journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        with named(self.partial):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._journal = open(self.partial, "a+b")
+        if not try_lock(self._journal, self.partial):
             self._journal.close()
-            raise UserError(f"{self.partial}: another process is writing it; wait for it") from None
+            raise UserError(f"{self.partial}: another process is writing it; wait for it")
         self._resume()
         return self
 
@@ -175,8 +174,7 @@ class FeatureWriter:
             self._journal.flush()
         except OSError as error:
             raise UserError(
-                f"{self.partial}: cannot be written ({error.strerror}); free some space and run "
-                "again: finished videos are kept"
+                f"{why(self.partial, error) or error}: finished videos are kept"
             ) from error
 
     def _finish(self) -> None:
@@ -250,7 +248,12 @@ class FeatureStore:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         if not self.path.is_file():
-            raise UserError(f"{path}: no such feature file; run the features step first")
+            raise UserError(
+                f"{path}: is a folder, and not a feature file of tsgbench"
+                if self.path.is_dir()
+                else f"{path}: no such feature file; run the features step first"
+            )
+        self._is_ours = False  # until its schema says so
         with self._explained():
             self._file = h5py.File(self.path, "r")
         try:
@@ -263,10 +266,14 @@ class FeatureStore:
         with self._explained():
             schema = self._file.attrs.get("schema")
             if schema != SCHEMA:
+                is_old = isinstance(schema, str) and schema.startswith(SCHEMA.rstrip("0123456789"))
                 raise UserError(
-                    f"{self.path}: schema: {schema!r} is not {SCHEMA!r}, so this is no feature file"
-                    " of this version; delete it and run the features step again"
+                    f"{self.path}: a feature file of another version ({schema}, not {SCHEMA}); run"
+                    " the features step again"
+                    if is_old
+                    else f"{self.path}: not a feature file of tsgbench, though an HDF5 file"
                 )
+            self._is_ours = True
             self.attrs = {
                 name: value.item() if isinstance(value, np.generic) else value
                 for name, value in self._file.attrs.items()
@@ -336,14 +343,28 @@ class FeatureStore:
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
-        """HDF5's many ways to say that a file is damaged, as one sentence."""
+        """HDF5's many ways to say that a file cannot be got at, is damaged or is none, as one
+        sentence. Only what is ours and fails its checksums is worth deleting."""
         try:
             yield
         except (OSError, KeyError, ValueError, RuntimeError, TypeError, AttributeError) as error:
-            raise UserError(
-                f"{self.path}: damaged or not a feature file ({error}); delete it and run the "
-                "features step again"
-            ) from error
+            if isinstance(error, OSError) and (found := why(self.path, error)):
+                raise found from error
+            if self._is_ours and isinstance(error, OSError):
+                said = f"damaged ({error}); delete it and run the features step again"
+            elif self._is_ours:
+                said = f"not as a feature file is written ({error}); run the features step again"
+            elif _is_hdf5(self.path):
+                said = f"an HDF5 file that is damaged or cut off ({error}); get or make it again"
+            else:
+                said = "not a feature file of tsgbench, which are HDF5"
+            raise UserError(f"{self.path}: {said}") from error
+
+
+def _is_hdf5(path: Path) -> bool:
+    """By its first bytes, which `h5py.is_hdf5` looks for in a file that it can open."""
+    with open(path, "rb") as stream:
+        return stream.read(8) == b"\x89HDF\r\n\x1a\n"
 
 
 def _read_into(rows: np.ndarray, stored: h5py.Dataset) -> None:

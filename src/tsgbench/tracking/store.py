@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 
+from tsgbench.access import try_lock
 from tsgbench.tracking.names import flatten, metric_key
 
 log = logging.getLogger(__name__)
@@ -46,11 +47,9 @@ def _prepare_environment() -> None:
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold `path` exclusively against other processes; freed by the kernel if we are killed."""
-    import fcntl
-
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "w") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
+        try_lock(stream, path, wait=True)
         yield
 
 
