@@ -3,9 +3,11 @@
 import json
 from pathlib import Path
 
+import h5py
 import pytest
 
 from tsgbench.cli import PHASES, main
+from tsgbench.config import Catalogue
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -60,3 +62,70 @@ def test_the_plan_lists_every_job(capsys):
     rows = json.loads(capsys.readouterr().out)
     assert {"download", "blank", "train", "table"} <= {row["phase"] for row in rows}
     assert all(len(row["identity"]) == 16 for row in rows)
+
+
+OUTSIDE = [
+    *(["plan"], ["models"], ["datasets"], ["sources"], ["schemas"], ["track"]),
+    *(["accept", "--dry-run"], ["train", "x"], ["sources", "--study", "x.yaml"]),
+    ["extract", "a.mp4", "--extractor", "i3d", "--out", "o.h5"],
+]
+
+
+@pytest.mark.parametrize("words", OUTSIDE, ids=" ".join)
+@pytest.mark.parametrize("place", ["elsewhere", "below"])
+def test_outside_a_project_every_verb_says_where_it_is_expected(
+    words, place, capsys, tmp_path, monkeypatch
+):
+    (tmp_path / "x.yaml").write_text("study: x\n")
+    if place == "below":
+        (tmp_path / "config").mkdir()
+        (tmp_path / "config/datasets.yaml").write_text("{}")
+    here = tmp_path / "deep"
+    here.mkdir()
+    (here / "x.yaml").write_text("study: x\n")
+    monkeypatch.chdir(here)
+    Catalogue.load.cache_clear()
+    assert main(words) == 1
+    said = capsys.readouterr().err
+    expected = f"go to {tmp_path}," if place == "below" else "the folder that holds Snakefile"
+    assert f"{here}: no project of tsgbench (no config/datasets.yaml)" in said and expected in said
+    assert said.count("\n") == 1 and sorted(path.name for path in here.iterdir()) == ["x.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            PermissionError(13, "Permission denied", "data/x.h5"),
+            "data/x.h5: permission denied; ask",
+        ),
+        (OSError(116, "Stale file handle", "data/x.h5"), "data/x.h5: stale file handle; the net"),
+        (OSError(5, "Input/output error"), "input/output error; the disk"),
+        (OSError("of a library"), "of a library"),
+    ],
+)
+def test_what_the_system_refuses_is_one_sentence_in_any_phase(error, said, capsys, monkeypatch):
+    def refuse(*args, **options):
+        raise error
+
+    monkeypatch.setattr("tsgbench.jobs.run_job", refuse)
+    assert main(["render", "shapes"]) == 1
+    assert capsys.readouterr().err.startswith(f"tsgbench: error: {said}")
+
+
+@pytest.mark.parametrize("kind", ["folder", "text", "HDF5"])
+def test_features_of_something_else_are_called_so_and_nobody_is_told_to_delete(
+    kind, capsys, tmp_path
+):
+    path = tmp_path / "theirs.h5"
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "text":
+        path.write_text("notes")
+    else:
+        with h5py.File(path, "w") as file:
+            file["v_a/c3d_features"] = [[1.0, 2.0]]
+    assert main(["features", str(path)]) == 1
+    said = capsys.readouterr().err
+    assert "not a feature file of tsgbench" in said and "delete" not in said
+    assert said.count("\n") == 1 and path.exists()

@@ -1,5 +1,6 @@
 """Atomic writes, digests and unpacking."""
 
+import codecs
 import errno
 import io
 import json
@@ -12,12 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from tsgbench import files
+from tsgbench import access, files
 from tsgbench.errors import UserError
 from tsgbench.files import (
     atomic_path,
     digest,
     read_json,
+    read_utf8,
     sha256_file,
     unpack,
     write_json,
@@ -29,7 +31,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-@pytest.mark.parametrize("error", [ValueError("x"), KeyboardInterrupt(), OSError(5, "I/O")])
+@pytest.mark.parametrize("error", [ValueError("x"), KeyboardInterrupt(), OSError("of a library")])
 def test_a_failing_write_leaves_the_old_file_and_nothing_else(tmp_path, error):
     path = tmp_path / "result.json"
     path.write_text("old")
@@ -47,12 +49,31 @@ def test_nothing_is_seen_before_the_block_ends(tmp_path):
     assert path.read_text() == "new" and names(path.parent) == ["result.txt"]
 
 
-def test_a_full_disk_is_a_sentence_about_the_file(tmp_path):
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (errno.ENOSPC, "the disk is full; free some space"),
+        (errno.EDQUOT, "quota exceeded; free some space"),
+        (errno.EIO, "input/output error; the disk or the network failed"),
+        (errno.EROFS, "read-only file system; write elsewhere"),
+        (errno.EFBIG, "file too large"),
+        (errno.ESTALE, "stale file handle; the network file system"),
+    ],
+)
+def test_a_write_that_fails_is_a_sentence_about_the_file(tmp_path, number, said):
     path = tmp_path / "result.txt"
     path.write_text("old")
-    with pytest.raises(UserError, match=r"result\.txt: the disk is full"), atomic_path(path):
-        raise OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(UserError, match=rf"result\.txt: .*{said}"), atomic_path(path):
+        raise OSError(number, os.strerror(number))
     assert path.read_text() == "old"
+
+
+def test_another_file_that_the_block_reads_keeps_its_own_name(tmp_path):
+    with pytest.raises(FileNotFoundError, match="gone"), atomic_path(tmp_path / "result.txt"):
+        (tmp_path / "gone").read_bytes()
+    with pytest.raises(UserError, match=r"file/result\.txt: file exists; a file stands where a"):
+        (tmp_path / "file").write_text("x")
+        write_text(tmp_path / "file" / "result.txt", "x")
 
 
 def test_a_written_file_has_the_usual_permissions(tmp_path):
@@ -77,10 +98,16 @@ def test_json_refuses_nan_and_keeps_the_old_file(tmp_path):
     assert read_json(tmp_path / "x.json") == {"a": 1}
 
 
-@pytest.mark.parametrize("content", [b"{", b"", b"\xff\xfe{}"])
+def test_a_byte_order_mark_is_no_part_of_a_text(tmp_path):
+    (tmp_path / "x.json").write_bytes(codecs.BOM_UTF8 + b'{"a": 1}')
+    assert read_json(tmp_path / "x.json") == {"a": 1}
+    assert read_utf8(tmp_path / "x.json") == '{"a": 1}'
+
+
+@pytest.mark.parametrize("content", [b"{", b"", b"\xff\xfe{}", b"[" * 100_000])
 def test_malformed_json_names_the_file(tmp_path, content):
     (tmp_path / "x.json").write_bytes(content)
-    with pytest.raises(UserError, match=r"x\.json: not valid JSON"):
+    with pytest.raises(UserError, match=r"x\.json: not (valid JSON|UTF-8 text)"):
         read_json(tmp_path / "x.json")
 
 
@@ -252,7 +279,7 @@ def test_a_file_system_without_locks_is_used_with_a_warning(tmp_path, monkeypatc
     def refuse(*_):
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(files.fcntl, "flock", refuse)
+    monkeypatch.setattr(access.fcntl, "flock", refuse)
     with files.locked(tmp_path / "x.lock", ""):
         pass
     assert "has no locks" in caplog.text

@@ -1,9 +1,11 @@
 """A consumer refuses whatever is not exactly what it was told to find."""
 
+import errno
 import json
 
 import pytest
 
+from tsgbench.access import Inaccessible
 from tsgbench.errors import UserError
 from tsgbench.records import check_input, current_record, read_record, write_record
 
@@ -49,6 +51,31 @@ def test_refuses_damaged_files(record, content, message):
     file.unlink() if content is None else file.write_text(content)
     with pytest.raises(UserError, match=message):
         check_input(record, "0123456789abcdef")
+
+
+def test_a_file_that_is_gone_or_damaged_has_its_own_remedy(record):
+    file = record.parent / "data.txt"
+    file.write_text("other length")
+    with pytest.raises(UserError, match=r"data\.txt: .*SHA-256.*; delete it and run snakemake"):
+        check_input(record, "0123456789abcdef")
+    file.unlink()
+    with pytest.raises(UserError, match=r"data\.txt: is missing .*; run snakemake again"):
+        check_input(record, "0123456789abcdef")
+
+
+def test_a_file_that_cannot_be_read_just_now_is_neither_damaged_nor_stale(record, monkeypatch):
+    """Else the job would run again, over a file that is whole."""
+
+    def refuse(path):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("tsgbench.records.sha256_file", refuse)
+    for look in (check_input, current_record):
+        with pytest.raises(Inaccessible, match=r"data\.txt: input/output error; the disk or"):
+            look(record, "0123456789abcdef")
+    monkeypatch.setattr("tsgbench.files.read_utf8", refuse)
+    with pytest.raises(Inaccessible, match=r"data\.json: input/output error"):
+        current_record(record, "0123456789abcdef")
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"schema": 99}'])

@@ -1,8 +1,12 @@
 """Tokenisers, GloVe files, word tables and learned vectors."""
 
+import bz2
+import gzip
 import hashlib
 import itertools
+import lzma
 import random
+import struct
 import subprocess
 import sys
 import zipfile
@@ -180,6 +184,50 @@ def test_a_zip_of_several_needs_a_member(tmp_path):
         read_glove(tmp_path / "g.zip", member="x")
 
 
+PACKERS = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress, "txt": bytes}
+
+
+@pytest.mark.parametrize("packer", PACKERS)
+@pytest.mark.parametrize("name", ["g.txt", "g.vec"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("header", ["", "5 3\n"])
+@pytest.mark.parametrize("end", ["", "\n", "\r\n \n\n"])
+def test_packing_headers_marks_and_blank_ends_are_seen_by_content(
+    tmp_path, packer, name, mark, header, end
+):
+    """As word2vec (header), fastText (header, a blank behind each row) and editors write it."""
+    expected = read_glove(write(tmp_path / "plain.txt", GLOVE))
+    text = mark + header + (GLOVE.replace("\n", " \n") if header else GLOVE) + end
+    (tmp_path / name).write_bytes(PACKERS[packer](text.encode()))
+    words, vectors = read_glove(tmp_path / name)
+    assert words == expected[0] and (vectors == expected[1]).all()
+
+
+@pytest.mark.parametrize("packer", ["gz", "bz2", "xz"])
+def test_a_damaged_packed_file_is_a_sentence(tmp_path, packer):
+    lines = "".join(f"word{n} {n} {n * 7}\n" for n in range(3000)).encode()
+    content = PACKERS[packer](lines)
+    for bad in (content[: len(content) // 2], content[:40] + b"x" * 40 + content[80:]):
+        (tmp_path / "g.txt").write_bytes(bad)
+        with pytest.raises(UserError, match=r"g\.txt: damaged archive"):
+            read_glove(tmp_path / "g.txt")
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_binary_vectors_are_called_by_their_format(tmp_path, seed):
+    rows = np.random.default_rng(seed).normal(size=(4, 300)).astype("<f4")
+    content = b"4 300\n" + b"".join(b"word%d " % n + row.tobytes() for n, row in enumerate(rows))
+    (tmp_path / "w.bin").write_bytes(content)
+    with pytest.raises(UserError, match=r"w\.bin: word2vec's binary format"):
+        read_glove(tmp_path / "w.bin")
+    (tmp_path / "f.bin").write_bytes(struct.pack("<ii", 793712314, 12) + content)
+    with pytest.raises(UserError, match=r"f\.bin: a binary model of fastText"):
+        read_glove(tmp_path / "f.bin")
+    (tmp_path / "u.txt").write_text(GLOVE, encoding="utf-16")
+    with pytest.raises(UserError, match=r"u\.txt: is UTF-16 text"):
+        read_glove(tmp_path / "u.txt")
+
+
 def test_a_damaged_zip_is_a_sentence(tmp_path):
     with zipfile.ZipFile(tmp_path / "g.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("g.txt", "".join(f"word{n} {n} {n * 7}\n" for n in range(3000)))
@@ -197,7 +245,10 @@ def test_a_damaged_zip_is_a_sentence(tmp_path):
         ("a 1 2 3\nb 1 x 3\n", r"g\.txt, line 2: could not convert .*x"),
         ("a 1 2 3\nb 1 nan 3\n", r"g\.txt, line 2: a number is not finite"),
         ("a 1 2 3\n\nb 1 2 3\n", r"g\.txt, line 2: expected a word"),
-        ("1144 300\na 1 2 3\n", r"g\.txt, line 1: .*header"),
+        ("1144 300\na 1 2 3\n", r"g\.txt, line 2: the first line states 300 numbers"),
+        ("2 3\n", r"g\.txt: empty"),
+        ("the first line\n", r"g\.txt, line 1: could not convert"),
+        ("word\n", r"g\.txt, line 1: expected a word and its numbers"),
         ("", r"g\.txt: empty"),
     ],
 )

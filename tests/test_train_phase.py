@@ -39,6 +39,7 @@ INPUTS = {
     "resample_when": "longer",
 }
 SPLITS = {"train": "abcd", "val": "ef", "test": "ghi"}
+FACTS = {"durations": {"compared": 6, "differ": 1, "first": ["a: annotated 30.0 s, ends at 3.0 s"]}}
 
 
 def make_task(folder, here: str) -> Task:
@@ -61,7 +62,7 @@ def make_task(folder, here: str) -> Task:
     listed = ["features.h5", "features.failed.csv"]
     records = {
         "annotations": Record(folder / "a.json", {"outputs": {f"{s}.jsonl": {} for s in SPLITS}}),
-        "features": Record(folder / "f.json", {"outputs": dict.fromkeys(listed)}),
+        "features": Record(folder / "f.json", {"outputs": dict.fromkeys(listed), "facts": FACTS}),
         "vocabulary": Record(folder / "v.json", {"outputs": {"nltk_punct.npz": {}}}),
     }
     return Task(
@@ -96,6 +97,7 @@ def test_queries_without_features_are_counted_for_each_role_and_named(tmp_path):
         "select": {"queries": 0, "videos": 0},
         "test": {"queries": 4, "videos": 2},
     }
+    assert facts["durations"] == FACTS["durations"]  # as the features' record says, for captions
     path = task.files["predictions"]
     assert read_unanswered(path) == {"g_0", "g_1", "i_0", "i_1"}
     answered = Queries(

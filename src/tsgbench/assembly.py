@@ -8,6 +8,7 @@ import pickle
 
 import torch
 
+from tsgbench.access import named
 from tsgbench.datasets.table import Queries, part_by_video, read_splits
 from tsgbench.errors import UserError
 from tsgbench.features.store import FeatureStore
@@ -86,7 +87,8 @@ class Assembly:
         path = run.file("checkpoint.pt")
         model = self.build_model()
         try:
-            model.load_state_dict(torch.load(path, map_location=self.device, weights_only=True))
+            with named(path):
+                model.load_state_dict(torch.load(path, map_location=self.device, weights_only=True))
         except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise UserError(

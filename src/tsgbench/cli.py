@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tsgbench import __version__
+from tsgbench.access import why
 from tsgbench.config import Catalogue, load_study, mirror_of
 from tsgbench.errors import UserError
 
@@ -54,6 +55,9 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
     )
+    for stream in (sys.stdout, sys.stderr):  # names of files and of others need not be UTF-8
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     try:
         return options.verb(options) or 0
     except UserError as error:
@@ -62,6 +66,10 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of a listing, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        name = error.filename if isinstance(error.filename, str) else None
+        print(f"tsgbench: error: {why(name, error) or error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("tsgbench: interrupted; run the same command to go on", file=sys.stderr)
         return 130

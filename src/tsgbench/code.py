@@ -20,6 +20,7 @@ PACKAGE = "tsgbench"
 # Modules that cannot shape a result, and why. Neither they nor what they import are digested. Of
 # the package they import other plumbing alone, and they compute no number (tests/test_code.py).
 PLUMBING = {
+    "tsgbench.access": "says why a file cannot be got at, and takes locks; reads nothing",
     "tsgbench.choices": "refuses a setting, or changes nothing",
     "tsgbench.code": "tells what made a result; makes none",
     "tsgbench.devices": "picks a free processor, which no identity covers; sets no precision",

@@ -1,6 +1,5 @@
 """Which processor a job computes on: the one place where a device is chosen."""
 
-import fcntl
 import logging
 import os
 import platform
@@ -9,6 +8,8 @@ import tempfile
 from pathlib import Path
 
 import torch
+
+from tsgbench.access import try_lock
 
 log = logging.getLogger(__name__)
 
@@ -44,9 +45,7 @@ def lock_gpu(name: str, folder: Path | None = None) -> bool:
     """Take the lock of a GPU for as long as this process lives; False if another process has it."""
     folder = folder or Path(tempfile.gettempdir())
     stream = open(folder / f"tsgbench-gpu-{name}-{os.getuid()}.lock", "w")  # noqa: SIM115
-    try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not try_lock(stream, stream.name):
         stream.close()
         return False
     _held.append(stream)

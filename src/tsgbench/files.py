@@ -1,11 +1,8 @@
 """Atomic writes, digests and safe unpacking: nothing half-written, nothing outside its folder."""
 
-import errno
-import fcntl
 import gzip
 import hashlib
 import json
-import logging
 import lzma
 import os
 import posixpath
@@ -20,15 +17,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
-from typing import IO
 
+from tsgbench.access import WRITING, Inaccessible, named, try_lock, why
 from tsgbench.errors import UserError
-
-log = logging.getLogger(__name__)
 
 CHUNK_BYTES = 1 << 20
 BETWEEN_TRIES_S = 0.05  # for a lock
-NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}  # some network file systems
 # What an archive may unpack to, where its source states no other limit: beyond it lies a bomb
 UNPACKED_BYTES = 64 << 30
 UNPACKED_FILES = 1_000_000
@@ -51,11 +45,12 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; move it into place only if the block succeeds.
 
     A killed or failing block leaves the old file as it was (and at most a `.tmp` file, never a
-    truncated result). `OSError` from a full disk is reported as a `UserError` naming the file.
+    truncated result). What the operating system refuses is a `UserError` naming the file.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    with named(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     os.close(handle)
     temporary = Path(name)
     try:
@@ -68,8 +63,12 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         temporary.chmod(0o666 & ~umask)
         os.replace(temporary, path)
     except OSError as error:
-        if error.errno == 28:  # ENOSPC
-            raise UserError(f"{path}: the disk is full; free some space and run again") from error
+        # A failed write names no file; what else the block opened has a name of its own
+        is_ours = str(temporary) in (error.filename, error.filename2)
+        if (is_ours or (error.filename is None and error.errno in WRITING)) and (
+            found := why(path, error)
+        ):
+            raise found from error
         raise
     finally:
         temporary.unlink(missing_ok=True)
@@ -86,20 +85,52 @@ def write_json(path: str | Path, content: object) -> None:
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
+def read_utf8(path: str | Path) -> str:
+    """The text of a file, without the byte order mark that some editors put in front.
+
+    `UserError` if it is not UTF-8; an `OSError` if it cannot be read.
+    """
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{path}: not UTF-8 text ({error}); save it as UTF-8, or get it again"
+        ) from None
+
+
 def read_json(path: str | Path) -> object:
     """Read JSON; `UserError` if the file is missing or malformed."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        with named(path):
+            return json.loads(read_utf8(path))
+    except Inaccessible as error:
+        if not isinstance(error.__cause__, FileNotFoundError):
+            raise
         raise UserError(f"{path}: no such file; run the pipeline step that makes it") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not valid JSON ({error}); delete it and run again") from None
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise UserError(
+            f"{path}: not valid JSON ({error}); get it again, or make it again"
+        ) from None
 
 
 def digest(content: object) -> str:
     """16 hex digits that identify a JSON-like value, whatever the order of its keys."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def is_utf8(name: str) -> bool:
+    """Whether a file's name, or a text of a JSON file, can be written as UTF-8."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def printable(text: str) -> str:
+    """The text with what is no UTF-8 escaped, as `\\ud83d`: fit for a message or a list."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def sha256_file(path: str | Path) -> str:
@@ -238,21 +269,9 @@ def locked(path: Path, remedy: str, patience_s: float = 0.0) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "w") as stream:
         until = time.monotonic() + patience_s
-        while not _try_lock(stream, path):
+        while not try_lock(stream, path):
             if time.monotonic() >= until:
                 waited = f" for {patience_s:.0f} s" if patience_s else ""
                 raise UserError(f"{path}: held by another process{waited}; {remedy}")
             time.sleep(BETWEEN_TRIES_S)
         yield
-
-
-def _try_lock(stream: IO, path: Path) -> bool:
-    try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError as error:
-        if error.errno not in NO_LOCKS:
-            raise
-        log.warning("%s: this file system has no locks; run no two processes here at once", path)
-    return True

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tsgbench.access import Inaccessible, named
 from tsgbench.errors import UserError
 from tsgbench.files import digest, read_json, sha256_file, write_json
 
@@ -21,6 +22,7 @@ SCHEMA = 1
 MAX_HASHED_BYTES = 256 << 20
 # What a plan hashes of every result before each run: tables and scores, not features
 MAX_PLANNED_BYTES = 256 << 10
+GONE = "is missing though its record lists it"
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class Record:
     def file(self, name: str) -> Path:
         """Path of one of the files the record lists."""
         if name not in self.content["outputs"]:
-            raise UserError(f"{self.path}: lists no file {name!r}; delete it and run again")
+            raise UserError(f"{self.path}: lists no file {name!r}; make it again")
         return self.path.parent / name
 
     def files(self, ending: str = "") -> dict[str, Path]:
@@ -127,7 +129,9 @@ def read_record(path: str | Path) -> Record:
         content if isinstance(content, dict) else {}
     )
     if missing or content["schema"] != SCHEMA:
-        raise UserError(f"{path}: not a record of this version; delete it and run again")
+        raise UserError(
+            f"{path}: not a record of this version; run snakemake, which makes it again"
+        )
     return Record(path, content)
 
 
@@ -140,7 +144,8 @@ def check_input(path: str | Path, identity: str) -> Record:
             f"job needs {identity}); run snakemake again, it remakes what is out of date"
         )
     for problem in damages(record):
-        raise UserError(f"{problem}; delete it and run snakemake again")
+        remedy = "" if GONE in problem else "delete it and "
+        raise UserError(f"{problem}; {remedy}run snakemake again")
     return record
 
 
@@ -159,6 +164,8 @@ def current_record(path: Path, identity: str) -> Record | None:
     """
     try:
         record = read_record(path)
+    except Inaccessible:
+        raise
     except UserError:
         return None
     is_whole = record.stands_for(identity) and not any(
@@ -169,11 +176,12 @@ def current_record(path: Path, identity: str) -> Record | None:
 
 
 def _damage(file: Path, expected: dict, max_hashed: int = MAX_HASHED_BYTES) -> str | None:
-    if not file.exists():
-        return "is missing though its record lists it"
-    size = file.stat().st_size
-    if size != expected["bytes"]:
-        return f"has {size} bytes where its record says {expected['bytes']}"
-    if size <= max_hashed and sha256_file(file) != expected["sha256"]:
-        return "does not have the SHA-256 its record states (damaged or edited)"
+    with named(file):
+        if not file.exists():
+            return GONE
+        size = file.stat().st_size
+        if size != expected["bytes"]:
+            return f"has {size} bytes where its record says {expected['bytes']}"
+        if size <= max_hashed and sha256_file(file) != expected["sha256"]:
+            return "does not have the SHA-256 its record states (damaged or edited)"
     return None

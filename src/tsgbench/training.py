@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from tsgbench.access import why
 from tsgbench.errors import UserError
 from tsgbench.evaluation.keeping import Ranked, keep
 from tsgbench.evaluation.metrics import evaluate
@@ -276,9 +277,9 @@ def _read_state(path: Path, device: torch.device) -> dict | None:
         reason = f"{damaged} has another checksum"
     except FileNotFoundError:
         return None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); try again") from None
     except Exception as error:  # whatever a damaged archive makes of zipfile and torch
+        if isinstance(error, OSError) and (found := why(path, error)):
+            raise found from error
         reason = str(error).partition("\n")[0]
     log.warning("%s: damaged (%s); training starts at its first epoch", path, reason)
     return None

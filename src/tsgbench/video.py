@@ -4,6 +4,8 @@ Time zero is where the container's own clock starts, as in a player; a frame is 
 presentation time until that of the next frame. All times are half-open intervals in seconds.
 """
 
+import os
+import re
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +15,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.stream import Disposition
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from tsgbench.errors import UserError
@@ -21,6 +24,13 @@ from tsgbench.errors import UserError
 # missing more than both of these means that it was cut off.
 MISSING_S = 1.0
 MISSING_SHARE = 0.05
+
+# Streams that are no film: a cover, thumbnails of chapters, one still picture
+NO_FILM = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
+# Beside a film, a stream of one of these is a picture of it, however its file marks it
+PICTURE_CODECS = {"bmp", "gif", "mjpeg", "png", "tiff", "webp"}
+# Matroska's length of one stream, HH:MM:SS.fraction, under DURATION or, say, DURATION-eng
+DURATION_TAG = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 
 # Matroska rounds times to milliseconds: a tick and a change of frames this close are simultaneous.
 ROUNDING_S = 6e-4
@@ -48,14 +58,12 @@ def probe(path: str | Path) -> VideoInfo:
     """Read a video's header. `UserError` if it is missing, empty, damaged or holds no video."""
     with _open(path) as (container, stream):
         fps = float(stream.average_rate or stream.guessed_rate or 0)
-        duration_s = _declared_s(container, stream) or 0.0
-        if container.duration:
-            duration_s = container.duration / av.time_base
+        duration_s = _container_s(container) or _stream_s(container, stream) or 0.0
         if not duration_s or not fps:
             raise UserError(
-                f"{path}: has no duration or frame rate; re-encode it, for example to MP4"
+                f"{shown(path)}: has no duration or frame rate; re-encode it, for example to MP4"
             )
-        frames = stream.frames or round(duration_s * fps)
+        frames = stream.frames or round((_stream_s(container, stream) or duration_s) * fps)
         return VideoInfo(duration_s, fps, stream.width, stream.height, frames)
 
 
@@ -154,16 +162,21 @@ def _read_frames(
     """Decode: (picture (H, W, 3) uint8, start_s, end_s) of every frame, in display order."""
     with _open(path) as (container, stream):
         shrink = _Shrinker(path, size, keep_aspect, crop)
-        waiting, end_s = None, 0.0
+        waiting, end_s, frames = None, 0.0, 0
         for frame, start_s, length_s in _timed(container, stream):
+            frames += 1
             if waiting is not None:
                 yield *waiting, start_s
             waiting, end_s = (shrink(frame), start_s), start_s + length_s
         if waiting is None:
-            raise UserError(f"{path}: holds no frame that can be decoded; get the file again")
+            raise UserError(
+                f"{shown(path)}: holds no frame that can be decoded; get the file again"
+            )
+        if frames == 1 and stream.codec_context.name in PICTURE_CODECS:
+            raise UserError(f"{shown(path)}: holds one picture and no video stream")
         _check_whole(path, container, stream, end_s)
-        if container.duration:  # the last frame's own length is often only a guess
-            end_s = max(min(end_s, container.duration / av.time_base), waiting[1])
+        if length_s := _container_s(container):  # the last frame's own is often only a guess
+            end_s = max(min(end_s, length_s), waiting[1])
         yield *waiting, end_s
 
 
@@ -189,7 +202,7 @@ class _Shrinker:
             )
             if self.crop and self.crop > min(self.shape):
                 raise UserError(
-                    f"{self.path}: crop: {self.crop} pixels do not fit into"
+                    f"{shown(self.path)}: crop: {self.crop} pixels do not fit into"
                     f" {self.shape[0]}x{self.shape[1]}"
                 )
         height, width = self.shape[::-1] if lies_down else self.shape
@@ -239,39 +252,114 @@ def _centre(picture: np.ndarray, crop: int | None) -> np.ndarray:
     return picture[top : top + crop, left : left + crop]
 
 
-def _declared_s(container, stream) -> float | None:
-    """Length of the video stream by the header, or of the container; None if neither says."""
-    if stream.duration:
-        return float(stream.duration * stream.time_base)
+def shown(path: str | Path) -> str:
+    """A path as it can be printed and written to a list: bytes that are not UTF-8 as `\\xe9`."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _container_s(container) -> float | None:
     return container.duration / av.time_base if container.duration else None
 
 
+def _stream_s(container, stream) -> float | None:
+    """Length of the video stream itself by the header, or None.
+
+    Matroska, FLV and ASF state the container's alone, which sound or subtitles may make longer;
+    most programs that write Matroska add a tag for each stream.
+    """
+    if stream.duration and container.format.name != "asf":  # there, FFmpeg repeats the container's
+        return float(stream.duration * stream.time_base)
+    for name, text in stream.metadata.items():
+        found = DURATION_TAG.fullmatch(text)
+        if found and name.upper().split("-")[0] == "DURATION":
+            hours, minutes, seconds = found.groups()
+            length_s = 3600 * int(hours) + 60 * int(minutes) + float(seconds)
+            return min(length_s, _container_s(container) or length_s) or None
+    return None
+
+
 def _check_whole(path: str | Path, container, stream, end_s: float) -> None:
-    declared_s = _declared_s(container, stream)
-    if declared_s and declared_s - end_s > max(MISSING_S, MISSING_SHARE * declared_s):
+    declared_s = _stream_s(container, stream)
+    if not stream.duration:  # other lengths count from zero, wherever the film starts
+        end_s += max(0, container.start_time or 0) / av.time_base
+    if declared_s is None:
+        declared_s = _container_s(container)
+        if declared_s is None and container.format.name == "asf":
+            # FFmpeg gives no length where the header states another size than the file has
+            raise UserError(
+                f"{shown(path)}: cut off, or recorded live: its header's size is not the file's;"
+                " get the file again, or re-encode it, for example to MP4"
+            )
+        # Where only the container's length is known, the end may be that of the sound
+        if _is_short(declared_s, end_s):
+            end_s = max(end_s, _last_packet_s(path))
+    if _is_short(declared_s, end_s):
         raise UserError(
-            f"{path}: cut off: its header promises {declared_s:.1f} s of video, but it ends after "
-            f"{end_s:.1f} s; get the file again"
+            f"{shown(path)}: cut off: its header promises {declared_s:.1f} s of video, but it ends"
+            f" after {end_s:.1f} s; get the file again"
         )
+
+
+def _is_short(declared_s: float | None, end_s: float) -> bool:
+    return bool(declared_s) and declared_s - end_s > max(MISSING_S, MISSING_SHARE * declared_s)
+
+
+def _last_packet_s(path: str | Path) -> float:
+    """When the last packet of any stream ends, of all that is there; nothing is decoded."""
+    end_s = 0.0
+    with _open(path) as (container, _):
+        try:
+            for packet in container.demux():
+                if packet.pts is not None:
+                    end = (packet.pts + (packet.duration or 0)) * packet.time_base
+                    end_s = max(end_s, float(end))
+        except av.error.FFmpegError:  # what lies behind is lost
+            return end_s
+    return end_s
 
 
 @contextmanager
 def _open(path: str | Path) -> Iterator[tuple]:
-    """The container and its first video stream; what FFmpeg objects to becomes a `UserError`."""
+    """The container and its film; what FFmpeg objects to becomes a `UserError`."""
     path = Path(path)
+    if path.is_dir():
+        raise UserError(
+            f"{shown(path)}: is a folder, and a video is one file; make one of a folder of frames"
+        )
     if not path.is_file():
-        raise UserError(f"{path}: no such video file; check the folder of videos")
+        raise UserError(f"{shown(path)}: no such video file; check the folder of videos")
     if path.stat().st_size == 0:
-        raise UserError(f"{path}: is empty (0 bytes); get the file again")
+        raise UserError(f"{shown(path)}: is empty (0 bytes); get the file again")
     try:
-        with av.open(str(path)) as container:
-            if not container.streams.video:
-                raise UserError(f"{path}: holds no video stream (audio only?)")
-            stream = container.streams.video[0]
+        # file: or a colon in a name would be read as a protocol; tags may be in any encoding
+        with av.open(f"file:{path}", metadata_errors="replace") as container:
+            stream = _film(path, container)
             # on small videos, threads cost more than they bring; parallelism is over videos
             stream.thread_type = "NONE"
             yield container, stream
     except av.error.FFmpegError as error:
         raise UserError(
-            f"{path}: cannot be decoded ({error.strerror}): not a video, or damaged; get it again"
+            f"{shown(path)}: cannot be decoded ({error.strerror}): not a video, or damaged; get it"
+            " again"
         ) from None
+
+
+def _film(path: Path, container):
+    """The video stream that a player would show: pictures apart, the one marked as default."""
+    if container.format.name.split(",")[0].endswith(("_pipe", "image2")):
+        raise UserError(f"{shown(path)}: is a picture, not a video; name video files")
+    films = [stream for stream in container.streams.video if not stream.disposition & NO_FILM]
+    if not films:
+        raise UserError(f"{shown(path)}: holds no video stream (sound alone, or with a cover?)")
+    decodable = [stream for stream in films if stream.codec_context is not None]
+    if not decodable:
+        raise UserError(
+            f"{shown(path)}: its video codec is unknown here; re-encode it, for example to H.264"
+        )
+    return min(
+        decodable,
+        key=lambda stream: (
+            stream.codec_context.name in PICTURE_CODECS,
+            not stream.disposition & Disposition.default,
+        ),
+    )

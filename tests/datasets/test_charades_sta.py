@@ -68,6 +68,17 @@ def test_every_row_lands_in_a_split_or_in_the_report(files):
     assert tables["test"].query_ids == ["TTTTT_00000", "TTTTT_00001"]
 
 
+@pytest.mark.parametrize("role", ["train", "test", "durations_train"])
+@pytest.mark.parametrize("end", ["\n\n\n", "\r\n \t\r\n", "\n\n "])
+def test_marks_in_front_and_blank_lines_at_the_end_change_nothing(files, role, end):
+    tables, report = read_annotations("charades_sta", files, settings={})
+    text = "\ufeff" + files[role].read_text().rstrip("\n") + end
+    files[role].write_bytes(text.encode())
+    again, same = read_annotations("charades_sta", files, settings={})
+    assert same == report
+    assert all(again[split].sentences == tables[split].sentences for split in tables)
+
+
 @pytest.mark.parametrize(
     ("role", "text", "message"),
     [

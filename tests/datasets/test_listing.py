@@ -186,3 +186,25 @@ def test_the_verb_lists_every_data_set(monkeypatch, capsys):
     assert main(["datasets"]) == 0
     said = capsys.readouterr().out
     assert all(f"{name}: " in said for name in listed)
+
+
+@pytest.mark.parametrize("field", ["sentence", "video"])
+def test_half_a_character_is_refused_by_file_and_place_already_here(field):
+    """Such a text can be read from JSON, and no file could be written with it later."""
+    bad = {"duration": 5, "timestamps": [[0, 2]], "sentences": ["half \ud83d of it"]}
+    train = {"v_c": bad}
+    if field == "video":
+        train = {"v_\ud83d": bad | {"sentences": ["whole"]}}
+    place("data/raw", train=train, test=TEST)
+    problem = look()["problem"]
+    assert "train.json:v_" in problem and "lone surrogate" in problem and "get the file" in problem
+    assert r"\ud83d" in problem
+    as_text({"x": look()}).encode()
+
+
+def test_a_byte_order_mark_is_no_part_of_a_json_file():
+    place("data/raw", train=TRAIN, test=TEST)
+    expected = look()["counts"]
+    path = Path("data/raw/x/train.json")
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert look()["counts"] == expected and expected["train"]["rows"] == 8

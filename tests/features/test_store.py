@@ -1,7 +1,10 @@
 """The feature file: what is written is read, kills cost one video, damage is one clear error."""
 
+import errno
 import multiprocessing
 import os
+import subprocess
+import sys
 
 import h5py
 import numpy as np
@@ -242,7 +245,67 @@ def test_a_damaged_file_is_one_clear_error(tmp_path, kind):
     damage(path, kind)
     with pytest.raises(UserError, match=r"f\.h5: ") as caught, FeatureStore(path) as store:
         store.read("v1")
-    assert "features step" in str(caught.value) and "\n" not in str(caught.value)
+    said = str(caught.value)
+    assert "\n" not in said
+    is_ours = kind not in ("missing", "empty", "text", "truncated", "other schema", "no schema")
+    assert ("features step" in said) == (is_ours or kind == "missing")
+    # Advice must not destroy what may be somebody's: only what fails its checksum is worth nothing
+    assert ("delete" in said) == (kind == "flipped")
+    if kind in ("empty", "text", "other schema", "no schema"):
+        assert "not a feature file of tsgbench" in said
+
+
+def test_a_file_of_another_version_is_called_so(tmp_path):
+    path = write_features(tmp_path / "f.h5", sample_features())
+    with h5py.File(path, "r+") as file:
+        file.attrs["schema"] = "tsgbench-features-99"
+    with pytest.raises(UserError, match=r"another version \(tsgbench-features-99, not") as caught:
+        FeatureStore(path)
+    assert "delete" not in str(caught.value)
+
+
+def test_a_file_that_a_notebook_holds_is_locked_and_not_damaged(tmp_path):
+    """HDF5 locks what is open for writing; here another process has it."""
+    path = write_features(tmp_path / "f.h5", sample_features())
+    hold = "import h5py, sys; f = h5py.File(sys.argv[1], 'a'); print('open', flush=True); input()"
+    command = [sys.executable, "-c", hold, str(path)]
+    with subprocess.Popen(command, stdin=-1, stdout=-1, text=True) as notebook:
+        assert notebook.stdout.readline() == "open\n"
+        with pytest.raises(UserError, match=r"f\.h5: locked; .*notebook.*close it") as caught:
+            FeatureStore(path)
+        notebook.communicate("\n")
+    assert "delete" not in str(caught.value) and "damaged" not in str(caught.value)
+    FeatureStore(path).close()
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO, errno.ESTALE])
+@pytest.mark.parametrize("form", ["number", "text"])
+def test_what_the_system_refuses_is_not_damage(tmp_path, monkeypatch, number, form):
+    """HDF5 gives the number, or hides it in its text."""
+    path = write_features(tmp_path / "f.h5", sample_features())
+    text = f"Can't read data (file read failed: errno = {number}, error message = '…')"
+    error = OSError(number, text) if form == "number" else OSError(text)
+
+    def refuse(*args, **options):
+        raise error
+
+    with FeatureStore(path) as store:
+        monkeypatch.setattr("tsgbench.features.store._read_into", refuse)
+        with pytest.raises(UserError, match=rf"f\.h5: {os.strerror(number).lower()}; ") as caught:
+            store.read("v1")
+    assert "delete" not in str(caught.value) and "damaged" not in str(caught.value)
+
+
+def test_a_file_system_without_locks_is_warned_of_once(tmp_path, monkeypatch, caplog):
+    def refuse(*args):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr("tsgbench.access.fcntl.flock", refuse)
+    for name in ("f.h5", "g.h5"):
+        write_features(tmp_path / name, sample_features())
+    assert caplog.text.count("its file system has no locks") == 1
+    with FeatureStore(tmp_path / "g.h5") as store:
+        assert len(store.video_ids) == 6
 
 
 def test_parts_make_the_same_file_as_a_whole(tmp_path):

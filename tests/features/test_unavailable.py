@@ -34,7 +34,9 @@ def task(tmp_path) -> Task:
     return Task(
         settings=RECIPE | {"max_failed_share": 0.4},
         inputs={
-            "annotations": Record(tmp_path / "a.json", {"outputs": {"train.jsonl": {}}}),
+            "annotations": Record(
+                tmp_path / "a.json", {"outputs": {"train.jsonl": {}}, "facts": {}}
+            ),
             "videos": Record(tmp_path / "v.json", {"outputs": {"videos/manifest.csv": {}}}),
         },
         identity="0" * 16,

@@ -234,3 +234,15 @@ def test_every_page_names_its_data_sets(spec, cells, published, monkeypatch):
     assert len(pages) == 2
     for page, title in zip(pages, ("Shapes", "Real"), strict=True):
         assert f"\\textbf{{{title}}}" in page
+
+
+def test_caption_says_how_many_videos_do_not_last_as_annotated(table):
+    """And only of a data set that has any: by the features with the most."""
+    said = "videos last more than 2 s and 5 % longer or shorter than annotated"
+    runs = [c.run for row in table.rows for x in row.results.values() for c in x.cells]
+    for run in runs:
+        run["facts"]["durations"] = {"compared": 1500, "differ": 0, "first": []}
+    runs[0]["facts"]["durations"] = None  # features that state no duration of their own
+    assert said not in caption(table)
+    runs[-1]["facts"]["durations"] = {"compared": 1500, "differ": 12, "first": ["v: …"]}
+    assert caption(table).count(f"12 of 1,500 {said}") == 1

@@ -91,7 +91,10 @@ def inputs(phase):
     def of_job(wildcards):
         job = STUDY.find(phase, dict(wildcards.items()))
         if workflow.is_main_process:
-            return FRESHNESS.inputs(job, ancient)
+            try:
+                return FRESHNESS.inputs(job, ancient)
+            except UserError as error:  # a file that cannot be read just now
+                raise WorkflowError(str(error))
         return list(job.inputs.values())
 
     return of_job
@@ -153,4 +156,7 @@ def paper_title(paper):
 
 
 if workflow.is_main_process and not workflow.output_settings.dryrun:
-    FRESHNESS.settle_times()
+    try:
+        FRESHNESS.settle_times()
+    except UserError as error:
+        raise WorkflowError(str(error))

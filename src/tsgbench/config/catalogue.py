@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from tsgbench.config.reading import parse_yaml, read_bytes
+from tsgbench.config.reading import need_project, parse_yaml, read_bytes
 from tsgbench.config.references import need_known
 from tsgbench.config.remembered import is_remembered, key_of, remember
 from tsgbench.config.values import HEADLINE, merge
@@ -34,6 +34,7 @@ class Catalogue:
 
         The check is left out for files that passed before.
         """
+        need_project(root)
         config = root / "config"
         paths = {
             "models": sorted((config / "models").glob("*.yaml")),

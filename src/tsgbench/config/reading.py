@@ -33,6 +33,17 @@ def read_yaml(path: str | Path) -> dict:
     return parse_yaml(read_bytes(path), path)
 
 
+def need_project(root: Path = Path()) -> None:
+    """`UserError` that says where a project is expected, if `root` is none."""
+    marks = [f"config/{name}.yaml" for name in ("datasets", "features", "sources")]
+    if any((root / mark).exists() for mark in marks):
+        return
+    here = root.resolve()
+    above = next((folder for folder in here.parents if (folder / marks[0]).exists()), None)
+    where = f"go to {above}" if above else "go to the folder that holds Snakefile and config"
+    raise UserError(f"{here}: no project of tsgbench (no {marks[0]}); {where}, and run it there")
+
+
 def read_bytes(path: str | Path) -> bytes:
     """The bytes of a config file; `UserError` if it cannot be read."""
     try:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, get_args, get_origin
 from pydantic import Field, TypeAdapter
 
 from tsgbench.config import signatures
-from tsgbench.config.reading import read_yaml
+from tsgbench.config.reading import need_project, read_yaml
 from tsgbench.config.refusals import describe, kind_of
 from tsgbench.config.sections import conventions, datasets, features, models, sources
 from tsgbench.config.sections.common import as_yaml
@@ -46,6 +46,7 @@ def known_models(root: Path) -> dict[str, str]:
 
 def write_all(root: Path) -> list[Path]:
     """Write every file that is not as it should be; returns those."""
+    need_project(root)
     written = []
     for name, text in documents(root).items():
         path = root / name

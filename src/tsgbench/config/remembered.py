@@ -27,7 +27,10 @@ def key_of(*parts: bytes) -> str:
 def is_remembered(key: str) -> bool:
     """Whether what the key stands for has passed its check."""
     folder = _folder()
-    return folder is not None and (folder / key).exists()
+    try:
+        return folder is not None and (folder / key).exists()
+    except OSError:  # somebody else's cache
+        return False
 
 
 def remember(key: str) -> None:

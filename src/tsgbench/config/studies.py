@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from tsgbench.config.catalogue import Catalogue
-from tsgbench.config.reading import read_yaml
+from tsgbench.config.reading import need_project, read_yaml
 from tsgbench.config.remembered import is_remembered, key_of, remember
 
 MIRROR_VARIABLE = "TSGBENCH_MIRROR"
@@ -22,6 +22,8 @@ def load_study(path: str | Path | None = None) -> tuple[dict, str]:
     """
     if path is None and STUDY_VARIABLE in os.environ:
         return json.loads(os.environ[STUDY_VARIABLE]), "the workflow's config"
+    if path is None:
+        need_project()
     path = path or DEFAULT_STUDY
     return read_yaml(path), str(path)
 

@@ -25,7 +25,7 @@ NAME = "didemo"
 CHUNK_S = 5.0
 
 
-@register(NAME)
+@register(NAME, grid_s=CHUNK_S)
 def read(
     files: dict[str, Path], *, held_out_share: float = 0.1, held_out_seed: int = 0
 ) -> dict[str, list[Row]]:

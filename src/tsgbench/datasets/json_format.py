@@ -10,8 +10,9 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from tsgbench.datasets.readers import Row, need_file, read_lines, read_utf8
+from tsgbench.datasets.readers import Row, need_file, read_lines
 from tsgbench.errors import UserError
+from tsgbench.files import read_utf8
 
 KINDS = {dict: "an object", list: "a list", str: "a text", int: "a whole number"}
 
@@ -52,6 +53,8 @@ def _parse(text: str, path: Path, first_line: int = 1) -> object:
             f"{path}, line {first_line + error.lineno - 1}, column {error.colno}: not valid JSON"
             f" ({error.msg}); download it again"
         ) from None
+    except RecursionError:
+        raise UserError(f"{path}: nested without end; download it again") from None
 
 
 def need(holder: dict, name: str, kind: type, where: str):

@@ -10,6 +10,7 @@ from tsgbench.config import protocols_of, roles_of
 from tsgbench.datasets.readers import read_annotations
 from tsgbench.errors import UserError
 from tsgbench.files import read_json
+from tsgbench.records import read_record
 
 VIDEO_SUFFIXES = {".mp4", ".avi", ".mov", ".m4v", ".3gp", ".mkv", ".webm", ".mpg", ".wmv", ".flv"}
 
@@ -31,7 +32,9 @@ def list_datasets(
     -> systems of the papers that got their numbers by it), `published`, `conventions`, `parts`
     (`annotations`, `videos`, `features`), `counted_from` (a record, "raw files" or None), `counts`
     (by split: `rows`, `kept`, `videos`, and `repaired` and `dropped` by reason; None where nothing
-    could be read) and `problem` (why not, or None).
+    could be read) and `problem` (why not, or None),
+    and `durations` (features -> what the comparison of their time axis with the annotated durations
+    gave, where a video differs).
     """
     folders = [Path(records["download"]).parent] + (
         [Path(mirror)] if mirror and "://" not in mirror else []
@@ -62,6 +65,7 @@ def list_datasets(
                     if not path.stem.endswith(".clips")
                 ),
             },
+            "durations": _durations(places["reduce"].parent),
             "counted_from": counted_from,
             "counts": counts,
             "problem": problem,
@@ -157,6 +161,19 @@ def _count_videos(
     return max(counts, default=0)
 
 
+def _durations(folder: Path) -> dict[str, dict]:
+    """What the records of a data set's features say of videos that do not last as annotated."""
+    found = {}
+    for path in sorted(folder.glob("*.json")):
+        try:
+            facts = read_record(path).facts.get("durations")
+        except UserError:  # whoever needs the features says so
+            continue
+        if facts and facts["differ"] and not path.stem.endswith(".clips"):
+            found[path.stem] = facts
+    return found
+
+
 def as_text(listed: dict[str, dict]) -> str:
     """The list for a person: one paragraph a data set."""
     return "\n".join("\n".join(_paragraph(name, entry)) for name, entry in listed.items())
@@ -172,6 +189,13 @@ def _paragraph(name: str, entry: dict) -> list[str]:
         f"    here: {here} of {len(files)} annotation files; videos: {videos};"
         f" features: {features}",
     ]
+    for features_name, facts in entry["durations"].items():
+        named = "; ".join(facts["first"])
+        more = ", …" if facts["differ"] > len(facts["first"]) else ""
+        lines.append(
+            f"    {features_name}: {facts['differ']:,} of {facts['compared']:,} videos do not last"
+            f" as long as annotated ({named}{more})"
+        )
     for protocol, splits in protocols_of(entry).items():
         papers = ", ".join(entry["followed_by"].get(protocol, []))
         lines.append(f"    {protocol}{f' ({papers})' if papers else ''}: {_protocol(splits)}")

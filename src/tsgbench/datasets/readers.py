@@ -21,6 +21,7 @@ import numpy as np
 import tsgbench.datasets as package
 from tsgbench.datasets.table import Queries
 from tsgbench.errors import UserError
+from tsgbench.files import is_utf8, printable, read_utf8
 
 QUERY_ID = re.compile(r"[A-Za-z0-9_.-]+")
 # Durations and ends of moments that mean the same number differ by 1e-14 s in some files; those are
@@ -76,10 +77,14 @@ POLICIES = {
 
 Reader = Callable[..., dict[str, list[Row]]]
 _READERS: dict[str, Reader] = {}
+_GRIDS_S: dict[str, float | None] = {}
 
 
-def register(name: str) -> Callable[[Reader], Reader]:
+def register(name: str, *, grid_s: float | None = None) -> Callable[[Reader], Reader]:
     """Function decorator: make a reader known under `name`.
+
+    grid_s: the durations are whole multiples of it, an upper bound of the videos' own; None: the
+    annotated durations are the videos'.
 
     The function is called as `reader(files, **settings)` with files by role, and returns the rows
     of each split in file order; its settings are keyword-only arguments with defaults.
@@ -87,6 +92,7 @@ def register(name: str) -> Callable[[Reader], Reader]:
 
     def add(reader: Reader) -> Reader:
         _READERS[name] = reader
+        _GRIDS_S[name] = grid_s
         return reader
 
     return add
@@ -99,8 +105,9 @@ def read_annotations(
 
     files: path by role (`train`, `durations_test`, ...), as the reader names them. settings: the
     reader's own, and `policy`, a key of `POLICIES` (default `clip`). Report: `reader`, `settings`,
-    `policy`, `policy_meaning`, and for each of `splits`: `rows`, `kept`, `videos`, and
-    `repaired` and `dropped`, both `{reason: {"count", "rows": [file:line, ...]}}`.
+    `policy`, `policy_meaning`, `duration_grid_s` (see `register`), and for each of `splits`:
+    `rows`, `kept`, `videos`, and `repaired` and `dropped`, both
+    `{reason: {"count", "rows": [file:line, ...]}}`.
     Raises `UserError` for a missing file, a malformed line and an unknown reader or setting.
     """
     policy_name = settings.get("policy", "clip")
@@ -112,6 +119,7 @@ def read_annotations(
         "settings": {name: value for name, value in settings.items() if name != "policy"},
         "policy": policy_name,
         "policy_meaning": POLICIES[policy_name].meaning,
+        "duration_grid_s": _GRIDS_S[reader],
         "splits": {},
     }
     tables = {}
@@ -140,6 +148,7 @@ def _parse_files(reader: str, files: dict[str, Path], settings: dict) -> dict[st
         if not Path(path).is_file():
             raise UserError(f"{path}: no such file ({role} of reader {reader!r}); download it")
     splits = parse({role: Path(path) for role, path in files.items()}, **own)
+    _check_text(splits)
     _check_ids(splits)
     return splits
 
@@ -194,17 +203,13 @@ def hold_out(video_ids: list[str], share: float, seed: int) -> set[str]:
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines of a UTF-8 text file, without their ends; `UserError` if it is not UTF-8."""
+    """The lines of a UTF-8 text file, without their ends and without blank ones after the last;
+    `UserError` if it is not UTF-8."""
     # not splitlines(): it also breaks at characters that may stand inside a sentence
-    return read_utf8(path).removesuffix("\n").split("\n")
-
-
-def read_utf8(path: Path) -> str:
-    """The text of a file; `UserError` if it is not UTF-8."""
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 text ({error}); download it again") from None
+    lines = read_utf8(path).split("\n")
+    while len(lines) > 1 and not lines[-1].strip():
+        lines.pop()
+    return lines
 
 
 def parse_seconds(text: str, where: str, name: str) -> float:
@@ -282,6 +287,18 @@ def _check_ids(splits: dict[str, list[Row]]) -> None:
                     f"{row.where}: query id {row.query_id!r} is also that of {seen[row.query_id]}"
                 )
             seen[row.query_id] = row.where
+
+
+def _check_text(splits: dict[str, list[Row]]) -> None:
+    """JSON can escape half of a character, which no file can then be written with."""
+    for rows in splits.values():
+        for row in rows:
+            for name in ("video_id", "sentence"):
+                if not is_utf8(getattr(row, name)):
+                    raise UserError(
+                        f"{printable(row.where)}: {name}: {getattr(row, name)!a} holds half of a"
+                        " character (a lone surrogate); mend it there, or get the file again"
+                    )
 
 
 def _find_reader(name: str) -> Reader:

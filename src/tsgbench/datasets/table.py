@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from tsgbench.errors import UserError
-from tsgbench.files import write_text
+from tsgbench.files import read_utf8, write_text
 from tsgbench.records import Record
 
 FIELDS = ("query_id", "video_id", "duration_s", "start_s", "end_s", "sentence")
@@ -73,6 +73,15 @@ def read_splits(annotations: Record, splits: list[str]) -> Queries:
     return join([read_queries(annotations.file(f"{split}.jsonl")) for split in splits])
 
 
+def video_durations(annotations: Record) -> dict[str, float]:
+    """Seconds of every annotated video, of all splits of an annotations record."""
+    durations: dict[str, float] = {}
+    for path in annotations.files(".jsonl").values():
+        queries = read_queries(path)
+        durations.update(zip(queries.video_ids, queries.durations.tolist(), strict=True))
+    return durations
+
+
 def part_by_video(queries: Queries, known: Container[str]) -> tuple[Queries, Queries]:
     """The queries whose video is among `known`, and the others; both in their order."""
     is_known = np.array([video in known for video in queries.video_ids], dtype=bool)
@@ -105,7 +114,7 @@ def read_queries(path: str | Path) -> Queries:
         raise UserError(f"{path}: no such split; run the annotations step first")
     rows = [
         _parse(path, number, line)
-        for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1)
+        for number, line in enumerate(read_utf8(path).split("\n"), start=1)
         if line.strip()
     ]
     if not rows:
@@ -133,6 +142,6 @@ def _parse(path: Path, number: int, line: str) -> dict:
     if not 0 <= row["start_s"] < row["end_s"] <= row["duration_s"]:
         raise UserError(
             f"{path}, line {number}: moment {row['start_s']}-{row['end_s']} s is not inside "
-            f"the video of {row['duration_s']} s; delete the file and rerun the annotations step"
+            f"the video of {row['duration_s']} s; run the annotations step again"
         )
     return row

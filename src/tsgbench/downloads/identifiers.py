@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from tsgbench.errors import UserError
-from tsgbench.files import read_json
+from tsgbench.files import read_json, read_utf8
 
 # An id becomes a file name: no separators, no leading dot
 SAFE = re.compile(r"(?!\.)[\w@.+-]{1,200}", re.ASCII)
@@ -31,10 +31,10 @@ def read_ids(path: Path) -> list[str]:
 def read_list(path: Path) -> dict[str, str]:
     """A table of this repository with columns `video` and `sha256`: id -> checksum of its file."""
     try:
-        with open(path, newline="", encoding="utf-8") as stream:
+        with open(path, newline="", encoding="utf-8-sig") as stream:
             rows = list(csv.DictReader(stream))
         listed = {row["video"]: row["sha256"] for row in rows}
-    except (FileNotFoundError, KeyError, csv.Error) as error:
+    except (FileNotFoundError, KeyError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(
             f"{path}: no table of video, sha256 ({error}); check it out again"
         ) from None
@@ -57,7 +57,7 @@ def wanted_videos(spec: dict, files: dict[str, list[Path]]) -> dict[str, str | N
 
 def read_keys(path: Path) -> dict[str, str]:
     """A table of two columns, what a host calls each video: `6010978700<tab>5b85c5f2…`."""
-    pairs = [line.split() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    pairs = [line.split() for line in read_utf8(path).splitlines() if line.strip()]
     if bad := [pair for pair in pairs if len(pair) != 2]:
         raise UserError(f"{path}: {' '.join(bad[0])!r}: not two columns; download it again")
     return dict(pairs)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tsgbench.errors import UserError
-from tsgbench.files import sha256_file, write_text
+from tsgbench.files import is_utf8, sha256_file, write_text
 from tsgbench.records import Record
 
 MANIFEST = "manifest.csv"
@@ -35,6 +35,8 @@ def write_manifest(folder: Path, names: Iterable[str]) -> dict[str, Entry]:
     known = read_manifest(folder / MANIFEST) if (folder / MANIFEST).is_file() else {}
     entries = {}
     for name in sorted(names):
+        if not is_utf8(name):
+            raise UserError(f"{folder}: {name!a}: its name is not UTF-8; rename the file")
         size = (folder / name).stat().st_size
         old = known.get(name)
         is_same = old is not None and old.bytes == size
@@ -50,12 +52,12 @@ def write_manifest(folder: Path, names: Iterable[str]) -> dict[str, Entry]:
 def read_manifest(path: Path) -> dict[str, Entry]:
     """Name -> entry; `UserError` if the file is not a manifest."""
     try:
-        with open(path, newline="", encoding="utf-8") as stream:
+        with open(path, newline="", encoding="utf-8-sig") as stream:
             rows = list(csv.DictReader(stream))
         return {row["name"]: Entry(int(row["bytes"]), row["sha256"]) for row in rows}
     except (KeyError, TypeError, ValueError, csv.Error) as error:
         raise UserError(
-            f"{path}: not a manifest of name, bytes, sha256 ({error}); delete it and run again"
+            f"{path}: not a manifest of name, bytes, sha256 ({error}); move it away and run again"
         ) from None
 
 
@@ -66,6 +68,10 @@ def missing_files(path: Path) -> list[str]:
         for name, entry in read_manifest(path).items()
         if not (path.parent / name).is_file() or (path.parent / name).stat().st_size != entry.bytes
     ]
+
+
+def _job(record: Record) -> str:
+    return f"{record.content.get('phase', 'download')} {record.content.get('key', '…')}"
 
 
 def files_of(record: Record) -> dict[str, Path]:
@@ -81,7 +87,7 @@ def files_of(record: Record) -> dict[str, Path]:
         if lost := missing_files(path):
             raise UserError(
                 f"{path.parent / lost[0]}: missing or changed, as {len(lost)} of the files in"
-                f" {path}; delete {record.path} and run snakemake again, it fetches what is missing"
+                f" {path}; run `tsgbench {_job(record)}` with your --study: it gets what is missing"
             )
         parent = Path(name).parent
         found |= {(parent / entry).as_posix(): path.parent / entry for entry in read_manifest(path)}

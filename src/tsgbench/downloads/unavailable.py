@@ -47,15 +47,15 @@ def read_losses(path: Path) -> dict[str, Loss]:
     if not path.is_file():
         return {}
     try:
-        with open(path, newline="", encoding="utf-8") as stream:
+        with open(path, newline="", encoding="utf-8-sig") as stream:
             rows = list(csv.DictReader(stream))
         return {
             row["id"]: Loss(row["reason"], row["date"], {"yes": True, "no": False}[row["final"]])
             for row in rows
         }
-    except (KeyError, csv.Error) as error:
+    except (KeyError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(
-            f"{path}: no table of {', '.join(FIELDS)} ({error}); delete it and run again"
+            f"{path}: no table of {', '.join(FIELDS)} ({error}); move it away and run again"
         ) from None
 
 

@@ -26,7 +26,7 @@ PLACE, TEXT = "moment", "description"  # fields of a line
 
 @contextmanager
 def read_captions(files: dict[str, Path], recipe: dict, vectors: Sequence[Path]) -> Iterator[tuple]:
-    """A reader of videos' rows, as `released.LAYOUTS` has them, and the number of videos.
+    """A reader of videos' rows, as `released.LAYOUTS` has them, and the videos' names.
 
     files: JSON lines, a file a video, a line a caption: `moment`, its place from 0 on, and
     `description`. recipe: `tokenizer`. vectors: files of word vectors. Rows are (n, dim) float32; a
@@ -54,7 +54,7 @@ def read_captions(files: dict[str, Path], recipe: dict, vectors: Sequence[Path])
         np.add.at(rows, place, table[words])
         return rows
 
-    yield read, len(found)
+    yield read, found.keys()
 
 
 def _read_file(path: Path) -> list[str]:

@@ -17,6 +17,7 @@ import torch
 import tsgbench
 from tsgbench.errors import UserError
 from tsgbench.features.compiling import Network, compiled
+from tsgbench.features.durations import check_durations, compare_durations
 from tsgbench.features.failures import check_failures
 from tsgbench.features.feeding import batches, decode_ahead
 from tsgbench.features.journal import begun_with
@@ -24,7 +25,7 @@ from tsgbench.features.memory import ask_for_large_pages, choose_batch
 from tsgbench.features.networks import ClipNetwork, find_network, load_checkpoint
 from tsgbench.features.pooling import POOLS, average_chunks, chunk_starts
 from tsgbench.features.recipe import AUTO, PRECISIONS, check_recipe, clip_shape, square_side
-from tsgbench.features.store import FeatureWriter
+from tsgbench.features.store import FeatureWriter, check_name
 
 Item = TypeVar("Item")
 
@@ -38,19 +39,24 @@ def extract(
     threads: int,
     device: str = "auto",
     checkpoint: Path | None = None,
+    durations: dict[str, float] | None = None,
 ) -> dict:
     """Features of `videos` (id to file) in one feature file `out`; see `store` for its layout.
 
     recipe: an entry of config/features.yaml. identity: digest of what determines the result, kept
     in the file. threads: of the network and of the decoders. checkpoint: the file that the recipe's
     `checkpoint` names; without one the weights are random, and the file says so. A killed run goes
-    on where it stopped. Returns facts: videos, clips (through the network, by this run), rows
-    (written), dim, seconds, clips_per_s, resumed, weights, device, batch_clips and compile (as they
-    turned out), and failed, a list of {video, reason}; more failures than `max_failed_share` are a
+    on where it stopped. durations: seconds of each video as annotated, to be compared with the
+    features' (durations.py); None: not to be. Returns facts: videos, clips (through the network, by
+    this run), rows (written), dim, seconds, clips_per_s, resumed, weights, device, batch_clips and
+    compile (as they turned out), durations (what the comparison gave, or None) and failed, a list
+    of {video, reason}; more failures, or durations that differ, than `max_failed_share` are a
     `TooManyFailed`.
     """
     if not videos:
         raise UserError(f"{out}: no video to extract features from; check the annotations")
+    for video in videos:  # before hours of work, not at their end
+        check_name(video, f"{out}: video {video!r}")
     recipe = check_recipe(recipe)
     ask_for_large_pages()
     place = torch.device(_device(device))
@@ -84,7 +90,12 @@ def extract(
         resumed = len(writer.done & set(videos))
         todo = {name: path for name, path in videos.items() if name not in writer.done}
         counts = _run(todo, writer, compute, recipe, place, threads)
-        check_failures(out, counts.failed, len(videos), recipe["max_failed_share"])
+        allowed = recipe["max_failed_share"]
+        check_failures(out, counts.failed, len(videos), allowed)
+        compared = None
+        if durations is not None:
+            differ = compare_durations(writer.ends_s, durations, recipe["until_s"])
+            compared = check_durations(out, differ, len(writer.done), allowed)
     seconds = time.perf_counter() - start
     return {
         "videos": len(writer.done),
@@ -95,6 +106,7 @@ def extract(
         "clips_per_s": round(counts.clips / seconds, 1),
         "resumed": resumed,
         "failed": counts.failed,
+        "durations": compared,
         "weights": weights,
         "device": str(place),
         "batch_clips": recipe["batch_clips"],

@@ -11,6 +11,7 @@ from tsgbench.files import write_text
 
 FIELDS = ("video", "reason")
 LISTS = (".csv", ".json", ".txt")  # beside the videos of a download
+PICTURES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp")  # beside them, or frames of them
 
 
 class TooManyFailed(UserError):
@@ -21,15 +22,18 @@ class TooManyFailed(UserError):
         self.failed = failed
 
 
-def check_failures(out: Path, failed: list[dict], videos: int, allowed: float) -> None:
+def check_failures(
+    out: Path, failed: list[dict], videos: int, allowed: float, hint: str = ""
+) -> None:
     """`TooManyFailed` if more than the share `allowed` of `videos` failed. failed: {video, reason}.
 
-    Asked once every video was tried, so that the list is whole.
+    Asked once every video was tried, so that the list is whole. hint: what may be behind it.
     """
     if len(failed) > allowed * videos:
+        first = failed[0]["reason"] + hint
         raise TooManyFailed(
-            f"{out}: {len(failed)} of {videos} videos failed, the first: {failed[0]['reason']}; "
-            "mend them, or raise max_failed_share in the recipe: finished videos are kept",
+            f"{out}: {len(failed)} of {videos} videos failed, the first: {first};"
+            " mend them, or raise max_failed_share in the recipe: finished videos are kept",
             failed,
         )
 
@@ -65,25 +69,30 @@ def write_failures(path: Path, failed: list[dict]) -> None:
 
 def read_failures(path: Path) -> set[str]:
     """The videos that `write_failures` listed."""
-    with open(path, newline="", encoding="utf-8") as stream:
+    with open(path, newline="", encoding="utf-8-sig") as stream:
         return {row["video"] for row in csv.DictReader(stream)}
 
 
 def name_by_video(files: dict[str, Path], endings: tuple[str, ...] = ()) -> dict[str, Path]:
     """Files by their names without folder and ending; `UserError` if two of them share one.
 
-    endings: of the files that count; all that are no lists without it.
+    endings: of the files that count; all that are no lists without it. A picture stands for what
+    has no other file, so that a folder of pictures is called one.
     """
     found: dict[str, Path] = {}
+    pictures: dict[str, Path] = {}
     for path in sorted(files.values()):
         if path.suffix in LISTS or (endings and path.suffix not in endings):
+            continue
+        if path.suffix.lower() in PICTURES:
+            pictures[path.stem] = path
             continue
         if path.stem in found:
             raise UserError(
                 f"{path}: {found[path.stem]} is of the same video; remove one of the two"
             )
         found[path.stem] = path
-    return found
+    return pictures | found
 
 
 def find_file(video_id: str, files: dict[str, Path]) -> Path | None:

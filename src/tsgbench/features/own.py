@@ -6,7 +6,9 @@ from tsgbench.devices import choose_device
 from tsgbench.errors import UserError
 from tsgbench.features.extract import extract
 from tsgbench.features.failures import listed_if_stopped, write_failures
+from tsgbench.features.store import check_name
 from tsgbench.files import digest, sha256_file
+from tsgbench.video import shown
 
 
 def find_recipe(name: str, clips: dict[str, dict]) -> dict:
@@ -39,6 +41,7 @@ def extract_files(
     """
     videos: dict[str, Path] = {}
     for path in paths:
+        check_name(path.stem, shown(path))
         if path.stem in videos:
             raise UserError(
                 f"{path}: has the same name as {videos[path.stem]}, and a feature file knows videos"

@@ -4,7 +4,7 @@ The numbers are not touched. What a release does not say is which seconds a row 
 recipe states it (`times`), and the file says that it came from the recipe.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,8 +12,10 @@ import h5py
 import numpy as np
 
 import tsgbench
+from tsgbench.access import why
 from tsgbench.errors import UserError
 from tsgbench.features.captions import read_captions
+from tsgbench.features.durations import check_durations, compare_durations
 from tsgbench.features.failures import check_failures, find_file, name_by_video
 from tsgbench.features.store import FeatureWriter
 
@@ -35,6 +37,7 @@ def convert(
     recipe: dict,
     identity: str,
     vectors: Sequence[Path] = (),
+    are_exact: bool = True,
 ) -> dict:
     """Features of the videos of `durations` (id to seconds), from released `files`, in `out`.
 
@@ -42,10 +45,12 @@ def convert(
     config/features.yaml: layout (`hdf5`: one file, an array a video by its id, or in a group of
     that name the array `member`; `npy`: a file a video; `captions`: a file of texts a video, which
     become rows with the help of `vectors`, files of word vectors), times (see `row_times`),
-    drop_zero_rows
-    (rows of zeros at the end stand for time beyond the video), dtype, max_failed_share. Returns
-    facts: videos, rows, dim, dropped_zero_rows, unused (videos of the release that nobody asked
-    for) and failed, a list of {video, reason}: lacking, of no row, or of too many for the duration.
+    drop_zero_rows (rows of zeros at the end stand for time beyond the video), dtype,
+    max_failed_share. are_exact: whether the durations are the videos' own, with which rows of
+    stated length are compared.
+    Returns facts: videos, rows, dim, dropped_zero_rows, unused (videos of the release that nobody
+    asked for), durations (what the comparison gave, see durations.py; None: nothing to compare) and
+    failed, a list of {video, reason}: lacking, of no row, or of too many for the duration.
     More of those than max_failed_share, and any NaN or infinity, are a `UserError`.
     """
     recipe = DEFAULTS | recipe
@@ -63,9 +68,9 @@ def convert(
         "stride": 0,
         "versions": {"tsgbench": tsgbench.__version__, "numpy": np.__version__},
     }
-    failed, rows, zeros = [], 0, 0
+    failed, rows, zeros, widths = [], 0, 0, _Widths(out)
     with (
-        LAYOUTS[recipe["layout"]](files, recipe, vectors) as (read, count),
+        LAYOUTS[recipe["layout"]](files, recipe, vectors) as (read, names),
         FeatureWriter(out, attrs, dtype=recipe["dtype"]) as writer,
     ):
         for video, duration_s in sorted(durations.items()):
@@ -74,19 +79,26 @@ def convert(
             try:
                 array = read(video)
                 array, dropped = _without_zeros(array, recipe["drop_zero_rows"])
+                widths.check(video, array.shape, writer.dim)
                 times = row_times(len(array), duration_s, recipe["times"])
             except _Unusable as error:
                 failed.append({"video": video, "reason": str(error)})
                 continue
             writer.write(video, array, times)
             rows, zeros = rows + len(array), zeros + dropped
-        check_failures(out, failed, len(durations), recipe["max_failed_share"])
+        allowed = recipe["max_failed_share"]
+        check_failures(out, failed, len(durations), allowed, _hint(failed, names))
+        compared = None
+        if are_exact and recipe["times"] != ALL_OF_IT:
+            differ = compare_durations(writer.ends_s, durations)
+            compared = check_durations(out, differ, len(writer.done), allowed)
     return {
         "videos": len(writer.done),
         "rows": rows,
         "dim": writer.dim,
         "dropped_zero_rows": zeros,
-        "unused": count - len(writer.done),
+        "unused": len(names) - len(writer.done),
+        "durations": compared,
         "failed": failed,
     }
 
@@ -123,6 +135,40 @@ def row_times(rows: int, duration_s: float, times: str | dict) -> np.ndarray:
 
 class _Unusable(Exception):
     """Why a video of a release cannot be used; it is listed, and the next one is read."""
+
+
+ABSENT = "is not in the release"
+
+
+def _hint(failed: list[dict], names: Collection[str]) -> str:
+    """One name asked for and one that is there, if any: a prefix or a suffix is seen at once."""
+    lacking = [row["video"] for row in failed if row["reason"] == ABSENT]
+    if not lacking or not names:
+        return ""
+    asked = lacking[0]
+    there = next((name for name in names if asked in name or name in asked), next(iter(names)))
+    return f" (asked for {asked!r}; there is {there!r})"
+
+
+class _Widths:
+    """Sees that all rows of a release have one width, by the first video's."""
+
+    def __init__(self, out: Path) -> None:
+        self.out = out
+        self.first: tuple[str, tuple[int, ...]] | None = None
+
+    def check(self, video: str, shape: tuple[int, ...], width: int | None) -> None:
+        """width: that of the file so far, which may be a killed run's."""
+        if width in (None, shape[1]):
+            self.first = self.first or (video, shape)
+            return
+        name, other = self.first or ("others", ("n", width))
+        shapes = f"{name} has shape ({other[0]}, {other[1]}) and {video} {shape}"
+        turned = " (transposed?)" if other[0] == shape[0] else " (one transposed?)"
+        raise UserError(
+            f"{self.out}: as released, {shapes}, and rows of one width are needed:"
+            f" (rows, width){turned}; turn the arrays, or take features of one kind"
+        )
 
 
 def _without_zeros(array: np.ndarray, drop: bool) -> tuple[np.ndarray, int]:
@@ -162,8 +208,8 @@ Reader = Callable[[str], np.ndarray]
 @contextmanager
 def _hdf5(
     files: dict[str, Path], recipe: dict, vectors: Sequence[Path]
-) -> Iterator[tuple[Reader, int]]:
-    """One HDF5 file. Yields the function that reads a video's array, and the number of videos."""
+) -> Iterator[tuple[Reader, Collection[str]]]:
+    """One HDF5 file. Yields the function that reads a video's array, and the videos' names."""
     found = [path for name, path in files.items() if name.endswith(HDF5_ENDINGS)]
     if len(found) != 1:
         raise UserError(
@@ -174,33 +220,69 @@ def _hdf5(
     try:
         file = h5py.File(path, "r")
     except OSError as error:
+        if found := why(path, error):
+            raise found from None
         raise UserError(f"{path}: not an HDF5 file, or damaged ({error}); get it again") from None
 
     def read(video: str) -> np.ndarray:
-        name = next((name for name in (video, Path(video).stem) if name in file), None)
+        name = next((name for name in (video, Path(video).stem) if _has(file, name)), None)
         if name is None:
-            raise _Unusable("is not in the release")
-        item = file[name]
+            raise _Unusable(ABSENT)
+        where = f"{path}: {name}"
+        item = _follow(file, name, where)
         if isinstance(item, h5py.Group):
-            if member not in item:
+            if not member or not _has(item, member):
+                lacking = f", not {member!r}" if member else ", and the recipe names none of it"
                 raise UserError(
-                    f"{path}: {name}: holds {sorted(item)}, not {member!r}; name one as the"
-                    " recipe's released: member"
+                    f"{where}: holds {sorted(item)}{lacking}; name one as the recipe's released:"
+                    " member"
                 )
-            item = item[member]
+            item = _follow(item, member, f"{where}/{member}")
+        if isinstance(item, h5py.Group):
+            raise UserError(
+                f"{where}: {member} holds {sorted(item)}; name one as the recipe's released:"
+                f" member, {member}/…"
+            )
         try:
-            return _checked(item[()], f"{path}: {name}")
+            return _checked(item[()], where)
         except OSError as error:
-            raise UserError(f"{path}: {name}: damaged ({error}); get the file again") from None
+            if found := why(path, error):
+                raise found from None
+            raise UserError(f"{where}: damaged ({error}); get the file again") from None
 
     with file:
-        yield read, len(file)
+        yield read, list(file)
+
+
+def _has(group: h5py.Group, name: str) -> bool:
+    """Whether it has a member of this name, be it a link to nothing."""
+    return bool(name.strip("/")) and group.get(name, getlink=True, default=None) is not None
+
+
+def _follow(group: h5py.Group, name: str, where: str) -> h5py.Group | h5py.Dataset:
+    """A member of the release itself: links out of its file are not followed, for any file of this
+    machine could become features."""
+    item = group
+    for part in name.strip("/").split("/"):
+        link = item.get(part, getlink=True)
+        if isinstance(link, h5py.ExternalLink):
+            raise UserError(
+                f"{where}: is a link to another file ({link.filename}), which is not followed; get"
+                " the release whole"
+            )
+        try:
+            item = item[part]
+        except (KeyError, OSError, RuntimeError):
+            raise _Unusable("is a link to what is not in the release") from None
+    if isinstance(item, h5py.Dataset) and (item.external or item.is_virtual):
+        raise UserError(f"{where}: has its numbers in another file; get the release whole")
+    return item
 
 
 @contextmanager
 def _npy(
     files: dict[str, Path], recipe: dict, vectors: Sequence[Path]
-) -> Iterator[tuple[Reader, int]]:
+) -> Iterator[tuple[Reader, Collection[str]]]:
     """A NumPy file a video, anywhere in the release, named by the video."""
     found = name_by_video(files, (".npy",))
     if not found:
@@ -209,23 +291,25 @@ def _npy(
     def read(video: str) -> np.ndarray:
         path = find_file(video, found)
         if path is None:
-            raise _Unusable("is not in the release")
+            raise _Unusable(ABSENT)
         try:
             array = np.load(path, allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
+            if isinstance(error, OSError) and (refused := why(path, error)):
+                raise refused from None
             raise UserError(
                 f"{path}: not a NumPy file of plain numbers ({error}); get it again"
             ) from None
         return _checked(array, str(path))
 
-    yield read, len(found)
+    yield read, found.keys()
 
 
 @contextmanager
 def _captions(
     files: dict[str, Path], recipe: dict, vectors: Sequence[Path]
-) -> Iterator[tuple[Reader, int]]:
-    with read_captions(files, recipe, vectors) as (find, count):
+) -> Iterator[tuple[Reader, Collection[str]]]:
+    with read_captions(files, recipe, vectors) as (find, names):
 
         def read(video: str) -> np.ndarray:
             rows = find(video)
@@ -233,7 +317,7 @@ def _captions(
                 raise _Unusable("is not in the release")
             return _checked(rows, video)
 
-        yield read, count
+        yield read, names
 
 
 # How a release is laid out: (its files, the recipe, files of word vectors) -> reader of a video

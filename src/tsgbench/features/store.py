@@ -7,7 +7,6 @@ Layout (`SCHEMA`):
     root attributes             schema, dim, and at least `REQUIRED`: who made the file, from what
 """
 
-import fcntl
 import json
 import logging
 import os
@@ -18,9 +17,10 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from tsgbench.access import named, try_lock, why
 from tsgbench.errors import UserError
 from tsgbench.features.journal import JOURNAL, journal_of, pack, scan
-from tsgbench.files import atomic_path
+from tsgbench.files import atomic_path, is_utf8
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +28,14 @@ SCHEMA = "tsgbench-features-1"
 REQUIRED = ("identity", "recipe", "extractor", "weights", "clip_len", "stride", "versions")
 CHUNK_BYTES = 1 << 20
 AS_JSON = ("recipe", "versions")  # attributes that HDF5 keeps as JSON text
+
+
+def check_name(video_id: str, where: str) -> None:
+    """`UserError` if a feature file cannot hold a video of this name."""
+    if "/" in video_id or video_id in ("", ".", "..") or "\0" in video_id:
+        raise UserError(f"{where}: cannot be a name in an HDF5 file; rename the video")
+    if not is_utf8(video_id):
+        raise UserError(f"{where}: its name is not UTF-8, as a feature file's are; rename it")
 
 
 class FeatureWriter:
@@ -65,15 +73,20 @@ class FeatureWriter:
         self.done: set[str] = set()
         self.dim: int | None = None  # numbers a clip, once there is a video
         self._open: str | None = None  # the video whose parts are being written
+        self._ends_s: dict[str, float] = {}
+
+    @property
+    def ends_s(self) -> dict[str, float]:
+        """When the last row of each video in `done` ends, in seconds."""
+        return {video: self._ends_s[video] for video in self.done}
 
     def __enter__(self) -> "FeatureWriter":
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._journal = open(self.partial, "a+b")
-        try:
-            fcntl.flock(self._journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        with named(self.partial):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._journal = open(self.partial, "a+b")
+        if not try_lock(self._journal, self.partial):
             self._journal.close()
-            raise UserError(f"{self.partial}: another process is writing it; wait for it") from None
+            raise UserError(f"{self.partial}: another process is writing it; wait for it")
         self._resume()
         return self
 
@@ -95,8 +108,7 @@ class FeatureWriter:
         where = f"{self.path}: video {video_id!r}"
         if self._open not in (None, video_id):
             raise ValueError(f"{where}: comes before the end of {self._open!r}")
-        if "/" in video_id or video_id in ("", ".", ".."):
-            raise UserError(f"{where}: cannot be a name in an HDF5 file; rename the video")
+        check_name(video_id, where)
         if video_id in self.done:
             raise ValueError(f"{where}: written twice")
         if clips.ndim != 2 or not len(clips) or times.shape != (len(clips), 2):
@@ -113,6 +125,7 @@ class FeatureWriter:
         head = {"video": video_id, "shape": clips.shape}
         self._append(head, stored.tobytes() + times.astype(np.float64).tobytes())
         self.dim, self._open = clips.shape[1], video_id
+        self._note_end(video_id, times)
 
     def end(self, video_id: str) -> None:
         """The video has all its clips; from now on it survives whatever happens."""
@@ -128,17 +141,22 @@ class FeatureWriter:
             self._journal.truncate(self._safe)
             self._journal.seek(0, os.SEEK_END)
             self._open = None
+            del self._ends_s[video_id]
+
+    def _note_end(self, video_id: str, times: np.ndarray) -> None:
+        self._ends_s[video_id] = max(float(times[:, 1].max()), self._ends_s.get(video_id, 0.0))
 
     def _resume(self) -> None:
         """Take over the videos of a killed run, and cut off what it was writing when it died."""
         title = {"schema": SCHEMA, "attrs": self.attrs, "dtype": self.dtype, "journal": JOURNAL}
         self._safe, dim = 0, None
-        for head, _, record_end in scan(self._journal):
+        for head, body, record_end in scan(self._journal):
             if self._safe == 0 and head != title:
                 log.warning("%s: made with other settings; starting over", self.partial)
                 break
             if "shape" in head:
                 dim = head["shape"][1]
+                self._note_end(head["video"], self._unpack(body, *head["shape"])[1])
                 continue
             if "end" in head:
                 self.done.add(head["end"])
@@ -156,8 +174,7 @@ class FeatureWriter:
             self._journal.flush()
         except OSError as error:
             raise UserError(
-                f"{self.partial}: cannot be written ({error.strerror}); free some space and run "
-                "again: finished videos are kept"
+                f"{why(self.partial, error) or error}: finished videos are kept"
             ) from error
 
     def _finish(self) -> None:
@@ -210,11 +227,15 @@ class FeatureWriter:
 
     def _fill(self, sets: dict[str, h5py.Dataset], body: bytes, start: int, n: int) -> int:
         """One record's `n` clips into their place; returns where the next ones go."""
-        clips = np.frombuffer(body, dtype=self.dtype, count=n * self.dim).reshape(n, self.dim)
-        times = np.frombuffer(body, dtype=np.float64, offset=clips.nbytes).reshape(n, 2)
+        clips, times = self._unpack(body, n, self.dim)
         sets["clips"][start : start + n] = clips
         sets["times_s"][start : start + n] = times
         return start + n
+
+    def _unpack(self, body: bytes, n: int, dim: int) -> tuple[np.ndarray, np.ndarray]:
+        """Clips (n, dim) and times (n, 2) of one record of the journal."""
+        clips = np.frombuffer(body, dtype=self.dtype, count=n * dim).reshape(n, dim)
+        return clips, np.frombuffer(body, dtype=np.float64, offset=clips.nbytes).reshape(n, 2)
 
 
 class FeatureStore:
@@ -227,7 +248,12 @@ class FeatureStore:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         if not self.path.is_file():
-            raise UserError(f"{path}: no such feature file; run the features step first")
+            raise UserError(
+                f"{path}: is a folder, and not a feature file of tsgbench"
+                if self.path.is_dir()
+                else f"{path}: no such feature file; run the features step first"
+            )
+        self._is_ours = False  # until its schema says so
         with self._explained():
             self._file = h5py.File(self.path, "r")
         try:
@@ -240,10 +266,14 @@ class FeatureStore:
         with self._explained():
             schema = self._file.attrs.get("schema")
             if schema != SCHEMA:
+                is_old = isinstance(schema, str) and schema.startswith(SCHEMA.rstrip("0123456789"))
                 raise UserError(
-                    f"{self.path}: schema: {schema!r} is not {SCHEMA!r}, so this is no feature file"
-                    " of this version; delete it and run the features step again"
+                    f"{self.path}: a feature file of another version ({schema}, not {SCHEMA}); run"
+                    " the features step again"
+                    if is_old
+                    else f"{self.path}: not a feature file of tsgbench, though an HDF5 file"
                 )
+            self._is_ours = True
             self.attrs = {
                 name: value.item() if isinstance(value, np.generic) else value
                 for name, value in self._file.attrs.items()
@@ -313,14 +343,28 @@ class FeatureStore:
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
-        """HDF5's many ways to say that a file is damaged, as one sentence."""
+        """HDF5's many ways to say that a file cannot be got at, is damaged or is none, as one
+        sentence. Only what is ours and fails its checksums is worth deleting."""
         try:
             yield
         except (OSError, KeyError, ValueError, RuntimeError, TypeError, AttributeError) as error:
-            raise UserError(
-                f"{self.path}: damaged or not a feature file ({error}); delete it and run the "
-                "features step again"
-            ) from error
+            if isinstance(error, OSError) and (found := why(self.path, error)):
+                raise found from error
+            if self._is_ours and isinstance(error, OSError):
+                said = f"damaged ({error}); delete it and run the features step again"
+            elif self._is_ours:
+                said = f"not as a feature file is written ({error}); run the features step again"
+            elif _is_hdf5(self.path):
+                said = f"an HDF5 file that is damaged or cut off ({error}); get or make it again"
+            else:
+                said = "not a feature file of tsgbench, which are HDF5"
+            raise UserError(f"{self.path}: {said}") from error
+
+
+def _is_hdf5(path: Path) -> bool:
+    """By its first bytes, which `h5py.is_hdf5` looks for in a file that it can open."""
+    with open(path, "rb") as stream:
+        return stream.read(8) == b"\x89HDF\r\n\x1a\n"
 
 
 def _read_into(rows: np.ndarray, stored: h5py.Dataset) -> None:

@@ -75,7 +75,7 @@ def read_inspection(path: str | Path) -> list[Inspected]:
         raise UserError(f"{path}: no such inspection; run the inspect step first") from None
     except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(
-            f"{path}: not an inspection of this version ({error}); delete it and run again"
+            f"{path}: not an inspection of this version ({error}); run the inspect step again"
         ) from None
 
 

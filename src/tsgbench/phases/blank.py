@@ -6,17 +6,14 @@ sees as many clips as the real one would, and nothing else.
 
 import numpy as np
 
-from tsgbench.datasets.table import read_queries
+from tsgbench.datasets.table import video_durations
 from tsgbench.features.store import FeatureWriter
 from tsgbench.phases import Task
 
 
 def run(task: Task):
     recipe = task.settings
-    durations = {}
-    for path in task.inputs["annotations"].files(".jsonl").values():
-        queries = read_queries(path)
-        durations.update(zip(queries.video_ids, queries.durations.tolist(), strict=True))
+    durations = video_durations(task.inputs["annotations"])
     timeline = recipe["timeline"]
     attrs = {
         "identity": task.identity,

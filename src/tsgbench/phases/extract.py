@@ -2,10 +2,11 @@
 
 A video that its download lists as unavailable is listed here, too, and does not count against what
 extraction may lose: the download has its own limit for that. Anything else that gives no features,
-a broken file or one that nobody lists, does.
+a broken file or one that nobody lists, does. So does, on an account of its own, one that does not
+last as long as annotated, unless the annotation counts in chunks.
 """
 
-from tsgbench.datasets.table import read_queries
+from tsgbench.datasets.table import video_durations
 from tsgbench.devices import choose_device
 from tsgbench.downloads.manifest import files_of
 from tsgbench.downloads.unavailable import read_unavailable
@@ -21,14 +22,14 @@ from tsgbench.phases import Task
 
 
 def run(task: Task):
-    annotations = task.inputs["annotations"].files(".jsonl").values()
-    wanted = sorted({video for path in annotations for video in read_queries(path).video_ids})
+    annotations = task.inputs["annotations"]
+    durations = video_durations(annotations)
     found = name_by_video(files_of(task.inputs["videos"]))
     folder = task.inputs["videos"].path.parent
     checkpoint = None
     if "checkpoint" in task.inputs:
         (checkpoint,) = files_of(task.inputs["checkpoint"]).values()
-    places = {video: find_file(video, found) for video in wanted}
+    places = {video: find_file(video, found) for video in sorted(durations)}
     lost = {
         video: reason
         for video, reason in read_unavailable(task.inputs["videos"]).items()
@@ -45,6 +46,7 @@ def run(task: Task):
             threads=task.threads,
             checkpoint=checkpoint,
             device=str(choose_device()),
+            durations=None if annotations.facts.get("duration_grid_s") else durations,
         )
     failed = facts.pop("failed")
     write_failures(task.files["failed"], [*failed, *gone])

@@ -21,4 +21,6 @@ def run(task: Task):
         recipe=recipe,
         identity=task.identity,
     )
-    return facts | {"train_videos_lacking": len(lacking)}, [task.files["features"]]
+    facts["train_videos_lacking"] = len(lacking)
+    facts["durations"] = task.inputs["clips"].facts.get("durations")
+    return facts, [task.files["features"]]

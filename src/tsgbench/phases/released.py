@@ -1,6 +1,6 @@
 """Bring released features into a feature file, with the seconds that their rows stand for."""
 
-from tsgbench.datasets.table import read_queries
+from tsgbench.datasets.table import video_durations
 from tsgbench.downloads.manifest import files_of
 from tsgbench.features.failures import listed_if_stopped, stopped_list, write_failures
 from tsgbench.features.released import convert
@@ -8,20 +8,18 @@ from tsgbench.phases import Task
 
 
 def run(task: Task):
-    durations = {}
-    for path in task.inputs["annotations"].files(".jsonl").values():
-        queries = read_queries(path)
-        durations.update(zip(queries.video_ids, queries.durations.tolist(), strict=True))
+    annotations = task.inputs["annotations"]
     parts = [record for role, record in task.inputs.items() if role.startswith("released")]
     words = [task.inputs["vectors"]] if "vectors" in task.inputs else []
     with listed_if_stopped(stopped_list(task.files["failed"])):
         facts = convert(
             {name: path for part in parts for name, path in files_of(part).items()},
-            durations,
+            video_durations(annotations),
             task.files["features"],
             recipe=task.settings["released"],
             identity=task.identity,
             vectors=[path for record in words for path in record.files().values()],
+            are_exact=not annotations.facts.get("duration_grid_s"),
         )
     failed = facts.pop("failed")
     write_failures(task.files["failed"], failed)

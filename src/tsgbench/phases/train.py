@@ -91,6 +91,7 @@ def run(task: Task):
         "parameters": parameters,
         "train_queries": len(train_data),
         "without_features": {role: _count(queries) for role, queries in cell.lacking.items()},
+        "durations": task.inputs["features"].facts.get("durations"),
         "epochs": state.epoch,
         "best_epoch": state.best_epoch,
         "selected_on": " + ".join(splits["select"]) if state.epoch and chooses else None,

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tsgbench.access import Inaccessible
 from tsgbench.errors import UserError
 from tsgbench.files import read_json
 from tsgbench.planning.layout import BENCHMARKS, Job
@@ -136,6 +137,8 @@ def _outputs(job: Job) -> list[str]:
 def _digest(record: str) -> str | None:
     try:
         content = read_json(record)
+    except Inaccessible:
+        raise
     except UserError:
         return None
     return content.get("digest") if isinstance(content, dict) else None

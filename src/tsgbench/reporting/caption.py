@@ -1,5 +1,6 @@
 """The sentences around a table: what was measured, on what, by which protocol."""
 
+from tsgbench.features.durations import DIFFERS_S, DIFFERS_SHARE
 from tsgbench.planning.layout import DEFAULT
 from tsgbench.reporting.departures import describe_selection, selection_of
 from tsgbench.reporting.table import Result, Row, Table, Value
@@ -235,8 +236,21 @@ def _dataset(table: Table, dataset: dict, *, with_notes: bool) -> str:
         parts.append(f"protocol “{dataset['protocol']}”: {dataset['protocol_about'].rstrip('. ')}")
     if dataset.get("features"):
         parts.append(f"features: {dataset['features']}")
-    extra = [dataset["note"]] if with_notes and dataset.get("note") else []
+    extra = _durations(cells) + ([dataset["note"]] if with_notes and dataset.get("note") else [])
     return " ".join(["; ".join(parts) + ".", *(text.rstrip(". ") + "." for text in extra)])
+
+
+def _durations(cells: list) -> list[str]:
+    """How many videos do not last as long as annotated, if any: by the features with the most."""
+    found = [cell.run["facts"].get("durations") or {} for cell in cells]
+    most = max(found, key=lambda facts: facts.get("differ", 0), default={})
+    if not most.get("differ"):
+        return []
+    return [
+        f"{most['differ']:,} of {most['compared']:,} videos last more than {DIFFERS_S:g} s and"
+        f" {100 * DIFFERS_SHARE:g} % longer or shorter than annotated, by which times on them are"
+        " stretched"
+    ]
 
 
 def _selection(cells: list) -> list[str]:

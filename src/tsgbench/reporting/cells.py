@@ -168,11 +168,11 @@ def split_name(name: str) -> tuple[str, str, str, int]:
 def _read_record(path: Path, phase: str) -> dict:
     record = read_json(path)
     if not isinstance(record, dict) or record.get("schema") != SCHEMA:
-        raise UserError(f"{path}: not a record of this version; delete it and run again")
+        raise UserError(f"{path}: not a record of this version; run the cell again")
     if not record.get("identity"):
         raise UserError(f"{path}: identity: missing, so its numbers cannot be traced; run it again")
     if record.get("phase") != phase or not isinstance(record.get("facts"), dict):
-        raise UserError(f"{path}: phase: not the record of phase {phase!r}; delete it, run again")
+        raise UserError(f"{path}: phase: not the record of phase {phase!r}; run the cell again")
     return record
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import yaml
 
 from tsgbench.errors import UserError
+from tsgbench.files import read_utf8
 
 SCHEMA = 1
 
@@ -103,7 +104,7 @@ def read_paper(folder: Path, paper: str) -> dict:
     """The file of one paper's printed numbers; `UserError` if it is not one."""
     path = folder / f"{paper}.yaml"
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.safe_load(read_utf8(path))
         if content["schema"] != SCHEMA:
             raise UserError(f"{path}: schema: this version reads {SCHEMA}, not {content['schema']}")
     except FileNotFoundError:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tsgbench.access import why
 from tsgbench.errors import UserError
 
 ARRAY, INDEX = ".npy", ".parquet"
@@ -40,6 +41,8 @@ def read_array(path: Path, index: Path, words: set[str]) -> tuple[list[str], np.
     try:
         table = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
+        if isinstance(error, OSError) and (found := why(path, error)):
+            raise found from None
         raise UserError(f"{path}: not a NumPy array ({error}); download it again") from None
     if table.ndim != 2 or table.dtype.kind != "f" or len(table) != listed:
         raise UserError(
@@ -61,6 +64,8 @@ def _find_rows(index: Path, words: set[str]) -> tuple[int, dict[str, int]]:
     try:
         table = pq.read_table(index)
     except (OSError, pa.ArrowException) as error:
+        if isinstance(error, OSError) and (found := why(index, error)):
+            raise found from None
         raise UserError(f"{index}: not a Parquet file ({error}); download it again") from None
     if table.num_columns != 1 or not pa.types.is_string(table.schema.types[0]):
         raise UserError(f"{index}: should have one column, of words; download it again")

@@ -1,12 +1,20 @@
-"""GloVe text files: read right even where a word holds blanks, written, and learned for the demo.
+"""Word vectors as text: read right even where a word holds blanks, written, learned for the demo.
 
 A line is a word and `dim` numbers, separated by single blanks. In glove.840B.300d some "words" hold
 blanks themselves ("at name@domain.com"): taking the first field as the word would give "at" the
 vector of an e-mail address. So the last `dim` fields are the vector and the rest is the word.
+
+word2vec and fastText write the same lines behind a first one of two numbers, how many words and how
+many numbers each. How a file is packed is seen in its first bytes: gzip, bzip2, xz, zip or not.
 """
 
+import bz2
+import codecs
+import gzip
 import io
+import lzma
 import math
+import re
 import zipfile
 import zlib
 from collections import Counter
@@ -20,11 +28,16 @@ from tsgbench.errors import UserError
 from tsgbench.files import atomic_path
 from tsgbench.text.tokens import find_tokenizer
 
+PACKED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
+FASTTEXT_MODEL = b"\xba\x16\x4f\x2f"
+CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")  # in no text in practice
+HEADER = re.compile(rb"(\d+) (\d+)")  # of word2vec and fastText: words, numbers per word
+
 
 def read_glove(
     path: str | Path, words: set[str] | None = None, *, member: str | None = None
 ) -> tuple[list[str], np.ndarray]:
-    """Read vectors from a GloVe text file or from a zip that holds one, without unpacking it.
+    """Read vectors from a text file, packed or not, or from a zip that holds one.
 
     words: only these (None: all). member: file inside the zip, needed if it holds several `.txt`.
     Returns the N words found, in file order, and (N, dim) float32; the first of repeated rows
@@ -35,14 +48,21 @@ def read_glove(
     # cheap test before the costly split of a 300-field line: most rows are of words not asked for
     beginnings = None if wanted is None else {word.split(b" ", 1)[0] for word in wanted}
     found: dict[str, np.ndarray] = {}
-    dim = None
+    dim, stated, blank = None, None, None
     with _open_stream(path, member) as stream:
         for number, line in enumerate(stream, start=1):
-            line = line.rstrip(b"\r\n")
+            line = line.rstrip(b" \r\n")
+            if number == 1:
+                line = _without_mark(path, line)
+                if stated := HEADER.fullmatch(line):
+                    continue
+            if not line:  # at the end, an editor's; before it, a row is lost
+                blank = blank or number
+                continue
             if dim is None:
-                dim = _measure(path, line)
-            if line.count(b" ") < dim:
-                raise _malformed(path, number, f"expected a word and {dim} numbers")
+                dim = _measure(path, number, line, stated, stream)
+            if blank or line.count(b" ") < dim:
+                raise _malformed(path, blank or number, f"expected a word and {dim} numbers")
             if beginnings is not None and line.split(b" ", 1)[0] not in beginnings:
                 continue
             name, *numbers = line.rsplit(b" ", dim)
@@ -141,13 +161,27 @@ def _open_stream(path: Path, member: str | None) -> Iterator[io.BufferedIOBase]:
         raise UserError(f"{path}: no such file; download the word vectors first")
     if not zipfile.is_zipfile(path):
         with open(path, "rb") as stream:
-            yield stream
+            head = stream.read(8)
+        if head.startswith(FASTTEXT_MODEL):
+            raise UserError(f"{path}: a binary model of fastText; give its vectors as text (.vec)")
+        opener = next((opener for magic, opener in PACKED.items() if head.startswith(magic)), open)
+        try:
+            with opener(path, "rb") as stream:
+                yield stream
+        except (gzip.BadGzipFile, lzma.LZMAError, zlib.error, EOFError) as error:
+            raise UserError(f"{path}: damaged archive ({error}); download it again") from None
+        except OSError as error:
+            if error.errno is not None or opener is not bz2.open:
+                raise
+            raise UserError(f"{path}: damaged archive ({error}); download it again") from None
         return
     try:
         with zipfile.ZipFile(path) as archive:
-            names = [name for name in archive.namelist() if name.endswith(".txt")]
+            names = [name for name in archive.namelist() if name.endswith((".txt", ".vec"))]
             if member is None and len(names) != 1:
-                raise UserError(f"{path}: holds {names or 'no .txt file'}; name the member to read")
+                raise UserError(
+                    f"{path}: holds {names or 'no .txt or .vec file'}; name the member to read"
+                )
             with archive.open(member or names[0]) as stream:
                 yield io.BufferedReader(stream, 1 << 20)
     except KeyError:
@@ -156,15 +190,26 @@ def _open_stream(path: Path, member: str | None) -> Iterator[io.BufferedIOBase]:
         raise UserError(f"{path}: damaged archive ({error}); download it again") from None
 
 
-def _measure(path: Path, line: bytes) -> int:
+def _without_mark(path: Path, line: bytes) -> bytes:
+    """The first line without a byte order mark, which would be part of the first word."""
+    if line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise UserError(f"{path}: is UTF-16 text; save it as UTF-8")
+    return line.removeprefix(codecs.BOM_UTF8)
+
+
+def _measure(
+    path: Path, number: int, line: bytes, stated: re.Match | None, stream: io.BufferedIOBase
+) -> int:
+    """Numbers per word, by the first row of numbers. stated: the header before it, if any; stream:
+    what follows."""
     dim = line.count(b" ")
+    if stated and dim != int(stated[2]):
+        if CONTROL.search(line + stream.peek(4096)):
+            raise UserError(f"{path}: word2vec's binary format; save the vectors as text")
+        reason = f"the first line states {int(stated[2])} numbers per word, and here are {dim}"
+        raise _malformed(path, number, reason)
     if dim < 2:
-        raise _malformed(
-            path,
-            1,
-            "expected a word and its numbers (a 'count dim' header is not"
-            " part of the GloVe format)",
-        )
+        raise _malformed(path, number, "expected a word and its numbers")
     return dim
 
 

@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 
+from tsgbench.access import named
 from tsgbench.errors import UserError
 from tsgbench.files import atomic_path
 from tsgbench.text.arrays import pair_up, read_array
@@ -148,18 +149,22 @@ def load_word_table(path: str | Path, *, identity: str | None = None) -> WordTab
     if not path.is_file():
         raise UserError(f"{path}: no such word table; run the text step first")
     try:
-        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as content:
+        with (
+            named(path),
+            open(path, "rb") as stream,
+            np.load(stream, allow_pickle=False) as content,
+        ):
             words, vectors = content["words"].tolist(), content["vectors"]
             has_vector, made_by = content["has_vector"], str(content["identity"])
     except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path}: damaged word table ({error}); delete it and run again") from None
+        raise UserError(f"{path}: damaged word table ({error}); run the text step again") from None
     if identity is not None and made_by != identity:
         raise UserError(
             f"{path}: identity: made by other settings, code or inputs ({made_by}, expected"
-            f" {identity}); delete it and run again"
+            f" {identity}); run the text step again"
         )
     if not len(words) == len(vectors) == len(has_vector):
-        raise UserError(f"{path}: words and vectors differ in number; delete it and run again")
+        raise UserError(f"{path}: words and vectors differ in number; run the text step again")
     return WordTable(words, vectors, has_vector)
 
 

@@ -9,7 +9,7 @@ from tsgbench.errors import UserError
 def read_history(path: Path) -> list[tuple[int, dict[str, float]]]:
     """`history.csv` as (epoch, {column: value}); empty cells are left out."""
     rows = []
-    with open(path, encoding="utf-8", newline="") as stream:
+    with open(path, encoding="utf-8-sig", newline="") as stream:
         for line, row in enumerate(csv.DictReader(stream), start=2):
             try:
                 epoch = int(float(row.pop("epoch")))

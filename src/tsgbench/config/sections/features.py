@@ -13,7 +13,10 @@ from tsgbench.settings import Count, Positive, Share, Size, Tokenizer
 
 NOT_IN_RECIPES = ("size", "clip_len")  # an extractor gets them from `frames` and `clip_len`
 DType = Literal["float32", "float16"]
-LOST = "Share of the videos that may give no features."
+LOST = (
+    "Share of the videos that may give no features; likewise of those that may not last as long as"
+    " annotated."
+)
 
 
 class Frames(Section):
