@@ -212,6 +212,19 @@ def test_a_cell_outside_the_study_is_refused(project):
     assert "not part of study 'demo'" in done.stdout + done.stderr
 
 
+def test_results_in_another_studys_folder_are_refused_with_the_remedy(project):
+    text = project.read("config/demo.yaml").replace("study: demo", "study: other")
+    (project.folder / "config/other.yaml").write_text(text)
+    chosen = ("--configfile", "config/other.yaml")
+    for words in (("results/other/table1.tex",), ("results/table1.tex", *chosen)):
+        done = project.snakemake("-n", *words, check=False)
+        assert done.returncode == 1
+        said = done.stdout + done.stderr
+        assert "choose the other study's file with --configfile" in said
+        assert "is of study 'other'" in said or "is of study 'demo'" in said
+    assert project.planned("results/other/table1.tex", *chosen)["table"] == 1
+
+
 def test_lint_is_clean(project):
     done = project.run("snakemake", "--lint", check=False)
     assert done.returncode == 0, done.stdout + done.stderr

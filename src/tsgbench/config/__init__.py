@@ -10,7 +10,7 @@ No training reads the checks: what it shares with them is `tsgbench.settings`.
 from tsgbench.config.catalogue import Catalogue
 from tsgbench.config.reading import read_yaml
 from tsgbench.config.references import check_protocols
-from tsgbench.config.studies import check_study, export_study, load_study, mirror_of
+from tsgbench.config.studies import check_study, export_study, find_study, load_study, mirror_of
 from tsgbench.config.values import (
     ALL,
     HEADLINE,
@@ -35,6 +35,7 @@ __all__ = [
     "check_protocols",
     "check_study",
     "export_study",
+    "find_study",
     "load_study",
     "maker_of",
     "merge",

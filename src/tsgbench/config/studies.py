@@ -26,6 +26,12 @@ def load_study(path: str | Path | None = None) -> tuple[dict, str]:
     return read_yaml(path), str(path)
 
 
+def find_study(name: str, root: Path = Path()) -> str | None:
+    """The file of a study by its name, relative to `root`; None if none is called so."""
+    path = f"config/{name}.yaml"
+    return path if (root / path).is_file() else None
+
+
 def export_study(config: dict, root: Path) -> None:
     """Let every job run the code below `root` on the very `config` of the running workflow.
 

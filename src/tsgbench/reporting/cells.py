@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tsgbench.errors import UserError
 from tsgbench.files import read_json
-from tsgbench.planning.layout import LOGS
+from tsgbench.planning.layout import layout_of_cell
 
 SCHEMA = 1
 
@@ -110,7 +110,7 @@ class Cell:
         for record in (self.run, self.evaluation):
             files += record.get("outputs", {})
         found = {name: (self.folder / name).as_posix() for name in files}
-        return found | {"log": LOGS["train"].format(**names)}
+        return found | {"log": layout_of_cell(self.folder).logs["train"].format(**names)}
 
 
 def read_cell(
