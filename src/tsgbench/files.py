@@ -38,6 +38,17 @@ DAMAGED = (
 
 
 @contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold `path` exclusively against other processes; freed by the kernel if we are killed."""
+    import fcntl
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; move it into place only if the block succeeds.
 

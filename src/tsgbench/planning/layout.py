@@ -211,6 +211,12 @@ def study_of(path: str | os.PathLike, papers: Iterable[str]) -> str:
     return parts[1] if is_inside and parts[1] not in (*TAKEN, *papers) else DEFAULT_STUDY
 
 
+def studies_with_cells() -> list[str]:
+    """Names of the studies that have cells here, the default one first."""
+    own = sorted(path.parent.name for path in Path(RESULTS).glob("*/cells") if path.is_dir())
+    return [DEFAULT_STUDY, *own]
+
+
 def foreign_results(study: str, papers: Iterable[str]) -> str:
     """Regular expression of what, below `results/`, `study_of` says is another study's."""
     if study != DEFAULT_STUDY:

@@ -92,6 +92,7 @@ class Cell:
             "of_queries": self.of_queries,
             "selected_on": facts.get("selected_on"),
             "study": facts.get("study"),
+            "taken_over": (facts.get("taken_over") or {}).get("from"),
             "git_commit": facts.get("git_commit"),
             "mlflow_run": mlflow.get("run_id"),
             "mlflow_store": mlflow.get("uri"),

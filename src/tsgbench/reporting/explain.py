@@ -332,6 +332,8 @@ def _cell_lines(cell: dict) -> list[str]:
         ]
     else:
         lines.append(f"  identity {cell['identity']}, digest {cell['digest']}, code {cell['code']}")
+    if cell.get("taken_over"):
+        lines.append(f"  taken over from {cell['taken_over']}, trained for study {cell['study']}")
     commit = cell.get("git_commit") or "not recorded"
     lines.append(f"  commit {commit.rstrip('+')}" + (", edited" if commit.endswith("+") else ""))
     lines += _accepted_lines(cell["accepted"])

@@ -5,10 +5,11 @@ import os
 import shutil
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager, nullcontext
+from collections.abc import Iterable
+from contextlib import closing, nullcontext
 from pathlib import Path
 
+from tsgbench.files import locked
 from tsgbench.tracking.names import flatten, metric_key
 
 log = logging.getLogger(__name__)
@@ -41,17 +42,6 @@ def _prepare_environment() -> None:
         os.environ.setdefault(name, value)
     for name in ("mlflow", "alembic", "urllib3.connectionpool"):
         logging.getLogger(name).setLevel(logging.ERROR)
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold `path` exclusively against other processes; freed by the kernel if we are killed."""
-    import fcntl
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
 
 
 def alone(uri: str):
