@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tsgbench.config import Catalogue, merge, read_yaml
+from tsgbench.config import Catalogue, load_study, merge, read_yaml
 from tsgbench.errors import UserError
 from tsgbench.planning.layout import Layout, foreign_results, report_names, study_of
 from tsgbench.study import Study
@@ -33,9 +33,9 @@ def run_record(model, ablation="full", seed=0, dataset="shapes"):
 
 def test_every_study_in_the_repository_is_valid():
     for path in Path("config").glob("*.yaml"):
-        content = yaml.safe_load(path.read_text())
-        if "study" in content:
-            assert Study(content, source=str(path)).jobs
+        if "study" in yaml.safe_load(path.read_text()):
+            content, source = load_study(path)
+            assert Study(content, source=source).jobs
 
 
 def test_inputs_come_before_consumers(config):

@@ -8,7 +8,15 @@ before every command.
 
 import difflib
 
-from tsgbench.config import HEADLINE, Catalogue, as_list, check_study, maker_of, merge
+from tsgbench.config import (
+    HEADLINE,
+    Catalogue,
+    as_list,
+    check_study,
+    expand_variants,
+    maker_of,
+    merge,
+)
 from tsgbench.downloads import content_key
 from tsgbench.errors import UserError
 from tsgbench.files import digest
@@ -24,9 +32,9 @@ class Study:
     """A checked study and its jobs, by record path, inputs before consumers."""
 
     def __init__(self, config: dict, catalogue: Catalogue | None = None, source: str = "config"):
-        self.catalogue = catalogue or Catalogue.load()
-        check_study(config, self.catalogue, source)
-        self.config = config
+        catalogue = catalogue or Catalogue.load()
+        check_study(config, catalogue, source)
+        self.config, self.catalogue = config, catalogue = expand_variants(config, catalogue)
         self.name = config["study"]
         self.layout = Layout(self.name)
         self.jobs: dict[str, Job] = {}

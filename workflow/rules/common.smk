@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 for name in [name for name in sys.modules if name.split(".")[0] == "tsgbench"]:
     del sys.modules[name]
 
-from tsgbench.config import export_study
+from tsgbench.config import export_study, extend_study
 from tsgbench.errors import UserError
 from tsgbench.planning.freshness import Freshness
 from tsgbench.planning.layout import MAKERS, RESULTS, foreign_results, report_names, study_of
@@ -18,8 +18,12 @@ from tsgbench.reporting.pdf import why_no_pdf
 from tsgbench.reporting.provenance import heading
 from tsgbench.study import Study
 
+SOURCE = ", ".join(map(str, workflow.configfiles))
 try:
-    STUDY = Study(config, source=", ".join(map(str, workflow.configfiles)))
+    whole = extend_study(dict(config), SOURCE)
+    config.clear()
+    config.update(whole)
+    STUDY = Study(config, source=SOURCE)
 except UserError as error:
     raise WorkflowError(str(error))
 FRESHNESS = Freshness(STUDY)

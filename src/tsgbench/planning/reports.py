@@ -176,7 +176,7 @@ class Reports:
         for name, entry in models.items():
             titles[name] = {key: entry[key] for key in ("title", "paper") if key in entry}
             if "paper" in entry:
-                method = own_method(self.catalogue.published, entry["paper"], name)
+                method = own_method(self.catalogue.published, entry["paper"], entry["model"])
                 titles[name]["printed_as"] = method
         settings = {
             **describe_study(self.config, "findings"),

@@ -61,6 +61,18 @@ class System(Section):
     run: bool = Field(
         None, description="false: only listed in tables, as not run, beside its printed numbers."
     )
+    inputs: dict[Name, Any] = Field(None, description="Of a variant: differences in its inputs.")
+    model_settings: dict[Name, Any] = Field(
+        None, description="Of a variant: differences in the arguments of its constructor."
+    )
+    train: dict[Name, Any] = Field(None, description="Of a variant: differences in its training.")
+
+
+_AS = "Name of a variant of the model: of its row and of its cells' folders."
+# `as` is a word of Python's
+System = create_model(
+    "System", __base__=System, __doc__=System.__doc__, **{"as": optional(Name, _AS)}
+)
 
 
 class Table(Section):
@@ -120,6 +132,9 @@ def study_type(*models: tuple[str, str]) -> type[Section]:
         study=(
             Name,
             Field(description="Short name: folder of its results, MLflow experiment and tag."),
+        ),
+        extends=optional(
+            Name, "Study (config/NAME.yaml) of which this file states the differences."
         ),
         title=(str, Field(description="Stands in the caption of every table.")),
         demo=optional(bool, "Whether tables must say that these are demo numbers."),
