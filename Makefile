@@ -12,7 +12,7 @@ PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --d
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help env table1 report real blind test test-fast lint clean
+.PHONY: help env table1 report real blind findings test test-fast lint clean
 
 help:
 	@echo "make table1     environment, then the demo study's Table 1 (offline, minutes on two cores)"
@@ -20,6 +20,7 @@ help:
 	@echo "make test       environment, then all tests (make test-fast: without whole-pipeline tests)"
 	@echo "make real       Table 1 on real clips with human sentences, artificially joined (97 MB download)"
 	@echo "make blind      Table 1 on the real Charades-STA annotations, without video"
+	@echo "make findings   the whole blind study (about an hour of two cores), and docs/findings.md from it"
 	@echo "make env        only the environment, in $(VENV)"
 	@echo "make lint       ruff, snakefmt and snakemake --lint"
 
@@ -39,12 +40,17 @@ report: $(READY)
 	@$(BIN)/tsgbench pdf results/report.tex
 
 real: $(READY)
-	$(BIN)/snakemake --cores $(CORES) results/table1.tex --configfile config/real.yaml
-	@cat results/table1.md
+	$(BIN)/snakemake --cores $(CORES) results/real/table1.tex --configfile config/real.yaml
+	@cat results/real/table1.md
 
 blind: $(READY)
-	$(BIN)/snakemake --cores 2 results/charades_sta.tex --configfile config/blind.yaml
-	@cat results/charades_sta.md
+	$(BIN)/snakemake --cores 2 results/blind/charades_sta.tex --configfile config/blind.yaml
+	@cat results/blind/charades_sta.md
+
+# The page's links start from its folder, and docs/ is one nearer to the root
+findings: $(READY)
+	$(BIN)/snakemake --cores $(CORES) results/blind/findings.md --configfile config/blind.yaml
+	sed 's#](../../#](../#g' results/blind/findings.md > docs/findings.md
 
 test: $(READY)
 	$(PYTEST)

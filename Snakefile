@@ -1,8 +1,8 @@
 # tsgbench: from raw video to LaTeX tables.
 #
-#   snakemake --cores 8 results/table1.tex                                    the demo study
-#   snakemake --cores 8 results/table1.tex --configfile config/blind.yaml     another study
-#   snakemake -n                                                              what would run
+#   snakemake --cores 8 results/table1.tex                                         the demo study
+#   snakemake --cores 8 results/blind/table1.tex --configfile config/blind.yaml    another study
+#   snakemake -n                                                                   what would run
 #
 # The rules ask one plan (src/tsgbench/study.py) what is made from what; they hold no logic.
 

@@ -27,9 +27,9 @@ def test_help_names_every_phase(capsys):
 
 
 def test_every_phase_of_the_plan_has_a_verb():
-    from tsgbench.planning.layout import RECORDS
+    from tsgbench.planning.layout import PHASES as PLANNED
 
-    assert set(PHASES) == set(RECORDS)
+    assert set(PHASES) == set(PLANNED)
     assert all((ROOT / "src/tsgbench/phases" / f"{phase}.py").exists() for phase in PHASES)
 
 
@@ -39,6 +39,14 @@ def test_every_phase_of_the_plan_has_a_verb():
         (["train", "seqpan/shapes/ful/seed0"], "did you mean seqpan/shapes/full/seed0"),
         (["train", "seqpan/shapes/full/seed0", "--study", "nowhere.yaml"], "nowhere.yaml: no such"),
         (["evaluate", "prior/shapes/full/seed0", "--identity", "0" * 16], "changed while"),
+        # A result says whose it is
+        (["accept", "-n", "results/blind/none.tex"], "no result of study 'blind'"),
+        (["accept", "-n", "results/seqpan/none.tex"], "no result of study 'demo'"),
+        (["accept", "-n", "results/mine/table1.tex"], "is of study 'mine'; name its config with"),
+        (
+            ["explain", "results/paper/none.tex"],
+            "snakemake results/paper/none.tex --configfile config/paper.yaml",
+        ),
     ],
 )
 def test_user_errors_are_one_sentence_and_status_one(words, said, capsys, tmp_path, monkeypatch):

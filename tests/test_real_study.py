@@ -19,7 +19,7 @@ def results() -> dict[str, dict]:
     """`model/ablation` -> its result in the study's tables."""
     found = {}
     for name in ("table1", "features"):
-        path = ROOT / f"results/{name}.provenance.json"
+        path = ROOT / f"results/real/{name}.provenance.json"
         table = json.loads(path.read_text()) if path.exists() else {"study": None}
         if table["study"] != "real":
             pytest.skip("no results of config/real.yaml here: run `make real` first")
@@ -49,6 +49,6 @@ def test_a_model_beats_its_blind_twin_by_more_than_the_interval(results, model):
 
 
 def test_every_number_is_of_the_cell_it_names(results):
-    for record in (ROOT / "results/cells").glob(f"*/{DATASET}/*/seed*/metrics.json"):
+    for record in (ROOT / "results/real/cells").glob(f"*/{DATASET}/*/seed*/metrics.json"):
         run = read_record(record.with_name("run.json"))
         assert read_record(record).content["inputs"]["run"]["identity"] == run.identity

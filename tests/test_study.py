@@ -2,14 +2,15 @@
 
 import copy
 import dataclasses
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tsgbench.config import Catalogue, merge, read_yaml
+from tsgbench.config import Catalogue, load_study, merge, read_yaml
 from tsgbench.errors import UserError
-from tsgbench.planning.layout import CELL, RECORDS
+from tsgbench.planning.layout import Layout, foreign_results, report_names, study_of
 from tsgbench.study import Study
 from tsgbench.synthetic import DEFAULTS
 
@@ -27,14 +28,14 @@ def config() -> dict:
 
 
 def run_record(model, ablation="full", seed=0, dataset="shapes"):
-    return RECORDS["train"].format(model=model, dataset=dataset, ablation=ablation, seed=seed)
+    return Layout().cell_record("train", f"{model}/{dataset}/{ablation}/seed{seed}")
 
 
 def test_every_study_in_the_repository_is_valid():
     for path in Path("config").glob("*.yaml"):
-        content = yaml.safe_load(path.read_text())
-        if "study" in content:
-            assert Study(content, source=str(path)).jobs
+        if "study" in yaml.safe_load(path.read_text()):
+            content, source = load_study(path)
+            assert Study(content, source=source).jobs
 
 
 def test_inputs_come_before_consumers(config):
@@ -54,8 +55,54 @@ def test_a_cell_is_the_same_in_every_study(config):
     other = copy.deepcopy(config)
     other |= {"study": "other", "title": "another", "demo": False}
     other["systems"] = [system for system in config["systems"] if system["model"] == "seqpan"]
-    record = run_record("seqpan")
-    assert Study(config).identity(record) == Study(other).identity(record)
+    one, two = Study(config), Study(other)
+    for phase in ("train", "evaluate"):
+        here, there = (study.find_key(phase, "seqpan/shapes/full/seed0") for study in (one, two))
+        assert one.identity(here.record) == two.identity(there.record)
+        assert there.record == here.record.replace("results/", "results/other/")
+
+
+def test_no_file_of_a_study_is_another_studys_unless_all_share_it(config):
+    """Results, logs and benchmarks are apart; data, and the logs of what makes it, are shared."""
+    other = Study({**config, "study": "other"})
+    demo = Study(config)
+    papers = demo.catalogue.published
+
+    def files(study, *shared):
+        return {
+            path
+            for job in study.jobs.values()
+            if job.record.startswith("data/") == bool(shared)
+            for path in (job.record, *job.files.values(), job.benchmark, job.log)
+        }
+
+    assert files(demo, "data") == files(other, "data")
+    assert not files(demo) & files(other)
+    for study in (demo, other):
+        results = {path for path in files(study) if path.startswith("results/")}
+        assert {study_of(path, papers) for path in results} == {study.name}
+        foreign = re.compile(f"results/{foreign_results(study.name, papers)}")
+        assert not any(map(foreign.fullmatch, results))
+    foreign = re.compile(f"results/{foreign_results('demo', papers)}")
+    assert all(foreign.fullmatch(path) for path in files(other) if path.startswith("results/"))
+    report = re.compile(report_names("demo", papers))
+    assert report.fullmatch("seqpan/table5") and not report.fullmatch("blind/table1")
+
+
+@pytest.mark.parametrize("name", ["cells", "plots", "benchmarks", "train", "seqpan"])
+def test_a_study_is_not_called_as_a_folder_of_the_default_one(config, name):
+    assert f"study.yaml: study: {name!r} is a folder of study 'demo'" in refused(
+        {**config, "study": name}
+    )
+
+
+def test_a_table_of_the_default_study_has_no_other_studys_folder(config):
+    tables = {"blind/mine": config["tables"]["table1"]}
+    assert "tables.blind/mine: results/blind/ is for a study called 'blind'" in refused(
+        {**config, "tables": tables}
+    )
+    Study({**config, "tables": {"seqpan/mine": config["tables"]["table1"]}})
+    Study({**config, "study": "other", "tables": tables})
 
 
 @pytest.mark.parametrize(
@@ -190,7 +237,9 @@ def test_wrong_values_are_named(config, change, said):
 
 
 def test_cells_are_where_the_documentation_says():
-    assert CELL.format(model="a", dataset="b", ablation="c", seed=1) == "results/cells/a/b/c/seed1"
+    cell = {"model": "a", "dataset": "b", "ablation": "c", "seed": 1}
+    assert Layout("demo").cell.format(**cell) == "results/cells/a/b/c/seed1"
+    assert Layout("blind").cell.format(**cell) == "results/blind/cells/a/b/c/seed1"
 
 
 def on_activitynet(*protocols: str) -> dict:
@@ -220,7 +269,7 @@ def test_a_protocol_decides_what_trains_selects_and_tests(protocols, name, selec
     study = Study(on_activitynet(*protocols))
     (job,) = (job for job in study.jobs.values() if job.phase == "train")
     assert job.key == f"seqpan/activitynet_captions/{name}/seed0"
-    assert job.record == f"results/cells/{job.key}/run.json"
+    assert job.record == f"results/protocols/cells/{job.key}/run.json"
     found = job.settings["splits"]
     assert (found["train"], found["select"], found["test"]) == (["train"], select, test)
     assert job.settings["ablation"] == "blind"
@@ -254,7 +303,7 @@ def test_a_table_shows_the_protocols_it_names_and_no_other():
         config["tables"]["table1"] = {"metrics": ["mIoU"]}
         if protocols:
             config["tables"]["table1"]["protocols"] = protocols
-        table = Study(config).jobs["results/table1.json"]
+        table = Study(config).jobs["results/protocols/table1.json"]
         assert [row["ablation"] for row in table.settings["rows"]] == names
         read = {role.split("/")[2] for role in table.inputs if role.startswith("run:")}
         assert read == set(names)
@@ -263,7 +312,7 @@ def test_a_table_shows_the_protocols_it_names_and_no_other():
     labels = [row["label"] for row in table.settings["rows"]]
     assert labels == ["SeqPAN, blind", "SeqPAN, blind, protocol val_1"]
     config["tables"]["table1"]["against"] = "seqpan/blind@val_1"
-    against = Study(config).jobs["results/table1.json"].settings["against"]
+    against = Study(config).jobs["results/protocols/table1.json"].settings["against"]
     assert against == "SeqPAN, blind, protocol val_1"
 
 

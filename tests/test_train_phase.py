@@ -1,5 +1,7 @@
 """The training phase on a handful of queries, some of whose videos have no features."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -113,6 +115,21 @@ def test_queries_without_features_are_counted_for_each_role_and_named(tmp_path):
 def test_a_split_without_any_video_is_refused(tmp_path, here, split):
     with pytest.raises(UserError, match=rf"features\.h5: has no video of {split}; see the list"):
         run(make_task(tmp_path, here))
+
+
+def test_a_file_that_another_study_has_by_another_name_is_replaced_and_not_written_into(tmp_path):
+    task = make_task(tmp_path, "abcdefghi")
+    run(task)
+    elsewhere = {role: tmp_path / f"{role}.other" for role in task.files}
+    for role, path in task.files.items():
+        os.link(path, elsewhere[role])
+    before = {path: path.read_bytes() for path in elsewhere.values()}
+    task.settings |= IA_NET
+    run(task)
+    assert {path: path.read_bytes() for path in before} == before
+    for role, path in task.files.items():
+        assert not path.samefile(elsewhere[role])
+        assert path.read_bytes() != before[elsewhere[role]]
 
 
 IA_NET = {

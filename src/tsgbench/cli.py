@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from tsgbench import __version__
 from tsgbench.access import why
-from tsgbench.config import Catalogue, load_study, mirror_of
+from tsgbench.config import Catalogue, find_study, load_study, mirror_of
 from tsgbench.errors import UserError
 
 if TYPE_CHECKING:
@@ -205,6 +205,17 @@ def _add_study(verb: argparse.ArgumentParser) -> None:
     )
 
 
+def _follow_study(options: argparse.Namespace, path: str) -> None:
+    """Without --study, a result says by its folder whose it is: `results/blind/table1.tex`."""
+    from tsgbench.planning.layout import DEFAULT_STUDY, study_of
+
+    name = study_of(path, Catalogue.load().published)
+    if options.study is None and name != DEFAULT_STUDY:
+        options.study = find_study(name)
+        if options.study is None:
+            raise UserError(f"{path}: is of study {name!r}; name its config with --study FILE")
+
+
 def _read_study(options: argparse.Namespace) -> "Study":
     from tsgbench.study import Study  # late: the plan takes time that --help does not need
 
@@ -262,9 +273,12 @@ def _limit_threads(threads: int) -> None:
 
 def _run_phase(options: argparse.Namespace) -> None:
     _limit_threads(options.threads)
+    _run_key(options, _read_study(options))
+
+
+def _run_key(options: argparse.Namespace, study: "Study") -> None:
     from tsgbench.jobs import run_job
 
-    study = _read_study(options)
     job = study.find_key(options.phase, options.key)
     run_job(study, job, expected=options.identity, threads=options.threads)
 
@@ -300,6 +314,8 @@ def _accept(options: argparse.Namespace) -> None:
 
     if not (options.reason or options.dry_run):
         raise UserError('accept: say why the change is harmless: --reason "…"; or look: --dry-run')
+    if options.targets:  # the first says whose; `find_target` refuses those of another study
+        _follow_study(options, options.targets[0])
     study = _read_study(options)
     targets = [find_target(study, name) for name in options.targets]
     verdict = judge(study, targets, settings=options.settings)
@@ -338,24 +354,24 @@ def _show_models(options: argparse.Namespace) -> None:
 
 def _show_datasets(options: argparse.Namespace) -> None:
     from tsgbench.datasets.listing import as_text, list_datasets
-    from tsgbench.planning.layout import RECORDS
+    from tsgbench.planning.layout import Layout
 
     known, mirror = Catalogue.load(), options.mirror or mirror_of({})
     listed = list_datasets(
-        known.datasets, known.sources, RECORDS, mirror=mirror, published=known.published
+        known.datasets, known.sources, Layout().records, mirror=mirror, published=known.published
     )
     print(json.dumps(listed, indent=2) if options.json else as_text(listed))
 
 
 def _show_sources(options: argparse.Namespace) -> None:
     from tsgbench.downloads import listing
-    from tsgbench.planning.layout import RECORDS
+    from tsgbench.planning.layout import Layout
 
     names = None
     if options.study:
         jobs = _read_study(options).jobs.values()
         names = [job.wildcards["source"] for job in jobs if job.phase == "download"]
-    folder = Path(RECORDS["download"]).parent
+    folder = Path(Layout().records["download"]).parent
     statuses = listing.list_sources(Catalogue.load().sources, folder, names)
     totals = listing.total(statuses, folder)
     if options.json:
@@ -385,8 +401,11 @@ def _compile_pdf(options: argparse.Namespace) -> int:
     if lacking := why_no_pdf():
         print(lacking, file=sys.stderr)
         return 1 if options.identity else 0
-    options.key = options.key.removeprefix("results/").removesuffix(".tex")
-    _run_phase(options)
+    _follow_study(options, options.key)
+    study = _read_study(options)
+    results = f"{study.layout.folders['results']}/"
+    options.key = options.key.removeprefix(results).removesuffix(".tex")
+    _run_key(options, study)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Run one job of a study: check its inputs, do the phase, write its record."""
+"""Run one job: check its inputs, do its phase (or take over a result), and write its record."""
 
 import importlib
 import logging
@@ -15,6 +15,7 @@ from tsgbench.code import import_as_digested
 from tsgbench.config import mirror_of
 from tsgbench.errors import UserError
 from tsgbench.phases import Task
+from tsgbench.planning import sharing
 from tsgbench.planning.layout import Job
 from tsgbench.records import Record, check_input, write_record
 from tsgbench.study import Study
@@ -27,7 +28,8 @@ def run_job(study: Study, job: Job, *, expected: str | None = None, threads: int
     """Make the results of one job.
 
     expected: the identity that the workflow planned with; another one means that settings or code
-    changed since, and the job refuses rather than file a result under the wrong name.
+    changed since, and the job refuses rather than file a result under the wrong name. Without it,
+    by hand, the job runs whatever there is; else what another study has is taken over.
     """
     identity = study.identity(job.record)
     if expected is not None and expected != identity:
@@ -35,8 +37,25 @@ def run_job(study: Study, job: Job, *, expected: str | None = None, threads: int
             f"{job.record}: settings or code changed while the workflow was running (planned "
             f"{expected}, now {identity}); run snakemake again"
         )
-    import_as_digested(*job.roots)
     inputs = {role: check_input(path, study.identity(path)) for role, path in job.inputs.items()}
+    if expected is None or job.phase not in sharing.PHASES:
+        _make(study, job, inputs, threads)
+        return
+    with sharing.hold(identity):
+        if sharing.is_made(job, identity, inputs):
+            return
+        twin = sharing.find_twin(job, identity, inputs)
+        if twin is None:
+            _make(study, job, inputs, threads)
+            return
+        sharing.take_over(twin, job, inputs)
+        log.info("%s %s: taken over from %s, of the same identity", job.phase, job.key, twin.path)
+
+
+def _make(study: Study, job: Job, inputs: dict[str, Record], threads: int) -> None:
+    """Do the phase and write its record. inputs: role -> checked record."""
+    import_as_digested(*job.roots)
+    identity = study.identity(job.record)
     task = Task(
         settings=job.settings,
         inputs=inputs,

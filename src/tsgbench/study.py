@@ -8,18 +8,20 @@ before every command.
 
 import difflib
 
-from tsgbench.config import HEADLINE, Catalogue, as_list, check_study, maker_of, merge
+from tsgbench.config import (
+    HEADLINE,
+    Catalogue,
+    as_list,
+    check_study,
+    expand_variants,
+    maker_of,
+    merge,
+)
 from tsgbench.downloads import content_key
 from tsgbench.errors import UserError
 from tsgbench.files import digest
 from tsgbench.planning.cells import BLANK_PREFIX, Cells
-from tsgbench.planning.layout import (
-    RECORDS,
-    Job,
-    cell_name,
-    cell_records,
-    describe_study,
-)
+from tsgbench.planning.layout import Job, Layout, cell_name, describe_study
 from tsgbench.planning.reports import Reports
 from tsgbench.planning.tables import Tables
 
@@ -30,10 +32,11 @@ class Study:
     """A checked study and its jobs, by record path, inputs before consumers."""
 
     def __init__(self, config: dict, catalogue: Catalogue | None = None, source: str = "config"):
-        self.catalogue = catalogue or Catalogue.load()
-        check_study(config, self.catalogue, source)
-        self.config = config
+        catalogue = catalogue or Catalogue.load()
+        check_study(config, catalogue, source)
+        self.config, self.catalogue = config, catalogue = expand_variants(config, catalogue)
         self.name = config["study"]
+        self.layout = Layout(self.name)
         self.jobs: dict[str, Job] = {}
         self._identities: dict[str, str] = {}
         self._on_demand: dict[str, bool] = {}
@@ -62,12 +65,12 @@ class Study:
             raw["videos"] = self._plan_source(entry["videos"])
         if maker:
             settings = merge(entry[maker], chosen.get(maker, {}))
-            made = self._add(Job(maker, {"dataset": dataset}, settings, raw))
+            made = self._add(self.layout.job(maker, {"dataset": dataset}, settings, raw))
             raw = dict.fromkeys([*entry["generated"], "videos"], made)
         if "videos" in raw:
             self._videos[dataset] = raw["videos"]
         annotations = self._add(
-            Job(
+            self.layout.job(
                 "annotations",
                 {"dataset": dataset},
                 {
@@ -83,7 +86,7 @@ class Study:
             self._plan_features(dataset, features, raw, annotations)
         if chosen["vectors"] == LEARNED_VECTORS:
             vectors = self._add(
-                Job(
+                self.layout.job(
                     "vectors",
                     {"dataset": dataset},
                     {**chosen.get("learn_vectors", {}), "splits": self._train_splits(dataset)},
@@ -94,7 +97,7 @@ class Study:
             vectors = self._plan_source(chosen["vectors"])
         for tokenizer in self.cells.chosen_inputs(dataset, "tokenizer"):
             self._add(
-                Job(
+                self.layout.job(
                     "vocabulary",
                     {"dataset": dataset, "tokenizer": tokenizer},
                     {"tokenizer": tokenizer},
@@ -109,14 +112,16 @@ class Study:
     def _plan_source(self, name: str) -> str:
         source = self.catalogue.sources[name]
         needs = {other: self._plan_source(other) for other in source.get("needs", [])}
-        return self._add(Job("download", {"source": name}, {"content": content_key(source)}, needs))
+        return self._add(
+            self.layout.job("download", {"source": name}, {"content": content_key(source)}, needs)
+        )
 
     def _plan_features(self, dataset: str, name: str, raw: dict, annotations: str) -> None:
         recipe = self.catalogue.features[name]
         wildcards = {"dataset": dataset, "features": name}
         if name.startswith(BLANK_PREFIX):
             settings = {"timeline": recipe["timeline"]}
-            self._add(Job("blank", wildcards, settings, {"annotations": annotations}))
+            self._add(self.layout.job("blank", wildcards, settings, {"annotations": annotations}))
             return
         if "released" in recipe:
             released = recipe["released"]
@@ -126,7 +131,7 @@ class Study:
                 reads[role] = self._plan_source(source)
             if "vectors" in released:
                 reads["vectors"] = self._plan_source(released["vectors"])
-            self._add(Job("released", wildcards, {"released": released}, reads))
+            self._add(self.layout.job("released", wildcards, {"released": released}, reads))
             return
         inputs = {"annotations": annotations}
         inputs["clips"] = self._plan_clips(dataset, recipe["clips"], raw, annotations)
@@ -134,20 +139,20 @@ class Study:
             "reduce": recipe["reduce"],
             "splits": self._train_splits(dataset),
         }
-        self._add(Job("reduce", wildcards, settings, inputs))
+        self._add(self.layout.job("reduce", wildcards, settings, inputs))
 
     def _plan_clips(self, dataset: str, name: str, raw: dict, annotations: str) -> str:
         """What a reduction reads: clips of our own, or features as released."""
         if name not in self.catalogue.clips:
             self._plan_features(dataset, name, raw, annotations)
-            return RECORDS["released"].format(dataset=dataset, features=name)
+            return self.layout.records["released"].format(dataset=dataset, features=name)
         extraction = self.catalogue.clips[name]
         extractor = f"tsgbench.features.{extraction['extractor']}"
         reads = {"annotations": annotations, "videos": raw["videos"]}
         if extraction["checkpoint"]:
             reads["checkpoint"] = self._plan_source(extraction["checkpoint"])
         made = {"dataset": dataset, "clips": name}
-        return self._add(Job("extract", made, extraction, reads, (extractor,)))
+        return self._add(self.layout.job("extract", made, extraction, reads, (extractor,)))
 
     def _features_of(self, dataset: str) -> list[str]:
         return self.cells.chosen_inputs(dataset, "features")
@@ -157,22 +162,24 @@ class Study:
         features = settings["inputs"]["features"]
         text = {"dataset": dataset, "tokenizer": settings["inputs"]["tokenizer"]}
         wildcards = {"model": model, "dataset": dataset, "ablation": ablation, "seed": str(seed)}
-        annotations = RECORDS["annotations"].format(dataset=dataset)
+        annotations = self.layout.records["annotations"].format(dataset=dataset)
         run = self._add(
-            Job(
+            self.layout.job(
                 "train",
                 wildcards,
                 settings,
                 {
                     "annotations": annotations,
-                    "features": RECORDS["reduce"].format(dataset=dataset, features=features),
-                    "vocabulary": RECORDS["vocabulary"].format(**text),
+                    "features": self.layout.records["reduce"].format(
+                        dataset=dataset, features=features
+                    ),
+                    "vocabulary": self.layout.records["vocabulary"].format(**text),
                 },
                 (f"tsgbench.models.{settings['module']}",),
             )
         )
         self._add(
-            Job(
+            self.layout.job(
                 "evaluate",
                 wildcards,
                 {
@@ -197,8 +204,8 @@ class Study:
                 for dataset in row["datasets"]
             }
             read = self._cell_inputs([cell for cell in ordinary if cell[:3] in wanted])
-            self._add_new(Job("table", {"table": table}, settings, read))
-        self._add_new(Job("summary", {}, {"study": self.name}, everything))
+            self._add_new(self.layout.job("table", {"table": table}, settings, read))
+        self._add_new(self.layout.job("summary", {}, {"study": self.name}, everything))
         annotations = {
             dataset: self.find("annotations", {"dataset": dataset})
             for dataset in self.config["datasets"]
@@ -239,12 +246,14 @@ class Study:
                 for name, content in self.catalogue.published.items()
             },
         }
-        page = self._add_new(Job("report", {}, settings, inputs))
+        page = self._add_new(self.layout.job("report", {}, settings, inputs))
         for table in roles["table"]:
             name = {"document": self.jobs[table].key}
-            self._add_new(Job("pdf", name, {}, {"document": table}))
+            self._add_new(self.layout.job("pdf", name, {}, {"document": table}))
         drawn = {f"figure:{self.jobs[record].key}": record for record in roles["figure"]}
-        self._add_new(Job("pdf", {"document": "report"}, {}, {"document": page, **drawn}))
+        self._add_new(
+            self.layout.job("pdf", {"document": "report"}, {}, {"document": page, **drawn})
+        )
 
     def needs_on_demand(self, record: str) -> bool:
         """Whether a job reads, however indirectly, a cell that is trained on demand alone."""
@@ -258,7 +267,7 @@ class Study:
 
     def _cell_inputs(self, cells: list[tuple[str, str, str, int]]) -> dict[str, str]:
         names = [cell_name(cell) for cell in cells]
-        return {**cell_records("run", names), **cell_records("metrics", names)}
+        return self.layout.cell_records(names, "run", "metrics")
 
     def _add_new(self, job: Job) -> str:
         """A report that would overwrite another is refused."""
@@ -294,7 +303,7 @@ class Study:
 
     def find(self, phase: str, wildcards: dict[str, str]) -> Job:
         """The job of a phase for these wildcards; `UserError` if the study has none."""
-        record = RECORDS[phase].format(**wildcards)
+        record = self.layout.records[phase].format(**wildcards)
         if record not in self.jobs:
             raise UserError(
                 f"{record}: not part of study {self.name!r}; add it to the study's config, or "

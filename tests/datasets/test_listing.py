@@ -10,7 +10,7 @@ from tsgbench.datasets.listing import as_text, list_datasets
 from tsgbench.errors import UserError
 from tsgbench.files import write_json
 from tsgbench.phases import Task, annotations
-from tsgbench.planning.layout import RECORDS
+from tsgbench.planning.layout import Layout
 from tsgbench.records import read_record, write_record
 
 SOURCES = {
@@ -65,7 +65,7 @@ def place(folder: str, **contents) -> None:
 
 
 def look(mirror=None) -> dict:
-    return list_datasets(DATASETS, SOURCES, RECORDS, mirror=mirror, published=PAPERS)["x"]
+    return list_datasets(DATASETS, SOURCES, Layout().records, mirror=mirror, published=PAPERS)["x"]
 
 
 def test_nothing_here_is_said_and_not_counted():
@@ -117,7 +117,7 @@ def test_videos_are_counted_where_their_source_puts_them(source, folder):
     made.mkdir(parents=True)
     for name in ("a.mp4", "b.AVI", "unavailable.csv"):
         (made / name).touch()
-    found = list_datasets({"x": DATASETS["x"] | {"videos": source}}, SOURCES, RECORDS)["x"]
+    found = list_datasets({"x": DATASETS["x"] | {"videos": source}}, SOURCES, Layout().records)["x"]
     assert found["parts"]["videos"] == 2 and look()["parts"]["videos"] == 0
 
 
@@ -129,7 +129,7 @@ def test_a_malformed_file_is_a_problem_of_its_data_set_alone():
 def test_a_source_that_nobody_knows_is_refused():
     datasets = {"x": DATASETS["x"] | {"files": {"train": "y"}}}
     with pytest.raises(UserError, match=r"files\.train: source 'y' is not in"):
-        list_datasets(datasets, SOURCES, RECORDS)
+        list_datasets(datasets, SOURCES, Layout().records)
 
 
 def make_annotations(settings: dict) -> None:
@@ -139,7 +139,7 @@ def make_annotations(settings: dict) -> None:
         path = Path("data/raw", f"{name}.json")
         write(path, {}, {}, [Path("data/raw", SOURCES[name]["path"])])
         inputs[role] = read_record(path)
-    record = Path(RECORDS["annotations"].format(dataset="x"))
+    record = Path(Layout().records["annotations"].format(dataset="x"))
     settings = {"reader": entry["reader"], "generated": {}} | settings
     facts, files = annotations.run(Task(settings, inputs, "0", record, {}, {"dataset": "x"}))
     write(record, settings, facts, files)

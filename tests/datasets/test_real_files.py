@@ -14,7 +14,7 @@ from tsgbench.datasets.readers import read_as_printed
 from tsgbench.datasets.statistics import describe
 from tsgbench.datasets.table import join
 from tsgbench.moments import iou
-from tsgbench.planning.layout import RECORDS
+from tsgbench.planning.layout import Layout
 from tsgbench.planning.printed import practice_of
 from tsgbench.text.tokens import find_tokenizer
 
@@ -83,7 +83,8 @@ def catalogue() -> Catalogue:
 @pytest.fixture(scope="module")
 def listed(catalogue, mirror, tmp_path_factory) -> dict:
     records = {
-        phase: f"{tmp_path_factory.mktemp('none')}/{path}" for phase, path in RECORDS.items()
+        phase: f"{tmp_path_factory.mktemp('none')}/{path}"
+        for phase, path in Layout().records.items()
     }
     return list_datasets(catalogue.datasets, catalogue.sources, records, mirror=str(mirror))
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from tsgbench.records import read_record, write_record
 from tsgbench.study import Study
 
-CELL = "results/cells/prior/shapes/full/seed0"
-RUN, METRICS, TABLE = f"{CELL}/run.json", f"{CELL}/metrics.json", "results/table1.json"
+CELL = "results/little/cells/prior/shapes/full/seed0"
+RUN, METRICS, TABLE = f"{CELL}/run.json", f"{CELL}/metrics.json", "results/little/table1.json"
 CONFIG = {
     "study": "little",
     "title": "little",

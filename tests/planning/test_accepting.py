@@ -129,7 +129,7 @@ def test_other_settings_only_when_asked_for(study, monkeypatch):
     ],
 )
 def test_damaged_files_are_never_accepted(study, after, harm, said):
-    harm(Path("results/table1.tex"))
+    harm(Path("results/little/table1.tex"))
     verdict = judge(after, settings=True)
     assert said in verdict.refused[TABLE] and TABLE not in verdict.accepted
 
@@ -152,8 +152,8 @@ def test_unreadable_records_are_refused_in_words(study, after):
 
 
 def test_targets_by_any_of_their_files(study):
-    for name in (TABLE, "results/table1.tex", "./results/table1.md"):
+    for name in (TABLE, "results/little/table1.tex", "./results/little/table1.md"):
         assert find_target(study, name) == TABLE
     assert find_target(study, f"{RUN}") == RUN
     with pytest.raises(UserError, match="tsgbench plan"):
-        find_target(study, "results/nothing.tex")
+        find_target(study, "results/little/nothing.tex")

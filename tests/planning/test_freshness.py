@@ -22,7 +22,7 @@ def study(tmp_path, monkeypatch) -> Study:
     """A little study with every result made, each with the content "made"."""
     catalogue = Catalogue.load()
     study = Study(CONFIG, catalogue)
-    study.renamed = Study({**CONFIG, "study": "other"}, catalogue)
+    study.renamed = Study({**CONFIG, "title": "other"}, catalogue)
     monkeypatch.chdir(tmp_path)
     make_all(study)
     return study
@@ -57,8 +57,8 @@ def test_no_two_stamps_hold_the_same(study):
 @pytest.mark.parametrize(
     "damage",
     [
-        lambda: Path("results/table1.tex").unlink(),
-        lambda: Path("results/table1.tex").write_text("edit"),  # of the same length
+        lambda: Path("results/little/table1.tex").unlink(),
+        lambda: Path("results/little/table1.tex").write_text("edit"),  # of the same length
         lambda: Path(TABLE).write_text("{"),
         lambda: Path(TABLE).write_text("[]"),
     ],

@@ -127,14 +127,14 @@ def test_what_an_ablation_serves(catalogue):
 # --- tables over a study ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("study", ["demo", "blind", "paper"])
-def test_every_numbered_table_is_a_job_of_every_study(study):
-    config, source = load_study(f"config/{study}.yaml")
-    jobs = Study(config, source=source).jobs
+@pytest.mark.parametrize("name", ["demo", "blind", "paper"])
+def test_every_numbered_table_is_a_job_of_every_study(name):
+    config, source = load_study(f"config/{name}.yaml")
+    study = Study(config, source=source)
     counts = {"ia_net": 4, "fian": 6, "fsan": 4, "cma": 6, "seqpan": 7}
     for paper, count in counts.items():
         for number in range(1, count + 1):
-            assert f"results/{paper}/table{number}.json" in jobs
+            assert study.find_key("table", f"{paper}/table{number}")
 
 
 def test_a_data_set_of_the_study_stands_in_its_own_block(config):
@@ -292,7 +292,7 @@ def test_every_table_of_ablations_names_the_row_it_is_tested_against():
     config, source = load_study("config/paper.yaml")
     study = Study(config, source=source)
     against = {
-        f"{paper}/{table['id']}": study.jobs[f"results/{paper}/{table['id']}.json"].settings
+        f"{paper}/{table['id']}": study.jobs[f"results/paper/{paper}/{table['id']}.json"].settings
         for paper, content in study.catalogue.published.items()
         for table in content["tables"]
         if table["kind"] == "ablation"
@@ -328,13 +328,13 @@ def test_cells_on_demand_are_in_no_table_of_the_studys_own(config):
         for name in config["datasets"]
     }
     study = Study(everything)
-    cell = "results/cells/seqpan/charades_sta/match_none@no_val/seed0/run.json"
+    cell = "results/small/cells/seqpan/charades_sta/match_none@no_val/seed0/run.json"
     assert study.needs_on_demand(cell)
-    assert cell in study.jobs["results/seqpan/table5.json"].inputs.values()
-    for record in ("results/table1.json", "results/summary.json", "results/table1.pdf.json"):
-        assert not study.needs_on_demand(record)
-    assert study.needs_on_demand("results/seqpan/table5.json")
-    assert study.needs_on_demand("results/report.json")
+    assert cell in study.jobs["results/small/seqpan/table5.json"].inputs.values()
+    for name in ("table1", "summary", "table1.pdf"):
+        assert not study.needs_on_demand(f"results/small/{name}.json")
+    assert study.needs_on_demand("results/small/seqpan/table5.json")
+    assert study.needs_on_demand("results/small/report.json")
 
 
 def test_a_cell_that_an_ordinary_system_names_does_not_wait(config):
@@ -365,6 +365,6 @@ def test_a_note_stands_wherever_numbers_of_its_model_do():
 def test_a_data_set_without_a_measured_cell_is_in_the_study_all_the_same(config):
     """Time and size: its block is there, with its printed rows and nothing measured."""
     config["datasets"]["tacos"] = config["datasets"]["charades_sta"]
-    settings = Study(config).jobs["results/ia_net/table3.json"].settings
+    settings = Study(config).jobs["results/small/ia_net/table3.json"].settings
     assert settings["datasets"] == {"tacos": "TACoS"} and settings["cells"] == []
     assert settings["missing"] == {} and not settings["stands_in"]

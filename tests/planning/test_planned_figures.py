@@ -36,8 +36,8 @@ def papers():
 
 @pytest.mark.parametrize("name", ["demo", "blind"])
 def test_every_figure_that_is_no_diagram_is_a_job(name):
-    found = {path for path, job in study_of(name).jobs.items() if job.phase == "figure"}
-    named = {f"results/{paper}/figure{n}.json" for paper, ns in DRAWN.items() for n in ns}
+    found = {job.key for job in study_of(name).jobs.values() if job.phase == "figure"}
+    named = {f"{paper}/figure{n}" for paper, ns in DRAWN.items() for n in ns}
     assert found == named
 
 
@@ -52,7 +52,7 @@ def test_what_can_be_regenerated_is_drawn_and_nothing_else():
 
 def test_printed_numbers_know_the_splits_that_the_paper_tested(papers):
     settings = {
-        name: papers.jobs[f"results/{name}.json"].settings["printed"]["splits"]
+        name: papers.jobs[f"results/paper/{name}.json"].settings["printed"]["splits"]
         for name in ("fsan/figure4", "seqpan/figure5", "cma/figure6", "cma/figure4")
     }
     assert settings["fsan/figure4"] == {"activitynet_captions": ["val_2"]}

@@ -19,9 +19,12 @@ from reporting.report_samples import (
     write_published,
 )
 from tsgbench.errors import UserError
+from tsgbench.planning.layout import Layout
 from tsgbench.reporting.evidence import gather
 from tsgbench.reporting.findings import write_findings
 from tsgbench.reporting.statements import STATEMENTS
+
+ROOT = Path(__file__).resolve().parents[2]
 
 R3, R5, R7 = (f"R@1,IoU=0.{m}" for m in (3, 5, 7))
 SPEC = {
@@ -97,8 +100,9 @@ class Bench:
         evaluated["facts"] |= {"headline": "seconds", "conventions": {"seconds": metrics}, **facts}
         (folder / "metrics.json").write_text(json.dumps(evaluated))
 
-    def evidence(self, **changes):
-        return gather(SPEC | changes, self.cells, self.statistics, self.folder / "published")
+    def evidence(self, page: str = "results", **changes):
+        published = self.folder / "published"
+        return gather(SPEC | changes, self.cells, self.statistics, published, Path(page))
 
     def say(self, name: str) -> str | None:
         lines = STATEMENTS[name].make(self.evidence())
@@ -248,15 +252,25 @@ def test_every_number_links_to_a_file_that_is_there(bench):
     for seed in (0, 1):
         bench.add(f"net/real/blind/seed{seed}", {R5: 30.0 + seed}, trained=True)
     bench.statistics["real"] = statistics_record(Path())
-    text, made, _ = write_findings(bench.evidence(), "1dentity")
-    assert {"whole_video", "blind_twins", "seeds", "places"} <= set(made)
-    targets = set(re.findall(r"\]\(([^)]+)\)", text))
-    statistics = "../data/annotations/real/statistics.json"
-    assert "../results/cells/net/real/blind" in targets and statistics in targets
-    for folder in ("results", "docs"):  # the page holds in both
-        Path(folder).mkdir(exist_ok=True)
+    for folder, root in (("results", "../"), ("results/blind", "../../"), ("docs", "../")):
+        text, made, _ = write_findings(bench.evidence(folder), "1dentity")
+        assert {"whole_video", "blind_twins", "seeds", "places"} <= set(made)
+        targets = set(re.findall(r"\]\(([^)]+)\)", text))
+        statistics = f"{root}data/annotations/real/statistics.json"
+        assert f"{root}results/cells/net/real/blind" in targets and statistics in targets
+        assert f"{root}published/net.yaml" in targets
         for target in targets - {statistics}:
             assert Path(os.path.normpath(Path(folder) / target)).exists(), target
+
+
+def test_links_of_the_page_in_docs_lead_to_the_folders_of_the_blind_study():
+    links = set(re.findall(r"\]\(([^)]+)\)", (ROOT / "docs/findings.md").read_text()))
+    places = {os.path.normpath(Path("docs") / link) for link in links}
+    printed = {place for place in places if place.startswith("published/")}
+    made = tuple(Layout("blind").records[phase].split("{")[0] for phase in ("train", "statistics"))
+    assert made[0] == "results/blind/cells/"
+    assert printed and all((ROOT / place).exists() for place in printed)
+    assert places > printed and all(place.startswith(made) for place in places - printed)
 
 
 def test_demo_numbers_are_called_so(bench):

@@ -21,7 +21,7 @@ from tsgbench.datasets.readers import read_annotations
 from tsgbench.datasets.table import write_queries
 from tsgbench.errors import UserError
 from tsgbench.phases import Task, statistics
-from tsgbench.planning.layout import RECORDS
+from tsgbench.planning.layout import Layout
 from tsgbench.planning.reports import printed_parts
 from tsgbench.records import Record
 from tsgbench.reporting import write_table
@@ -133,7 +133,7 @@ def measured(mirror, tmp_path_factory):
     """Statistics of a real data set, made by the phase itself."""
     catalogue, made = Catalogue.load(ROOT), {}
     nowhere = tmp_path_factory.mktemp("none")
-    records = {phase: f"{nowhere}/{path}" for phase, path in RECORDS.items()}
+    records = {phase: f"{nowhere}/{path}" for phase, path in Layout().records.items()}
 
     def measure(dataset: str) -> Record:
         if dataset not in made:

@@ -22,10 +22,10 @@ SHRUNK = ("paper", "features", "sources")
 PAPER = ("--configfile", "config/paper.yaml")
 # Of the papers' own tables and figures: one kind each
 PRINTED = (
-    "results/seqpan/table2.tex",
-    "results/seqpan/table7.tex",
-    "results/fsan/table2.tex",
-    "results/cma/figure6.pdf",
+    "results/paper/seqpan/table2.tex",
+    "results/paper/seqpan/table7.tex",
+    "results/paper/fsan/table2.tex",
+    "results/paper/cma/figure6.pdf",
 )
 # A cell takes seconds to start, so beside every model on all its data sets only a few are run: the
 # controls of one model, those with features of their own, a baseline for each data set

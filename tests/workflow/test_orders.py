@@ -16,6 +16,8 @@ import time
 import pytest
 
 from tsgbench.config import read_yaml
+from tsgbench.files import sha256_file
+from tsgbench.planning.layout import Layout
 from workflow.conftest import Project, check_out
 
 pytestmark = pytest.mark.slow
@@ -23,6 +25,7 @@ pytestmark = pytest.mark.slow
 STEPS = 7
 MODELS = {"whole_video": "Whole video", "prior": "Prior", "seqpan": "SeqPAN"}
 TABLE = "results/table1"
+OTHER = "results/other"  # the folder of the second study
 
 
 class Person:
@@ -64,8 +67,21 @@ class Person:
         return self._snakemake(f"{TABLE}.tex") and "config/demo.yaml"
 
     def another_study(self):
+        before = self._files_of_the_first()
         wanted = ["--configfile", "config/other.yaml"]
-        return self._snakemake(f"{TABLE}.tex", *wanted) and "config/other.yaml"
+        self._snakemake(f"{OTHER}/table1.tex", *wanted)
+        assert self._files_of_the_first() == before, f"after {self.did}"
+        return "config/other.yaml"
+
+    def _files_of_the_first(self) -> dict[str, str]:
+        """Each file of the default study's results, by its digest."""
+        results = self.project.folder / "results"
+        other = self.project.folder / OTHER
+        return {
+            str(path): sha256_file(path)
+            for path in results.rglob("*")
+            if path.is_file() and not path.is_relative_to(other)
+        }
 
     def by_hand(self):
         # Refused where inputs are out of date: that is as good
@@ -125,13 +141,14 @@ class Person:
     def check(self, study: str) -> None:
         """Every number of the table is that of the cell on disk, and the cell is the study's."""
         wanted = read_yaml(self.project.folder / study)
+        results = Layout(wanted["study"]).folders["results"]
         settings = wanted["overrides"]["seqpan"]["train"]
-        with open(self.project.folder / f"{TABLE}.csv", newline="") as stream:
+        with open(self.project.folder / results / "table1.csv", newline="") as stream:
             rows = list(csv.DictReader(stream))
         told = f"after {self.did}: {study}"
         assert {row["system"] for row in rows} == set(MODELS.values()), told
         for model, title in MODELS.items():
-            folder = f"results/cells/{model}/shapes/full/seed0"
+            folder = f"{results}/cells/{model}/shapes/full/seed0"
             run = json.loads(self.project.read(f"{folder}/run.json"))
             metrics = json.loads(self.project.read(f"{folder}/metrics.json"))
             assert metrics["inputs"]["run"]["identity"] == run["identity"], told
@@ -142,7 +159,7 @@ class Person:
             assert set(printed) == set(wanted["tables"]["table1"]["metrics"]), told
             for metric, value in printed.items():
                 assert value == pytest.approx(metrics["facts"]["metrics"][metric], abs=5e-5), told
-        page = self.project.read(f"{TABLE}.md")
+        page = self.project.read(f"{results}/table1.md")
         conventions = read_yaml(self.project.folder / "config/conventions.yaml")
         assert wanted["title"] in page, told
         assert conventions["seconds"]["about"].partition(" in ")[0] in page, told

@@ -254,13 +254,13 @@ def test_a_score_over_part_of_a_split_says_so(ran):
     assert len(own) == 5 and set(own.values()) == {(6, 6)}
     others = [value for key, value in scored.items() if "/activitynet_captions/" not in key]
     assert all(queries == of for queries, of in others)
-    table = ran.project.read("results/table1.md")
+    table = ran.project.read("results/paper/table1.md")
     assert "SeqPAN [4 of 6 queries]" in table
     assert "a score over part of a split is not a score of the split" in table
 
 
 def test_tables_print_the_papers_numbers_beside_the_reproduced(ran):
-    rows = read_csv(ran.project.folder / "results/table1.csv")
+    rows = read_csv(ran.project.folder / "results/paper/table1.csv")
     full = [row for row in rows if row["ablation"] == "full" and row["model"] in NARROW]
     trained = {(row["model"], row["dataset"]) for row in full}
     assert len(trained) == 13 and all(row["status"] == "complete" for row in rows)
@@ -272,7 +272,7 @@ def test_tables_print_the_papers_numbers_beside_the_reproduced(ran):
             assert float(row["difference"]) == pytest.approx(gap, abs=1e-3)
     didemo = {
         (row["model"], row["metric"]): row
-        for row in read_csv(ran.project.folder / "results/didemo.csv")
+        for row in read_csv(ran.project.folder / "results/paper/didemo.csv")
         if row["ablation"] == "full"
     }
     assert didemo["fsan", "Rank@1"]["published"] == "19.4"
@@ -281,7 +281,7 @@ def test_tables_print_the_papers_numbers_beside_the_reproduced(ran):
 
 def test_a_printed_table_compares_like_with_like(ran):
     """By the paper's protocol and convention; with all of its rows."""
-    rows = read_csv(ran.project.folder / "results/seqpan/table2.csv")
+    rows = read_csv(ran.project.folder / "results/paper/seqpan/table2.csv")
     assert {row["dataset"] for row in rows} == {"activitynet_captions"}
     own = [row for row in rows if row["system"] == "SeqPAN"]
     assert {row["ablation"] for row in own} == {"full"} and len(own) == 4
@@ -295,7 +295,7 @@ def test_a_printed_table_compares_like_with_like(ran):
         assert all(said in row["departures"] for row in own)
     random = [row for row in rows if row["system"] == "Random"]
     assert {row["cells"] for row in random} == {"random/activitynet_captions/full@val_1/seed0"}
-    caption = ran.project.read("results/seqpan/table2.md")
+    caption = ran.project.read("results/paper/seqpan/table2.md")
     said = "tested on “val\\_1”, 8 query–moment pairs; the last epoch's weights; protocol “val\\_1”"
     assert said in caption
     quoted = [row for row in rows if row["status"] == "quoted"]
@@ -303,7 +303,7 @@ def test_a_printed_table_compares_like_with_like(ran):
 
 
 def test_didemo_is_scored_by_its_own_metrics_in_the_printed_table(ran):
-    rows = read_csv(ran.project.folder / "results/fsan/table2.csv")
+    rows = read_csv(ran.project.folder / "results/paper/fsan/table2.csv")
     random = {row["metric"]: row for row in rows if row["system"] == "Random"}
     assert random["Rank@1"]["published"] and random["Rank@1"]["verdict"] == "not run"
     fsan = {row["metric"]: row for row in rows if row["system"] == "FSAN"}
@@ -311,18 +311,18 @@ def test_didemo_is_scored_by_its_own_metrics_in_the_printed_table(ran):
 
 
 def test_a_qualitative_figure_shows_real_videos(ran):
-    record = ran.record("results/cma/figure6.json")
+    record = ran.record("results/paper/cma/figure6.json")
     assert "inspection:cma/activitynet_captions/full@merged/seed0" in record["inputs"]
     assert "videos:activitynet_captions" in record["inputs"]
-    assert (ran.project.folder / "results/cma/figure6.pdf").stat().st_size > 10_000
+    assert (ran.project.folder / "results/paper/cma/figure6.pdf").stat().st_size > 10_000
 
 
 def test_every_number_is_traced_to_its_run(ran):
     for table in ("table1", "didemo"):
-        provenance = ran.project.read(f"results/{table}.provenance.json")
-        for row in read_csv(ran.project.folder / f"results/{table}.csv"):
+        provenance = ran.project.read(f"results/paper/{table}.provenance.json")
+        for row in read_csv(ran.project.folder / f"results/paper/{table}.csv"):
             for cell in row["cells"].split():
-                assert ran.record(f"results/cells/{cell}/run.json")["identity"] in provenance
+                assert ran.record(f"results/paper/cells/{cell}/run.json")["identity"] in provenance
 
 
 def test_nothing_is_left_to_do_and_nothing_is_asked_of_the_network(ran):

@@ -212,6 +212,49 @@ def test_a_cell_outside_the_study_is_refused(project):
     assert "not part of study 'demo'" in done.stdout + done.stderr
 
 
+def test_results_in_another_studys_folder_are_refused_with_the_remedy(project):
+    text = project.read("config/demo.yaml").replace("study: demo", "study: other")
+    (project.folder / "config/other.yaml").write_text(text)
+    chosen = ("--configfile", "config/other.yaml")
+    for words in (("results/other/table1.tex",), ("results/table1.tex", *chosen)):
+        done = project.snakemake("-n", *words, check=False)
+        assert done.returncode == 1
+        said = done.stdout + done.stderr
+        assert "choose the other study's file with --configfile" in said
+        assert "is of study 'other'" in said or "is of study 'demo'" in said
+    assert project.planned("results/other/table1.tex", *chosen)["table"] == 1
+
+
+def test_a_cell_that_another_study_has_is_not_trained_again(project):
+    """A sweep: its baselines are the demo's, its own cell is new, and the demo stays as it was."""
+    text = project.read("config/demo.yaml").replace("study: demo", "study: sweep")
+    (project.folder / "config/sweep.yaml").write_text(text.replace("lr: 1.0e-3", "lr: 2.0e-3"))
+    before = {
+        path: path.read_bytes()
+        for path in (project.folder / "results").rglob("*")
+        if path.is_file()
+    }
+    chosen = ("--configfile", "config/sweep.yaml")
+    project.snakemake("results/sweep/table1.tex", *chosen)
+    taken = {}
+    for model in ("whole_video", "prior", "seqpan"):
+        cell = f"{model}/shapes/full/seed0"
+        for name in ("run.json", "metrics.json"):
+            record = json.loads(project.read(f"results/sweep/cells/{cell}/{name}"))
+            source = record["made"].get("taken_over", {}).get("from")
+            assert source in (None, f"results/cells/{cell}/{name}")
+            taken[model, name] = source is not None
+        said = project.read(f"logs/sweep/train/{cell}.log")
+        assert ("taken over from results/cells" in said) == taken[model, "run.json"]
+    assert {model for (model, _), was in taken.items() if was} == {"whole_video", "prior"}
+    assert sum(taken.values()) == 4
+    assert project.planned("results/sweep/table1.tex", *chosen) == {}
+    assert project.planned("results/table1.tex") == {}
+    assert {path: path.read_bytes() for path in before} == before
+    explained = project.run("tsgbench", "explain", "results/sweep/table1.tex", "--row", "prior")
+    assert "as recorded" in explained.stdout and "taken over from results/cells" in explained.stdout
+
+
 def test_lint_is_clean(project):
     done = project.run("snakemake", "--lint", check=False)
     assert done.returncode == 0, done.stdout + done.stderr

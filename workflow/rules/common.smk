@@ -10,19 +10,27 @@ sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 for name in [name for name in sys.modules if name.split(".")[0] == "tsgbench"]:
     del sys.modules[name]
 
-from tsgbench.config import export_study
+from tsgbench.config import export_study, extend_study
 from tsgbench.errors import UserError
 from tsgbench.planning.freshness import Freshness
-from tsgbench.planning.layout import BENCHMARKS, FILES, LOGS, MAKERS, RECORDS
+from tsgbench.planning.layout import MAKERS, RESULTS, foreign_results, report_names, study_of
 from tsgbench.reporting.pdf import why_no_pdf
 from tsgbench.reporting.provenance import heading
 from tsgbench.study import Study
 
+SOURCE = ", ".join(map(str, workflow.configfiles))
 try:
-    STUDY = Study(config, source=", ".join(map(str, workflow.configfiles)))
+    whole = extend_study(dict(config), SOURCE)
+    config.clear()
+    config.update(whole)
+    STUDY = Study(config, source=SOURCE)
 except UserError as error:
     raise WorkflowError(str(error))
 FRESHNESS = Freshness(STUDY)
+# In folders of the study's own, but for the default one
+RECORDS, FILES = STUDY.layout.records, STUDY.layout.files
+LOGS, BENCHMARKS = STUDY.layout.logs, STUDY.layout.benchmarks
+REPORT = report_names(STUDY.name, STUDY.catalogue.published)
 
 
 export_study(config, Path(workflow.basedir))
@@ -40,12 +48,13 @@ wildcard_constraints:
     clips="[a-z0-9_]+",
     features="[a-z0-9_]+",
     tokenizer="[a-z0-9_]+",
-    table="[a-z0-9_]+(/[a-z0-9_]+)?",
-    document="[a-z0-9_]+(/[a-z0-9_]+)?",
-    figure="[a-z0-9_]+(/[a-z0-9_]+)?",
+    table=REPORT,
+    document=REPORT,
+    figure=REPORT,
 
 
 localrules:
+    of_another_study,
     all,
     download,
     phase_data,
@@ -62,6 +71,21 @@ def ordinary(*phases):
     return [record for record in STUDY.targets(*phases) if not STUDY.needs_on_demand(record)]
 
 
+def refuse(wildcards):
+    """Input function of the rule for results of other studies, of which this one makes none."""
+    path = f"{RESULTS}/{wildcards.elsewhere}"
+    raise WorkflowError(
+        f"{path}: is of study {study_of(path, STUDY.catalogue.published)!r}, and this run of study"
+        f" {STUDY.name!r}, which has its results in {STUDY.layout.folders['results']}/; ask for one"
+        " of these, or choose the other study's file with --configfile"
+    )
+
+
+def is_printed(record):
+    """Whether a report is named after a printed table or figure, and not the study's own."""
+    return "/" in STUDY.jobs[record].key
+
+
 # Asked once per run: the process of a single job plans no targets
 NO_PDF = why_no_pdf() if workflow.is_main_process else None
 if NO_PDF:
@@ -73,9 +97,8 @@ PHASE_TARGETS = {
     "features": STUDY.targets("reduce", "released", "blank"),
     "text": STUDY.targets("vocabulary"),
     "cells": ordinary("evaluate"),
-    # The study's own; what is named after a printed table or figure has its paper's folder
-    "report": [record for record in ordinary(*REPORTS) if record.count("/") == 1],
-    "papers": [record for record in STUDY.targets("table", "figure") if record.count("/") > 1],
+    "report": [record for record in ordinary(*REPORTS) if not is_printed(record)],
+    "papers": [record for record in STUDY.targets("table", "figure") if is_printed(record)],
     "ordinary": ordinary(*REPORTS),
     "everything": STUDY.targets("evaluate", *REPORTS, "report"),
 }

@@ -3,7 +3,17 @@
 
 # Files of tables and figures look alike: what is not planned as a figure is asked of the tables,
 # where a wrong name gets an answer that helps
-A_TABLE = rf"(?!(?:{planned('figure', 'figure')})[.])[a-z0-9_]+(?:/[a-z0-9_]+)?"
+A_TABLE = rf"(?!(?:{planned('figure', 'figure')})[.]){REPORT}"
+
+
+# Says whose it is and how to get it, where Snakemake would say that no rule makes it
+rule of_another_study:
+    input:
+        refuse,
+    output:
+        f"{RESULTS}/{{elsewhere}}",
+    wildcard_constraints:
+        elsewhere=foreign_results(STUDY.name, STUDY.catalogue.published),
 
 
 rule statistics:

@@ -10,7 +10,14 @@ No training reads the checks: what it shares with them is `tsgbench.settings`.
 from tsgbench.config.catalogue import Catalogue
 from tsgbench.config.reading import read_yaml
 from tsgbench.config.references import check_protocols
-from tsgbench.config.studies import check_study, export_study, load_study, mirror_of
+from tsgbench.config.studies import (
+    check_study,
+    export_study,
+    extend_study,
+    find_study,
+    load_study,
+    mirror_of,
+)
 from tsgbench.config.values import (
     ALL,
     HEADLINE,
@@ -22,6 +29,7 @@ from tsgbench.config.values import (
     protocols_of,
     roles_of,
 )
+from tsgbench.config.variants import expand_variants
 from tsgbench.settings import LAST
 
 __all__ = [
@@ -34,7 +42,10 @@ __all__ = [
     "as_list",
     "check_protocols",
     "check_study",
+    "expand_variants",
     "export_study",
+    "extend_study",
+    "find_study",
     "load_study",
     "maker_of",
     "merge",

@@ -11,6 +11,7 @@ from tsgbench.config.refusals import check
 from tsgbench.config.sections import conventions, datasets, features, models, sources
 from tsgbench.config.sections.study import study_type
 from tsgbench.config.values import merge
+from tsgbench.config.variants import DIFFERENCES, check_variants, expand_variants
 from tsgbench.errors import UserError
 from tsgbench.settings import misfit_of_inputs, misfit_of_model
 
@@ -47,8 +48,16 @@ def check_catalogue(found: dict, config: Path) -> None:
 
 def check_study(config: dict, catalogue, source: str) -> None:
     """Refuse a study whose sections, names or cells the catalogue does not allow."""
+    if "extends" in config:
+        raise UserError(f"{source}: extends: is for a file; read it with `load_study`")
     known = {name: entry.get("module", name) for name, entry in catalogue.models.items()}
     check(study_type(*known.items()), config, source)
+    check_variants(config, catalogue, source)
+    for place, system in enumerate(config["systems"]):
+        parts = models.parts_of(system["model"], known[system["model"]], partial=True)
+        for key, part in DIFFERENCES.items():
+            check(parts[part], system.get(key, {}), f"{source}: systems[{place}].{key}")
+    config, catalogue = expand_variants(config, catalogue)
     references.check_names_of_study(config, catalogue, source)
     _check_cells(config, catalogue, source)
 
@@ -98,7 +107,7 @@ def _check_cells(config: dict, catalogue, source: str) -> None:
             continue
         seen.add((model, dataset, ablation))
         found = cells.settings(model, dataset, ablation, seed)
-        signature = models.signature_of(model, found["module"])
+        signature = models.signature_of(found["model"], found["module"])
         where = f"{source}: {model}/{dataset}/{ablation}"
         _refuse_misfit(signature, found["model_settings"], found["inputs"], where)
 

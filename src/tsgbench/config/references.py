@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from tsgbench.config.values import LEARNED_VECTORS, OWN_FEATURES, as_list, protocols_of, roles_of
 from tsgbench.config.wording import hint_at
 from tsgbench.errors import UserError
-from tsgbench.planning.layout import DEFAULT, MAKERS
+from tsgbench.planning.layout import DEFAULT, DEFAULT_STUDY, MAKERS, TAKEN
 
 
 def need_known(name: str, known: Iterable[str], where: str, kind: str) -> None:
@@ -128,6 +128,7 @@ def layers_of(entry: dict) -> list[tuple[str, dict]]:
 
 def check_names_of_study(config: dict, catalogue, source: str) -> None:
     """Every name by which a study means something of the catalogue, or of itself."""
+    _check_folders(config, catalogue, source)
     for dataset, chosen in config["datasets"].items():
         where = f"{source}: datasets.{dataset}"
         need_known(dataset, catalogue.datasets, f"{source}: datasets", "data set")
@@ -146,6 +147,23 @@ def check_names_of_study(config: dict, catalogue, source: str) -> None:
     for model, override in config.get("overrides", {}).items():
         need_known(model, catalogue.models, f"{source}: overrides", "model")
         _check_override(override, config, catalogue, model, f"{source}: overrides.{model}")
+
+
+def _check_folders(config: dict, catalogue, source: str) -> None:
+    """Refuse a study, or a table of the default one, whose folder would be somebody else's."""
+    name = config["study"]
+    if name in TAKEN or name in catalogue.published:
+        raise UserError(
+            f"{source}: study: {name!r} is a folder of study {DEFAULT_STUDY!r} in results/ or"
+            " logs/, where this study's would be; choose another name"
+        )
+    for table in config["tables"] if name == DEFAULT_STUDY else ():
+        folder, slash, _ = table.partition("/")
+        if slash and folder not in catalogue.published:
+            raise UserError(
+                f"{source}: tables.{table}: results/{folder}/ is for a study called {folder!r}; put"
+                f" a paper's key before the slash ({', '.join(catalogue.published)}), or neither"
+            )
 
 
 def _check_system(system: dict, config: dict, catalogue, where: str) -> None:

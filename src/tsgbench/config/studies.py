@@ -5,13 +5,17 @@ import os
 import sys
 from pathlib import Path
 
-from tsgbench.config.catalogue import Catalogue
+from tsgbench.config.catalogue import FILES, Catalogue
 from tsgbench.config.reading import need_project, read_yaml
 from tsgbench.config.remembered import is_remembered, key_of, remember
+from tsgbench.config.values import merge
+from tsgbench.config.wording import hint_at
+from tsgbench.errors import UserError
 
 MIRROR_VARIABLE = "TSGBENCH_MIRROR"
 STUDY_VARIABLE = "TSGBENCH_STUDY"
 DEFAULT_STUDY = "config/demo.yaml"
+REPLACED = ("systems", "tables")  # of a study that another extends
 
 
 def load_study(path: str | Path | None = None) -> tuple[dict, str]:
@@ -25,7 +29,46 @@ def load_study(path: str | Path | None = None) -> tuple[dict, str]:
     if path is None:
         need_project()
     path = path or DEFAULT_STUDY
-    return read_yaml(path), str(path)
+    return extend_study(read_yaml(path), str(path)), str(path)
+
+
+def extend_study(config: dict, source: str, root: Path = Path()) -> dict:
+    """The study with what it takes from the one that it `extends`, which may extend another.
+
+    Merged like overrides, but for `systems` and `tables`, which stand in the place of the other's.
+    """
+    layers = [config]
+    while "extends" in layers[-1]:
+        layers.append(_read_extended(layers[-1]["extends"], source, root))
+        names = [layer.get("study") for layer in layers]
+        if None in names or len(set(names)) < len(names):
+            raise UserError(
+                f"{source}: study: is to be a name of its own, or the results of the study that it"
+                f" extends would be overwritten ({' extends '.join(map(str, names))})"
+            )
+    merged: dict = {}
+    for layer in reversed(layers):
+        replaced = {key: layer[key] for key in REPLACED if key in layer}
+        merged = {**merge(merged, layer), **replaced}
+    return {key: value for key, value in merged.items() if key != "extends"}
+
+
+def _read_extended(name: object, source: str, root: Path) -> dict:
+    file = find_study(name, root) if isinstance(name, str) else None
+    content = read_yaml(root / file) if file else {}
+    if "study" not in content:
+        files = sorted(path.stem for path in (root / "config").glob("*.yaml"))
+        known = [name for name in files if name not in FILES]
+        raise UserError(
+            f"{source}: extends: {name!r} is not a study of config/; {hint_at(name, known)}"
+        )
+    return content
+
+
+def find_study(name: str, root: Path = Path()) -> str | None:
+    """The file of a study by its name, relative to `root`; None if none is called so."""
+    path = f"config/{name}.yaml"
+    return path if (root / path).is_file() else None
 
 
 def export_study(config: dict, root: Path) -> None:

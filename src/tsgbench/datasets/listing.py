@@ -25,9 +25,9 @@ def list_datasets(
 ) -> dict[str, dict]:
     """Describe every data set of the catalogue.
 
-    records: record paths by phase, with the placeholder `{dataset}` (study.RECORDS). mirror: folder
-    with the relative paths of the folder of downloads (a URL is not looked into). published: the
-    papers' files.
+    records: record paths by phase, with the placeholder `{dataset}` (`Layout.records`). mirror:
+    folder with the relative paths of the folder of downloads (a URL is not looked into). published:
+    the papers' files.
     Returns by data set: `title`, `note`, `policy`, `splits`, `protocols`, `followed_by` (protocol
     -> systems of the papers that got their numbers by it), `published`, `conventions`, `parts`
     (`annotations`, `videos`, `features`), `counted_from` (a record, "raw files" or None), `counts`

@@ -17,7 +17,7 @@ def run(task: Task):
         if kind in roles:
             roles[kind][name] = record
     cells = {name: record.path.parent for name, record in roles["run"].items()}
-    evidence = gather(task.settings, cells, roles["statistics"], PUBLISHED)
+    evidence = gather(task.settings, cells, roles["statistics"], PUBLISHED, task.folder)
     text, made, missing = write_findings(evidence, task.identity)
     write_text(task.files["markdown"], text)
     return {"made": made, "not_run": missing, "cells": len(cells)}, list(task.files.values())

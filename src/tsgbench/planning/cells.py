@@ -122,7 +122,7 @@ class Cells:
                 f" in config/features.yaml; it has {', '.join(self.catalogue.features)}"
             )
         return {
-            "model": model,
+            "model": entry["model"],  # a variant's is another than its name
             "module": entry.get("module", model),
             "dataset": dataset,
             "ablation": ablation,

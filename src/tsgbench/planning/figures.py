@@ -5,9 +5,8 @@ from collections.abc import Callable, Iterator
 from tsgbench.config import Catalogue, as_list, protocols_of
 from tsgbench.planning.layout import (
     Job,
+    Layout,
     cell_prefix,
-    cell_record,
-    cell_records,
     describe_study,
 )
 from tsgbench.planning.papers import Papers
@@ -34,6 +33,7 @@ class Figures:
         find: Callable[[str], Job],
     ):
         self.config, self.catalogue, self.papers = config, catalogue, papers
+        self.layout = Layout(config["study"])
         self.annotations, self.statistics = annotations, statistics
         self.videos, self.find = videos, find
 
@@ -76,7 +76,7 @@ class Figures:
         }
         inputs = self._figure_inputs(draw["reads"], systems, drawn)
         module = f"tsgbench.reporting.figures.{draw['kind']}"
-        yield Job("figure", {"figure": name}, settings, inputs, (module,))
+        yield self.layout.job("figure", {"figure": name}, settings, inputs, (module,))
 
     def _tested(self, dataset: str, content: dict) -> list[str]:
         """The splits that the paper's numbers of a data set are of."""
@@ -125,26 +125,26 @@ class Figures:
             }
         is_first = reads == "inspections"
         cells = self._cells_of(systems, datasets, first=is_first)
-        inputs = {**cell_records("run", cells), **cell_records("metrics", cells)}
+        inputs = self.layout.cell_records(cells, "run", "metrics")
         shown = {cell.split("/")[1] for cell in cells}
         inputs |= {f"annotations:{one}": self.annotations[one].record for one in sorted(shown)}
         if is_first:
-            inputs |= cell_records("inspection", self._inspected(systems, datasets))
+            inputs |= self.layout.cell_records(self._inspected(systems, datasets), "inspection")
             inputs |= {f"videos:{one}": path for one, path in self.videos.items() if one in shown}
         return inputs
 
     def _plan_inspect(self, cell: str) -> Job:
-        train = self.find(cell_record("train", cell))
+        train = self.find(self.layout.cell_record("train", cell))
         inputs = {
             **train.inputs,
             "run": train.record,
-            "metrics": cell_record("evaluate", cell),
+            "metrics": self.layout.cell_record("evaluate", cell),
         }
         dataset = train.wildcards["dataset"]
         if dataset in self.videos:
             inputs["videos"] = self.videos[dataset]
         settings = {"model": train.settings, "choose": self._choose(train)}
-        return Job("inspect", train.wildcards, settings, inputs, train.modules)
+        return self.layout.job("inspect", train.wildcards, settings, inputs, train.modules)
 
     def _choose(self, train: Job) -> dict:
         """Which queries of a cell are looked at: chosen by the study, printed, best and worst."""

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from tsgbench.access import Inaccessible
 from tsgbench.errors import UserError
 from tsgbench.files import read_json
-from tsgbench.planning.layout import BENCHMARKS, Job
+from tsgbench.planning.layout import Job
 from tsgbench.records import current_record
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ class Freshness:
 
 def _outputs(job: Job) -> list[str]:
     # The benchmark counts: Snakemake takes it for an output
-    return [job.record, *job.files.values(), BENCHMARKS[job.phase].format(**job.wildcards)]
+    return [job.record, *job.files.values(), job.benchmark]
 
 
 def _digest(record: str) -> str | None:

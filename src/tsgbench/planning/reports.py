@@ -12,11 +12,9 @@ from tsgbench.files import digest
 from tsgbench.planning.cells import Cells
 from tsgbench.planning.figures import Figures
 from tsgbench.planning.layout import (
-    RECORDS,
     Job,
+    Layout,
     cell_name,
-    cell_record,
-    cell_records,
     describe_study,
 )
 from tsgbench.planning.papers import Papers
@@ -46,9 +44,11 @@ class Reports:
     ):
         self.config, self.catalogue, self.cells = config, catalogue, cells
         self.annotations, self.videos, self.find = annotations, videos, find
+        self.layout = Layout(config["study"])
         self.papers = Papers(config, catalogue, cells)
         self.statistics = {
-            dataset: RECORDS["statistics"].format(dataset=dataset) for dataset in annotations
+            dataset: self.layout.records["statistics"].format(dataset=dataset)
+            for dataset in annotations
         }
         self.figures = Figures(
             config, catalogue, self.papers, annotations, self.statistics, videos, find
@@ -80,7 +80,7 @@ class Reports:
         }
         # A data set's files may be called annotations themselves
         inputs = {**job.inputs, "queries": job.record}
-        return Job("statistics", {"dataset": dataset}, settings, inputs, job.modules)
+        return self.layout.job("statistics", {"dataset": dataset}, settings, inputs, job.modules)
 
     def _plan_statistics_table(self, name: str, content: dict, table: dict) -> Iterator[Job]:
         stand_ins = self.papers.stand_ins(table["datasets"])
@@ -96,7 +96,7 @@ class Reports:
             for dataset, path in self.statistics.items()
             if dataset in named
         }
-        yield Job("table", {"table": name}, settings, inputs)
+        yield self.layout.job("table", {"table": name}, settings, inputs)
 
     def _stand_in(self, dataset: str, table: dict) -> dict:
         """A generated data set's row: counted as the first of the paper's, by its own splits."""
@@ -116,8 +116,8 @@ class Reports:
     def _plan_systems_table(self, name: str, content: dict, table: dict) -> Iterator[Job]:
         settings = self.papers.settings(name, content, table)
         wanted = self.papers.wanted(settings)
-        inputs = {**cell_records("run", wanted), **cell_records("metrics", wanted)}
-        yield Job("table", {"table": name}, settings, inputs)
+        inputs = self.layout.cell_records(wanted, "run", "metrics")
+        yield self.layout.job("table", {"table": name}, settings, inputs)
 
     def _plan_efficiency(self, name: str, content: dict, table: dict) -> Iterator[Job]:
         """The paper's own model and the others, each by its first seed on the paper's data."""
@@ -145,13 +145,18 @@ class Reports:
                 if not self.papers.of_study(one)
             },
         }
-        yield Job("table", {"table": name}, settings, cell_records("efficiency", list(measured)))
+        yield self.layout.job(
+            "table",
+            {"table": name},
+            settings,
+            self.layout.cell_records(list(measured), "efficiency"),
+        )
 
     def _plan_measure(self, cell: str) -> Job:
-        train = self.find(cell_record("train", cell))
+        train = self.find(self.layout.cell_record("train", cell))
         settings = {**train.settings, "batches": BATCHES}
         inputs = {**train.inputs, "run": train.record}
-        return Job("measure", train.wildcards, settings, inputs, train.modules)
+        return self.layout.job("measure", train.wildcards, settings, inputs, train.modules)
 
     def _printed(self, name: str, content: dict) -> dict:
         paper, number = name.split("/")
@@ -171,7 +176,7 @@ class Reports:
         for name, entry in models.items():
             titles[name] = {key: entry[key] for key in ("title", "paper") if key in entry}
             if "paper" in entry:
-                method = own_method(self.catalogue.published, entry["paper"], name)
+                method = own_method(self.catalogue.published, entry["paper"], entry["model"])
                 titles[name]["printed_as"] = method
         settings = {
             **describe_study(self.config, "findings"),
@@ -186,8 +191,8 @@ class Reports:
             "published": {name: digest(each) for name, each in self.catalogue.published.items()},
         }
         inputs = {f"statistics:{one}": path for one, path in self.statistics.items()}
-        runs = {**cell_records("run", ordinary), **cell_records("metrics", ordinary)}
-        return Job("findings", {}, settings, {**runs, **inputs})
+        runs = self.layout.cell_records(ordinary, "run", "metrics")
+        return self.layout.job("findings", {}, settings, {**runs, **inputs})
 
     def _drawn(self, printed: list[str]) -> list[str]:
         found = [one for name in printed for one in self.papers.of_study(name)]

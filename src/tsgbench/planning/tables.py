@@ -114,7 +114,7 @@ class Tables:
         published, practice = None, {}
         if "paper" in model and ablation == FULL:
             content = self.catalogue.published[model["paper"]]
-            method = own_method(self.catalogue.published, model["paper"], name)
+            method = own_method(self.catalogue.published, model["paper"], model["model"])
             published = {"paper": model["paper"], "method": method}
             for dataset in datasets:
                 printed = self.catalogue.datasets[dataset].get("published")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tsgbench.errors import UserError
 from tsgbench.files import read_json
-from tsgbench.planning.layout import LOGS
+from tsgbench.planning.layout import layout_of_cell
 
 SCHEMA = 1
 
@@ -92,6 +92,7 @@ class Cell:
             "of_queries": self.of_queries,
             "selected_on": facts.get("selected_on"),
             "study": facts.get("study"),
+            "taken_over": (facts.get("taken_over") or {}).get("from"),
             "git_commit": facts.get("git_commit"),
             "mlflow_run": mlflow.get("run_id"),
             "mlflow_store": mlflow.get("uri"),
@@ -110,7 +111,7 @@ class Cell:
         for record in (self.run, self.evaluation):
             files += record.get("outputs", {})
         found = {name: (self.folder / name).as_posix() for name in files}
-        return found | {"log": LOGS["train"].format(**names)}
+        return found | {"log": layout_of_cell(self.folder).logs["train"].format(**names)}
 
 
 def read_cell(

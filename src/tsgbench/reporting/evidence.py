@@ -15,9 +15,6 @@ from tsgbench.records import Record
 from tsgbench.reporting.cells import Cell, read_cells, split_name
 from tsgbench.reporting.published import Printed, find_printed, read_paper, read_rows
 
-# From results/ to the project's root. A copy of the page in docs/ lies as deep, so that its links
-# hold there too.
-ROOT = "../"
 OFFICIAL = "official_"  # and a paper's key: the convention that stands for how it scored
 
 
@@ -31,6 +28,7 @@ class System:
     ablation: str
     title: str
     cells: tuple[Cell, ...]
+    root: str  # from the page's folder to the project's, such as `../`
 
     @property
     def sees_video(self) -> bool:
@@ -98,7 +96,7 @@ class System:
         """Text that links to the one cell's metrics, or to the folder of all seeds."""
         folder = Path(os.path.relpath(self.cells[0].folder))
         target = folder / "metrics.json" if len(self.cells) == 1 else folder.parent
-        return f"[{text}]({ROOT}{target.as_posix()})"
+        return f"[{text}]({self.root}{target.as_posix()})"
 
     @staticmethod
     def _facts(cell: Cell, part: str | None = None) -> dict:
@@ -114,11 +112,12 @@ class PrintedRow:
     row: dict
     kind: str
     number: int
+    root: str
 
     @property
     def place(self) -> str:
         """The table, as a link."""
-        return link_table(self.printed)
+        return link_table(self.printed, self.root)
 
     @property
     def key(self) -> tuple[str, str, int]:
@@ -134,13 +133,15 @@ class Evidence:
     """Everything a statement may read.
 
     datasets: name -> `title` and `published` (its key in the papers' tables). models: name ->
-    `title`, and `paper` and `printed_as` where it is a paper's.
+    `title`, and `paper` and `printed_as` where it is a paper's. root: from the page's folder to the
+    project's, such as `../`.
     """
 
     spec: dict
     systems: list[System]
     statistics: dict[str, Record]
     published: Path
+    root: str
 
     @property
     def datasets(self) -> dict[str, dict]:
@@ -157,7 +158,7 @@ class Evidence:
     @cached_property
     def _rows(self) -> list[PrintedRow]:
         return [
-            PrintedRow(printed, row, entry["kind"], number)
+            PrintedRow(printed, row, entry["kind"], number, self.root)
             for paper in sorted(self.spec["published"])
             for entry in read_paper(self.published, paper)["tables"]
             for number, (row, printed) in enumerate(
@@ -191,9 +192,17 @@ class Evidence:
 
 
 def gather(
-    spec: dict, cells: dict[str, Path], statistics: dict[str, Record], published: Path
+    spec: dict,
+    cells: dict[str, Path],
+    statistics: dict[str, Record],
+    published: Path,
+    folder: Path,
 ) -> Evidence:
-    """Read every cell and group its seeds into systems. spec: see report_plan."""
+    """Read every cell and group its seeds into systems.
+
+    spec: see planning/reports.py. folder: of the page, from which its links start.
+    """
+    root = Path(os.path.relpath(Path(), folder)).as_posix() + "/"
     grouped: dict[tuple[str, str, str], list[Cell]] = {}
     for name, cell in read_cells(cells).items():
         model, dataset, ablation, _ = split_name(name)
@@ -205,15 +214,15 @@ def gather(
         title += "" if ablation == "full" else f", {ablation.replace('_', ' ')}"
         title += "" if protocol == DEFAULT else f", protocol {protocol}"
         ordered = sorted(found, key=lambda cell: split_name(cell.name)[3])
-        systems.append(System(model, dataset, name, title, tuple(ordered)))
+        systems.append(System(model, dataset, name, title, tuple(ordered), root))
     order = {name: place for place, name in enumerate(spec["datasets"])}
     systems.sort(key=lambda system: order[system.dataset])
-    return Evidence(spec, systems, statistics, published)
+    return Evidence(spec, systems, statistics, published, root)
 
 
-def link_table(printed: Printed) -> str:
+def link_table(printed: Printed, root: str) -> str:
     """The table of a printed row, as a link to the file that holds it."""
-    return f"[{printed.system}, {printed.number}]({ROOT}published/{printed.paper}.yaml)"
+    return f"[{printed.system}, {printed.number}]({root}published/{printed.paper}.yaml)"
 
 
 def as_table(head: list[str], rows: list[list[str]]) -> list[str]:

@@ -8,12 +8,13 @@ import contextlib
 import difflib
 from pathlib import Path
 
+from tsgbench.config import find_study
 from tsgbench.errors import UserError
+from tsgbench.planning.layout import DEFAULT_STUDY, study_of
 from tsgbench.records import read_record
 from tsgbench.reporting.provenance import read_description
 
 ENDS = (".provenance.json", ".json", ".tex", ".html", ".md", ".csv", ".pdf")
-STUDIES = Path("config")
 
 
 def explain(
@@ -29,7 +30,7 @@ def explain(
     metric, dataset: None for all. root: where the paths of the provenance start. `UserError` if a
     name fits nothing or several things, with what there is.
     """
-    stem = _stem(Path(table))
+    stem = _stem(Path(table), root)
     content = read_description(f"{stem}.provenance.json")
     logged = _logged_runs(stem)
     chosen = [_choose_row(content, row)] if row else content["rows"]
@@ -74,14 +75,17 @@ def explain(
     }
 
 
-def _stem(path: Path) -> Path:
+def _stem(path: Path, root: Path) -> Path:
     """The table's path without its ending, whichever of its files is named."""
     name = path.name
     end = next((end for end in ENDS if name.endswith(end)), "")
     stem = path.with_name(name.removesuffix(end))
     if not Path(f"{stem}.provenance.json").exists():
+        study = study_of(stem, (file.stem for file in (root / "published").glob("*.yaml")))
+        chosen = "" if study == DEFAULT_STUDY else _option_for("--configfile", study, root)
         raise UserError(
-            f"{stem}.provenance.json: no such file; make the table first, with snakemake {stem}.tex"
+            f"{stem}.provenance.json: no such file; make the table first, with snakemake"
+            f" {stem}.tex{chosen}"
         )
     return stem
 
@@ -228,15 +232,20 @@ def _mlflow(cell: dict, logged: dict) -> dict:
 
 def _commands(content: dict, stem: Path, numbers: list[dict], root: Path) -> list[str]:
     """How to make the numbers again: one job by hand, or all that the table needs."""
-    study = STUDIES / f"{content['study']}.yaml"
-    is_file = (root / study).exists()
     cells = [cell["cell"] for number in numbers for cell in number["cells"] if "run" in cell]
     commits = {cell.get("git_commit") for number in numbers for cell in number["cells"]} - {None}
     checkout = [f"git checkout {next(iter(commits)).rstrip('+')}"] if len(commits) == 1 else []
-    chosen = f" --configfile {study}" if is_file else ""
-    named = f" --study {study}" if is_file else ""
+    chosen, named = (
+        _option_for(option, content["study"], root) for option in ("--configfile", "--study")
+    )
     lines = [f"tsgbench {phase} {cell}{named}" for cell in cells for phase in ("train", "evaluate")]
     return [*checkout, *lines, f"snakemake --cores 8 {stem}.tex{chosen}"]
+
+
+def _option_for(option: str, study: str, root: Path) -> str:
+    """What a command needs to be of a study, if the study's file is known."""
+    file = find_study(study, root)
+    return f" {option} {file}" if file else ""
 
 
 # --- in words ---------------------------------------------------------------------------------
@@ -323,6 +332,8 @@ def _cell_lines(cell: dict) -> list[str]:
         ]
     else:
         lines.append(f"  identity {cell['identity']}, digest {cell['digest']}, code {cell['code']}")
+    if cell.get("taken_over"):
+        lines.append(f"  taken over from {cell['taken_over']}, trained for study {cell['study']}")
     commit = cell.get("git_commit") or "not recorded"
     lines.append(f"  commit {commit.rstrip('+')}" + (", edited" if commit.endswith("+") else ""))
     lines += _accepted_lines(cell["accepted"])

@@ -8,7 +8,7 @@ from pydantic import Field, create_model
 
 from tsgbench.config.sections.common import Name, Names, Section, Text, Unique, optional
 from tsgbench.config.sections.models import override_type
-from tsgbench.planning.layout import RECORDS
+from tsgbench.planning.layout import PHASES
 from tsgbench.settings import Count, Size
 
 METRIC = r"^(d?R@[1-9]\d*,IoU=0\.\d{1,2}|Rank@[15]|mAP(,IoU=0\.\d{1,2}|,[a-z]+)?|mIoU)$"
@@ -61,6 +61,18 @@ class System(Section):
     run: bool = Field(
         None, description="false: only listed in tables, as not run, beside its printed numbers."
     )
+    inputs: dict[Name, Any] = Field(None, description="Of a variant: differences in its inputs.")
+    model_settings: dict[Name, Any] = Field(
+        None, description="Of a variant: differences in the arguments of its constructor."
+    )
+    train: dict[Name, Any] = Field(None, description="Of a variant: differences in its training.")
+
+
+_AS = "Name of a variant of the model: of its row and of its cells' folders."
+# `as` is a word of Python's
+System = create_model(
+    "System", __base__=System, __doc__=System.__doc__, **{"as": optional(Name, _AS)}
+)
 
 
 class Table(Section):
@@ -101,7 +113,7 @@ class Resources(Section):
 
 
 TableName = Annotated[str, Field(pattern="^([a-z0-9_]+/)?[a-z0-9_]+$")]
-Phase = Literal[tuple(RECORDS)]
+Phase = Literal[PHASES]
 
 
 @cache
@@ -117,7 +129,13 @@ def study_type(*models: tuple[str, str]) -> type[Section]:
         "study",
         __base__=Section,
         __doc__="A study: data sets, systems, ablations and seeds.",
-        study=(Name, Field(description="Short name: MLflow experiment and tag.")),
+        study=(
+            Name,
+            Field(description="Short name: folder of its results, MLflow experiment and tag."),
+        ),
+        extends=optional(
+            Name, "Study (config/NAME.yaml) of which this file states the differences."
+        ),
         title=(str, Field(description="Stands in the caption of every table.")),
         demo=optional(bool, "Whether tables must say that these are demo numbers."),
         mirror=optional(
@@ -135,12 +153,15 @@ def study_type(*models: tuple[str, str]) -> type[Section]:
         overrides=optional(overrides, "Per model, what this study changes of its entry."),
         tables=(
             Annotated[dict[TableName, Table], MinLen(1)],
-            Field(description="Tables of the study's own: results/NAME.tex."),
+            Field(
+                description="Tables of the study's own: results/STUDY/NAME.tex, of the demo"
+                " results/NAME.tex."
+            ),
         ),
         inspect=optional(
             dict[str, Annotated[list[str], Unique]],
             "Data set -> ids of queries that qualitative figures show first.",
         ),
-        findings=optional(bool, "Whether to write results/findings.md."),
+        findings=optional(bool, "Whether to write findings.md beside the tables."),
         resources=optional(dict[Phase, Resources], "Phase -> what Snakemake reserves for a job."),
     )

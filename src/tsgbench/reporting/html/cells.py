@@ -31,6 +31,7 @@ FIELDS = {
     "code": "Code digest",
     "evaluation_code": "Code digest of the evaluation",
     "study": "Trained for study",
+    "taken_over": "Taken over from",
     "protocol": "Protocol",
     "split": "Tested on split",
     "selected_on": "Checkpoint chosen on",

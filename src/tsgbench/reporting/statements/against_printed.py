@@ -177,7 +177,7 @@ def blind_twins(evidence: Evidence) -> list[str] | None:
                 metric,
                 system.show(metric) if metric in MAIN[:1] else "n/a",
                 f"{system.show(metric, **scope)} (`{scope.get('convention', 'headline')}`)",
-                f"{printed.values[metric]:.2f} ({link_table(printed)})",
+                f"{printed.values[metric]:.2f} ({link_table(printed, evidence.root)})",
                 f"{share:.0f} %",
             ]
         )

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tsgbench.reporting.evidence import ROOT, Evidence, as_table, link_table
+from tsgbench.reporting.evidence import Evidence, as_table, link_table
 from tsgbench.reporting.statements import statement
 from tsgbench.reporting.statistics_table import build_statistics_table, count_exact, is_exact
 
@@ -22,7 +22,7 @@ def places(evidence: Evidence) -> list[str] | None:
             moments["start_end"][0][-1],
             max(max(line) for line in moments["start_end"]),
         ]
-        linked = f"[{total:,}]({ROOT}{Path(record.path).as_posix()})"
+        linked = f"[{total:,}]({evidence.root}{Path(record.path).as_posix()})"
         title = evidence.datasets[dataset]["title"]
         rows.append([title, linked, *(f"{100 * share / total:.1f}" for share in shares)])
         rows[-1].append(f"{moments['ratio']:.3f}")
@@ -55,12 +55,14 @@ def printed_statistics(evidence: Evidence) -> list[str] | None:
             for metric, value in result.values.items()
             if value.difference is not None and not is_exact(value)
         )
-        said = f"- {link_table(one)}: {exact} of {compared} counted numbers are the printed ones"
-        lines.append(f"{said}, to every printed digit. Others: {differing or 'none'}.")
+        lines.append(
+            f"- {link_table(one, evidence.root)}: {exact} of {compared} counted numbers are the"
+            f" printed ones, to every printed digit. Others: {differing or 'none'}."
+        )
     if not lines:
         return None
     records = ", ".join(
-        f"[{evidence.datasets[name]['title']}]({ROOT}{Path(record.path).as_posix()})"
+        f"[{evidence.datasets[name]['title']}]({evidence.root}{Path(record.path).as_posix()})"
         for name, record in evidence.statistics.items()
     )
     return [f"Counted from the public files: {records}.", "", *lines]
