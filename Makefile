@@ -40,7 +40,7 @@ report: $(READY)
 	@$(BIN)/tsgbench pdf results/report.tex
 
 real: $(READY)
-	$(BIN)/snakemake --cores $(CORES) results/real/table1.tex --configfile config/real.yaml
+	$(BIN)/snakemake --cores $(CORES) results/real/table1.tex results/real/features.tex --configfile config/real.yaml
 	@cat results/real/table1.md
 
 blind: $(READY)
@@ -51,6 +51,8 @@ blind: $(READY)
 findings: $(READY)
 	$(BIN)/snakemake --cores $(CORES) results/blind/findings.md --configfile config/blind.yaml
 	sed 's#](../../#](../#g' results/blind/findings.md > docs/findings.md
+	$(BIN)/snakemake --cores $(CORES) results/real/findings.md --configfile config/real.yaml
+	sed 's#](../../#](../#g' results/real/findings.md > docs/findings_real.md
 
 test: $(READY)
 	$(PYTEST)

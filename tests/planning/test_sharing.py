@@ -127,15 +127,6 @@ def test_another_identity_is_trained(pair, monkeypatch):
     assert pair.ran == ["train"]
 
 
-def test_without_locks_cells_are_made_all_the_same(pair, monkeypatch):
-    def refuse(*_args):
-        raise OSError("no locks here")
-
-    monkeypatch.setattr(sharing, "locked", refuse)
-    pair.run(pair.second, of_other(RUN))
-    assert read_record(of_other(RUN)).content["made"]["taken_over"]
-
-
 def test_what_was_made_while_the_job_waited_is_kept(pair, monkeypatch, caplog):
     """An orphan of a killed run ends, and writes the record that its successor is to make."""
     caplog.set_level("INFO")
