@@ -16,7 +16,7 @@ from tsgbench.features.extract import extract
 from tsgbench.features.store import FeatureWriter
 from tsgbench.phases import Task, reduce, released
 from tsgbench.phases import extract as extract_phase
-from tsgbench.planning.layout import RECORDS
+from tsgbench.planning.layout import Layout
 from tsgbench.records import Record, read_record, write_record
 
 SECONDS = {"a": 4, "b": 8, "c": 8, "d": 8}
@@ -194,10 +194,10 @@ def test_the_list_of_data_sets_says_it(tmp_path, monkeypatch):
     }
     found = {"compared": 900, "differ": 8, "first": ["a: annotated 30.0 s, its … 8.0 s"]}
     for features, facts in (("ours", {"durations": found}), ("theirs", {"durations": None})):
-        path = RECORDS["reduce"].format(dataset="shapes", features=features)
+        path = Layout().records["reduce"].format(dataset="shapes", features=features)
         record(Path(path), [], facts)
     (tmp_path / "data/features/shapes/broken.json").write_text("{")
-    listed = list_datasets({"shapes": entry}, {}, RECORDS)
+    listed = list_datasets({"shapes": entry}, {}, Layout().records)
     assert listed["shapes"]["durations"] == {"ours": found}
     said = "ours: 8 of 900 videos do not last as long as annotated (a: annotated 30.0 s"
     assert said in as_text(listed) and "theirs" not in as_text(listed).split("annotated (")[1]

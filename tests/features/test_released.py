@@ -300,7 +300,7 @@ def study_with(features: str) -> Study:
     """A study of one model on Charades-STA with these features."""
     chosen = {"features": features, "vectors": "learned"}
     config = {
-        "study": "released",
+        "study": "of_a_release",
         "title": "released features",
         "datasets": {"charades_sta": chosen},
         "systems": [{"model": "seqpan", "seeds": [0]}],
