@@ -53,6 +53,8 @@ findings: $(READY)
 	sed 's#](../../#](../#g' results/blind/findings.md > docs/findings.md
 	$(BIN)/snakemake --cores $(CORES) results/real/findings.md --configfile config/real.yaml
 	sed 's#](../../#](../#g' results/real/findings.md > docs/findings_real.md
+	$(BIN)/snakemake --cores $(CORES) results/qvhighlights/findings.md --configfile config/qvhighlights.yaml
+	sed 's#](../../#](../#g' results/qvhighlights/findings.md > docs/findings_qvhighlights.md
 
 test: $(READY)
 	$(PYTEST)
