@@ -309,3 +309,31 @@ def test_twins_and_features_of_another_protocol_are_not_compared(bench):
     bench.add("net/real/full/seed0", {R5: 50.0}, trained=True, video="real")
     bench.add("net/real/blind@val_1/seed0", {R5: 20.0}, trained=True)
     assert bench.say("controls") is None
+
+
+def test_order_is_compared_with_what_both_papers_print(bench):
+    write_published(
+        bench.folder / "published",
+        "other",
+        "Other",
+        [
+            {
+                "id": "table1",
+                "kind": "comparison",
+                "rows": [comparison("real", "Other", {R5: 50.0}, own=True)],
+            }
+        ],
+    )
+    models = SPEC["models"] | {"other": {"title": "Other", "paper": "other"}}
+    changes = {"models": models, "published": SPEC["published"] | {"other": "e" * 16}}
+    bench.add("net/moved/full/seed0", {R5: 40.0}, trained=True, video="real")
+    bench.add("other/moved/full/seed0", {R5: 30.0}, trained=True, video="real")
+    bench.add("other/moved/blind/seed0", {R5: 90.0}, trained=True)
+
+    def said() -> str:
+        return unlinked("\n".join(STATEMENTS["order"].make(bench.evidence(**changes))))
+
+    row = "| Net, Other | `real` | 60.00, 50.00 | [40.00], [30.00] | yes |"
+    assert row in said() and "1 of 1 pairs on Moved stand as printed" in said()
+    bench.add("other/moved/full/seed1", {R5: 70.0}, trained=True, video="real")
+    assert "| no |" in said() and "0 of 1 pairs" in said()

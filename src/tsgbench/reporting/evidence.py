@@ -185,10 +185,21 @@ class Evidence:
 
     def own_row(self, system: System) -> Printed | None:
         """What the paper of a system's model prints for it on this data set."""
-        model, key = self.spec["models"][system.model], self.datasets[system.dataset]["published"]
-        if "paper" not in model or not key:
-            return None
-        return find_printed(self.published, model["paper"], key, method=model.get("printed_as"))
+        key = self.datasets[system.dataset]["published"]
+        return self.own_rows(system.model).get(key) if key else None
+
+    def own_rows(self, name: str) -> dict[str, Printed]:
+        """What the paper of a model prints for it: key of the data set -> its row."""
+        model = self.spec["models"][name]
+        if "paper" not in model:
+            return {}
+        keys = {row.row["dataset"] for row in self._rows if row.printed.paper == model["paper"]}
+        method = model.get("printed_as")
+        rows = {
+            key: find_printed(self.published, model["paper"], key, method=method)
+            for key in sorted(keys)
+        }
+        return {key: row for key, row in rows.items() if row}
 
 
 def gather(

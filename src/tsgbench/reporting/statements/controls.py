@@ -1,10 +1,11 @@
 """Statements on what a system's score is owed to: the video, its features, or neither."""
 
-from tsgbench.planning.layout import split_ablation
+from tsgbench.planning.layout import DEFAULT, split_ablation
 from tsgbench.reporting.evidence import Evidence, System, as_table
 from tsgbench.reporting.statements import main_metric, scope_of, statement
 
 FULL, TWINS = "full", ("blind", "mismatched")  # as models' files call them
+ORDERED = "R@1,IoU=0.5"  # by which systems are set in order
 
 
 @statement(
@@ -88,3 +89,59 @@ def _untrained_table(title: str, systems: list[System]) -> list[str]:
 def _main(system: System) -> tuple[str | None, dict]:
     scope = {} if main_metric(system) else scope_of(system)
     return main_metric(system, **scope), scope
+
+
+@statement(
+    "Whether systems stand in the order of their papers' numbers",
+    "two trained systems that see the video, whose papers print numbers on a common data set",
+)
+def order(evidence: Evidence) -> list[str] | None:
+    lines: list[str] = []
+    for dataset, entry in evidence.datasets.items():
+        systems = [
+            system
+            for system in evidence.select(dataset=dataset, is_trained=True, sees_video=True)
+            if split_ablation(system.ablation) == (FULL, DEFAULT)
+            and system.mean(ORDERED) is not None
+        ]
+        rows = [
+            _compared(evidence, key, first, second)
+            for place, first in enumerate(systems)
+            for second in systems[place + 1 :]
+            for key in _common(evidence, first, second)
+        ]
+        rows = [row for row in rows if row]
+        if rows:
+            same = sum(row[-1] == "yes" for row in rows)
+            head = [f"{entry['title']}, {ORDERED}", "printed on", "printed", "here", "same order"]
+            said = f"{same} of {len(rows)} pairs on {entry['title']} stand as printed."
+            lines += ["", *as_table(head, rows), "", said]
+    if not lines:
+        return None
+    said = (
+        "Printed numbers are each paper's own, with its own features and data; only their order is"
+        " compared. A difference within the seeds' spread decides nothing."
+    )
+    return [said, *lines]
+
+
+def _common(evidence: Evidence, first: System, second: System) -> list[str]:
+    """Keys of the data sets on which the papers of both print a row of their own."""
+    printed = [evidence.own_rows(system.model) for system in (first, second)]
+    return sorted(printed[0].keys() & printed[1].keys())
+
+
+def _compared(evidence: Evidence, key: str, first: System, second: System) -> list[str] | None:
+    printed = [evidence.own_rows(system.model)[key] for system in (first, second)]
+    values = [None if ORDERED in one.uncertain else one.values.get(ORDERED) for one in printed]
+    if None in values:
+        return None
+    ours = [system.mean(ORDERED) for system in (first, second)]
+    is_same = (values[0] - values[1]) * (ours[0] - ours[1]) > 0
+    return [
+        f"{first.title}, {second.title}",
+        f"`{key}`",
+        f"{values[0]:.2f}, {values[1]:.2f}",
+        f"{first.show(ORDERED)}, {second.show(ORDERED)}",
+        "yes" if is_same else "no",
+    ]
