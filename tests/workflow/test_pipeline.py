@@ -18,6 +18,17 @@ CELLS_OF_ONE = {"train": 1, "evaluate": 1, "table": 1}
 SEQPAN = "results/cells/seqpan/shapes/full/seed0"
 
 
+SWEEP = """
+study: sweep
+extends: demo
+title: learning rates
+systems:
+  - {model: prior, seeds: [0]}
+  - {model: seqpan, seeds: [0]}
+  - {model: seqpan, as: seqpan_fast, train: {lr: 2.0e-3}, seeds: [0]}
+"""
+
+
 def test_second_run_has_nothing_to_do_quickly(project):
     started = time.perf_counter()
     assert project.planned("results/table1.tex") == {}
@@ -226,9 +237,8 @@ def test_results_in_another_studys_folder_are_refused_with_the_remedy(project):
 
 
 def test_a_cell_that_another_study_has_is_not_trained_again(project):
-    """A sweep: its baselines are the demo's, its own cell is new, and the demo stays as it was."""
-    text = project.read("config/demo.yaml").replace("study: demo", "study: sweep")
-    (project.folder / "config/sweep.yaml").write_text(text.replace("lr: 1.0e-3", "lr: 2.0e-3"))
+    """A sweep: its baselines are the demo's, its variant is new, and the demo stays as it was."""
+    (project.folder / "config/sweep.yaml").write_text(SWEEP)
     before = {
         path: path.read_bytes()
         for path in (project.folder / "results").rglob("*")
@@ -237,7 +247,7 @@ def test_a_cell_that_another_study_has_is_not_trained_again(project):
     chosen = ("--configfile", "config/sweep.yaml")
     project.snakemake("results/sweep/table1.tex", *chosen)
     taken = {}
-    for model in ("whole_video", "prior", "seqpan"):
+    for model in ("prior", "seqpan", "seqpan_fast"):
         cell = f"{model}/shapes/full/seed0"
         for name in ("run.json", "metrics.json"):
             record = json.loads(project.read(f"results/sweep/cells/{cell}/{name}"))
@@ -246,8 +256,13 @@ def test_a_cell_that_another_study_has_is_not_trained_again(project):
             taken[model, name] = source is not None
         said = project.read(f"logs/sweep/train/{cell}.log")
         assert ("taken over from results/cells" in said) == taken[model, "run.json"]
-    assert {model for (model, _), was in taken.items() if was} == {"whole_video", "prior"}
+    assert {model for (model, _), was in taken.items() if was} == {"prior", "seqpan"}
     assert sum(taken.values()) == 4
+    run = json.loads(project.read("results/sweep/cells/seqpan_fast/shapes/full/seed0/run.json"))
+    assert run["settings"]["train"]["lr"] == 2e-3 and run["settings"]["module"] == "seqpan"
+    table = json.loads(project.read("results/sweep/table1.provenance.json"))
+    labels = [row["label"] for row in table["rows"]]
+    assert len(labels) == 3 and labels[1:] == ["SeqPAN", "SeqPAN (seqpan fast)"]
     assert project.planned("results/sweep/table1.tex", *chosen) == {}
     assert project.planned("results/table1.tex") == {}
     assert {path: path.read_bytes() for path in before} == before

@@ -29,7 +29,7 @@ from tsgbench.config.values import (
     protocols_of,
     roles_of,
 )
-from tsgbench.config.variants import expand_variants
+from tsgbench.config.variants import expand_variants, is_variant
 from tsgbench.settings import LAST
 
 __all__ = [
@@ -46,6 +46,7 @@ __all__ = [
     "export_study",
     "extend_study",
     "find_study",
+    "is_variant",
     "load_study",
     "maker_of",
     "merge",

@@ -39,6 +39,11 @@ def expand_variants(config: dict, catalogue: "Catalogue") -> tuple[dict, "Catalo
     return expanded, replace(catalogue, models=models)
 
 
+def is_variant(name: str, entry: dict) -> bool:
+    """Whether an entry of the expanded catalogue is a variant, of which no paper prints numbers."""
+    return entry["model"] != name
+
+
 def check_variants(config: dict, catalogue: "Catalogue", source: str) -> None:
     """Refuse a variant without a name, of a name that is taken, or that means two things."""
     seen: dict[str, tuple[str, dict]] = {}

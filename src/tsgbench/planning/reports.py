@@ -7,7 +7,7 @@ inspections or their measured efficiency.
 
 from collections.abc import Callable, Iterator
 
-from tsgbench.config import Catalogue, as_list
+from tsgbench.config import Catalogue, as_list, is_variant
 from tsgbench.files import digest
 from tsgbench.planning.cells import Cells
 from tsgbench.planning.figures import Figures
@@ -123,9 +123,11 @@ class Reports:
         """The paper's own model and the others, each by its first seed on the paper's data."""
         measured = {}
         for dataset in self._drawn(table["datasets"]):
-            for model in self.catalogue.models:
+            for model, entry in self.catalogue.models.items():
+                if "paper" not in entry or is_variant(model, entry):
+                    continue
                 prefix = self.papers.prefix(f"{model}/{FULL}", dataset, content)
-                if prefix in self.papers.seeds and "paper" in self.catalogue.models[model]:
+                if prefix in self.papers.seeds:
                     measured[f"{prefix}/seed{self.papers.seeds[prefix][0]}"] = dataset
         for cell in measured:
             yield self._plan_measure(cell)
@@ -174,8 +176,9 @@ class Reports:
         models = {s["model"]: self.catalogue.models[s["model"]] for s in self.config["systems"]}
         titles = {}
         for name, entry in models.items():
-            titles[name] = {key: entry[key] for key in ("title", "paper") if key in entry}
-            if "paper" in entry:
+            titles[name] = {"title": entry["title"]}
+            if "paper" in entry and not is_variant(name, entry):
+                titles[name]["paper"] = entry["paper"]
                 method = own_method(self.catalogue.published, entry["paper"], entry["model"])
                 titles[name]["printed_as"] = method
         settings = {

@@ -1,6 +1,6 @@
 """The specification of a table of systems: its blocks, rows, labels and printed numbers."""
 
-from tsgbench.config import HEADLINE, Catalogue, as_list, protocols_of
+from tsgbench.config import HEADLINE, Catalogue, as_list, is_variant, protocols_of
 from tsgbench.errors import UserError
 from tsgbench.files import digest
 from tsgbench.planning.cells import FULL, Cells
@@ -112,7 +112,7 @@ class Tables:
         if protocol != DEFAULT:
             label += f", protocol {protocol}"
         published, practice = None, {}
-        if "paper" in model and ablation == FULL:
+        if "paper" in model and ablation == FULL and not is_variant(name, model):
             content = self.catalogue.published[model["paper"]]
             method = own_method(self.catalogue.published, model["paper"], model["model"])
             published = {"paper": model["paper"], "method": method}
