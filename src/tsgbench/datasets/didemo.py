@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from tsgbench.datasets.json_format import check_kind, need, read_strict
-from tsgbench.datasets.readers import Row, hold_out, need_file, register
+from tsgbench.datasets.readers import Row, read_splits_or_stand_in, register
 from tsgbench.errors import UserError
 from tsgbench.moments import iou
 
@@ -34,16 +34,8 @@ def read(
     files: roles `val`, `test` and, if it can be had, `train`. held_out_share: part of the videos of
     val that select checkpoints where there is no training file.
     """
-    val = _read_rows(need_file(files, "val", NAME), "val")
-    test = _read_rows(need_file(files, "test", NAME), "test")
-    if "train" in files:
-        return {"train": _read_rows(files["train"], "train"), "val": val, "test": test}
-    chosen = hold_out([row.video_id for row in val], held_out_share, held_out_seed)
-    return {
-        "val_train": [row for row in val if row.video_id not in chosen],
-        "val_select": [row for row in val if row.video_id in chosen],
-        "test": test,
-    }
+    held_out = {"share": held_out_share, "seed": held_out_seed}
+    return read_splits_or_stand_in(files, NAME, _read_rows, **held_out)
 
 
 def choose_moment(annotators: list[tuple[float, float]]) -> tuple[float, float]:

@@ -14,7 +14,7 @@ one; parts of one upload stay together.
 from pathlib import Path
 
 from tsgbench.datasets.json_format import need, optional_number, read_moment, read_strict_lines
-from tsgbench.datasets.readers import Row, hold_out, need_file, register
+from tsgbench.datasets.readers import Row, read_splits_or_stand_in, register
 from tsgbench.errors import UserError
 
 NAME = "qvhighlights"
@@ -29,16 +29,8 @@ def read(
     files: roles `val`, `test` and, if wanted, `train`. held_out_share: part of the uploads of val
     that select checkpoints where there is no training file.
     """
-    val = _read_rows(need_file(files, "val", NAME), "val")
-    test = _read_rows(need_file(files, "test", NAME), "test")
-    if "train" in files:
-        return {"train": _read_rows(files["train"], "train"), "val": val, "test": test}
-    chosen = hold_out([upload_of(row.video_id) for row in val], held_out_share, held_out_seed)
-    return {
-        "val_train": [row for row in val if upload_of(row.video_id) not in chosen],
-        "val_select": [row for row in val if upload_of(row.video_id) in chosen],
-        "test": test,
-    }
+    held_out = {"share": held_out_share, "seed": held_out_seed}
+    return read_splits_or_stand_in(files, NAME, _read_rows, **held_out, group_of=upload_of)
 
 
 def upload_of(video_id: str) -> str:

@@ -202,6 +202,32 @@ def hold_out(video_ids: list[str], share: float, seed: int) -> set[str]:
     return set(ranked[: max(1, round(share * len(ranked)))])
 
 
+def read_splits_or_stand_in(
+    files: dict[str, Path],
+    reader: str,
+    read_rows: Callable[[Path, str], list[Row]],
+    *,
+    share: float,
+    seed: int,
+    group_of: Callable[[str], str] = str,
+) -> dict[str, list[Row]]:
+    """Rows of train, val and test, or without the training file of val_train, val_select and test.
+
+    read_rows: of a file and the label of its split. share: part of val's groups of videos that
+    select checkpoints where there is no training file. group_of: video id -> its group.
+    """
+    val = read_rows(need_file(files, "val", reader), "val")
+    test = read_rows(need_file(files, "test", reader), "test")
+    if "train" in files:
+        return {"train": read_rows(files["train"], "train"), "val": val, "test": test}
+    chosen = hold_out([group_of(row.video_id) for row in val], share, seed)
+    return {
+        "val_train": [row for row in val if group_of(row.video_id) not in chosen],
+        "val_select": [row for row in val if group_of(row.video_id) in chosen],
+        "test": test,
+    }
+
+
 def read_lines(path: Path) -> list[str]:
     """The lines of a UTF-8 text file, without their ends and without blank ones after the last;
     `UserError` if it is not UTF-8."""

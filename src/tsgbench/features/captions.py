@@ -16,6 +16,7 @@ import numpy as np
 
 from tsgbench.errors import UserError
 from tsgbench.features.failures import find_file, name_by_video
+from tsgbench.files import read_utf8
 from tsgbench.text.table import look_up
 from tsgbench.text.tokens import find_tokenizer
 
@@ -38,8 +39,8 @@ def read_captions(files: dict[str, Path], recipe: dict, vectors: Sequence[Path])
     cut = find_tokenizer(recipe["tokenizer"])
     captions = {name: [cut(text) for text in _read_file(path)] for name, path in found.items()}
     counts = Counter(word for lines in captions.values() for words in lines for word in words)
-    table, _ = look_up(sorted(counts), vectors)
     row = {word: place for place, word in enumerate(sorted(counts))}
+    table, _ = look_up(list(row), vectors)
     shares = np.array([counts[word] for word in row]) / counts.total()
     table = table * (RARE / (RARE + shares))[:, None].astype(np.float32)
 
@@ -60,7 +61,7 @@ def read_captions(files: dict[str, Path], recipe: dict, vectors: Sequence[Path])
 def _read_file(path: Path) -> list[str]:
     """The captions of a video by their places; `UserError` unless these are 0, 1, 2, ..."""
     texts = {}
-    for number, line in enumerate(_lines(path), start=1):
+    for number, line in enumerate(read_utf8(path).split("\n"), start=1):
         if line.strip():
             try:
                 entry = json.loads(line)
@@ -73,10 +74,3 @@ def _read_file(path: Path) -> list[str]:
     if sorted(texts) != list(range(len(texts))):
         raise UserError(f"{path}: {PLACE}: not 0, 1, 2, ... without a gap; get the file again")
     return [texts[place] for place in range(len(texts))]
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8-sig").split("\n")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 text ({error}); get the file again") from None

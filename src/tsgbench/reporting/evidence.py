@@ -188,9 +188,15 @@ class Evidence:
         key = self.datasets[system.dataset]["published"]
         return self.own_rows(system.model).get(key) if key else None
 
-    def own_rows(self, name: str) -> dict[str, Printed]:
+    def own_rows(self, model: str) -> dict[str, Printed]:
         """What the paper of a model prints for it: key of the data set -> its row."""
-        model = self.spec["models"][name]
+        return self._own_rows[model]
+
+    @cached_property
+    def _own_rows(self) -> dict[str, dict[str, Printed]]:
+        return {name: self._find_own(entry) for name, entry in self.spec["models"].items()}
+
+    def _find_own(self, model: dict) -> dict[str, Printed]:
         if "paper" not in model:
             return {}
         keys = {row.row["dataset"] for row in self._rows if row.printed.paper == model["paper"]}
