@@ -122,3 +122,20 @@ def write_scores(folder: Path) -> None:
 def _metrics(part: dict, facts: dict, convention: str) -> dict:
     found = part if part.get("metrics") else facts
     return found["metrics"] if convention == "seconds" else found["conventions"][convention]
+
+
+def make_old_store(path: Path) -> None:
+    """A store as an older MLflow would have made it: one schema before the newest."""
+    import alembic.command
+    import sqlalchemy
+    from alembic.script import ScriptDirectory
+    from mlflow.store.db.utils import _get_alembic_config
+    from mlflow.store.tracking.dbmodels.initial_models import Base
+
+    uri = f"sqlite:///{path}"
+    engine = sqlalchemy.create_engine(uri)
+    Base.metadata.create_all(engine)
+    engine.dispose()
+    config = _get_alembic_config(uri)
+    newest = ScriptDirectory.from_config(config).get_current_head()
+    alembic.command.upgrade(config, f"{newest}-1")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from invented import METRICS, write_cell
+from invented import METRICS, make_old_store, write_cell
 from tsgbench import tracking
 from tsgbench.tracking import CellTracker, flatten, metric_key, metric_name, record_tags, sync
 
@@ -310,19 +310,8 @@ def test_the_environment_overrides_the_store(tmp_path, uri, monkeypatch):
 
 
 def test_a_store_of_an_older_mlflow_is_upgraded_and_a_copy_kept(tmp_path):
-    import alembic.command
-    import sqlalchemy
-    from alembic.script import ScriptDirectory
-    from mlflow.store.db.utils import _get_alembic_config
-    from mlflow.store.tracking.dbmodels.initial_models import Base
-
+    make_old_store(tmp_path / "mlflow.db")
     uri = tracking.default_uri(tmp_path)
-    engine = sqlalchemy.create_engine(uri)
-    Base.metadata.create_all(engine)
-    engine.dispose()
-    config = _get_alembic_config(uri)
-    newest = ScriptDirectory.from_config(config).get_current_head()
-    alembic.command.upgrade(config, f"{newest}-1")
     [row] = sync([write_cell(tmp_path)], study="demo", uri=uri)
     assert row["status"] == "logged"
     assert (tmp_path / "mlflow.db.before-upgrade").exists()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from invented import make_old_store
 from tsgbench import tracking
 from tsgbench.errors import UserError
 from tsgbench.tracking import database
@@ -21,24 +22,6 @@ def execute(path: Path, statement: str) -> list:
 
 def schema(path: Path) -> str:
     return execute(path, "select version_num from alembic_version")[0][0]
-
-
-def make_old(path: Path) -> str:
-    """A store of an older MLflow; returns its schema."""
-    import alembic.command
-    import sqlalchemy
-    from alembic.script import ScriptDirectory
-    from mlflow.store.db.utils import _get_alembic_config
-    from mlflow.store.tracking.dbmodels.initial_models import Base
-
-    uri = f"sqlite:///{path}"
-    engine = sqlalchemy.create_engine(uri)
-    Base.metadata.create_all(engine)
-    engine.dispose()
-    config = _get_alembic_config(uri)
-    newest = ScriptDirectory.from_config(config).get_current_head()
-    alembic.command.upgrade(config, f"{newest}-1")
-    return schema(path)
 
 
 def _die_before(path: Path, name: str) -> None:
@@ -78,7 +61,8 @@ def test_a_store_whose_maker_died_is_made_by_the_next(tmp_path, name):
 
 def test_an_upgrade_that_died_leaves_the_old_store_and_no_copy_is_overwritten(tmp_path):
     path = tmp_path / "mlflow.db"
-    old = make_old(path)
+    make_old_store(path)
+    old = schema(path)
     execute(
         path,
         "insert into experiments (experiment_id, name, lifecycle_stage)"
