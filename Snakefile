@@ -4,7 +4,7 @@
 #   snakemake --cores 8 results/blind/table1.tex --configfile config/blind.yaml    another study
 #   snakemake -n                                                                   what would run
 #
-# The rules ask one plan (src/tsgbench/study.py) what is made from what; they hold no logic.
+# The rules ask one plan (src/tsgbench/planning/study.py) what is made from what; they hold no logic.
 
 from snakemake.utils import min_version
 

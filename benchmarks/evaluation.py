@@ -17,8 +17,9 @@ import numpy as np
 
 from tsgbench.config import Catalogue
 from tsgbench.datasets.table import Queries
-from tsgbench.evaluation import Predictions, evaluate_convention, read_ranked, write_predictions
+from tsgbench.evaluation.conventions import evaluate_convention
 from tsgbench.evaluation.keeping import Ranked, keep
+from tsgbench.evaluation.predictions import Predictions, read_ranked, write_predictions
 from tsgbench.evaluation.query_scores import read_query_scores, write_query_scores
 from tsgbench.evaluation.resampling import (
     PERMUTATIONS,

@@ -28,7 +28,7 @@ from tsgbench.features.efficientnet_lite0 import Unit
 from tsgbench.features.i3d import SamePool, Unit3D
 from tsgbench.features.memory import LARGE_PAGES, ask_for_large_pages
 from tsgbench.features.networks import ClipNetwork, find_network
-from tsgbench.video import read_clips
+from tsgbench.features.video import read_clips
 
 # extractor: frames, side, tap, how frames are cut (as in config/features.yaml)
 SHAPES = {

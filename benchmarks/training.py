@@ -10,9 +10,9 @@ import yaml
 from tsgbench.config import Catalogue
 from tsgbench.evaluation.keeping import keep
 from tsgbench.models.base import Batch, build
-from tsgbench.optim import build_optimizer
 from tsgbench.text import WordTable
-from tsgbench.training import answer
+from tsgbench.training.optim import build_optimizer
+from tsgbench.training.trainer import answer
 
 
 def random_batch(size: int, clips: int, words: int, clip_dim: int, vocabulary: int) -> Batch:

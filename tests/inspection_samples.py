@@ -6,14 +6,14 @@ import numpy as np
 import torch
 
 from models.model_samples import CATALOGUE, CLIP_DIM, settings_of
-from tsgbench.assembly import Assembly
 from tsgbench.datasets.table import Queries, write_queries
 from tsgbench.evaluation.predictions import write_predictions
 from tsgbench.features.store import FeatureWriter
+from tsgbench.jobs.records import Record
 from tsgbench.phases import Task
-from tsgbench.records import Record
 from tsgbench.text import WordTable, save_word_table
-from tsgbench.training import predict, save_tensors, seed_everything
+from tsgbench.training.assembly import Assembly
+from tsgbench.training.trainer import predict, save_tensors, seed_everything
 
 ATTRS = {
     "identity": "0" * 16,

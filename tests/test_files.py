@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from tsgbench import access, files
+from tsgbench import files
 from tsgbench.errors import UserError
 from tsgbench.files import (
+    access,
     atomic_path,
     digest,
     read_json,

@@ -8,19 +8,19 @@ import torch
 
 from evaluation.mirror_samples import activitynet, charades_sta, tacos
 from inspection_samples import CLIP_S, CLIPS, SENTENCES, make_task, queries
-from test_video import write_video
-from tsgbench.assembly import Assembly
 from tsgbench.config import Catalogue
+from tsgbench.datasets.moments import iou
 from tsgbench.datasets.table import Queries, write_queries
 from tsgbench.errors import UserError
 from tsgbench.inspection.choice import choose_queries
 from tsgbench.inspection.examples import find_example, read_examples
 from tsgbench.inspection.store import read_inspection
 from tsgbench.inspection.thumbnails import read_thumbnails
-from tsgbench.moments import iou
+from tsgbench.jobs.records import Record
 from tsgbench.phases.inspect import run
 from tsgbench.planning.printed import examples_to_choose
-from tsgbench.records import Record
+from tsgbench.training.assembly import Assembly
+from video_samples import write_video
 
 ALL = {"ids": [f"{video}_{n}" for video in CLIPS for n in (0, 1)], "best": 0, "worst": 0}
 # Outputs of each model's forward pass that a figure may draw, by the sizes of their axes

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tsgbench.records import read_record
+from tsgbench.jobs.records import read_record
 
 ROOT = Path(__file__).parents[1]
 MAIN, DATASET = "R@1,IoU=0.5", "msrvtt_joined"

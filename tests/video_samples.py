@@ -6,7 +6,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from tsgbench import video
+from tsgbench.features import video
 
 FORMATS = {".mp4": "libx264", ".avi": "mpeg4", ".mkv": "libx264"}
 

@@ -2,6 +2,6 @@
 
 import sys
 
-from tsgbench.cli import main
+from tsgbench.cli.main import main
 
 sys.exit(main())

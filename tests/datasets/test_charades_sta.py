@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from tsgbench.datasets import read_annotations
+from tsgbench.datasets.moments import iou
 from tsgbench.errors import UserError
-from tsgbench.moments import iou
 
 ROOT = Path(__file__).parents[2]
 

@@ -78,7 +78,7 @@ def test_the_other_policy_cuts_instead(tmp_path):
 
 
 def test_the_renderer_writes_what_the_reader_reads(tmp_path):
-    from tsgbench.synthetic import render
+    from tsgbench.making.shapes import render
 
     counts = {"train": 3, "val": 1, "test": 2}
     facts = render(tmp_path, settings={"videos": counts, "size": 32}, workers=1)

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tsgbench.cli.datasets import list_datasets
 from tsgbench.config import Catalogue, protocols_of, roles_of
 from tsgbench.datasets import read_annotations
-from tsgbench.datasets.listing import list_datasets
+from tsgbench.datasets.moments import iou
 from tsgbench.datasets.readers import read_as_printed
 from tsgbench.datasets.statistics import describe
 from tsgbench.datasets.table import join
-from tsgbench.moments import iou
-from tsgbench.planning.layout import Layout
+from tsgbench.jobs.layout import Layout
 from tsgbench.planning.printed import practice_of
 from tsgbench.text.tokens import find_tokenizer
 

@@ -13,7 +13,7 @@ from tsgbench.downloads.archives import STAMP
 from tsgbench.downloads.manifest import files_of, read_manifest
 from tsgbench.errors import UserError
 from tsgbench.files import sha256_file
-from tsgbench.records import read_record, write_record
+from tsgbench.jobs.records import read_record, write_record
 
 
 def zipped(files: dict[str, bytes]) -> bytes:

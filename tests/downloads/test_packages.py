@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tsgbench.cli.sources import inspect_source
 from tsgbench.downloads import content_key, obtain
-from tsgbench.downloads.listing import inspect_source
 from tsgbench.errors import UserError
 
 FILES = {"made_up/data/rows.bin": b"rows", "made_up/data/words.bin": b"words"}

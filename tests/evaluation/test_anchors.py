@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 from mirror_samples import activitynet, charades_sta, didemo, tacos
 
-from tsgbench import moments, resample
 from tsgbench.config import Catalogue
+from tsgbench.datasets import moments
 from tsgbench.datasets.table import Queries
-from tsgbench.evaluation import Predictions, evaluate_convention
+from tsgbench.evaluation.conventions import evaluate_convention
 from tsgbench.evaluation.didemo import Chunks, score_candidates
 from tsgbench.evaluation.metrics import to_percent
+from tsgbench.evaluation.predictions import Predictions
+from tsgbench.features import resample
 
 CATALOGUE = Catalogue.load()
 CONVENTIONS = CATALOGUE.conventions

@@ -7,16 +7,17 @@ import numpy as np
 import pytest
 import yaml
 
-from tsgbench import resample
 from tsgbench.config import Catalogue
 from tsgbench.config.refusals import check
 from tsgbench.config.sections import conventions as sections
+from tsgbench.datasets.moments import nearest_index
 from tsgbench.datasets.table import Queries, write_queries
 from tsgbench.errors import UserError
-from tsgbench.evaluation import Predictions, evaluate_convention, for_dataset, write_predictions
-from tsgbench.moments import nearest_index
+from tsgbench.evaluation.conventions import evaluate_convention, for_dataset
+from tsgbench.evaluation.predictions import Predictions, write_predictions
+from tsgbench.features import resample
 from tsgbench.phases import Task, evaluate
-from tsgbench.study import Study
+from tsgbench.planning.study import Study
 
 SHIPPED = Catalogue.load().conventions
 INDEX = {

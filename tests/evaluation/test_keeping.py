@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from tsgbench.config import Catalogue
+from tsgbench.datasets.moments import nms_ranks
 from tsgbench.datasets.table import Queries
 from tsgbench.errors import UserError
-from tsgbench.evaluation import Predictions, for_dataset
-from tsgbench.evaluation.conventions import score_convention
+from tsgbench.evaluation.conventions import for_dataset, score_convention
 from tsgbench.evaluation.keeping import Ranked, keep
-from tsgbench.moments import nms_ranks
-from tsgbench.needs import needs_of, needs_of_all
+from tsgbench.evaluation.needs import needs_of, needs_of_all
+from tsgbench.evaluation.predictions import Predictions
 
 SHIPPED = Catalogue.load().conventions
 DATASETS = ["activitynet_captions", "charades_sta", "tacos", "charades_cd", "didemo"]

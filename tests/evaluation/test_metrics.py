@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tsgbench.errors import UserError
-from tsgbench.evaluation import NMS_IOU, evaluate
+from tsgbench.evaluation.metrics import NMS_IOU, evaluate
 
 METRICS = ["R@1,IoU=0.3", "R@1,IoU=0.5", "R@1,IoU=0.7", "R@5,IoU=0.3", "R@5,IoU=0.7", "mIoU"]
 

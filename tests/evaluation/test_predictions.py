@@ -6,14 +6,14 @@ import pytest
 
 from tsgbench.datasets.table import Queries
 from tsgbench.errors import UserError
-from tsgbench.evaluation import (
-    evaluate_convention,
+from tsgbench.evaluation.conventions import evaluate_convention
+from tsgbench.evaluation.keeping import Ranked
+from tsgbench.evaluation.predictions import (
+    read_first,
     read_predictions,
     read_ranked,
     write_predictions,
 )
-from tsgbench.evaluation.keeping import Ranked
-from tsgbench.evaluation.predictions import read_first
 
 
 def random_moments(rng, *shape):

@@ -8,8 +8,8 @@ from test_conventions import SHIPPED, invented, task
 
 from tsgbench.datasets.table import Queries, write_queries
 from tsgbench.errors import UserError
-from tsgbench.evaluation import for_dataset, write_predictions
-from tsgbench.evaluation.conventions import score_convention
+from tsgbench.evaluation.conventions import for_dataset, score_convention
+from tsgbench.evaluation.predictions import write_predictions
 from tsgbench.evaluation.query_scores import read_query_scores, write_query_scores
 from tsgbench.phases import evaluate
 

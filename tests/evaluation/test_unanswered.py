@@ -9,9 +9,9 @@ import pytest
 from tsgbench.datasets.table import Queries, part_by_video, write_queries
 from tsgbench.errors import UserError
 from tsgbench.evaluation.predictions import read_ranked, read_unanswered, write_predictions
+from tsgbench.jobs.records import Record
 from tsgbench.phases import Task
 from tsgbench.phases.evaluate import run
-from tsgbench.records import Record
 
 HEADLINE = {
     "predictions": "spans",

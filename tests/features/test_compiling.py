@@ -5,8 +5,8 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from feature_samples import RECIPE, write_video
 
+from feature_samples import RECIPE, write_video
 from tsgbench.features.extract import extract
 from tsgbench.features.store import FeatureStore
 

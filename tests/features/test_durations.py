@@ -5,19 +5,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from feature_samples import RECIPE, write_video
 from test_released import CHARADES, numbers, write_npy
 
-from tsgbench.datasets.listing import as_text, list_datasets
+from feature_samples import RECIPE, write_video
+from tsgbench.cli.datasets import as_text, list_datasets
 from tsgbench.datasets.table import Queries, write_queries
 from tsgbench.errors import UserError
 from tsgbench.features.durations import compare_durations
 from tsgbench.features.extract import extract
 from tsgbench.features.store import FeatureWriter
+from tsgbench.jobs.layout import Layout
+from tsgbench.jobs.records import Record, read_record, write_record
 from tsgbench.phases import Task, reduce, released
 from tsgbench.phases import extract as extract_phase
-from tsgbench.planning.layout import Layout
-from tsgbench.records import Record, read_record, write_record
 
 SECONDS = {"a": 4, "b": 8, "c": 8, "d": 8}
 NO_PCA = {"reduce": {}, "splits": ["train"]}

@@ -10,8 +10,8 @@ import torch
 from tsgbench.config import Catalogue
 from tsgbench.features.efficientnet_lite0 import EfficientNetLite0
 from tsgbench.features.networks import load_checkpoint
+from tsgbench.features.video import read_clips
 from tsgbench.files import sha256_file
-from tsgbench.video import read_clips
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = Catalogue.load(ROOT).sources["efficientnet_lite0_imagenet"]

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from feature_samples import RECIPE, write_video
 
+from feature_samples import RECIPE, write_video
 from tsgbench.errors import UserError
 from tsgbench.features import extract as extraction
 from tsgbench.features import feeding
@@ -17,7 +17,7 @@ from tsgbench.features.extract import check_recipe, extract
 from tsgbench.features.networks import find_network
 from tsgbench.features.pooling import POOLS
 from tsgbench.features.store import FeatureStore, FeatureWriter
-from tsgbench.video import probe, read_clips
+from tsgbench.features.video import probe, read_clips
 
 RECIPES = yaml.safe_load((Path(__file__).parents[2] / "config" / "features.yaml").read_text())[
     "clips"

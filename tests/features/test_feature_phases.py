@@ -5,14 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from feature_samples import RECIPE, write_video
 
+from feature_samples import RECIPE, write_video
 from tsgbench.datasets.table import Queries, write_queries
 from tsgbench.downloads.manifest import MANIFEST, write_manifest
 from tsgbench.errors import UserError
 from tsgbench.features.store import FeatureStore
+from tsgbench.jobs.records import Record, read_record, write_record
 from tsgbench.phases import Task, extract, reduce
-from tsgbench.records import Record, read_record, write_record
 
 IDS = ["a", "gone", "s13-d21.avi"]  # the last as in 2D-TAN's TACoS
 

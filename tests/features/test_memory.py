@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from feature_samples import RECIPE, write_video
 
+from feature_samples import RECIPE, write_video
 from tsgbench.errors import UserError
 from tsgbench.features import extract as extraction
 from tsgbench.features import memory

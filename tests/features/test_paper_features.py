@@ -8,7 +8,7 @@ import pytest
 from tsgbench.config import Catalogue, read_yaml
 from tsgbench.datasets.didemo import CHUNK_S
 from tsgbench.phases.blank import clip_times
-from tsgbench.study import Study
+from tsgbench.planning.study import Study
 
 ROOT = Path(__file__).resolve().parents[2]
 CATALOGUE = Catalogue.load(ROOT)

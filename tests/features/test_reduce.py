@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from feature_samples import ATTRS, sample_features, write_features
 from sklearn.decomposition import PCA
 
+from feature_samples import ATTRS, sample_features, write_features
 from tsgbench.errors import UserError
 from tsgbench.features import reduce as reduction
 from tsgbench.features.reduce import Reduction, reduce

@@ -15,12 +15,12 @@ from tsgbench.datasets.table import Queries, write_queries
 from tsgbench.errors import UserError
 from tsgbench.features.released import convert, row_times
 from tsgbench.features.store import FeatureStore
-from tsgbench.loading import GroundingData
+from tsgbench.jobs.records import read_record, write_record
 from tsgbench.models import build
 from tsgbench.phases import Task, released
-from tsgbench.records import read_record, write_record
-from tsgbench.study import Study
+from tsgbench.planning.study import Study
 from tsgbench.text import WordTable
+from tsgbench.training.data import GroundingData
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPES = yaml.safe_load((ROOT / "config" / "features.yaml").read_text())["features"]

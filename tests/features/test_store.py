@@ -9,8 +9,8 @@ import sys
 import h5py
 import numpy as np
 import pytest
-from feature_samples import ATTRS, sample_features, write_features
 
+from feature_samples import ATTRS, sample_features, write_features
 from tsgbench.errors import UserError
 from tsgbench.features.store import SCHEMA, FeatureStore, FeatureWriter
 
@@ -300,7 +300,7 @@ def test_a_file_system_without_locks_is_warned_of_once(tmp_path, monkeypatch, ca
     def refuse(*args):
         raise OSError(errno.ENOSYS, "Function not implemented")
 
-    monkeypatch.setattr("tsgbench.access.fcntl.flock", refuse)
+    monkeypatch.setattr("tsgbench.files.access.fcntl.flock", refuse)
     for name in ("f.h5", "g.h5"):
         write_features(tmp_path / name, sample_features())
     assert caplog.text.count("its file system has no locks") == 1

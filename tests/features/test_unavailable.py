@@ -4,16 +4,16 @@ import csv
 
 import numpy as np
 import pytest
-from feature_samples import RECIPE, write_video
 
+from feature_samples import RECIPE, write_video
 from tsgbench.datasets.table import Queries, write_queries
 from tsgbench.downloads.manifest import write_manifest
 from tsgbench.downloads.unavailable import Loss, write_losses
 from tsgbench.errors import UserError
 from tsgbench.features.store import FeatureStore
+from tsgbench.jobs.records import Record
 from tsgbench.phases import Task
 from tsgbench.phases.extract import run
-from tsgbench.records import Record
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import torch
 import yaml
 
 from tsgbench.config import merge
+from tsgbench.features.resample import linspace_labels
 from tsgbench.models import Batch, Grounder, build
-from tsgbench.resample import linspace_labels
 from tsgbench.text import WordTable
 
 CONFIG = Path(__file__).parents[2] / "config" / "models"

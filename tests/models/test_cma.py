@@ -7,7 +7,7 @@ import torch
 from model_samples import CATALOGUE, cut, make_batch, make_model, pad, pick
 from torch import nn
 
-from tsgbench import moments
+from tsgbench.datasets import moments
 from tsgbench.errors import UserError
 from tsgbench.models import build
 from tsgbench.models.cma import (
@@ -20,8 +20,8 @@ from tsgbench.models.cma import (
     diversity_loss,
     regression_loss,
 )
-from tsgbench.optim import build_optimizer
 from tsgbench.text import WordTable
+from tsgbench.training.optim import build_optimizer
 
 
 def size(module):

@@ -13,12 +13,12 @@ from model_samples import CATALOGUE, make_batch, make_model, pick
 
 from tsgbench.config import Catalogue
 from tsgbench.datasets.table import Queries
-from tsgbench.evaluation import for_dataset, read_ranked, write_predictions
-from tsgbench.evaluation.conventions import score_convention
+from tsgbench.evaluation.conventions import for_dataset, score_convention
+from tsgbench.evaluation.needs import needs_of_all
+from tsgbench.evaluation.predictions import read_ranked, write_predictions
 from tsgbench.models import Batch
 from tsgbench.models.targets import best_first
-from tsgbench.needs import needs_of_all
-from tsgbench.training import TrainSettings, autocast, predict, predict_first
+from tsgbench.training.trainer import TrainSettings, autocast, predict, predict_first
 
 CONVENTIONS = Catalogue.load().conventions
 CLIPS = {"ia_net": 160, "fian": 160}  # others: as long as model_samples makes them

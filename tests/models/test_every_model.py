@@ -18,10 +18,10 @@ from model_samples import (
     words_of,
 )
 
-from tsgbench import moments
+from tsgbench.datasets import moments
 from tsgbench.errors import UserError
 from tsgbench.models import build
-from tsgbench.optim import build_optimizer
+from tsgbench.training.optim import build_optimizer
 
 EVERY = every_ablation()
 # Random or leaky on purpose: the models' own tests show that they are.

@@ -20,7 +20,6 @@ from model_samples import (
 from tsgbench.datasets.table import Queries
 from tsgbench.errors import UserError
 from tsgbench.features.store import FeatureStore, FeatureWriter
-from tsgbench.loading import GroundingData
 from tsgbench.models import build
 from tsgbench.models.fsan import (
     draw_negatives,
@@ -30,9 +29,10 @@ from tsgbench.models.fsan import (
     segment_scores,
     weakest_inside,
 )
-from tsgbench.optim import build_optimizer
 from tsgbench.text import WordTable
-from tsgbench.training import TrainSettings, seed_everything, train
+from tsgbench.training.data import GroundingData
+from tsgbench.training.optim import build_optimizer
+from tsgbench.training.trainer import TrainSettings, seed_everything, train
 
 ABLATIONS = [ablation for model, ablation in every_ablation() if model == "fsan"]
 FLOOR = 1e-3

@@ -21,7 +21,6 @@ from tsgbench.config import merge
 from tsgbench.datasets.table import Queries
 from tsgbench.errors import UserError
 from tsgbench.features.store import FeatureStore, FeatureWriter
-from tsgbench.loading import GroundingData
 from tsgbench.models import build
 from tsgbench.models.ia_net import (
     AdditiveAlignment,
@@ -33,8 +32,9 @@ from tsgbench.models.ia_net import (
     effective_widths,
 )
 from tsgbench.models.targets import centred_anchors, index_iou, index_labels
-from tsgbench.optim import build_optimizer
 from tsgbench.text import WordTable
+from tsgbench.training.data import GroundingData
+from tsgbench.training.optim import build_optimizer
 
 SETTINGS = CATALOGUE["ia_net"]["settings"]["model"]
 DATASETS = CATALOGUE["ia_net"]["datasets"]

@@ -31,8 +31,8 @@ from tsgbench.models.seqpan import (
     sample_labels,
 )
 from tsgbench.models.targets import index_labels
-from tsgbench.optim import build_optimizer
 from tsgbench.text import WordTable
+from tsgbench.training.optim import build_optimizer
 
 # Computed once, in double precision, by `fixed_model("seqpan")(fixed_batch())`
 START = [

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tsgbench import moments
+from tsgbench.datasets import moments
 from tsgbench.models.targets import (
     BEGIN,
     END,

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from tsgbench.records import read_record, write_record
-from tsgbench.study import Study
+from tsgbench.jobs.records import read_record, write_record
+from tsgbench.planning.study import Study
 
 CELL = "results/little/cells/prior/shapes/full/seed0"
 RUN, METRICS, TABLE = f"{CELL}/run.json", f"{CELL}/metrics.json", "results/little/table1.json"

@@ -10,10 +10,10 @@ from little_study import CONFIG, METRICS, RUN, TABLE, make, make_all
 from tsgbench.config import Catalogue
 from tsgbench.errors import UserError
 from tsgbench.files import read_json
+from tsgbench.jobs.records import check_input, read_record
 from tsgbench.planning.accepting import accept, find_target, judge
 from tsgbench.planning.freshness import CURRENT, STALE, Freshness
-from tsgbench.records import check_input, read_record
-from tsgbench.study import Study
+from tsgbench.planning.study import Study
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from little_study import CONFIG, METRICS, RUN, TABLE, make, make_all
 from tsgbench.config import Catalogue
 from tsgbench.planning import freshness
 from tsgbench.planning.freshness import CURRENT, MISSING, STALE, Freshness
-from tsgbench.study import Study
+from tsgbench.planning.study import Study
 
 
 def ancient(path: str) -> str:

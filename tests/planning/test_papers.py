@@ -7,8 +7,8 @@ import pytest
 
 from tsgbench.config import Catalogue, load_study, protocols_of
 from tsgbench.errors import UserError
+from tsgbench.jobs.layout import split_ablation
 from tsgbench.planning.cells import Cells
-from tsgbench.planning.layout import split_ablation
 from tsgbench.planning.papers import Papers
 from tsgbench.planning.printed import (
     QUOTED_ONLY,
@@ -20,7 +20,7 @@ from tsgbench.planning.printed import (
     reference_of,
     served_rows,
 )
-from tsgbench.study import Study
+from tsgbench.planning.study import Study
 
 ROOT = Path(__file__).resolve().parents[2]
 

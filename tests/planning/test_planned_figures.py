@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tsgbench.config import Catalogue, load_study
-from tsgbench.study import Study
+from tsgbench.planning.study import Study
 
 ROOT = Path(__file__).resolve().parents[2]
 DRAWN = {

@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 from little_study import CONFIG, METRICS, RUN, make, make_all
 
-from tsgbench import jobs
+from tsgbench.cli import running as jobs
 from tsgbench.config import Catalogue
 from tsgbench.errors import UserError
+from tsgbench.jobs.layout import DEFAULT_STUDY
+from tsgbench.jobs.records import read_record
 from tsgbench.phases import evaluate, train
 from tsgbench.planning import sharing
 from tsgbench.planning.freshness import CURRENT, Freshness
-from tsgbench.planning.layout import DEFAULT_STUDY
-from tsgbench.records import read_record
-from tsgbench.study import Study
+from tsgbench.planning.study import Study
 
 
 class Pair:

@@ -7,7 +7,7 @@ import numpy as np
 from invented import invented_metrics, write_cell
 from tsgbench.datasets.table import Queries, write_queries
 from tsgbench.evaluation.query_scores import write_query_scores
-from tsgbench.records import Record
+from tsgbench.jobs.records import Record
 
 COUNT = 40
 LENGTHS = np.linspace(5, 100, COUNT)

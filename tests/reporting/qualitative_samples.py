@@ -7,7 +7,7 @@ import numpy as np
 from tsgbench.datasets.table import Queries
 from tsgbench.evaluation.predictions import write_predictions
 from tsgbench.inspection.store import Inspected, write_inspection
-from tsgbench.records import Record
+from tsgbench.jobs.records import Record
 
 LONG = (
     "the woman who was seen before walks over to the very long wooden table and then puts all of"

@@ -8,7 +8,7 @@ import yaml
 
 from tsgbench.datasets.statistics import average_moments, count_moments, describe
 from tsgbench.datasets.table import Queries, join
-from tsgbench.records import Record
+from tsgbench.jobs.records import Record
 
 TRAIN = Queries(
     ["a_0", "a_1", "b_0"],

@@ -13,7 +13,7 @@ from tsgbench.config import Catalogue
 from tsgbench.datasets.table import write_queries
 from tsgbench.errors import UserError
 from tsgbench.evaluation.query_scores import write_query_scores
-from tsgbench.records import Record
+from tsgbench.jobs.records import Record
 from tsgbench.reporting.figures import find_kind, write_figure
 
 

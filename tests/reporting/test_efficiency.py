@@ -9,7 +9,7 @@ import pytest
 
 from reporting.report_samples import write_published
 from tsgbench.errors import UserError
-from tsgbench.records import Record
+from tsgbench.jobs.records import Record
 from tsgbench.reporting import write_table
 from tsgbench.reporting.caption import caption
 from tsgbench.reporting.efficiency_table import build_efficiency_table

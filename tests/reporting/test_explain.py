@@ -111,7 +111,7 @@ def test_the_text_says_all_of_it(stem):
         "features: identity ffffffffffffffff, digest fdfdfdfdfdfdfdfd",
         "cells/seqpan/real/full/seed1/metrics.json",
         "git checkout " + "d" * 40,
-        "tsgbench train seqpan/real/full/seed1",
+        "tsgbench job train seqpan/real/full/seed1",
         "snakemake --cores 8 results/table1.tex",
     ):
         assert told in text
@@ -122,7 +122,7 @@ def test_the_study_is_named_where_its_config_lies(stem):
     Path("config").mkdir()
     Path("config/demo.yaml").write_text("study: demo\n")
     commands = explain(stem, "SeqPAN", "mIoU", "real")["commands"]
-    assert "tsgbench train seqpan/real/full/seed0 --study config/demo.yaml" in commands
+    assert "tsgbench job train seqpan/real/full/seed0 --study config/demo.yaml" in commands
     assert commands[-1] == "snakemake --cores 8 results/table1.tex --configfile config/demo.yaml"
 
 

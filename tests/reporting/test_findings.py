@@ -19,7 +19,7 @@ from reporting.report_samples import (
     write_published,
 )
 from tsgbench.errors import UserError
-from tsgbench.planning.layout import Layout
+from tsgbench.jobs.layout import Layout
 from tsgbench.reporting.evidence import gather
 from tsgbench.reporting.findings import write_findings
 from tsgbench.reporting.statements import STATEMENTS

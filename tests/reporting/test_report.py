@@ -12,8 +12,8 @@ from report_samples import COLUMNS, REPRODUCE, printed_row, statistics_record, w
 
 from reporting.test_html import NASTY, Page
 from tsgbench.errors import UserError
+from tsgbench.jobs.records import read_record, write_record
 from tsgbench.phases import Task, report
-from tsgbench.records import read_record, write_record
 from tsgbench.reporting import build_table, compile_pdf, write_table
 from tsgbench.reporting.figures import write_figure
 from tsgbench.reporting.report import gather, render_report_html, render_report_latex

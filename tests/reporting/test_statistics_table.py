@@ -15,15 +15,15 @@ from reporting.report_samples import (
     statistics_record,
     write_published,
 )
+from tsgbench.cli.datasets import list_datasets
 from tsgbench.config import Catalogue
-from tsgbench.datasets.listing import list_datasets
 from tsgbench.datasets.readers import read_annotations
 from tsgbench.datasets.table import write_queries
 from tsgbench.errors import UserError
+from tsgbench.jobs.layout import Layout
+from tsgbench.jobs.records import Record
 from tsgbench.phases import Task, statistics
-from tsgbench.planning.layout import Layout
 from tsgbench.planning.reports import printed_parts
-from tsgbench.records import Record
 from tsgbench.reporting import write_table
 from tsgbench.reporting.statistics_table import build_statistics_table, count_exact
 from tsgbench.text.tokens import TOKENIZERS

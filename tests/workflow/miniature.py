@@ -14,7 +14,7 @@ import yaml
 
 from downloads.download_server import Handler, serve, status
 from tsgbench.config import Catalogue
-from tsgbench.study import Study
+from tsgbench.planning.study import Study
 from workflow import upstream
 from workflow.conftest import Project, check_out
 

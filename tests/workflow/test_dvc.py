@@ -123,7 +123,7 @@ def test_stale_case_two_metadata_of_another_version(pulled):
 def test_a_consumer_refuses_what_was_made_under_another_setting(pulled):
     """Even around both tools: the evaluation will not score another setting's predictions."""
     pulled.edit("config/demo.yaml", "epochs: 2", "epochs: 3")
-    done = pulled.run("tsgbench", "evaluate", "seqpan/shapes/full/seed0", check=False)
+    done = pulled.run("tsgbench", "job", "evaluate", "seqpan/shapes/full/seed0", check=False)
     assert done.returncode == 1
     assert "made under other settings" in done.stderr
 

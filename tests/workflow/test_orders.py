@@ -17,7 +17,7 @@ import pytest
 
 from tsgbench.config import read_yaml
 from tsgbench.files import sha256_file
-from tsgbench.planning.layout import Layout
+from tsgbench.jobs.layout import Layout
 from workflow.conftest import Project, check_out
 
 pytestmark = pytest.mark.slow
@@ -85,10 +85,11 @@ class Person:
 
     def by_hand(self):
         # Refused where inputs are out of date: that is as good
-        self._run("tsgbench", self.draw.choice(["train", "evaluate"]), "seqpan/shapes/full/seed0")
+        phase = self.draw.choice(["train", "evaluate"])
+        self._run("tsgbench", "job", phase, "seqpan/shapes/full/seed0")
 
     def the_table_by_hand(self):
-        return self._run("tsgbench", "table", "table1") and "config/demo.yaml"
+        return self._run("tsgbench", "job", "table", "table1") and "config/demo.yaml"
 
     def dvc_repro(self):
         return self._run("dvc", "repro") and "config/demo.yaml"

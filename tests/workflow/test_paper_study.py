@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from tsgbench.features.store import FeatureStore
-from tsgbench.study import Job, Study
+from tsgbench.planning.study import Job, Study
 from workflow import upstream
 from workflow.conftest import ROOT
 from workflow.miniature import NARROW, PAPER, Ran, run_everything

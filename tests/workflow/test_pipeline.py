@@ -52,7 +52,7 @@ def test_the_table_says_demo_and_traces_every_number(project):
         ("config/demo.yaml", "demo: true", "demo: true  # indeed", {}),
         ("src/tsgbench/models/seqpan.py", "import torch\n", "import torch  # the library\n", {}),
         (
-            "src/tsgbench/training.py",
+            "src/tsgbench/training/trainer.py",
             '"""Training and prediction',
             '"""Prediction and training',
             {},
@@ -193,7 +193,7 @@ def test_a_malformed_annotation_line_is_named(project):
     with pytest.raises(UserError, match="test.jsonl, line 2: field 'start_s' is missing"):
         read_queries(split)
     # and the pipeline says that the file is not the one it wrote
-    done = project.run("tsgbench", "evaluate", "prior/shapes/full/seed0", check=False)
+    done = project.run("tsgbench", "job", "evaluate", "prior/shapes/full/seed0", check=False)
     assert done.returncode == 1 and "test.jsonl" in done.stderr
 
 

@@ -13,10 +13,10 @@ for name in [name for name in sys.modules if name.split(".")[0] == "tsgbench"]:
 from tsgbench.config import export_study, extend_study
 from tsgbench.errors import UserError
 from tsgbench.planning.freshness import Freshness
-from tsgbench.planning.layout import MAKERS, RESULTS, foreign_results, report_names, study_of
+from tsgbench.jobs.layout import MAKERS, RESULTS, foreign_results, report_names, study_of
 from tsgbench.reporting.pdf import why_no_pdf
 from tsgbench.reporting.provenance import heading
-from tsgbench.study import Study
+from tsgbench.planning.study import Study
 
 SOURCE = ", ".join(map(str, workflow.configfiles))
 try:

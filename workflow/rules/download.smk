@@ -24,7 +24,7 @@ rule fetch:
     message:
         "Downloading {wildcards.source}"
     shell:
-        "tsgbench download {wildcards.source} --identity {params.identity} > {log} 2>&1"
+        "tsgbench job download {wildcards.source} --identity {params.identity} > {log} 2>&1"
 
 
 rule render:
@@ -50,7 +50,7 @@ rule render:
     message:
         "Rendering the videos of {wildcards.dataset}"
     shell:
-        "tsgbench render {wildcards.dataset} --identity {params.identity}"
+        "tsgbench job render {wildcards.dataset} --identity {params.identity}"
         " --threads {threads} > {log} 2>&1"
 
 
@@ -77,7 +77,7 @@ rule join:
     message:
         "Joining the videos of {wildcards.dataset}"
     shell:
-        "tsgbench join {wildcards.dataset} --identity {params.identity}"
+        "tsgbench job join {wildcards.dataset} --identity {params.identity}"
         " --threads {threads} > {log} 2>&1"
 
 
@@ -102,4 +102,4 @@ rule annotations:
     message:
         "Reading the annotations of {wildcards.dataset}"
     shell:
-        "tsgbench annotations {wildcards.dataset} --identity {params.identity} > {log} 2>&1"
+        "tsgbench job annotations {wildcards.dataset} --identity {params.identity} > {log} 2>&1"

@@ -24,7 +24,7 @@ rule evaluate:
     message:
         "Evaluating {wildcards.model} on {wildcards.dataset} ({wildcards.ablation}), seed {wildcards.seed}"
     shell:
-        "tsgbench evaluate {wildcards.model}/{wildcards.dataset}/{wildcards.ablation}/seed{wildcards.seed}"
+        "tsgbench job evaluate {wildcards.model}/{wildcards.dataset}/{wildcards.ablation}/seed{wildcards.seed}"
         " --identity {params.identity} > {log} 2>&1"
 
 
@@ -51,7 +51,7 @@ rule inspect:
     message:
         "Inspecting {wildcards.model} on {wildcards.dataset} ({wildcards.ablation}), seed {wildcards.seed}"
     shell:
-        "tsgbench inspect {wildcards.model}/{wildcards.dataset}/{wildcards.ablation}/seed{wildcards.seed}"
+        "tsgbench job inspect {wildcards.model}/{wildcards.dataset}/{wildcards.ablation}/seed{wildcards.seed}"
         " --identity {params.identity} --threads {threads} > {log} 2>&1"
 
 
@@ -77,5 +77,5 @@ rule measure:
     message:
         "Measuring {wildcards.model} on {wildcards.dataset} ({wildcards.ablation}), seed {wildcards.seed}"
     shell:
-        "tsgbench measure {wildcards.model}/{wildcards.dataset}/{wildcards.ablation}/seed{wildcards.seed}"
+        "tsgbench job measure {wildcards.model}/{wildcards.dataset}/{wildcards.ablation}/seed{wildcards.seed}"
         " --identity {params.identity} --threads {threads} > {log} 2>&1"

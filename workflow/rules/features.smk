@@ -24,7 +24,7 @@ rule extract:
     message:
         "Extracting {wildcards.clips} from the videos of {wildcards.dataset}"
     shell:
-        "tsgbench extract {wildcards.dataset}/{wildcards.clips} --identity {params.identity}"
+        "tsgbench job extract {wildcards.dataset}/{wildcards.clips} --identity {params.identity}"
         " --threads {threads} > {log} 2>&1"
 
 
@@ -52,7 +52,7 @@ rule reduce:
     message:
         "Reducing {wildcards.features} of {wildcards.dataset}"
     shell:
-        "tsgbench reduce {wildcards.dataset}/{wildcards.features} --identity {params.identity}"
+        "tsgbench job reduce {wildcards.dataset}/{wildcards.features} --identity {params.identity}"
         " --threads {threads} > {log} 2>&1"
 
 
@@ -80,7 +80,7 @@ rule released:
     message:
         "Reading the released features {wildcards.features} of {wildcards.dataset}"
     shell:
-        "tsgbench released {wildcards.dataset}/{wildcards.features} --identity {params.identity}"
+        "tsgbench job released {wildcards.dataset}/{wildcards.features} --identity {params.identity}"
         " > {log} 2>&1"
 
 
@@ -108,4 +108,4 @@ rule blank:
     message:
         "Writing the time axis of {wildcards.dataset}, without video"
     shell:
-        "tsgbench blank {wildcards.dataset}/{wildcards.features} --identity {params.identity} > {log} 2>&1"
+        "tsgbench job blank {wildcards.dataset}/{wildcards.features} --identity {params.identity} > {log} 2>&1"

@@ -42,7 +42,7 @@ rule statistics:
     message:
         "Counting what papers print about {wildcards.dataset}"
     shell:
-        "tsgbench statistics {wildcards.dataset} --identity {params.identity} > {log} 2>&1"
+        "tsgbench job statistics {wildcards.dataset} --identity {params.identity} > {log} 2>&1"
 
 
 rule table:
@@ -85,7 +85,7 @@ rule table:
     message:
         "Writing {wildcards.table}"
     shell:
-        "tsgbench table {wildcards.table} --identity {params.identity} > {log} 2>&1"
+        "tsgbench job table {wildcards.table} --identity {params.identity} > {log} 2>&1"
 
 
 rule figure:
@@ -120,7 +120,7 @@ rule figure:
     message:
         "Drawing {wildcards.figure}"
     shell:
-        "tsgbench figure {wildcards.figure} --identity {params.identity} > {log} 2>&1"
+        "tsgbench job figure {wildcards.figure} --identity {params.identity} > {log} 2>&1"
 
 
 rule findings:
@@ -150,7 +150,7 @@ rule findings:
     message:
         "Writing what the numbers of this study show"
     shell:
-        "tsgbench findings cells --identity {params.identity} > {log} 2>&1"
+        "tsgbench job findings cells --identity {params.identity} > {log} 2>&1"
 
 
 rule summary:
@@ -175,7 +175,7 @@ rule summary:
     message:
         "Writing metrics and curves for DVC"
     shell:
-        "tsgbench summary cells --identity {params.identity} > {log} 2>&1"
+        "tsgbench job summary cells --identity {params.identity} > {log} 2>&1"
 
 
 rule report:
@@ -206,7 +206,7 @@ rule report:
     message:
         "Putting all tables and figures on one page"
     shell:
-        "tsgbench report study --identity {params.identity} > {log} 2>&1"
+        "tsgbench job report study --identity {params.identity} > {log} 2>&1"
 
 
 rule pdf:
@@ -239,4 +239,4 @@ rule pdf:
     message:
         "Compiling {wildcards.document} to PDF"
     shell:
-        "tsgbench pdf {wildcards.document} --identity {params.identity} > {log} 2>&1"
+        "tsgbench job pdf {wildcards.document} --identity {params.identity} > {log} 2>&1"

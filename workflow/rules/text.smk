@@ -23,7 +23,7 @@ rule vectors:
     message:
         "Learning word vectors from the sentences of {wildcards.dataset}"
     shell:
-        "tsgbench vectors {wildcards.dataset} --identity {params.identity} > {log} 2>&1"
+        "tsgbench job vectors {wildcards.dataset} --identity {params.identity} > {log} 2>&1"
 
 
 rule vocabulary:
@@ -50,4 +50,4 @@ rule vocabulary:
     message:
         "Building the vocabulary of {wildcards.dataset}"
     shell:
-        "tsgbench vocabulary {wildcards.dataset}/{wildcards.tokenizer} --identity {params.identity} > {log} 2>&1"
+        "tsgbench job vocabulary {wildcards.dataset}/{wildcards.tokenizer} --identity {params.identity} > {log} 2>&1"

@@ -23,5 +23,5 @@ rule train:
     message:
         "Training {wildcards.model} on {wildcards.dataset} ({wildcards.ablation}), seed {wildcards.seed}"
     shell:
-        "tsgbench train {wildcards.model}/{wildcards.dataset}/{wildcards.ablation}/seed{wildcards.seed}"
+        "tsgbench job train {wildcards.model}/{wildcards.dataset}/{wildcards.ablation}/seed{wildcards.seed}"
         " --identity {params.identity} --threads {threads} > {log} 2>&1"

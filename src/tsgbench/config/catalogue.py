@@ -8,7 +8,7 @@ from tsgbench.config.reading import need_project, parse_yaml, read_bytes
 from tsgbench.config.references import need_known
 from tsgbench.config.remembered import is_remembered, key_of, remember
 from tsgbench.config.values import HEADLINE, merge
-from tsgbench.needs import Need, needs_of_all
+from tsgbench.evaluation.needs import Need, needs_of_all
 
 NOT_OPTIONS = ("title", "about", "source", "datasets")
 FILES = ("datasets", "features", "sources", "conventions")

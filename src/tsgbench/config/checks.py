@@ -3,10 +3,11 @@
 Imported only where a check is not remembered: it takes pydantic and the building of its models.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from tsgbench.config import references
+from tsgbench.config.catalogue import Catalogue
 from tsgbench.config.refusals import check
 from tsgbench.config.sections import conventions, datasets, features, models, sources
 from tsgbench.config.sections.study import study_type
@@ -14,6 +15,8 @@ from tsgbench.config.values import merge
 from tsgbench.config.variants import DIFFERENCES, check_variants, expand_variants
 from tsgbench.errors import UserError
 from tsgbench.settings import misfit_of_inputs, misfit_of_model
+
+SettingsOf = Callable[[dict, Catalogue], Iterable[tuple[str, dict]]]
 
 SECTIONS = {
     "datasets": datasets.FILE,
@@ -46,8 +49,12 @@ def check_catalogue(found: dict, config: Path) -> None:
         _check_model(name, entry, found, str(config / "models" / f"{name}.yaml"))
 
 
-def check_study(config: dict, catalogue, source: str) -> None:
-    """Refuse a study whose sections, names or cells the catalogue does not allow."""
+def check_study(config: dict, catalogue, source: str, settings_of: SettingsOf) -> None:
+    """Refuse a study whose sections, names or cells the catalogue does not allow.
+
+    settings_of: what the plan makes of the study, each cell's name and settings, to be checked for
+    what the study's overrides make of it: each part may be allowed and the whole not.
+    """
     if "extends" in config:
         raise UserError(f"{source}: extends: is for a file; read it with `load_study`")
     known = {name: entry.get("module", name) for name, entry in catalogue.models.items()}
@@ -59,7 +66,9 @@ def check_study(config: dict, catalogue, source: str) -> None:
             check(parts[part], system.get(key, {}), f"{source}: systems[{place}].{key}")
     config, catalogue = expand_variants(config, catalogue)
     references.check_names_of_study(config, catalogue, source)
-    _check_cells(config, catalogue, source)
+    for cell, found in settings_of(config, catalogue):
+        signature = models.signature_of(found["model"], found["module"])
+        _refuse_misfit(signature, found["model_settings"], found["inputs"], f"{source}: {cell}")
 
 
 def _check_model(name: str, entry: dict, found: dict, source: str) -> None:
@@ -94,22 +103,6 @@ def _combinations(entry: dict, known: list[str]) -> Iterator[tuple[str, dict]]:
 
 def _settings(layer: dict) -> dict:
     return {part: layer[part] for part in ("inputs", "model", "train") if part in layer}
-
-
-def _check_cells(config: dict, catalogue, source: str) -> None:
-    """What the study's overrides make of each cell, whose parts are each allowed."""
-    from tsgbench.planning.cells import Cells  # late: it reads this package
-
-    seen = set()
-    cells = Cells(config, catalogue)
-    for model, dataset, ablation, seed in cells:
-        if (model, dataset, ablation) in seen:
-            continue
-        seen.add((model, dataset, ablation))
-        found = cells.settings(model, dataset, ablation, seed)
-        signature = models.signature_of(found["model"], found["module"])
-        where = f"{source}: {model}/{dataset}/{ablation}"
-        _refuse_misfit(signature, found["model_settings"], found["inputs"], where)
 
 
 def _refuse_misfit(signature, model: dict, inputs: dict, where: str) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from tsgbench.config.catalogue import FILES, Catalogue
@@ -87,10 +88,11 @@ def mirror_of(config: dict) -> str | None:
     return os.environ.get(MIRROR_VARIABLE) or config.get("mirror")
 
 
-def check_study(config: dict, catalogue: Catalogue, source: str) -> None:
+def check_study(config: dict, catalogue: Catalogue, source: str, settings_of: Callable) -> None:
     """Refuse a study that its sections or the catalogue do not allow, in one sentence.
 
-    source: what to call it. The check is left out for a study and a catalogue that passed before.
+    source: what to call it. settings_of: of its cells, see `checks.check_study`. The check is left
+    out for a study and a catalogue that passed before.
     """
     # Written out by Python, which tells 1 from true and from "1", where JSON's keys would not
     key = key_of(repr((config, vars(catalogue))).encode())
@@ -98,5 +100,5 @@ def check_study(config: dict, catalogue: Catalogue, source: str) -> None:
         return
     from tsgbench.config import checks  # late: with what it imports it costs more than a hit
 
-    checks.check_study(config, catalogue, source)
+    checks.check_study(config, catalogue, source, settings_of)
     remember(key)

@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from tsgbench.datasets.json_format import check_kind, need, read_strict
+from tsgbench.datasets.moments import iou
 from tsgbench.datasets.readers import Row, read_splits_or_stand_in, register
 from tsgbench.errors import UserError
-from tsgbench.moments import iou
 
 NAME = "didemo"
 CHUNK_S = 5.0

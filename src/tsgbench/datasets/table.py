@@ -14,7 +14,7 @@ import numpy as np
 
 from tsgbench.errors import UserError
 from tsgbench.files import read_utf8, write_text
-from tsgbench.records import Record
+from tsgbench.jobs.records import Record
 
 FIELDS = ("query_id", "video_id", "duration_s", "start_s", "end_s", "sentence")
 

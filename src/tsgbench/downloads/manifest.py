@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tsgbench.errors import UserError
 from tsgbench.files import is_utf8, sha256_file, write_text
-from tsgbench.records import Record
+from tsgbench.jobs.records import Record
 
 MANIFEST = "manifest.csv"
 FIELDS = ("name", "bytes", "sha256")
@@ -87,7 +87,8 @@ def files_of(record: Record) -> dict[str, Path]:
         if lost := missing_files(path):
             raise UserError(
                 f"{path.parent / lost[0]}: missing or changed, as {len(lost)} of the files in"
-                f" {path}; run `tsgbench {_job(record)}` with your --study: it gets what is missing"
+                f" {path}; run `tsgbench job {_job(record)}` with your --study: it gets what is"
+                " missing"
             )
         parent = Path(name).parent
         found |= {(parent / entry).as_posix(): path.parent / entry for entry in read_manifest(path)}

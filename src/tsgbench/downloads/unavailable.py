@@ -14,7 +14,7 @@ from pathlib import Path
 from tsgbench.downloads.manifest import MANIFEST
 from tsgbench.errors import UserError
 from tsgbench.files import write_text
-from tsgbench.records import Record
+from tsgbench.jobs.records import Record
 
 UNAVAILABLE = "unavailable.csv"
 MOST_REASONS = 12  # a record stays small, whatever a site makes up

@@ -21,14 +21,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tsgbench import moments, resample
+from tsgbench.datasets import moments
 from tsgbench.datasets.table import Queries
 from tsgbench.errors import UserError
 from tsgbench.evaluation.didemo import Chunks, rank_candidates, score_candidates
 from tsgbench.evaluation.keeping import on_axis, positions_of
 from tsgbench.evaluation.metrics import score_queries, to_percent
+from tsgbench.evaluation.needs import first_unmet, needs_of
 from tsgbench.evaluation.predictions import Predictions
-from tsgbench.needs import first_unmet, needs_of
+from tsgbench.features import resample
 
 EXACT = ("annotated", "several")  # labels in seconds, as they were annotated
 

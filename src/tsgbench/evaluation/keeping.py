@@ -19,10 +19,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tsgbench import moments
+from tsgbench.datasets import moments
 from tsgbench.errors import UserError
 from tsgbench.evaluation.didemo import Chunks, first_named
-from tsgbench.needs import Need
+from tsgbench.evaluation.needs import Need
 
 
 @dataclass(frozen=True)

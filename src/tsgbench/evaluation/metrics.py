@@ -15,10 +15,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tsgbench import moments
+from tsgbench.datasets import moments
 from tsgbench.errors import UserError
+from tsgbench.evaluation.needs import METRIC, PRECISION, PRECISION_DEPTH, Nms, threshold_at
 from tsgbench.evaluation.precision import THRESHOLDS, average_precision, within
-from tsgbench.needs import METRIC, PRECISION, PRECISION_DEPTH, Nms, threshold_at
 
 # A candidate is dropped when its IoU with a better one exceeds this. R@1 and mIoU do not depend
 # on it; 2D-TAN's value for ActivityNet, used here for every data set.

@@ -11,7 +11,7 @@ a range of seconds alone, over the queries that have any.
 
 import numpy as np
 
-from tsgbench import moments
+from tsgbench.datasets import moments
 
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 

@@ -19,8 +19,8 @@ import pyarrow.parquet as pq
 from tsgbench.datasets.table import Queries
 from tsgbench.errors import UserError
 from tsgbench.evaluation.keeping import Ranked
+from tsgbench.evaluation.needs import Need
 from tsgbench.files import atomic_path
-from tsgbench.needs import Need
 
 UNANSWERED, KEPT = b"unanswered", b"kept"
 # Of a file that does not say what it keeps

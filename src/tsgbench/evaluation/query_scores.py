@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 
 from tsgbench.datasets.table import Queries
 from tsgbench.errors import UserError
+from tsgbench.evaluation.needs import may_be_undefined
 from tsgbench.files import atomic_path
-from tsgbench.needs import may_be_undefined
 
 LABELS = ("query_id", "video_id", "split")
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from tsgbench.errors import UserError
-from tsgbench.video import read_clips
+from tsgbench.features.video import read_clips
 
 log = logging.getLogger(__name__)
 

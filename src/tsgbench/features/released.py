@@ -12,12 +12,12 @@ import h5py
 import numpy as np
 
 import tsgbench
-from tsgbench.access import why
 from tsgbench.errors import UserError
 from tsgbench.features.captions import read_captions
 from tsgbench.features.durations import check_durations, compare_durations
 from tsgbench.features.failures import check_failures, find_file, name_by_video
 from tsgbench.features.store import FeatureWriter
+from tsgbench.files.access import why
 
 DEFAULTS = {
     "member": None,

@@ -17,10 +17,10 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from tsgbench.access import named, try_lock, why
 from tsgbench.errors import UserError
 from tsgbench.features.journal import JOURNAL, journal_of, pack, scan
 from tsgbench.files import atomic_path, is_utf8
+from tsgbench.files.access import named, try_lock, why
 
 log = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tsgbench.video import read_clips
+from tsgbench.features.video import read_clips
 
 FRAMES = 8
 HEIGHT = 64  # pixels of the shorter side

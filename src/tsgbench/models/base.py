@@ -11,10 +11,9 @@ from dataclasses import dataclass, fields, replace
 import torch
 from torch import Tensor, nn
 
-from tsgbench.choices import wrong_choice
 from tsgbench.datasets.table import Queries
 from tsgbench.errors import UserError
-from tsgbench.settings import Conflicts, misfit_of_model
+from tsgbench.settings import Conflicts, misfit_of_model, wrong_choice
 from tsgbench.text import WordTable
 
 

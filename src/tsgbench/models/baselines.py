@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tsgbench.datasets.moments import iou
 from tsgbench.datasets.table import Queries
 from tsgbench.models.base import Batch, Grounder, register
-from tsgbench.moments import iou
 from tsgbench.settings import Count, NotNegative, Positive, Size
 from tsgbench.text import WordTable
 from tsgbench.text.table import UNK

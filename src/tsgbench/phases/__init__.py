@@ -1,7 +1,7 @@
 """What each rule of the workflow runs: one module a phase, wiring rooms of the library together.
 
 Every module has `run(task) -> (facts, files)`: what it counted, and every file it made (both go
-into its record). A phase's module is the root of its code digest (code.py): what it imports
+into its record). A phase's module is the root of its code digest (jobs/code.py): what it imports
 decides what an edit reruns, so it imports no more than it needs.
 """
 
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tsgbench.records import Record
+from tsgbench.jobs.records import Record
 
 
 @dataclass

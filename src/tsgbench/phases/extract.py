@@ -7,7 +7,6 @@ last as long as annotated, unless the annotation counts in chunks.
 """
 
 from tsgbench.datasets.table import video_durations
-from tsgbench.devices import choose_device
 from tsgbench.downloads.manifest import files_of
 from tsgbench.downloads.unavailable import read_unavailable
 from tsgbench.features.extract import extract
@@ -19,6 +18,7 @@ from tsgbench.features.failures import (
     write_failures,
 )
 from tsgbench.phases import Task
+from tsgbench.training.devices import choose_device
 
 
 def run(task: Task):

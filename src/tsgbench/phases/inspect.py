@@ -14,9 +14,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tsgbench.assembly import Assembly
+from tsgbench.datasets.moments import iou
 from tsgbench.datasets.table import Queries, part_by_video, read_splits
-from tsgbench.devices import choose_device
 from tsgbench.downloads.manifest import files_of
 from tsgbench.errors import UserError
 from tsgbench.evaluation.predictions import read_ranked
@@ -25,14 +24,15 @@ from tsgbench.inspection.choice import Choice, choose_queries
 from tsgbench.inspection.examples import find_example
 from tsgbench.inspection.store import Inspected, write_inspection
 from tsgbench.inspection.thumbnails import read_thumbnails
-from tsgbench.loading import GroundingData, place_times
+from tsgbench.jobs.records import Record
 from tsgbench.models.base import Batch, Grounder
 from tsgbench.models.targets import index_labels, region_labels
-from tsgbench.moments import iou
 from tsgbench.phases import Task
-from tsgbench.records import Record
 from tsgbench.text import words_seen
-from tsgbench.training import seed_everything
+from tsgbench.training.assembly import Assembly
+from tsgbench.training.data import GroundingData, place_times
+from tsgbench.training.devices import choose_device
+from tsgbench.training.trainer import seed_everything
 
 KEPT_PREDICTIONS = 5
 TEST = "test"

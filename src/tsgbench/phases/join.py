@@ -2,7 +2,7 @@
 
 from tsgbench.downloads.manifest import MANIFEST, files_of
 from tsgbench.downloads.unavailable import read_unavailable
-from tsgbench.joining import join
+from tsgbench.making.joined import join
 from tsgbench.phases import Task
 
 

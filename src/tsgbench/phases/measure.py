@@ -12,9 +12,9 @@ import platform
 import numpy as np
 import torch
 
-from tsgbench.devices import choose_device, describe_hardware
-from tsgbench.measuring import Subject, count_sizes, measure_memory, measure_times
 from tsgbench.phases import Task
+from tsgbench.training.cost import Subject, count_sizes, measure_memory, measure_times
+from tsgbench.training.devices import choose_device, describe_hardware
 
 
 def run(task: Task):

@@ -1,7 +1,7 @@
 """Render the videos and sentences of a synthetic data set."""
 
+from tsgbench.making.shapes import render
 from tsgbench.phases import Task
-from tsgbench.synthetic import render
 
 
 def run(task: Task):

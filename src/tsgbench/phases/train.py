@@ -14,14 +14,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tsgbench.assembly import Assembly
 from tsgbench.datasets.table import Queries
-from tsgbench.devices import choose_device, describe_hardware
 from tsgbench.evaluation.predictions import write_predictions
 from tsgbench.files import atomic_path, locked
 from tsgbench.phases import Task
 from tsgbench.settings import LAST, TrainSettings
-from tsgbench.training import (
+from tsgbench.training.assembly import Assembly
+from tsgbench.training.devices import choose_device, describe_hardware
+from tsgbench.training.trainer import (
     describe_precision,
     predict,
     save_tensors,

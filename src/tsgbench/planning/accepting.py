@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING
 
 from tsgbench.errors import UserError
 from tsgbench.files import digest, write_json
-from tsgbench.planning.layout import Job
-from tsgbench.records import Record, damages, read_record
+from tsgbench.jobs.layout import Job
+from tsgbench.jobs.records import Record, damages, read_record
 
 if TYPE_CHECKING:
-    from tsgbench.study import Study
+    from tsgbench.planning.study import Study
 
 LONGEST_VALUE = 60  # characters of a setting, as a refusal shows it
 

@@ -16,7 +16,7 @@ from tsgbench.config import (
     roles_of,
 )
 from tsgbench.errors import UserError
-from tsgbench.planning.layout import DEFAULT, join_ablation, split_ablation
+from tsgbench.jobs.layout import DEFAULT, join_ablation, split_ablation
 from tsgbench.planning.printed import FULL, printed_ablations, printed_protocols
 
 # Phases whose feature files hold no pixels are told apart by this prefix of the recipe's name.
@@ -215,6 +215,14 @@ class Cells:
             by = ", ".join(self.catalogue.models[model]["title"] for model in models)
             parts.append(self.catalogue.features[name]["title"] + (f" ({by})" if place else ""))
         return "; ".join(parts)
+
+
+def settings_of_cells(config: dict, catalogue: Catalogue) -> Iterator[tuple[str, dict]]:
+    """(`model/dataset/ablation`, settings) of a study's cells, of one seed each."""
+    cells = Cells(config, catalogue)
+    one_seed = {cell[:3]: cell[3] for cell in cells}
+    for (model, dataset, ablation), seed in one_seed.items():
+        yield f"{model}/{dataset}/{ablation}", cells.settings(model, dataset, ablation, seed)
 
 
 def _merge_all(layers: list[dict]) -> dict:

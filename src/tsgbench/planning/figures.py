@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from tsgbench.config import Catalogue, as_list, protocols_of
-from tsgbench.planning.layout import (
+from tsgbench.jobs.layout import (
     Job,
     Layout,
     cell_prefix,

@@ -17,14 +17,14 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tsgbench.access import Inaccessible
 from tsgbench.errors import UserError
 from tsgbench.files import read_json
-from tsgbench.planning.layout import Job
-from tsgbench.records import current_record
+from tsgbench.files.access import Inaccessible
+from tsgbench.jobs.layout import Job
+from tsgbench.jobs.records import current_record
 
 if TYPE_CHECKING:
-    from tsgbench.study import Study
+    from tsgbench.planning.study import Study
 
 MISSING, CURRENT, STALE = "missing", "current", "stale"
 # Snakemake prints it as the reason of a job: "Updated input files: …/changed-since-it-was-made"

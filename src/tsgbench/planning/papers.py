@@ -10,8 +10,8 @@ data set stands in for them, with nothing printed beside it.
 from tsgbench.config import HEADLINE, Catalogue, protocols_of, roles_of
 from tsgbench.errors import UserError
 from tsgbench.files import digest
+from tsgbench.jobs.layout import describe_study, join_ablation, split_ablation
 from tsgbench.planning.cells import Cells
-from tsgbench.planning.layout import describe_study, join_ablation, split_ablation
 from tsgbench.planning.printed import (
     QUOTED_ONLY,
     check_cells,

@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterator
 
 from tsgbench.config import Catalogue, as_list, is_variant
 from tsgbench.files import digest
-from tsgbench.planning.cells import Cells
-from tsgbench.planning.figures import Figures
-from tsgbench.planning.layout import (
+from tsgbench.jobs.layout import (
     Job,
     Layout,
     cell_name,
     describe_study,
 )
+from tsgbench.planning.cells import Cells
+from tsgbench.planning.figures import Figures
 from tsgbench.planning.papers import Papers
 from tsgbench.planning.printed import FULL, own_method
 from tsgbench.text.tokens import TOKENIZERS

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from tsgbench.errors import UserError
 from tsgbench.files import locked, write_json
-from tsgbench.planning.layout import Job, Layout, studies_with_cells
-from tsgbench.records import Record, damages, read_record
+from tsgbench.jobs.layout import Job, Layout, studies_with_cells
+from tsgbench.jobs.records import Record, damages, read_record
 
 log = logging.getLogger(__name__)
 

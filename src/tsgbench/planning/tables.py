@@ -3,8 +3,8 @@
 from tsgbench.config import HEADLINE, Catalogue, as_list, is_variant, protocols_of
 from tsgbench.errors import UserError
 from tsgbench.files import digest
+from tsgbench.jobs.layout import DEFAULT, describe_study, join_ablation
 from tsgbench.planning.cells import FULL, Cells
-from tsgbench.planning.layout import DEFAULT, describe_study, join_ablation
 from tsgbench.planning.papers import describe_protocol
 from tsgbench.planning.printed import own_method, practice_of
 

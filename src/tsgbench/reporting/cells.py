@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tsgbench.errors import UserError
 from tsgbench.files import read_json
-from tsgbench.planning.layout import layout_of_cell
+from tsgbench.jobs.layout import layout_of_cell
 
 SCHEMA = 1
 

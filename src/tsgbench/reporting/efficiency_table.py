@@ -11,8 +11,8 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 from tsgbench.errors import UserError
-from tsgbench.planning.layout import split_ablation
-from tsgbench.records import Record
+from tsgbench.jobs.layout import split_ablation
+from tsgbench.jobs.records import Record
 from tsgbench.reporting.cells import split_name
 from tsgbench.reporting.published import Printed, head_line, read_rows
 from tsgbench.reporting.table import Result, Row, Table, Value, of_study

@@ -9,9 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from statistics import fmean, stdev
 
-from tsgbench.planning.layout import DEFAULT, split_ablation
+from tsgbench.jobs.layout import DEFAULT, split_ablation
+from tsgbench.jobs.records import Record
 from tsgbench.planning.printed import protocol_of
-from tsgbench.records import Record
 from tsgbench.reporting.cells import Cell, read_cells, split_name
 from tsgbench.reporting.published import Printed, find_printed, read_paper, read_rows
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from tsgbench.config import find_study
 from tsgbench.errors import UserError
-from tsgbench.planning.layout import DEFAULT_STUDY, study_of
-from tsgbench.records import read_record
+from tsgbench.jobs.layout import DEFAULT_STUDY, study_of
+from tsgbench.jobs.records import read_record
 from tsgbench.reporting.provenance import read_description
 
 ENDS = (".provenance.json", ".json", ".tex", ".html", ".md", ".csv", ".pdf")
@@ -238,7 +238,9 @@ def _commands(content: dict, stem: Path, numbers: list[dict], root: Path) -> lis
     chosen, named = (
         _option_for(option, content["study"], root) for option in ("--configfile", "--study")
     )
-    lines = [f"tsgbench {phase} {cell}{named}" for cell in cells for phase in ("train", "evaluate")]
+    lines = [
+        f"tsgbench job {phase} {cell}{named}" for cell in cells for phase in ("train", "evaluate")
+    ]
     return [*checkout, *lines, f"snakemake --cores 8 {stem}.tex{chosen}"]
 
 

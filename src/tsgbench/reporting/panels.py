@@ -1,7 +1,7 @@
 """What figures of cells share: one panel a data set, whose systems have cells or were not run.
 
 A figure's `spec` and `records` are those of `reporting.figures`; a cell is
-`model/dataset/ablation/seed0` (planning/layout.py), a system `model/ablation` and one of
+`model/dataset/ablation/seed0` (jobs/layout.py), a system `model/ablation` and one of
 `spec["systems"]`.
 """
 
@@ -12,8 +12,8 @@ import numpy as np
 from tsgbench.datasets.table import read_splits
 from tsgbench.errors import UserError
 from tsgbench.evaluation.query_scores import QueryScores, read_query_scores
-from tsgbench.planning.layout import cell_prefix
-from tsgbench.records import Record
+from tsgbench.jobs.layout import cell_prefix
+from tsgbench.jobs.records import Record
 from tsgbench.reporting.cells import Cell, read_cell
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")  # Okabe and Ito

@@ -11,13 +11,13 @@ from itertools import zip_longest
 
 import numpy as np
 
+from tsgbench.datasets.moments import iou
 from tsgbench.datasets.table import Queries
 from tsgbench.evaluation.predictions import read_first
 from tsgbench.inspection.examples import Example, find_example, read_examples
 from tsgbench.inspection.store import Inspected, read_inspection
-from tsgbench.moments import iou
-from tsgbench.planning.layout import cell_prefix
-from tsgbench.records import Record
+from tsgbench.jobs.layout import cell_prefix
+from tsgbench.jobs.records import Record
 
 NOT_RUN = "not run"
 # What a video is to the cell that is looked at, by the role of its split

@@ -4,7 +4,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 from tsgbench.errors import UserError
-from tsgbench.planning.layout import DEFAULT, split_ablation
+from tsgbench.jobs.layout import DEFAULT, split_ablation
 from tsgbench.reporting.cells import Cell, read_cell
 from tsgbench.reporting.departures import find_departures
 from tsgbench.reporting.published import Printed, find_printed

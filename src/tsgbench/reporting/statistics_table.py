@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tsgbench.errors import UserError
-from tsgbench.records import Record
+from tsgbench.jobs.records import Record
 from tsgbench.reporting.published import Printed, head_line, read_rows
 from tsgbench.reporting.table import Result, Row, Table, Value, of_study
 

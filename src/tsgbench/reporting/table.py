@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from tsgbench.planning.layout import DEFAULT
+from tsgbench.jobs.layout import DEFAULT
 from tsgbench.reporting.cells import Cell
 from tsgbench.reporting.departures import Departure
 from tsgbench.reporting.published import Printed

@@ -10,7 +10,7 @@ from textwrap import wrap
 import numpy as np
 
 from tsgbench.inspection.store import Inspected
-from tsgbench.records import Record
+from tsgbench.jobs.records import Record
 from tsgbench.reporting.page import CHARACTER, LEFT, RIGHT, WIDTH, Band, Page
 from tsgbench.reporting.qualitative import (
     NOT_RUN,

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tsgbench.access import why
 from tsgbench.errors import UserError
+from tsgbench.files.access import why
 
 ARRAY, INDEX = ".npy", ".parquet"
 

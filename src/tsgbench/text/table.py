@@ -9,9 +9,9 @@ from typing import Literal
 
 import numpy as np
 
-from tsgbench.access import named
 from tsgbench.errors import UserError
 from tsgbench.files import atomic_path
+from tsgbench.files.access import named
 from tsgbench.text.arrays import pair_up, read_array
 from tsgbench.text.glove import read_glove
 from tsgbench.text.tokens import find_tokenizer

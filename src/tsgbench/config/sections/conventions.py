@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, TypeAdapter, model_validator
 
 from tsgbench.config.sections.common import Name, Section, Text, Unique
 from tsgbench.config.values import HEADLINE
-from tsgbench.needs import METRIC, PRECISION
+from tsgbench.evaluation.needs import METRIC, PRECISION
 from tsgbench.settings import NotNegative, Positive, Share, Size
 
 RANKS = re.compile(r"Rank@[15]")

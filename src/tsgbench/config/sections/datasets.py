@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, TypeAdapter, create_model, model_val
 from tsgbench.config import signatures
 from tsgbench.config.sections.common import Name, Names, Section, Text, Unique, as_section
 from tsgbench.datasets.readers import POLICIES
-from tsgbench.planning.layout import MAKERS
+from tsgbench.jobs.layout import MAKERS
 from tsgbench.settings import Count, Size
 
 Splits = Name | Names

@@ -8,7 +8,7 @@ from pydantic import Field, create_model
 
 from tsgbench.config.sections.common import Name, Names, Section, Text, Unique, optional
 from tsgbench.config.sections.models import override_type
-from tsgbench.planning.layout import PHASES
+from tsgbench.jobs.layout import PHASES
 from tsgbench.settings import Count, Size
 
 METRIC = r"^(d?R@[1-9]\d*,IoU=0\.\d{1,2}|Rank@[15]|mAP(,IoU=0\.\d{1,2}|,[a-z]+)?|mIoU)$"

@@ -17,9 +17,9 @@ from pathlib import Path
 import tsgbench.reporting.figures as package
 from tsgbench.errors import UserError
 from tsgbench.files import atomic_path, write_text
-from tsgbench.plotting import PLAIN_TEXT
-from tsgbench.records import Record
+from tsgbench.jobs.records import Record
 from tsgbench.reporting.page import add_headline
+from tsgbench.reporting.plotting import PLAIN_TEXT
 
 DPI = 200
 STYLE = PLAIN_TEXT | {

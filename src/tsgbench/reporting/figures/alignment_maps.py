@@ -8,7 +8,7 @@ hatched bar below and dashed lines.
 import numpy as np
 
 from tsgbench.inspection.store import Inspected
-from tsgbench.records import Record
+from tsgbench.jobs.records import Record
 from tsgbench.reporting.figures import register
 from tsgbench.reporting.heatmaps import MARK, clip_names, map_rows, mark_span, show
 from tsgbench.reporting.page import LEFT, RIGHT, WIDTH, Band, Page, headline

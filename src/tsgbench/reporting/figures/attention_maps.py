@@ -10,7 +10,7 @@ import re
 import numpy as np
 
 from tsgbench.inspection.store import Inspected
-from tsgbench.records import Record
+from tsgbench.jobs.records import Record
 from tsgbench.reporting.figures import register
 from tsgbench.reporting.heatmaps import (
     MARK,

@@ -13,7 +13,7 @@ import numpy as np
 
 from tsgbench.errors import UserError
 from tsgbench.evaluation.query_scores import QueryScores
-from tsgbench.records import Record
+from tsgbench.jobs.records import Record
 from tsgbench.reporting import panels
 from tsgbench.reporting.figures import register
 

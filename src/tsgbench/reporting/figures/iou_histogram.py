@@ -6,7 +6,7 @@ fewer misses and fewer exact hits than any seed.
 
 import numpy as np
 
-from tsgbench.records import Record
+from tsgbench.jobs.records import Record
 from tsgbench.reporting import panels
 from tsgbench.reporting.figures import register
 

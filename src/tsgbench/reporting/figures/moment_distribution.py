@@ -10,7 +10,7 @@ from textwrap import wrap
 import numpy as np
 
 from tsgbench.errors import UserError
-from tsgbench.records import Record
+from tsgbench.jobs.records import Record
 from tsgbench.reporting.figures import register
 
 BAR, MEAN, PRINTED = "#56B4E9", "#000000", "#D55E00"  # Okabe and Ito

@@ -6,7 +6,7 @@ taken for a line; the printed best value stands in panels of the paper's own dat
 
 import numpy as np
 
-from tsgbench.records import Record
+from tsgbench.jobs.records import Record
 from tsgbench.reporting import panels
 from tsgbench.reporting.figures import register
 

@@ -2,7 +2,7 @@
 6, SeqPAN's 8): the sentence, frames of the video, ground truth and each system's first prediction.
 """
 
-from tsgbench.records import Record
+from tsgbench.jobs.records import Record
 from tsgbench.reporting.figures import register
 from tsgbench.reporting.page import Page, headline
 from tsgbench.reporting.qualitative import (

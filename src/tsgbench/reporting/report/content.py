@@ -4,8 +4,8 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tsgbench.planning.layout import DEFAULT
-from tsgbench.records import Record
+from tsgbench.jobs.layout import DEFAULT
+from tsgbench.jobs.records import Record
 from tsgbench.reporting.departures import describe_selection
 from tsgbench.reporting.provenance import heading, read_description
 

@@ -1,0 +1,226 @@
+"""What there is of every data set: splits, protocols, counts of rows, and the parts that are here.
+
+Counts come from the record of the annotations step where it was made under the present settings;
+otherwise the public files are read on the fly, from where downloads are kept or from a mirror.
+"""
+
+from pathlib import Path
+
+from tsgbench.config import protocols_of, roles_of
+from tsgbench.datasets.readers import read_annotations
+from tsgbench.errors import UserError
+from tsgbench.files import read_json
+from tsgbench.jobs.records import read_record
+
+VIDEO_SUFFIXES = {".mp4", ".avi", ".mov", ".m4v", ".3gp", ".mkv", ".webm", ".mpg", ".wmv", ".flv"}
+
+
+def list_datasets(
+    datasets: dict[str, dict],
+    sources: dict[str, dict],
+    records: dict[str, str],
+    *,
+    mirror: str | None = None,
+    published: dict[str, dict] | None = None,
+) -> dict[str, dict]:
+    """Describe every data set of the catalogue.
+
+    records: record paths by phase, with the placeholder `{dataset}` (`Layout.records`). mirror:
+    folder with the relative paths of the folder of downloads (a URL is not looked into). published:
+    the papers' files.
+    Returns by data set: `title`, `note`, `policy`, `splits`, `protocols`, `followed_by` (protocol
+    -> systems of the papers that got their numbers by it), `published`, `conventions`, `parts`
+    (`annotations`, `videos`, `features`), `counted_from` (a record, "raw files" or None), `counts`
+    (by split: `rows`, `kept`, `videos`, and `repaired` and `dropped` by reason; None where nothing
+    could be read) and `problem` (why not, or None),
+    and `durations` (features -> what the comparison of their time axis with the annotated durations
+    gave, where a video differs).
+    """
+    folders = [Path(records["download"]).parent] + (
+        [Path(mirror)] if mirror and "://" not in mirror else []
+    )
+    listed = {}
+    for name, entry in datasets.items():
+        places = {
+            phase: Path(records[phase].format(dataset=name, features="any"))
+            for phase in ("annotations", "render", "reduce")
+        }
+        files = _find_files(entry, sources, folders, places["render"])
+        counts, counted_from, problem = _count(entry, files, places["annotations"])
+        listed[name] = {
+            "title": entry["title"],
+            "note": " ".join(entry["note"].split()),
+            "policy": entry.get("settings", {}).get("policy", "clip"),
+            "splits": entry["splits"],
+            "protocols": entry.get("protocols", {}),
+            "followed_by": _followers(entry.get("published"), published or {}),
+            "published": entry.get("published"),
+            "conventions": entry.get("conventions", []),
+            "parts": {
+                "annotations": {role: str(path) if path else None for role, path in files.items()},
+                "videos": _count_videos(entry, sources, folders, places["render"]),
+                "features": sorted(
+                    path.stem
+                    for path in places["reduce"].parent.glob("*.json")
+                    if not path.stem.endswith(".clips")
+                ),
+            },
+            "durations": _durations(places["reduce"].parent),
+            "counted_from": counted_from,
+            "counts": counts,
+            "problem": problem,
+        }
+    return listed
+
+
+def _followers(printed: str | None, published: dict[str, dict]) -> dict[str, list[str]]:
+    """Protocol -> the systems of the papers whose numbers on a data set follow it."""
+    found: dict[str, list[str]] = {}
+    for content in published.values():
+        if stated := content["paper"].get("protocols", {}).get(printed):
+            found.setdefault(stated["protocol"], []).append(content["paper"]["system"])
+    return found
+
+
+def _find_files(
+    dataset: dict, sources: dict[str, dict], folders: list[Path], render: Path
+) -> dict[str, Path | None]:
+    """The file of each role of the reader, None where it is not here."""
+    if "generated" in dataset:
+        made = {role: render.with_suffix("") / name for role, name in dataset["generated"].items()}
+        return {role: path if path.is_file() else None for role, path in made.items()}
+    found = {}
+    for role, name in dataset["files"].items():
+        source = _find_source(name, sources, f"files.{role}")
+        # excerpts and substitutes stand for their source, as they do for downloads
+        stated = [source, *source.get("excerpts", []), *source.get("substitutes", [])]
+        paths = [folder / entry["path"] for entry in stated for folder in folders]
+        found[role] = next((path for path in paths if path.is_file()), None)
+    return found
+
+
+def _find_source(name: str, sources: dict[str, dict], where: str) -> dict:
+    if name not in sources:
+        raise UserError(
+            f"config/datasets.yaml: {where}: source {name!r} is not in config/sources.yaml"
+        )
+    return sources[name]
+
+
+def _count(
+    entry: dict, files: dict[str, Path | None], record: Path
+) -> tuple[dict | None, str | None, str | None]:
+    """Counts by split, where they come from, and why there are none."""
+    asked = {"reader": entry["reader"], "generated": entry.get("generated", {})}
+    asked |= entry.get("settings", {})
+    if record.is_file():
+        content = read_json(record)
+        if content.get("settings") == asked:
+            return _shorten(content["facts"]), str(record), None
+    missing = sorted(role for role, path in files.items() if path is None)
+    if missing:
+        return None, None, f"not here: {', '.join(missing)}"
+    try:
+        _, report = read_annotations(entry["reader"], files, settings=entry.get("settings", {}))
+    except UserError as error:
+        return None, None, str(error)
+    return _shorten(report), "raw files", None
+
+
+def _shorten(report: dict) -> dict[str, dict]:
+    """The counts of a report, without the lists of rows behind them."""
+    return {
+        split: {
+            **{key: counted[key] for key in ("rows", "kept", "videos")},
+            **{
+                action: {reason: found["count"] for reason, found in counted[action].items()}
+                for action in ("repaired", "dropped")
+            },
+        }
+        for split, counted in report["splits"].items()
+    }
+
+
+def _count_videos(
+    dataset: dict, sources: dict[str, dict], folders: list[Path], render: Path
+) -> int:
+    """Video files in the folder that the phase or the download of the videos fills."""
+    if "generated" in dataset:
+        places = [render.with_suffix("") / "videos"]
+    elif "videos" in dataset:
+        source = _find_source(dataset["videos"], sources, "videos")
+        inside = source.get("unpack", {}).get("into", source["path"])
+        places = [folder / inside for folder in folders]
+    else:
+        return 0
+    counts = [
+        sum(path.suffix.lower() in VIDEO_SUFFIXES for path in place.rglob("*"))
+        for place in places
+        if place.is_dir()
+    ]
+    return max(counts, default=0)
+
+
+def _durations(folder: Path) -> dict[str, dict]:
+    """What the records of a data set's features say of videos that do not last as annotated."""
+    found = {}
+    for path in sorted(folder.glob("*.json")):
+        try:
+            facts = read_record(path).facts.get("durations")
+        except UserError:  # whoever needs the features says so
+            continue
+        if facts and facts["differ"] and not path.stem.endswith(".clips"):
+            found[path.stem] = facts
+    return found
+
+
+def as_text(listed: dict[str, dict]) -> str:
+    """The list for a person: one paragraph a data set."""
+    return "\n".join("\n".join(_paragraph(name, entry)) for name, entry in listed.items())
+
+
+def _paragraph(name: str, entry: dict) -> list[str]:
+    files = entry["parts"]["annotations"]
+    here = sum(path is not None for path in files.values())
+    features = ", ".join(entry["parts"]["features"]) or "none"
+    videos = entry["parts"]["videos"] or "none"
+    lines = [
+        f"{name}: {entry['title']}",
+        f"    here: {here} of {len(files)} annotation files; videos: {videos};"
+        f" features: {features}",
+    ]
+    for features_name, facts in entry["durations"].items():
+        named = "; ".join(facts["first"])
+        more = ", …" if facts["differ"] > len(facts["first"]) else ""
+        lines.append(
+            f"    {features_name}: {facts['differ']:,} of {facts['compared']:,} videos do not last"
+            f" as long as annotated ({named}{more})"
+        )
+    for protocol, splits in protocols_of(entry).items():
+        papers = ", ".join(entry["followed_by"].get(protocol, []))
+        lines.append(f"    {protocol}{f' ({papers})' if papers else ''}: {_protocol(splits)}")
+    if entry["counts"] is None:
+        return [*lines, f"    no counts ({entry['problem']})", ""]
+    lines.append(f"    {'split':12}{'rows':>8}{'kept':>8}{'videos':>8}  policy {entry['policy']}")
+    for split, counted in entry["counts"].items():
+        numbers = "".join(f"{counted[key]:8,}" for key in ("rows", "kept", "videos"))
+        changed = [
+            f"  {action} {count:,}: {reason}"
+            for action in ("dropped", "repaired")
+            for reason, count in counted[action].items()
+        ]
+        lines.append(f"    {split:12}{numbers}{''.join(changed[:1])}")
+        lines += [" " * 40 + line for line in changed[1:]]
+    return [*lines, ""]
+
+
+def _protocol(splits: dict) -> str:
+    roles = roles_of(splits)
+    parts = [
+        f"trains on {' + '.join(roles['train'])}",
+        f"selects on {' + '.join(roles['select'])}" if roles["select"] else "keeps the last epoch",
+        f"tests on {' + '.join(roles['test'])}",
+    ]
+    if splits.get("score"):
+        parts.append(f"scored apart: {', '.join(splits['score'])}")
+    return ", ".join(parts) + (" (a published practice)" if splits.get("official") else "")

@@ -1,0 +1,270 @@
+"""The arguments of the command line: `tsgbench job` runs a phase, the other verbs show and check.
+
+The workflow's rules run the jobs; so can a person, with the same effect:
+
+    tsgbench job train seqpan/shapes/full/seed0
+
+A job that has run before under the same settings, code and inputs runs again all the same: whether
+it needs to is the workflow's question.
+"""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from tsgbench import __version__
+from tsgbench.cli import verbs
+from tsgbench.errors import UserError
+from tsgbench.files.access import why
+
+PHASES = {
+    "download": "fetch one source from the mirror or upstream, and verify it",
+    "render": "render the videos and sentences of a synthetic data set",
+    "join": "join a data set's untrimmed videos from downloaded clips",
+    "annotations": "read public annotation files into one table of queries",
+    "statistics": "count what papers print about a data set",
+    "extract": "decode videos and extract clip features",
+    "reduce": "centre, standardise and project clip features (PCA)",
+    "released": "bring released features into a feature file, with a time axis",
+    "blank": "write the time axis of a data set that is studied without video",
+    "vectors": "learn word vectors from a data set's own sentences",
+    "vocabulary": "collect a data set's words with their vectors",
+    "train": "train one cell and predict its test split",
+    "evaluate": "score one cell's predictions",
+    "inspect": "keep a cell's attention maps and predictions of chosen queries",
+    "measure": "measure a cell's size and speed on this machine",
+    "table": "write one table as LaTeX, CSV, Markdown and a page",
+    "figure": "draw one figure as PDF and PNG, and write its numbers as CSV",
+    "findings": "say in sentences what the study's numbers show",
+    "report": "put every table and figure of the study on one page and into one document",
+    "summary": "write the metrics and curves that DVC shows",
+    "pdf": "compile the LaTeX of a table or of the report",
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one verb; returns the exit status: 0, or 1 after a message for the user."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
+    )
+    for stream in (sys.stdout, sys.stderr):  # names of files and of others need not be UTF-8
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        if options.project:
+            os.chdir(options.project)
+        return options.verb(options) or 0
+    except UserError as error:
+        print(f"tsgbench: error: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # the reader of a listing, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        name = error.filename if isinstance(error.filename, str) else None
+        print(f"tsgbench: error: {why(name, error) or error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("tsgbench: interrupted; run the same command to go on", file=sys.stderr)
+        return 130
+
+
+class _Verbs:
+    """The verbs of a parser, by the groups that its help lists them in."""
+
+    def __init__(self, parser: argparse.ArgumentParser, metavar: str = "VERB"):
+        parser.formatter_class = argparse.RawDescriptionHelpFormatter
+        self.parser = parser
+        self.listed = parser.add_subparsers(title="verbs", metavar=metavar, required=True)
+        self.listed.help = f"{parser.prog} {metavar} --help says more of each"
+
+    def group(self, title: str) -> None:
+        self.parser.description += f"\n\n{title}"
+
+    def add(
+        self, name: str, do: Callable, about: str, description: str | None = None
+    ) -> argparse.ArgumentParser:
+        """A verb that does `do`, with one line about it for the list, or more for its own help."""
+        self.parser.description += f"\n  {name:<12}{about}"
+        verb = self.listed.add_parser(
+            name, description=description or about[0].upper() + about[1:] + "."
+        )
+        verb.set_defaults(verb=do)
+        return verb
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="tsgbench",
+        description="Reproduce temporal sentence grounding papers from raw video to LaTeX table.",
+        epilog="Most people run the whole pipeline: snakemake --cores 8 results/table1.tex",
+    )
+    parser.add_argument("--version", action="version", version=f"tsgbench {__version__}")
+    parser.add_argument(
+        "--project", metavar="DIR", type=Path, help="work in this project, as if started there"
+    )
+    known = _Verbs(parser)
+    known.group("a study and its results:")
+    _add_plan(known)
+    _add_explain(known)
+    _add_accept(known)
+    _add_track(known)
+    _add_pdf(known)
+    known.group("what there is:")
+    _add_listings(known)
+    known.group("one's own videos:")
+    _add_extract(known)
+    known.group("what the workflow and developers run:")
+    _add_jobs(known)
+    known.add(
+        "schemas",
+        verbs.write_schemas,
+        "write the schemas of config files and docs/settings.md from the code",
+    )
+    return parser
+
+
+def _add_jobs(known: _Verbs) -> None:
+    job = known.add(
+        "job",
+        verbs.run_phase,
+        "run one job of a study, as the workflow does: job PHASE KEY",
+        "Run one job of a study, whether it has run before or not. `tsgbench plan` lists them all.",
+    )
+    phases = _Verbs(job, "PHASE")
+    phases.group("phases:")
+    for phase, about in PHASES.items():
+        verb = phases.add(phase, verbs.run_phase, about)
+        verb.add_argument(
+            "key", nargs="?", default="cells", help="which one; `tsgbench plan` lists them all"
+        )
+        _add_study(verb)
+        _add_threads(verb)
+        verb.add_argument("--identity", help="refuse to run unless the plan still says this")
+        verb.set_defaults(phase=phase)
+
+
+def _add_plan(known: _Verbs) -> None:
+    verb = known.add(
+        "plan", verbs.show_plan, "list every job of a study and whether its result is current"
+    )
+    _add_study(verb)
+    _add_json(verb)
+
+
+def _add_explain(known: _Verbs) -> None:
+    verb = known.add(
+        "explain",
+        verbs.explain,
+        "where a number of a table comes from, and whether that is still so",
+    )
+    verb.add_argument("table", type=Path, help="any file of a table: results/table1.tex")
+    verb.add_argument("--row", help="the system as the table calls it, or model/ablation")
+    verb.add_argument("--metric", help='such as "R@1,IoU=0.7" (default: all)')
+    verb.add_argument("--dataset", help="where the table has several (default: all)")
+    _add_json(verb)
+
+
+def _add_accept(known: _Verbs) -> None:
+    verb = known.add(
+        "accept",
+        verbs.accept,
+        "declare results current after a change of code that cannot change them",
+        "Declare results current that a change of code made stale, where you know that it cannot"
+        " change them. Their records then say who accepted them, when, why and from which identity"
+        " to which. Refused are results with other inputs or damaged files and, without --settings,"
+        " with other settings.",
+    )
+    verb.add_argument(
+        "targets",
+        nargs="*",
+        metavar="TARGET",
+        help="results, with all that they are made from: results/table1.tex (default: all)",
+    )
+    verb.add_argument("--reason", help="why the change is harmless, for the records")
+    verb.add_argument(
+        "--settings", action="store_true", help="accept results of other settings, too"
+    )
+    verb.add_argument(
+        *("-n", "--dry-run"),
+        action="store_true",
+        help="say what would be accepted, and change nothing",
+    )
+    _add_study(verb)
+
+
+def _add_track(known: _Verbs) -> None:
+    verb = known.add(
+        "track",
+        verbs.track,
+        "make MLflow agree with the study's cells on disk",
+        "Log what MLflow lacks of the study's finished cells: after a pull, or when the store was"
+        " away. Trainings log themselves, and a table logs the cells that it prints.",
+    )
+    _add_study(verb)
+
+
+def _add_pdf(known: _Verbs) -> None:
+    verb = known.add("pdf", verbs.compile_pdf, "compile the LaTeX of a table or of the report")
+    verb.add_argument("key", help="table1, seqpan/table5, report, or the file: results/table1.tex")
+    _add_study(verb)
+
+
+def _add_listings(known: _Verbs) -> None:
+    _add_json(known.add("models", verbs.show_models, "the models and their ablations"))
+    verb = known.add(
+        "datasets",
+        verbs.show_datasets,
+        "the data sets: protocols, rows kept and dropped, parts present",
+    )
+    _add_json(verb)
+    verb.add_argument("--mirror", metavar="FOLDER", help="read files from here, too")
+    verb = known.add("sources", verbs.show_sources, "what is to be downloaded and what is here")
+    _add_json(verb)
+    verb.add_argument("--study", metavar="FILE", help="only what this study reads")
+    verb = known.add(
+        "features", verbs.show_features, "what a feature file holds and how it was made"
+    )
+    verb.add_argument("file", type=Path, help="a feature file (HDF5)")
+    verb.add_argument("--videos", type=int, default=6, help="how many to look at (default 6)")
+    verb.add_argument("--plot", metavar="FILE", type=Path, help="draw it, too: PNG, PDF or SVG")
+    _add_json(verb)
+
+
+def _add_extract(known: _Verbs) -> None:
+    verb = known.add(
+        "extract",
+        verbs.extract,
+        "extract clip features of your own video files",
+        "Decode video files of your own and extract clip features, without a study.",
+    )
+    verb.add_argument("videos", nargs="+", type=Path, metavar="VIDEO", help="video files")
+    verb.add_argument("--out", type=Path, required=True, help="feature file to write")
+    verb.add_argument(
+        "--extractor",
+        metavar="NAME",
+        required=True,
+        help="c3d, i3d, vgg16, efficientnet_lite0, or a name of config/features.yaml",
+    )
+    verb.add_argument(
+        "--checkpoint", type=Path, help="weights (default: random ones, as the file will say)"
+    )
+    _add_threads(verb)
+
+
+def _add_study(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument(
+        "--study", metavar="FILE", help="the study's config (default: config/demo.yaml)"
+    )
+
+
+def _add_threads(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--threads", type=int, default=1, help="CPU threads to use (default 1)")
+
+
+def _add_json(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--json", action="store_true", help="machine-readable")

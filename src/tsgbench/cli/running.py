@@ -1,0 +1,150 @@
+"""Run one job: check its inputs, do its phase (or take over a result), and write its record."""
+
+import importlib
+import logging
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tsgbench.config import mirror_of
+from tsgbench.errors import UserError
+from tsgbench.jobs.code import import_as_digested
+from tsgbench.jobs.layout import Job
+from tsgbench.jobs.records import Record, check_input, write_record
+from tsgbench.phases import Task
+from tsgbench.planning import sharing
+from tsgbench.planning.study import Study
+from tsgbench.tracking import CellTracker, default_uri, resolve_uri, sync
+
+log = logging.getLogger(__name__)
+
+
+def run_job(study: Study, job: Job, *, expected: str | None = None, threads: int = 1) -> None:
+    """Make the results of one job.
+
+    expected: the identity that the workflow planned with; another one means that settings or code
+    changed since, and the job refuses rather than file a result under the wrong name. Without it,
+    by hand, the job runs whatever there is; else what another study has is taken over.
+    """
+    identity = study.identity(job.record)
+    if expected is not None and expected != identity:
+        raise UserError(
+            f"{job.record}: settings or code changed while the workflow was running (planned "
+            f"{expected}, now {identity}); run snakemake again"
+        )
+    inputs = {role: check_input(path, study.identity(path)) for role, path in job.inputs.items()}
+    if expected is None or job.phase not in sharing.PHASES:
+        _make(study, job, inputs, threads)
+        return
+    with sharing.hold(identity):
+        if sharing.is_made(job, identity, inputs):
+            return
+        twin = sharing.find_twin(job, identity, inputs)
+        if twin is None:
+            _make(study, job, inputs, threads)
+            return
+        sharing.take_over(twin, job, inputs)
+        log.info("%s %s: taken over from %s, of the same identity", job.phase, job.key, twin.path)
+
+
+def _make(study: Study, job: Job, inputs: dict[str, Record], threads: int) -> None:
+    """Do the phase and write its record. inputs: role -> checked record."""
+    import_as_digested(*job.roots)
+    identity = study.identity(job.record)
+    task = Task(
+        settings=job.settings,
+        inputs=inputs,
+        identity=identity,
+        record=Path(job.record),
+        files={role: Path(path) for role, path in job.files.items()},
+        wildcards=job.wildcards,
+        study=study.name,
+        threads=threads,
+        mirror=mirror_of(study.config),
+    )
+    phase = importlib.import_module(f"tsgbench.phases.{job.phase}")
+    started = time.perf_counter()
+    made = {"study": study.name, "git_commit": git_commit()}
+    with _tracked(study, job, task, made):
+        facts, files = phase.run(task)
+        if job.phase == "table":  # what is printed is in MLflow, too
+            runs = [record for role, record in inputs.items() if role.startswith("run:")]
+            made["mlflow"] = log_cells(study, runs)
+        made["at"] = datetime.now(UTC).isoformat(timespec="seconds")
+        made["seconds"] = round(time.perf_counter() - started, 2)
+        made["host"] = os.uname().nodename
+    write_record(
+        job.record,
+        phase=job.phase,
+        key=job.key,
+        identity=identity,
+        settings=job.settings,
+        code=job.code,
+        inputs=inputs,
+        files=files,
+        facts=facts,
+        made=made,
+    )
+    for folder in task.done_with:
+        shutil.rmtree(folder, ignore_errors=True)
+    log.info("%s %s: done in %.1f s, wrote %s", job.phase, job.key, made["seconds"], job.record)
+
+
+@contextmanager
+def _tracked(study: Study, job: Job, task: Task, made: dict) -> Iterator[None]:
+    """Follow a training in MLflow while it runs. What has no epochs is logged with its table."""
+    if job.phase != "train" or not job.settings["train"].get("epochs"):
+        yield
+        return
+    uri = resolve_uri(default_uri(Path.cwd()))
+    tags = {"identity": task.identity, "code_digest": job.code, "git_commit": made["git_commit"]}
+    tags |= {name: job.settings[name] for name in ("model", "dataset", "ablation", "seed")}
+    tags["protocol"] = job.settings["splits"]["protocol"]
+    tracker = CellTracker.start(
+        cell=job.key,
+        study=study.name,
+        settings=job.settings,
+        tags=tags,
+        uri=uri,
+        folder=task.folder,
+    )
+    task.on_epoch = tracker.log_epoch
+    try:
+        yield
+    except BaseException:
+        tracker.finish(None, status="FAILED")
+        raise
+    tracker.finish(None)
+    made["mlflow"] = {"run_id": tracker.run_id, "uri": uri} if tracker.run_id else None
+
+
+def log_cells(study: Study, runs: list[Record]) -> dict:
+    """Make MLflow agree with trained cells; never fails for a store that is away.
+
+    runs: records of trainings. Returns `uri`, and `runs`: what `tracking.sync` says of each.
+    """
+    uri = resolve_uri(default_uri(Path.cwd()))
+    folders = [record.path.parent for record in runs]
+    return {"uri": uri, "runs": sync(folders, study=study.name, uri=uri) if folders else []}
+
+
+def git_commit() -> str | None:
+    """The commit of the working tree, with `+` if tracked files differ; None outside git."""
+    try:
+        commit = subprocess.run(
+            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        changed = subprocess.run(
+            ["git", "status", "--porcelain", "--untracked-files=no"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return commit + "+" if changed else commit

@@ -1,0 +1,219 @@
+"""What each verb of the command line does. What a verb alone needs is imported inside it."""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tsgbench.config import Catalogue, find_study, load_study, mirror_of
+from tsgbench.errors import UserError
+
+if TYPE_CHECKING:
+    from tsgbench.planning.study import Study
+
+
+def _follow_study(options: argparse.Namespace, path: str) -> None:
+    """Without --study, a result says by its folder whose it is: `results/blind/table1.tex`."""
+    from tsgbench.jobs.layout import DEFAULT_STUDY, study_of
+
+    name = study_of(path, Catalogue.load().published)
+    if options.study is None and name != DEFAULT_STUDY:
+        options.study = find_study(name)
+        if options.study is None:
+            raise UserError(f"{path}: is of study {name!r}; name its config with --study FILE")
+
+
+def _read_study(options: argparse.Namespace) -> "Study":
+    from tsgbench.planning.study import Study  # late: the plan takes time that --help does not need
+
+    config, source = load_study(options.study)
+    return Study(config, source=source)
+
+
+def extract(options: argparse.Namespace) -> int:
+    _limit_threads(options.threads)
+    from tsgbench.cli.own_videos import extract_files, find_recipe
+
+    facts = extract_files(
+        options.videos,
+        options.out,
+        recipe=find_recipe(options.extractor, Catalogue.load().clips),
+        checkpoint=options.checkpoint,
+        threads=options.threads,
+    )
+    for failure in facts["failed"]:
+        print(f"tsgbench: left out: {failure['reason']}", file=sys.stderr)
+    print(
+        f"wrote {options.out}: {facts['videos']} videos, {facts['rows']} rows of {facts['dim']},"
+        f" weights {facts['weights']}, {facts['clips_per_s']} clips/s"
+    )
+    return 1 if facts["failed"] else 0
+
+
+def show_features(options: argparse.Namespace) -> None:
+    from tsgbench.reporting import feature_file as describe
+
+    facts = describe.describe(options.file, options.videos)
+    print(json.dumps(facts, indent=2) if options.json else describe.as_text(facts))
+    if options.plot:
+        describe.plot(options.file, options.plot, options.videos)
+
+
+def _limit_threads(threads: int) -> None:
+    # Before NumPy and torch are imported: their thread pools follow Snakemake's `threads`
+    for library in ("OMP", "OPENBLAS", "MKL"):
+        os.environ[f"{library}_NUM_THREADS"] = str(max(1, threads))
+    # Waiting threads sleep instead of spinning: more jobs than cores is common on small machines
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
+def run_phase(options: argparse.Namespace) -> None:
+    _limit_threads(options.threads)
+    from tsgbench.cli.running import run_job
+
+    study = _read_study(options)
+    job = study.find_key(options.phase, options.key)
+    run_job(study, job, expected=options.identity, threads=options.threads)
+
+
+def show_plan(options: argparse.Namespace) -> None:
+    from tsgbench.planning.freshness import Freshness
+
+    study = _read_study(options)
+    freshness = Freshness(study)
+    rows = []
+    for record, job in study.jobs.items():
+        rows.append(
+            {
+                "phase": job.phase,
+                "key": job.key,
+                "identity": study.identity(record),
+                "state": freshness.state(record),
+                "record": record,
+            }
+        )
+    if options.json:
+        print(json.dumps(rows, indent=2))
+        return
+    for row in rows:
+        print(f"{row['state']:8}{row['phase']:12}{row['identity']}  {row['record']}")
+    print(f"{len(rows)} jobs of study {study.name!r}")
+
+
+def accept(options: argparse.Namespace) -> None:
+    from collections import Counter
+
+    from tsgbench.planning.accepting import accept, find_target, judge
+
+    if not (options.reason or options.dry_run):
+        raise UserError('accept: say why the change is harmless: --reason "…"; or look: --dry-run')
+    if options.targets:  # the first says whose; `find_target` refuses those of another study
+        _follow_study(options, options.targets[0])
+    study = _read_study(options)
+    targets = [find_target(study, name) for name in options.targets]
+    verdict = judge(study, targets, settings=options.settings)
+    verdict.refuse_any(targets)
+    for path, reason in verdict.refused.items():
+        print(f"tsgbench: stays stale: {path}: {reason}", file=sys.stderr)
+    if not options.dry_run:
+        accept(study, verdict, reason=options.reason)
+    for path, record in verdict.accepted.items():
+        print(f"{record.identities[-1]} -> {study.identity(path)}  {path}")
+    phases = Counter(study.jobs[path].phase for path in verdict.accepted)
+    counted = ", ".join(f"{number} {phase}" for phase, number in phases.items())
+    verb = "would accept" if options.dry_run else "accepted"
+    print(f"{verb} {len(verdict.accepted)} results{f' ({counted})' if counted else ''}")
+
+
+def show_models(options: argparse.Namespace) -> None:
+    from tsgbench.planning.printed import served_rows
+
+    models, published = Catalogue.load().models, Catalogue.load().published
+    rows = served_rows(published)
+    if options.json:
+        print(json.dumps({name: entry["ablations"] for name, entry in models.items()}, indent=2))
+        return
+    for name, entry in models.items():
+        print(f"{name}: {entry['title']}")
+        if "paper" in entry:
+            stated = published[entry["paper"]]["paper"]["protocols"]
+            said = (f"{dataset} {protocol['protocol']}" for dataset, protocol in stated.items())
+            print(f"    protocols of its paper: {', '.join(said)}")
+        for ablation, difference in entry["ablations"].items():
+            served = ", ".join(rows.get(f"{name}/{ablation}", []))
+            about = difference.get("about", "")
+            print(f"    {ablation:26}{about}{f'  [{served}]' if served else ''}")
+
+
+def show_datasets(options: argparse.Namespace) -> None:
+    from tsgbench.cli.datasets import as_text, list_datasets
+    from tsgbench.jobs.layout import Layout
+
+    known, mirror = Catalogue.load(), options.mirror or mirror_of({})
+    listed = list_datasets(
+        known.datasets, known.sources, Layout().records, mirror=mirror, published=known.published
+    )
+    print(json.dumps(listed, indent=2) if options.json else as_text(listed))
+
+
+def show_sources(options: argparse.Namespace) -> None:
+    from tsgbench.cli import sources as listing
+    from tsgbench.jobs.layout import Layout
+
+    names = None
+    if options.study:
+        jobs = _read_study(options).jobs.values()
+        names = [job.wildcards["source"] for job in jobs if job.phase == "download"]
+    folder = Path(Layout().records["download"]).parent
+    statuses = listing.list_sources(Catalogue.load().sources, folder, names)
+    totals = listing.total(statuses, folder)
+    if options.json:
+        print(json.dumps(listing.as_json(statuses, totals), indent=2))
+    else:
+        print(listing.render(statuses, totals))
+
+
+def write_schemas(options: argparse.Namespace) -> None:
+    from tsgbench.config.reference import write_all
+
+    written = write_all(Path())
+    print("\n".join(f"wrote {path}" for path in written) or "all is as the code has it")
+
+
+def explain(options: argparse.Namespace) -> None:
+    from tsgbench.reporting.explain import as_text, explain
+
+    facts = explain(options.table, options.row, options.metric, options.dataset)
+    print(json.dumps(facts, indent=2) if options.json else as_text(facts))
+
+
+def compile_pdf(options: argparse.Namespace) -> None:
+    """By hand, a machine without TeX is told so; the workflow's job, asked for a file, fails."""
+    from tsgbench.cli.running import run_job
+    from tsgbench.reporting.pdf import why_no_pdf
+
+    if lacking := why_no_pdf():
+        print(lacking, file=sys.stderr)
+        return
+    _follow_study(options, options.key)
+    study = _read_study(options)
+    key = options.key.removeprefix(f"{study.layout.folders['results']}/").removesuffix(".tex")
+    run_job(study, study.find_key("pdf", key))
+
+
+def track(options: argparse.Namespace) -> int:
+    from tsgbench.cli.running import log_cells
+    from tsgbench.jobs.records import read_record
+    from tsgbench.planning.freshness import CURRENT, Freshness
+
+    study = _read_study(options)
+    freshness = Freshness(study)
+    here = [path for path in study.targets("train") if freshness.state(path) == CURRENT]
+    logged = log_cells(study, [read_record(path) for path in here])
+    pending = [row for row in logged["runs"] if row["status"] != "logged"]
+    for row in pending:
+        print(f"tsgbench: not logged: {row['cell']}: {row['reason']}", file=sys.stderr)
+    print(f"{len(here) - len(pending)} of {len(here)} finished cells are in {logged['uri']}")
+    return 1 if pending else 0

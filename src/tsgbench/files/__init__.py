@@ -1,0 +1,277 @@
+"""Atomic writes, digests and safe unpacking: nothing half-written, nothing outside its folder."""
+
+import gzip
+import hashlib
+import json
+import lzma
+import os
+import posixpath
+import shutil
+import stat
+import tarfile
+import tempfile
+import time
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
+
+from tsgbench.errors import UserError
+from tsgbench.files.access import WRITING, Inaccessible, named, try_lock, why
+
+CHUNK_BYTES = 1 << 20
+BETWEEN_TRIES_S = 0.05  # for a lock
+# What an archive may unpack to, where its source states no other limit: beyond it lies a bomb
+UNPACKED_BYTES = 64 << 30
+UNPACKED_FILES = 1_000_000
+
+# What the standard library raises for archives that are damaged, encrypted or of an unknown kind.
+DAMAGED = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    gzip.BadGzipFile,
+    lzma.LZMAError,
+    zlib.error,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+)
+
+
+@contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; move it into place only if the block succeeds.
+
+    A killed or failing block leaves the old file as it was (and at most a `.tmp` file, never a
+    truncated result). What the operating system refuses is a `UserError` naming the file.
+    """
+    path = Path(path)
+    with named(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with open(temporary, "rb+") as written:
+            os.fsync(written.fileno())
+        # mkstemp makes files private; results are meant to be shared like any other file
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        os.replace(temporary, path)
+    except OSError as error:
+        # A failed write names no file; what else the block opened has a name of its own
+        is_ours = str(temporary) in (error.filename, error.filename2)
+        if (is_ours or (error.filename is None and error.errno in WRITING)) and (
+            found := why(path, error)
+        ):
+            raise found from error
+        raise
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write `text` as UTF-8, atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: str | Path, content: object) -> None:
+    """Write indented JSON with a final newline, atomically. NaN is refused."""
+    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def read_utf8(path: str | Path) -> str:
+    """The text of a file, without the byte order mark that some editors put in front.
+
+    `UserError` if it is not UTF-8; an `OSError` if it cannot be read.
+    """
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{path}: not UTF-8 text ({error}); save it as UTF-8, or get it again"
+        ) from None
+
+
+def read_json(path: str | Path) -> object:
+    """Read JSON; `UserError` if the file is missing or malformed."""
+    try:
+        with named(path):
+            return json.loads(read_utf8(path))
+    except Inaccessible as error:
+        if not isinstance(error.__cause__, FileNotFoundError):
+            raise
+        raise UserError(f"{path}: no such file; run the pipeline step that makes it") from None
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise UserError(
+            f"{path}: not valid JSON ({error}); get it again, or make it again"
+        ) from None
+
+
+def digest(content: object) -> str:
+    """16 hex digits that identify a JSON-like value, whatever the order of its keys."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def is_utf8(name: str) -> bool:
+    """Whether a file's name, or a text of a JSON file, can be written as UTF-8."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def printable(text: str) -> str:
+    """The text with what is no UTF-8 escaped, as `\\ud83d`: fit for a message or a list."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def sha256_file(path: str | Path) -> str:
+    """SHA-256 of a file's bytes, as 64 hex digits."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def unpack(
+    archive: str | Path,
+    folder: str | Path,
+    *,
+    members: Sequence[str] = ("*",),
+    max_bytes: int = UNPACKED_BYTES,
+    finish: Callable[[Path], None] | None = None,
+) -> list[Path]:
+    """Unpack a zip or tar archive into `folder`; return the files made, sorted.
+
+    members: patterns (as in a shell, `*` also matches `/`) of the files to take. max_bytes: what
+    they may hold altogether; an archive that announces more is refused. finish: called with the
+    folder before it gets its name, to write files of its own there.
+
+    Members that would leave the folder, links, devices and names that come twice are refused with a
+    `UserError` before anything is written; the folder appears whole or not at all.
+    """
+    archive, folder = Path(archive), Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # Always the same name, so that what a killed run left there is found and removed
+    staging = folder.with_name(f".{folder.name}.unpacking")
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir()
+    try:
+        if zipfile.is_zipfile(archive):
+            _unpack_zip(archive, staging, _Choice(archive, staging, tuple(members), max_bytes))
+        elif tarfile.is_tarfile(archive):
+            _unpack_tar(archive, staging, _Choice(archive, staging, tuple(members), max_bytes))
+        else:
+            raise UserError(f"{archive}: neither a zip nor a tar archive; download it again")
+        if finish:
+            finish(staging)
+        if folder.exists():
+            shutil.rmtree(folder)
+        os.replace(staging, folder)
+    except DAMAGED as error:
+        raise UserError(f"{archive}: damaged archive ({error}); download it again") from error
+    except OSError as error:
+        if error.errno == 28:  # ENOSPC
+            raise UserError(f"{folder}: the disk is full; free some space and run again") from error
+        if error.errno in (None, 22):  # bz2 and zip report damage so
+            raise UserError(f"{archive}: damaged archive ({error}); download it again") from error
+        raise
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+class _Choice:
+    """Which members of an archive are taken; refuses the archive for what must not be."""
+
+    def __init__(self, archive: Path, staging: Path, patterns: tuple[str, ...], max_bytes: int):
+        self.archive, self.staging = archive, staging.resolve()
+        self.patterns, self.max_bytes = patterns, max_bytes
+        self.names: set[str] = set()
+        self.folders: set[str] = set()
+        self.bytes = 0
+
+    def takes(self, name: str, kind: str, size: int) -> bool:
+        """Whether to write a member. kind: "file", "folder" or "other". size: bytes, announced."""
+        if kind == "folder" or not any(fnmatchcase(name, pattern) for pattern in self.patterns):
+            return False  # folders come with their files
+        if kind == "other":
+            raise UserError(f"{self.archive}: refused, it holds a link or device ({name})")
+        if not (self.staging / name).resolve().is_relative_to(self.staging):
+            raise UserError(f"{self.archive}: refused, a member leaves its folder ({name})")
+        plain = posixpath.normpath(name)
+        if plain in self.names:
+            raise UserError(f"{self.archive}: refused, it holds {name} twice")
+        self.names.add(plain)
+        self.folders.update(str(parent) for parent in PurePosixPath(plain).parents)
+        self.bytes += size
+        if self.bytes > self.max_bytes or len(self.names) > UNPACKED_FILES:
+            raise UserError(
+                f"{self.archive}: refused, it unpacks to more than {self.max_bytes:,} bytes or"
+                f" {UNPACKED_FILES:,} files; if that is right, raise the source's max_bytes"
+            )
+        return True
+
+    def check(self) -> None:
+        """Refuse an archive that gives nothing, contradicts itself or does not fit the disk."""
+        if not self.names:
+            wanted = ", ".join(self.patterns)
+            raise UserError(f"{self.archive}: holds no file that matches {wanted}")
+        if clash := self.names & self.folders:
+            name = min(clash)
+            raise UserError(f"{self.archive}: refused, {name} is both a file and a folder in it")
+        free = shutil.disk_usage(self.staging).free
+        if self.bytes > free:
+            raise UserError(
+                f"{self.archive}: unpacks to {self.bytes / 1e6:,.0f} MB, the disk has"
+                f" {free / 1e6:,.0f} MB; free some space and run again"
+            )
+
+
+def _unpack_zip(archive: Path, staging: Path, choice: _Choice) -> None:
+    with zipfile.ZipFile(archive) as opened:
+        chosen = []
+        for member in opened.infolist():
+            form = stat.S_IFMT(member.external_attr >> 16)
+            # Programs that know no Unix leave the form out
+            kind = "file" if form in (0, stat.S_IFREG) else "other"
+            kind = "folder" if member.is_dir() else kind
+            if choice.takes(member.filename, kind, member.file_size):
+                chosen.append(member)
+        choice.check()
+        opened.extractall(staging, members=chosen)
+
+
+def _unpack_tar(archive: Path, staging: Path, choice: _Choice) -> None:
+    with tarfile.open(archive) as opened:
+        chosen = []
+        for member in opened:  # one by one, so that a bomb is refused before it is read to its end
+            kind = "file" if member.isfile() else "folder" if member.isdir() else "other"
+            if choice.takes(member.name, kind, member.size):
+                chosen.append(member)
+        choice.check()
+        opened.extractall(staging, members=chosen, filter="data")
+
+
+@contextmanager
+def locked(path: Path, remedy: str, patience_s: float = 0.0) -> Iterator[None]:
+    """Hold `path` exclusively against other processes; freed by the kernel if we are killed.
+
+    `UserError`, which ends with `remedy`, if another process still holds it after `patience_s`. A
+    file system without locks is used without.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w") as stream:
+        until = time.monotonic() + patience_s
+        while not try_lock(stream, path):
+            if time.monotonic() >= until:
+                waited = f" for {patience_s:.0f} s" if patience_s else ""
+                raise UserError(f"{path}: held by another process{waited}; {remedy}")
+            time.sleep(BETWEEN_TRIES_S)
+        yield

@@ -1,0 +1,126 @@
+"""Digest of the code behind a result: what counts of a module and of all it imports from here.
+
+Comments, layout, docstrings, types and the wording of messages do not count (jobs/syntax.py);
+nor does code that the module does not import, nor `PLUMBING`. So rewording an error reruns nothing,
+and editing one model reruns that model.
+"""
+
+import ast
+import hashlib
+import importlib
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+from tsgbench.errors import UserError
+from tsgbench.jobs.syntax import IDLE_IMPORTS, Syntax
+
+PACKAGE = "tsgbench"
+
+# Modules that cannot shape a result, and why. Neither they nor what they import are digested. Of
+# the package they import other plumbing alone, and they compute no number.
+PLUMBING = {
+    "tsgbench.files.access": "says why a file cannot be got at, and takes locks; reads nothing",
+    "tsgbench.jobs.code": "tells what made a result; makes none",
+    "tsgbench.training.devices": "picks a processor, which no identity covers; sets no precision",
+    "tsgbench.downloads.manifest": "lists a download's files; what they hold is digested",
+    "tsgbench.downloads.unavailable": "lists which videos of a download are missing, and why",
+    "tsgbench.errors": "the class of errors, without behaviour",
+    "tsgbench.settings.choices": "refuses a setting, or changes nothing",
+    "tsgbench.features.compiling": "compiles a network if the machine can: the same function",
+    "tsgbench.features.journal": "gives back the bytes it was given, or refuses by checksum",
+    "tsgbench.features.memory": "sizes batches by free memory, which no identity covers",
+    "tsgbench.files": "moves bytes: whole or not at all, unpacked, digested; JSON as Python has it",
+    "tsgbench.phases": "carries a job's settings and inputs to its phase",
+    "tsgbench.jobs.syntax": "tells what made a result; makes none",
+    "tsgbench.jobs.records": "writes down what made a result, and refuses any other",
+}
+
+
+@cache
+def code_digest(*modules: str) -> str:
+    """16 hex digits over the named modules and everything of the package they import.
+
+    modules: dotted names such as `tsgbench.training.trainer`. Imports inside functions count too.
+    A module chosen at run time (`importlib`) does not: name it here (see `planning/study.py`).
+    """
+    names = closure(*modules)
+    with_types = any(_syntax(name).reads_types for name in names)
+    with_docstrings = any(_syntax(name).reads_docstrings for name in names)
+    combined = hashlib.sha256()
+    for name in names:
+        digest = _module_digest(name, with_types, with_docstrings)
+        combined.update(f"{name}:{digest}\n".encode())
+    return combined.hexdigest()[:16]
+
+
+def closure(*modules: str) -> list[str]:
+    """The named modules and every one of the package that they import, anywhere in their text, but
+    for `PLUMBING`."""
+    found: set[str] = set()
+    for module in modules:
+        _collect(module, found)
+    return sorted(found)
+
+
+def import_as_digested(*modules: str) -> None:
+    """Import the whole closure; `UserError` if a source is no longer what `code_digest` read.
+
+    What is imported later, inside a function, is then the code that was digested, too: an editor
+    that saves a file while a job starts would otherwise file the new code under the old identity.
+    Plumbing is imported along with what needs it.
+    """
+    sources = closure(*modules)
+    for module in sources:
+        importlib.import_module(module)
+    for module in sources:
+        path = _source(module)
+        if path.read_bytes() != _text(module):
+            raise UserError(f"{path}: changed while this job was starting; run snakemake again")
+
+
+def _collect(module: str, closure: set[str]) -> None:
+    if module in closure or module in PLUMBING:
+        return
+    closure.add(module)
+    for imported in _imports(module):
+        _collect(imported, closure)
+
+
+@cache
+def _syntax(module: str) -> Syntax:
+    path = _source(module)
+    try:
+        return Syntax(ast.parse(_text(module)), _is_idle)
+    except SyntaxError as error:
+        raise UserError(f"{path}, line {error.lineno}: not valid Python ({error.msg})") from None
+
+
+def _is_idle(module: str) -> bool:
+    return module in IDLE_IMPORTS or module in PLUMBING
+
+
+@cache
+def _text(module: str) -> bytes:
+    return _source(module).read_bytes()
+
+
+def _source(module: str) -> Path:
+    # From the package's own folder: finding a spec would import the parent packages.
+    root = Path(find_spec(PACKAGE).origin).parent
+    path = root.joinpath(*module.split(".")[1:])
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+@cache
+def _imports(module: str) -> tuple[str, ...]:
+    """The package's own modules that `module` imports, anywhere in its text."""
+    names = (name for name in _syntax(module).imports if name.startswith(f"{PACKAGE}."))
+    # `from package import name`: the name may itself be a module
+    return tuple(sorted(name for name in names if _source(name).exists()))
+
+
+@cache
+def _module_digest(module: str, with_types: bool, with_docstrings: bool) -> str:
+    text = _syntax(module).text(with_types=with_types, with_docstrings=with_docstrings)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,187 @@
+"""Records: the small JSON file by which every result carries its own identity.
+
+A record says which job made its files: `identity` (a digest of the job's settings, its code and
+the identities of its inputs), `digest` (of what the files hold), the files with their sizes and
+SHA-256, the inputs as they were found, and the facts the phase reports. A consumer is told the
+identity it must find and refuses anything else, so that no checkout, pull or edit can put an old
+number under a new setting. A user may declare that a result stands for another identity as well,
+after a harmless change of code (`accepted`; planning/accepting.py).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tsgbench.errors import UserError
+from tsgbench.files import digest, read_json, sha256_file, write_json
+from tsgbench.files.access import Inaccessible, named
+
+SCHEMA = 1
+# Larger files are checked by size only: hashing gigabytes of features before each training would
+# cost more than it saves, and HDF5 checks its own chunks when they are read.
+MAX_HASHED_BYTES = 256 << 20
+# What a plan hashes of every result before each run: tables and scores, not features
+MAX_PLANNED_BYTES = 256 << 10
+GONE = "is missing though its record lists it"
+
+
+@dataclass(frozen=True)
+class Record:
+    """A record read from disk. `content` is the JSON object, `folder` where its files are."""
+
+    path: Path
+    content: dict
+
+    @property
+    def identity(self) -> str:
+        return self.content["identity"]
+
+    @property
+    def accepted(self) -> list[dict]:
+        """What users declared, oldest first: by, at, reason, commit, from, to, code."""
+        return self.content.get("accepted", [])
+
+    @property
+    def identities(self) -> list[str]:
+        """The identity that made the result, then those that it was accepted for."""
+        return [self.identity, *(entry["to"] for entry in self.accepted)]
+
+    def stands_for(self, identity: str) -> bool:
+        return identity in self.identities
+
+    @property
+    def digest(self) -> str:
+        return self.content["digest"]
+
+    @property
+    def facts(self) -> dict:
+        return self.content["facts"]
+
+    def file(self, name: str) -> Path:
+        """Path of one of the files the record lists."""
+        if name not in self.content["outputs"]:
+            raise UserError(f"{self.path}: lists no file {name!r}; make it again")
+        return self.path.parent / name
+
+    def files(self, ending: str = "") -> dict[str, Path]:
+        """The listed files whose names end so, by their name relative to the record."""
+        names = [name for name in self.content["outputs"] if name.endswith(ending)]
+        return {name: self.path.parent / name for name in names}
+
+
+def write_record(
+    path: str | Path,
+    *,
+    phase: str,
+    key: str,
+    identity: str,
+    settings: dict,
+    code: str,
+    inputs: dict[str, Record],
+    files: list[Path],
+    facts: dict,
+    made: dict,
+) -> None:
+    """Write the record of a finished job, last of its files: no record, no result.
+
+    facts: what the phase counted or measured. made: when, where, by which commit and in how long;
+    unlike the facts it differs between two equal runs.
+    """
+    path = Path(path)
+    outputs = {
+        file.relative_to(path.parent).as_posix(): {
+            "sha256": sha256_file(file),
+            "bytes": file.stat().st_size,
+        }
+        for file in sorted(files)
+    }
+    write_json(
+        path,
+        {
+            "schema": SCHEMA,
+            "phase": phase,
+            "key": key,
+            "identity": identity,
+            # What consumers read: the files, or the facts where there is no file beside the record
+            "digest": digest({name: entry["sha256"] for name, entry in outputs.items()} or facts),
+            "settings": settings,
+            "code": code,
+            "inputs": {
+                role: {
+                    "record": str(record.path),
+                    "identity": record.identity,
+                    "digest": record.digest,
+                }
+                for role, record in inputs.items()
+            },
+            "outputs": outputs,
+            "facts": facts,
+            "made": made,
+        },
+    )
+
+
+def read_record(path: str | Path) -> Record:
+    """Read a record; `UserError` if it is missing, malformed or of another schema."""
+    path = Path(path)
+    content = read_json(path)
+    missing = {"schema", "identity", "digest", "inputs", "outputs", "facts"} - set(
+        content if isinstance(content, dict) else {}
+    )
+    if missing or content["schema"] != SCHEMA:
+        raise UserError(
+            f"{path}: not a record of this version; run snakemake, which makes it again"
+        )
+    return Record(path, content)
+
+
+def check_input(path: str | Path, identity: str) -> Record:
+    """Read an input's record, refusing another identity and damaged or missing files."""
+    record = read_record(path)
+    if not record.stands_for(identity):
+        raise UserError(
+            f"{path}: made under other settings, code or inputs (identity {record.identity}, this "
+            f"job needs {identity}); run snakemake again, it remakes what is out of date"
+        )
+    for problem in damages(record):
+        remedy = "" if GONE in problem else "delete it and "
+        raise UserError(f"{problem}; {remedy}run snakemake again")
+    return record
+
+
+def damages(record: Record) -> Iterator[str]:
+    """In words, the files of a record that are missing or not what it says."""
+    for name, file in record.files().items():
+        problem = _damage(file, record.content["outputs"][name])
+        if problem:
+            yield f"{file}: {problem}"
+
+
+def current_record(path: Path, identity: str) -> Record | None:
+    """The record at `path`, if it is of this very job and its files are all there, whole.
+
+    Asked of every result before each run of the workflow, so larger files by their sizes only.
+    """
+    try:
+        record = read_record(path)
+    except Inaccessible:
+        raise
+    except UserError:
+        return None
+    is_whole = record.stands_for(identity) and not any(
+        _damage(file, record.content["outputs"][name], MAX_PLANNED_BYTES)
+        for name, file in record.files().items()
+    )
+    return record if is_whole else None
+
+
+def _damage(file: Path, expected: dict, max_hashed: int = MAX_HASHED_BYTES) -> str | None:
+    with named(file):
+        if not file.exists():
+            return GONE
+        size = file.stat().st_size
+        if size != expected["bytes"]:
+            return f"has {size} bytes where its record says {expected['bytes']}"
+        if size <= max_hashed and sha256_file(file) != expected["sha256"]:
+            return "does not have the SHA-256 its record states (damaged or edited)"
+    return None

@@ -1,0 +1,362 @@
+"""The code digest changes with what code does, and with nothing else."""
+
+import ast
+import textwrap
+
+import pytest
+
+from tsgbench.cli.main import PHASES
+from tsgbench.errors import UserError
+from tsgbench.jobs import code
+from tsgbench.jobs.syntax import Syntax
+
+CACHED = (code.code_digest, code._text, code._syntax, code._imports, code._module_digest)
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A package of its own in place of tsgbench; returns a function that (re)writes a module."""
+    root = tmp_path / "tsgbench"
+    root.mkdir()
+    (root / "__init__.py").write_text("")
+
+    def source(module):
+        path = root.joinpath(*module.split(".")[1:])
+        return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+    monkeypatch.setattr(code, "_source", source)
+
+    def write(name, text):
+        (root / f"{name}.py").write_text(textwrap.dedent(text))
+        for cached in CACHED:
+            cached.cache_clear()
+
+    yield write
+    for cached in CACHED:
+        cached.cache_clear()
+
+
+BODY = '''
+"""Docstring."""
+from tsgbench.helper import double
+
+def f(x):
+    """Says what."""
+    return double(x) + 1
+'''
+
+
+def digest_with(package, body, helper="def double(x):\n    return 2 * x\n"):
+    package("main", body)
+    package("helper", helper)
+    return code.code_digest("tsgbench.main")
+
+
+def test_comments_docstrings_and_layout_do_not_count(package):
+    plain = digest_with(package, BODY)
+    edited = BODY.replace("Docstring.", "Other.").replace('"""Says what."""', '"""Why."""')
+    edited = edited.replace("return", "# a comment\n\n    return").replace("f(x)", "f( x )")
+    assert digest_with(package, edited) == plain
+
+
+def test_removing_the_only_docstring_of_a_function_does_not_count(package):
+    assert digest_with(package, BODY.replace('    """Says what."""\n', "")) == digest_with(
+        package, BODY
+    )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [("+ 1", "+ 2"), ("+ 1", "- 1"), ("def f(x)", "def f(x=0)"), ("double(x)", "double(-x)")],
+)
+def test_every_change_of_behaviour_counts(package, change):
+    assert digest_with(package, BODY.replace(*change)) != digest_with(package, BODY)
+
+
+def test_imported_modules_count_also_from_inside_functions(package):
+    late = "def f(x):\n    from tsgbench import helper\n    return helper.double(x)\n"
+    assert digest_with(package, late) != digest_with(
+        package, late, "def double(x):\n    return 3 * x\n"
+    )
+
+
+def test_other_modules_do_not_count(package):
+    before = digest_with(package, BODY)
+    package("stranger", "x = 1\n")
+    assert digest_with(package, BODY) == before
+
+
+# --- real modules ---------------------------------------------------------------------------------
+
+MODELS = ("baselines", "cma", "fian", "fsan", "ia_net", "seqpan")
+EXTRACTORS = ("c3d", "efficientnet_lite0", "i3d", "thumbnail", "vgg16")
+READERS = ("charades_sta", "didemo", "made", "tacos")
+# Every kind of job, by the modules that its code starts from
+JOBS = {phase: (f"tsgbench.phases.{phase}",) for phase in PHASES if phase != "download"}
+for chosen, names in {
+    "train": [f"tsgbench.models.{name}" for name in MODELS],
+    "extract": [f"tsgbench.features.{name}" for name in EXTRACTORS],
+    "annotations": [f"tsgbench.datasets.{name}" for name in READERS],
+}.items():
+    (phase,) = JOBS.pop(chosen)
+    JOBS |= {f"{chosen} {name.rpartition('.')[2]}": (phase, name) for name in names}
+
+TRAIN = {f"train {name}" for name in MODELS}
+EXTRACT = {f"extract {name}" for name in EXTRACTORS}
+LOADING = TRAIN | {"inspect", "measure"}  # what puts a cell together
+REPORTING = {"table", "findings", "report", "summary", "pdf"}  # name settings beside numbers
+# module, text, what it becomes
+HARMLESS = {
+    "error in the atomic writer": ("files", "free some space and run again", "make room"),
+    "error in training": ("training.trainer", "; lower train.lr or", "; try a lower train.lr or"),
+    "error in reading queries": (
+        "datasets.table",
+        "field {name!r} is missing",
+        "lacks {name!r} of {', '.join(FIELDS)}",
+    ),
+    "error in extraction": ("features.extract", "no video to extract features from", "no video"),
+    "error in a model": ("models.base", "raise UserError(\n", "raise UserError('Sorry: '\n"),
+    "error in evaluation": (
+        "phases.evaluate",
+        "answers no query of the test split",
+        "answers none",
+    ),
+    "log line of training": (
+        "training.trainer",
+        "resuming after epoch %d",
+        "going on after epoch %d",
+    ),
+    "log line that is new": (
+        "training.trainer",
+        "    order = torch.Generator()",
+        "    log.info('training %d tensors', len(parameters))\n    order = torch.Generator()",
+    ),
+    "log line of devices": (
+        "training.devices",
+        "all %d GPUs are in use",
+        "none of %d GPUs is free",
+    ),
+    "log line of batches": ("features.memory", "batches of %d: %.0f MB a clip", "%d at %.0f MB"),
+    "label of a progress bar": ("features.feeding", '"extracting"', '"reading videos"'),
+    "type of an argument": ("training.trainer", "seed: int,", "seed: 'int | None',"),
+    "type that is returned": ("datasets.table", ") -> Queries:", ") -> 'Queries | None':"),
+    "type of a setting": ("settings", "epochs: Count = 0", "epochs: 'int | float' = 0"),
+    "import for a type": (
+        "training.trainer",
+        "from pathlib import Path\n",
+        "from pathlib import Path\nfrom typing import Any\n",
+    ),
+    "comment": ("training.trainer", "    # Sums stay on the device", "    # Sums are kept there"),
+    "docstring": (
+        "training.trainer",
+        "One pass over the training queries",
+        "Once over the queries",
+    ),
+}
+CHANGED = {
+    "default of training": (
+        "settings",
+        "patience: Count = 0",
+        "patience: Count = 1",
+        LOADING | REPORTING,
+    ),
+    "field that is new": (
+        "settings",
+        "    patience: Count = 0",
+        "    momentum: float = 0.9\n    patience: Count = 0",
+        LOADING | REPORTING,
+    ),
+    "constant of prediction": (
+        "training.trainer",
+        "PREDICTED_AT_ONCE = 64",
+        "PREDICTED_AT_ONCE = 65",
+        LOADING,
+    ),
+    "precision": ("training.trainer", "allow_tf32 = True", "allow_tf32 = False", LOADING),
+    "condition of an error": (
+        "training.trainer",
+        "if not math.isfinite(",
+        "if math.isnan(",
+        LOADING,
+    ),
+    "kind of an error": (
+        "training.trainer",
+        'raise UserError(\n                f"{name} became',
+        'raise ValueError(\n                f"{name} became',
+        LOADING,
+    ),
+    "operator of a model": (
+        "models.seqpan",
+        "self.match_lambda * mean",
+        "self.match_lambda + mean",
+        {"train seqpan"},
+    ),
+    "operator of shared layers": (
+        "models.targets",
+        "return ",
+        "return 0 or ",
+        {"train fian", "train ia_net", "train fsan", "train seqpan", "inspect"},
+    ),
+    "constant of an extractor": ("features.c3d", "nn.Conv3d(", "nn.Conv2d(", {"extract c3d"}),
+    "operator of pooling": ("features.pooling", "return ", "return 0 or ", EXTRACT),
+    "decoding": (
+        "features.video",
+        "ROUNDING_S = 6e-4",
+        "ROUNDING_S = 5e-4",
+        EXTRACT | {"inspect", "join"},
+    ),
+    "constant of evaluation": (
+        "evaluation.metrics",
+        "NMS_IOU = 0.5",
+        "NMS_IOU = 0.6",
+        LOADING | {"evaluate"},
+    ),
+    "convention": ("evaluation.conventions", "return ", "return 0 or ", {"evaluate"}),
+    "another phase": ("phases.evaluate", "return ", "return 0 or ", {"evaluate"}),
+}
+
+
+def digests():
+    return {name: code.code_digest(*roots) for name, roots in JOBS.items()}
+
+
+@pytest.fixture(scope="module")
+def before():
+    return digests()
+
+
+@pytest.fixture
+def edit(monkeypatch, before):
+    """Edits a copy of a real module, in memory; returns the jobs that are another's then."""
+    known = code._syntax
+
+    def edited(module, old, new):
+        name = f"tsgbench.{module}"
+        source = code._source(name).read_text()
+        assert old in source, f"{name} has no {old!r}: choose another edit of this kind"
+        syntax = Syntax(ast.parse(source.replace(old, new)), code._is_idle)
+        monkeypatch.setattr(
+            code, "_syntax", lambda other: syntax if other == name else known(other)
+        )
+        clear()
+        return {name for name, digest in digests().items() if digest != before[name]}
+
+    def clear():
+        for cached in (code.code_digest, code._imports, code._module_digest):
+            cached.cache_clear()
+
+    yield edited
+    clear()
+
+
+@pytest.mark.parametrize("change", HARMLESS.values(), ids=HARMLESS)
+def test_an_edit_that_shapes_no_result_reruns_nothing(edit, change):
+    assert edit(*change) == set()
+
+
+@pytest.mark.parametrize("change", CHANGED.values(), ids=CHANGED)
+def test_an_edit_that_may_shape_a_result_reruns_what_it_may_shape(edit, change):
+    module, old, new, stale = change
+    assert edit(module, old, new) == stale
+
+
+def test_training_does_not_depend_on_models_tracking_or_reporting():
+    closure = code.closure("tsgbench.phases.train")
+    assert "tsgbench.training.trainer" in closure and "tsgbench.models.base" in closure
+    forbidden = ("tsgbench.models.seqpan", "tsgbench.tracking", "tsgbench.reporting")
+    assert not [name for name in closure if name.startswith(forbidden)]
+    assert not {"tsgbench.cli", "tsgbench.config", *code.PLUMBING} & set(closure)
+
+
+# --- plumbing -------------------------------------------------------------------------------------
+
+# What plumbing may use of libraries that compute: to ask the machine, and to try what fits
+ASKED = {
+    "np.ndarray",
+    "np.uint8",
+    "np.zeros",
+    "torch.Tensor",
+    "torch.UntypedStorage",
+    "torch.compile",
+    "torch.compiler.reset",
+    "torch.cuda.device_count",
+    "torch.cuda.get_device_name",
+    "torch.cuda.get_device_properties",
+    "torch.cuda.is_available",
+    "torch.cuda.mem_get_info",
+    "torch.device",
+    "torch.get_num_threads",
+    "torch.inference_mode",
+    "torch.set_num_threads",
+    "torch.uint8",
+    "torch.zeros",
+}
+COMPUTING = ("av", "h5py", "numpy", "pyarrow", "scipy", "sklearn", "torch")
+
+
+@pytest.mark.parametrize("module", code.PLUMBING)
+def test_plumbing_is_there_and_imports_nothing_that_counts(module):
+    assert code._source(module).exists()
+    assert set(code._imports(module)) <= set(code.PLUMBING)
+
+
+@pytest.mark.parametrize("module", code.PLUMBING)
+def test_plumbing_computes_no_number(module):
+    tree = ast.parse(code._source(module).read_text())
+    imported = {
+        name
+        for name in Syntax(tree).imports
+        if name.partition(".")[0] in COMPUTING and not name.startswith("torch.utils._py")
+    }
+    assert imported <= {"numpy", "torch"}
+    chains = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    used = {name for name in chains if name.startswith(("np.", "torch."))}
+    outermost = {name for name in used if not any(o.startswith(f"{name}.") for o in used)}
+    assert {name.partition("(")[0] for name in outermost} <= ASKED
+
+
+def test_no_package_does_anything_on_the_way_to_its_modules():
+    """Importing a.b runs a/__init__.py, too, which counts only where it is imported by name."""
+    root = code._source("tsgbench.errors").parent
+    quiet = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign)
+    for path in root.rglob("__init__.py"):
+        for statement in ast.parse(path.read_text()).body:
+            is_docstring = isinstance(statement, ast.Expr) and isinstance(
+                statement.value, ast.Constant
+            )
+            assert is_docstring or isinstance(statement, quiet), f"{path}: {ast.unparse(statement)}"
+
+
+def test_nothing_is_decided_by_the_wording_of_an_error():
+    """What is left out of the digest may be written down, but no code takes it for a fact."""
+    root = code._source("tsgbench.errors").parent
+    for path in root.rglob("*.py"):
+        for handler in ast.walk(ast.parse(path.read_text())):
+            if isinstance(handler, ast.ExceptHandler) and handler.name:
+                texts = {f"str({handler.name})", f"{handler.name}.args"}
+                for node in ast.walk(handler):
+                    if isinstance(node, ast.Compare):
+                        found = texts & {ast.unparse(part) for part in ast.walk(node)}
+                        assert not found, f"{path}: {ast.unparse(node)}"
+
+
+def test_a_source_that_changes_while_a_job_starts_is_refused(package, monkeypatch):
+    package("helper", "def double(x):\n    return 2 * x\n")
+    package("phase", BODY)
+    code.code_digest("tsgbench.phase")  # as the plan read it
+    imported = []
+
+    def import_module(name):
+        """The editor saves while the job is importing."""
+        imported.append(name)
+        if len(imported) == 2:
+            source = code._source("tsgbench.helper")
+            source.write_text("def double(x):\n    return 3 * x\n")
+
+    monkeypatch.setattr(code.importlib, "import_module", import_module)
+    with pytest.raises(UserError, match="helper.py: changed while this job was starting"):
+        code.import_as_digested("tsgbench.phase")
+    assert imported == ["tsgbench.helper", "tsgbench.phase"]
+    for cached in CACHED:
+        cached.cache_clear()
+    code.import_as_digested("tsgbench.phase")  # what it is now is what runs
