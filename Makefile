@@ -20,7 +20,7 @@ help:
 	@echo "make test       environment, then all tests (make test-fast: without whole-pipeline tests)"
 	@echo "make real       Table 1 on real clips with human sentences, artificially joined (97 MB download)"
 	@echo "make blind      Table 1 on the real Charades-STA annotations, without video"
-	@echo "make findings   the whole blind study (about an hour of two cores), and docs/findings.md from it"
+	@echo "make findings   the whole blind study (one to two hours on two cores), and docs/findings.md from it"
 	@echo "make env        only the environment, in $(VENV)"
 	@echo "make lint       ruff, snakefmt and snakemake --lint"
 
