@@ -9,7 +9,7 @@ import pytest
 from report_samples import COLUMNS, REPRODUCE, printed_row, statistics_record, write_published
 
 from invented import write_cell
-from tsgbench import cli
+from tsgbench.cli import main as cli
 from tsgbench.errors import UserError
 from tsgbench.files import digest
 from tsgbench.reporting import build_table, write_table
