@@ -1,6 +1,7 @@
 # What all rules share: the checked study, its plan, and what makes stale results rerun.
 
 import sys
+from itertools import zip_longest
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -104,8 +105,10 @@ PHASE_TARGETS = {
 }
 
 
-def inputs(phase):
-    """Input function of a rule: the records its job reads, and a stamp that makes a stale job run.
+def reads(phase, *roles):
+    """Input function of a rule, for `unpack`: the records its job reads, by role, and a stamp that
+    makes a stale job run. Roles beside the named ones are refused, but for `...`: files that a data
+    set or a source calls as it likes.
 
     What is stale is for the records to say (src/tsgbench/planning/freshness.py), not for file times
     and Snakemake's notes on past jobs, which a checkout or a pull changes or leaves behind.
@@ -113,14 +116,28 @@ def inputs(phase):
 
     def of_job(wildcards):
         job = STUDY.find(phase, dict(wildcards.items()))
+        paths = list(job.inputs.values())
         if workflow.is_main_process:
             try:
-                return FRESHNESS.inputs(job, ancient)
+                paths = FRESHNESS.inputs(job, ancient)
             except UserError as error:  # a file that cannot be read just now
                 raise WorkflowError(str(error))
-        return list(job.inputs.values())
+        named = {}
+        for role, path in zip_longest(job.inputs, paths, fillvalue="stale"):
+            named.setdefault(role.partition(":")[0], []).append(path)
+        if unknown := set() if ... in roles else named.keys() - {*roles, "stale"}:
+            raise WorkflowError(f"rule {phase} does not say that it reads {', '.join(unknown)}")
+        return named
 
     return of_job
+
+
+def makes(phase, *roles):
+    """The outputs of a rule, by role: its record, and every file that stands beside it."""
+    files = {"record": RECORDS[phase], **FILES.get(phase, {})}
+    if files.keys() != set(roles):
+        raise WorkflowError(f"rule {phase} makes {', '.join(files)}, and not {', '.join(roles)}")
+    return {role: files[role] for role in roles}
 
 
 def identity(phase):

@@ -3,7 +3,7 @@
 
 rule fetch:
     input:
-        inputs("download"),
+        unpack(reads("download", ...)),
     output:
         record=RECORDS["download"],
     log:
@@ -29,7 +29,7 @@ rule fetch:
 
 rule render:
     input:
-        inputs("render"),
+        unpack(reads("render")),
     output:
         record=RECORDS["render"],
     log:
@@ -56,7 +56,7 @@ rule render:
 
 rule join:
     input:
-        inputs("join"),
+        unpack(reads("join", "sentences", "videos")),
     output:
         record=RECORDS["join"],
     log:
@@ -83,7 +83,7 @@ rule join:
 
 rule annotations:
     input:
-        inputs("annotations"),
+        unpack(reads("annotations", ...)),
     output:
         record=RECORDS["annotations"],
     log:

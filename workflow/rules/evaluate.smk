@@ -4,10 +4,9 @@
 
 rule evaluate:
     input:
-        inputs("evaluate"),
+        unpack(reads("evaluate", "annotations", "run")),
     output:
-        **FILES["evaluate"],
-        record=RECORDS["evaluate"],
+        **makes("evaluate", "record", "scores"),
     log:
         LOGS["evaluate"],
     benchmark:
@@ -31,10 +30,11 @@ rule evaluate:
 # Attention maps and predictions of chosen queries, for qualitative figures
 rule inspect:
     input:
-        inputs("inspect"),
+        unpack(
+            reads("inspect", "annotations", "features", "vocabulary", "run", "metrics", "videos")
+        ),
     output:
-        **FILES["inspect"],
-        record=RECORDS["inspect"],
+        **makes("inspect", "record", "maps"),
     log:
         LOGS["inspect"],
     benchmark:
@@ -58,7 +58,7 @@ rule inspect:
 # Its size and speed on this machine, which it should have to itself
 rule measure:
     input:
-        inputs("measure"),
+        unpack(reads("measure", "annotations", "features", "vocabulary", "run")),
     output:
         record=RECORDS["measure"],
     log:

@@ -4,10 +4,9 @@
 
 rule extract:
     input:
-        inputs("extract"),
+        unpack(reads("extract", "annotations", "videos", "checkpoint")),
     output:
-        **FILES["extract"],
-        record=RECORDS["extract"],
+        **makes("extract", "record", "features", "failed"),
     log:
         LOGS["extract"],
     benchmark:
@@ -30,10 +29,9 @@ rule extract:
 
 rule reduce:
     input:
-        inputs("reduce"),
+        unpack(reads("reduce", "annotations", "clips")),
     output:
-        **FILES["reduce"],
-        record=RECORDS["reduce"],
+        **makes("reduce", "record", "features"),
     log:
         LOGS["reduce"],
     benchmark:
@@ -58,10 +56,9 @@ rule reduce:
 
 rule released:
     input:
-        inputs("released"),
+        unpack(reads("released", "annotations", "released", "vectors")),
     output:
-        **FILES["released"],
-        record=RECORDS["released"],
+        **makes("released", "record", "features", "failed"),
     log:
         LOGS["released"],
     benchmark:
@@ -86,10 +83,9 @@ rule released:
 
 rule blank:
     input:
-        inputs("blank"),
+        unpack(reads("blank", "annotations")),
     output:
-        **FILES["blank"],
-        record=RECORDS["blank"],
+        **makes("blank", "record", "features"),
     log:
         LOGS["blank"],
     benchmark:

@@ -18,7 +18,7 @@ rule of_another_study:
 
 rule statistics:
     input:
-        inputs("statistics"),
+        unpack(reads("statistics", "queries", ...)),
     output:
         record=report(
             RECORDS["statistics"],
@@ -47,7 +47,7 @@ rule statistics:
 
 rule table:
     input:
-        inputs("table"),
+        unpack(reads("table", "run", "metrics", "statistics", "efficiency")),
     output:
         record=RECORDS["table"],
         html=report(
@@ -90,7 +90,9 @@ rule table:
 
 rule figure:
     input:
-        inputs("figure"),
+        unpack(
+            reads("figure", "annotations", "run", "metrics", "inspection", "videos", "statistics")
+        ),
     output:
         record=RECORDS["figure"],
         pdf=FILES["figure"]["pdf"],
@@ -125,7 +127,7 @@ rule figure:
 
 rule findings:
     input:
-        inputs("findings"),
+        unpack(reads("findings", "run", "metrics", "statistics")),
     output:
         record=RECORDS["findings"],
         markdown=report(
@@ -155,10 +157,9 @@ rule findings:
 
 rule summary:
     input:
-        inputs("summary"),
+        unpack(reads("summary", "run", "metrics")),
     output:
-        **FILES["summary"],
-        record=RECORDS["summary"],
+        **makes("summary", "record", "metrics", "learning", "systems"),
     log:
         LOGS["summary"],
     benchmark:
@@ -180,7 +181,7 @@ rule summary:
 
 rule report:
     input:
-        inputs("report"),
+        unpack(reads("report", "table", "figure", "findings", "statistics")),
     output:
         record=RECORDS["report"],
         html=report(
@@ -211,7 +212,7 @@ rule report:
 
 rule pdf:
     input:
-        inputs("pdf"),
+        unpack(reads("pdf", "document", "figure")),
     output:
         record=RECORDS["pdf"],
         pdf=report(

@@ -3,10 +3,9 @@
 
 rule vectors:
     input:
-        inputs("vectors"),
+        unpack(reads("vectors", "annotations")),
     output:
-        **FILES["vectors"],
-        record=RECORDS["vectors"],
+        **makes("vectors", "record", "vectors"),
     log:
         LOGS["vectors"],
     benchmark:
@@ -28,10 +27,9 @@ rule vectors:
 
 rule vocabulary:
     input:
-        inputs("vocabulary"),
+        unpack(reads("vocabulary", "annotations", "vectors")),
     output:
-        **FILES["vocabulary"],
-        record=RECORDS["vocabulary"],
+        **makes("vocabulary", "record", "words"),
     log:
         LOGS["vocabulary"],
     benchmark:

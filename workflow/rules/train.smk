@@ -3,10 +3,9 @@
 
 rule train:
     input:
-        inputs("train"),
+        unpack(reads("train", "annotations", "features", "vocabulary")),
     output:
-        **FILES["train"],
-        record=RECORDS["train"],
+        **makes("train", "record", "checkpoint", "history", "predictions"),
     log:
         LOGS["train"],
     benchmark:
