@@ -104,7 +104,7 @@ for chosen, names in {
 TRAIN = {f"train {name}" for name in MODELS}
 EXTRACT = {f"extract {name}" for name in EXTRACTORS}
 LOADING = TRAIN | {"inspect", "measure"}  # what puts a cell together
-REPORTING = {"table", "findings", "report", "summary", "pdf"}  # name settings beside numbers
+REPORTING = {"table", "report", "summary"}  # name settings beside numbers
 # module, text, what it becomes
 HARMLESS = {
     "error in the atomic writer": ("files", "free some space and run again", "make room"),

@@ -1,11 +1,13 @@
 """Fixtures for reports. All numbers are invented, the printed ones too."""
 
+import json
 from pathlib import Path
 
 import pytest
 import yaml
 
 from invented import METRICS, write_cell
+from tsgbench.reporting.document import read_document
 
 PRINTED = {
     "schema": 1,
@@ -32,6 +34,18 @@ PRINTED = {
         },
     ],
 }
+
+
+@pytest.fixture
+def as_document(tmp_path):
+    """What a table's file, changed by a test, is read as."""
+
+    def read(content: dict):
+        path = tmp_path / "changed.provenance.json"
+        path.write_text(json.dumps(content))
+        return read_document(path)
+
+    return read
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tsgbench.phases import Task
-from tsgbench.reporting import build_table, write_table
+from tsgbench.reporting import build_table, describe, write_table
 from tsgbench.reporting.comparison import compare_rows
 from tsgbench.reporting.efficiency_table import build_efficiency_table
 from tsgbench.reporting.paper_table import build_paper_table
@@ -27,8 +27,8 @@ def run(task: Task):
         cells = {name: record.path.parent for name, record in _named(task, "run:").items()}
         table = build(task.settings, cells, PUBLISHED)
         for dataset in table.datasets if table.against else []:
-            compare_rows(table.rows, dataset["name"], table.against, table.metrics)
-    write_table(table, task.record.with_suffix(""), task.identity)
+            compare_rows(table.rows, dataset.name, table.against, table.metrics)
+    write_table(describe(table, task.identity), task.record.with_suffix(""))
     return {"rows": len(table.rows), "cells": len(_named(task, "run:"))}, list(task.files.values())
 
 

@@ -1,5 +1,6 @@
 """Reports: tables in every form, and what plotting tools read. From files alone: never trains."""
 
+from tsgbench.reporting.describe import describe
 from tsgbench.reporting.pdf import compile_pdf
 from tsgbench.reporting.plots import (
     write_learning_curves,
@@ -8,12 +9,11 @@ from tsgbench.reporting.plots import (
 )
 from tsgbench.reporting.render import write_table
 from tsgbench.reporting.rows import build_table
-from tsgbench.reporting.table import Table
 
 __all__ = [
-    "Table",
     "build_table",
     "compile_pdf",
+    "describe",
     "write_learning_curves",
     "write_metrics",
     "write_systems",

@@ -14,8 +14,9 @@ from tsgbench.errors import UserError
 from tsgbench.planning.layout import split_ablation
 from tsgbench.records import Record
 from tsgbench.reporting.cells import split_name
+from tsgbench.reporting.document import Block, Group, Value
+from tsgbench.reporting.draft import Result, Row, Table, of_study, with_printed
 from tsgbench.reporting.published import Printed, head_line, read_rows
-from tsgbench.reporting.table import Result, Row, Table, Value, of_study
 
 MEASURED = (
     "Of our cells: seconds a query from a video's features in memory to the moments that survive"
@@ -25,9 +26,9 @@ MEASURED = (
     " the features. Extracting features is in none of them."
 )
 GROUPS = [
-    {"id": "quoted", "title": "quoted from the paper, not run here"},
-    {"id": "own", "title": "the paper's own"},
-    {"id": "beside", "title": "other models of this study, measured in the same way"},
+    Group("quoted", "quoted from the paper, not run here"),
+    Group("own", "the paper's own"),
+    Group("beside", "other models of this study, measured in the same way"),
 ]
 PRINTED_NOTE = "“printed” rows: the value in the paper, measured on its own machine."
 
@@ -121,7 +122,7 @@ def build_efficiency_table(
     return Table(
         **of_study(spec),
         metrics=[*(column.title for column in COLUMNS), *_added(places)],
-        datasets=blocks,
+        datasets=[Block.of(block) for block in blocks],
         groups=GROUPS,
         rows=rows,
         notes=[*spec.get("notes", []), *_units(entry, places), *_memory(rows), *_shapes(rows)],
@@ -209,7 +210,7 @@ def _result(spec: dict, system: str, block: dict, records: dict[str, Record]) ->
 
 def _fill_values(result: Result, places: dict[str, str]) -> None:
     result.values = {column.title: _value(column, result.cells) for column in COLUMNS}
-    result.values |= {title: Value(None, None, []) for title in _added(places)}
+    result.values |= {title: Value() for title in _added(places)}
     if result.printed is not None:
         _add_printed(result, places)
 
@@ -228,11 +229,10 @@ def _value(column: Column, cells: list[Measured]) -> Value:
 def _add_printed(result: Result, places: dict[str, str]) -> None:
     """Printed numbers with the digits that the paper gives."""
     for metric, title in places.items():
-        value, number = result.values[title], result.printed.values.get(metric)
-        value.printed = number
-        value.is_printed_uncertain = metric in result.printed.uncertain
-        if number is not None:
-            value.printed_decimals = len(f"{number:g}".partition(".")[2])
+        number = result.printed.values.get(metric)
+        digits = None if number is None else len(f"{number:g}".partition(".")[2])
+        value = result.values[title]
+        result.values[title] = with_printed(value, result.printed, metric, decimals=digits)
 
 
 # Sentences --------------------------------------------------------------------------------------

@@ -13,6 +13,8 @@ from tsgbench.planning.layout import DEFAULT, split_ablation
 from tsgbench.planning.printed import protocol_of
 from tsgbench.records import Record
 from tsgbench.reporting.cells import Cell, read_cells, split_name
+from tsgbench.reporting.document import Value
+from tsgbench.reporting.numbers import UNDEFINED, Shown
 from tsgbench.reporting.published import Printed, find_printed, read_paper, read_rows
 
 OFFICIAL = "official_"  # and a paper's key: the convention that stands for how it scored
@@ -87,10 +89,8 @@ class System:
 
     def show(self, metric: str, **scope) -> str:
         """The mean, with its deviation, as a link to where it comes from; `n/a` without one."""
-        mean, deviation = self.mean(metric, **scope), self.deviation(metric, **scope)
-        if mean is None:
-            return "n/a"
-        return self.link(f"{mean:.2f}" + ("" if deviation is None else f" ± {deviation:.2f}"))
+        value = Value(self.mean(metric, **scope), self.deviation(metric, **scope))
+        return UNDEFINED if value.mean is None else self.link(Shown(value).mean_std)
 
     def link(self, text: str) -> str:
         """Text that links to the one cell's metrics, or to the folder of all seeds."""

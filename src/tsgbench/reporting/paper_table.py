@@ -5,12 +5,14 @@ comparison of systems, those of the study that see no video follow. Nothing here
 data set: planning/papers.py says which cell is which row's.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 from tsgbench.reporting.departures import find_departures
+from tsgbench.reporting.document import Block, Group
+from tsgbench.reporting.draft import Result, Row, Table, of_study
 from tsgbench.reporting.published import Printed, head_line, read_rows
 from tsgbench.reporting.rows import fill_values, rank_block, read_result
-from tsgbench.reporting.table import Result, Row, Table, of_study
 
 
 def build_paper_table(spec: dict, cells: dict[str, Path], published_folder: str | Path) -> Table:
@@ -24,14 +26,14 @@ def build_paper_table(spec: dict, cells: dict[str, Path], published_folder: str 
     rows = [_build_row(spec, row, cells, printed) for row in spec["rows"]]
     for block in spec["datasets"]:
         results = [row.results[block["name"]] for row in rows if block["name"] in row.results]
-        rank_block(block, results, spec["metrics"])
+        rank_block(Block.of(block), results, spec["metrics"])
         for metric in spec["metrics"]:
             _rank_printed(results, metric)
     return Table(
         **of_study(spec),
         metrics=list(spec["metrics"]),
-        datasets=spec["datasets"],
-        groups=spec["groups"],
+        datasets=[Block.of(block) for block in spec["datasets"]],
+        groups=[Group(**group) for group in spec["groups"]],
         rows=rows,
         notes=spec["notes"],
         heading=head_line(entry, printed),
@@ -65,12 +67,11 @@ def _build_row(spec: dict, row: dict, cells: dict[str, Path], printed: list[Prin
 
 def _rank_printed(results: list[Result], metric: str) -> None:
     """Mark the best and the second printed number of a block, as papers do."""
-    values = [
-        result.values[metric] for result in results if result.values[metric].printed is not None
-    ]
-    places = sorted({value.printed for value in values}, reverse=True)
-    if len(values) < 3:
+    entered = [result for result in results if result.values[metric].published is not None]
+    if len(entered) < 3:
         return
-    for value in values:
-        place = places.index(value.printed)
-        value.printed_rank = place + 1 if place < 2 else 0
+    places = sorted({result.values[metric].published for result in entered}, reverse=True)
+    for result in entered:
+        value = result.values[metric]
+        if (place := places.index(value.published)) < 2:
+            result.values[metric] = replace(value, published_rank=place + 1)

@@ -1,14 +1,23 @@
 """From cells to a table: means and spread over seeds, printed values beside them, ranks, notes."""
 
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean, stdev
 
 from tsgbench.errors import UserError
-from tsgbench.planning.layout import DEFAULT, split_ablation
+from tsgbench.planning.layout import split_ablation
 from tsgbench.reporting.cells import Cell, read_cell
 from tsgbench.reporting.departures import find_departures
+from tsgbench.reporting.document import Block, Convention, Group, Value, Verdict
+from tsgbench.reporting.draft import (
+    Result,
+    Row,
+    Table,
+    of_study,
+    with_difference,
+    with_printed,
+)
 from tsgbench.reporting.published import Printed, find_printed
-from tsgbench.reporting.table import Result, Row, Table, Value, of_study
 from tsgbench.reporting.uncertainty import intervals
 
 FULL = "full"
@@ -32,27 +41,25 @@ def build_table(spec: dict, cells: dict[str, Path], published_folder: str | Path
     rows = [_build_row(spec, row, cells, Path(published_folder)) for row in spec["rows"]]
     for dataset in spec["datasets"]:
         results = [row.results[dataset["name"]] for row in rows if dataset["name"] in row.results]
-        rank_block(dataset, results, spec["metrics"])
+        rank_block(Block.of(dataset), results, spec["metrics"])
+    convention = spec.get("convention")
     return Table(
         **of_study(spec),
         metrics=list(spec["metrics"]),
-        datasets=list(spec["datasets"]),
-        groups=[
-            {"id": group, "title": group} if isinstance(group, str) else group
-            for group in spec.get("groups", [])
-        ],
+        datasets=[Block.of(dataset) for dataset in spec["datasets"]],
+        groups=[Group(**group) for group in spec.get("groups", [])],
         rows=rows,
         notes=list(spec.get("notes", [])),
-        convention=spec.get("convention", {}),
+        convention=Convention(**convention) if convention else None,
         against=spec.get("against"),
     )
 
 
-def rank_block(block: dict, results: list[Result], metrics: list[str]) -> None:
+def rank_block(block: Block, results: list[Result], metrics: list[str]) -> None:
     """Refuse results of a block that cannot be compared, and mark the best and the second."""
     for result in results:
-        result.block_protocol = block.get("protocol", DEFAULT)
-    _check_comparable(block["name"], [cell for result in results for cell in result.cells])
+        result.block_protocol = block.protocol
+    _check_comparable(block.name, [cell for result in results for cell in result.cells])
     for metric in metrics:
         _rank(results, metric)
 
@@ -97,25 +104,25 @@ def read_result(
 
 def fill_values(result: Result, metrics: list[str]) -> None:
     """Mean, spread, interval, printed value and verdict of every metric."""
-    result.values = {metric: _value(result, metric) for metric in metrics}
+    values = {metric: _value(result, metric) for metric in metrics}
     bounds = intervals(result.cells, metrics) if result.cells else {}
-    for metric, value in result.values.items():
-        value.interval = bounds.get(metric)
-        value.verdict = _verdict(result, value)
+    for metric, value in values.items():
+        value = replace(value, interval=bounds.get(metric))
+        result.values[metric] = replace(value, verdict=_verdict(result, value))
 
 
-def _verdict(result: Result, value: Value) -> str:
-    """What a printed number is to the reproduced one: one of VERDICTS."""
-    if value.printed is None:
-        return ""
+def _verdict(result: Result, value: Value) -> Verdict | None:
+    """What a printed number is to the reproduced one."""
+    if value.published is None:
+        return None
     if value.mean is None:
         return "not run"
     if not result.is_comparable:
         return "protocol differs"
     low, high = value.interval or (value.mean, value.mean)
-    if low <= value.printed <= high:
+    if low <= value.published <= high:
         return "within interval"
-    return "above" if value.mean > value.printed else "below"
+    return "above" if value.mean > value.published else "below"
 
 
 def _find_printed(row: dict, dataset: dict, folder: Path) -> Printed | None:
@@ -156,13 +163,9 @@ def _value(result: Result, metric: str) -> Value:
         std=stdev(seeds) if len(seeds) > 1 else None,
         seeds=seeds,
     )
-    if result.printed is not None:
-        value.printed = result.printed.values.get(metric)
-        value.printed_std = result.printed.std.get(metric)
-        value.is_printed_uncertain = metric in result.printed.uncertain
-        if value.mean is not None and value.printed is not None:
-            value.difference = value.mean - value.printed
-    return value
+    if result.printed is None:
+        return value
+    return with_difference(with_printed(value, result.printed, metric))
 
 
 def _rank(results: list[Result], metric: str) -> None:
@@ -180,13 +183,13 @@ def _rank(results: list[Result], metric: str) -> None:
     ]
     if len(entered) < 2 or len({cell.asked for result in entered for cell in result.cells}) > 1:
         return
-    contest = [result.values[metric] for result in entered]
     # Rounded as printed: two equal numbers in the table must not be told apart by their marks
-    places = sorted({round(value.mean, 2) for value in contest}, reverse=True)
-    for value in contest:
-        place = places.index(round(value.mean, 2))
-        if place == 0 or (place == 1 and len(contest) > 2):
-            value.rank = place + 1
+    means = [round(result.values[metric].mean, 2) for result in entered]
+    places = sorted(set(means), reverse=True)
+    for result, mean in zip(entered, means, strict=True):
+        place = places.index(mean)
+        if place == 0 or (place == 1 and len(entered) > 2):
+            result.values[metric] = replace(result.values[metric], rank=place + 1)
 
 
 def _check_same_system(cells: list[Cell]) -> None:

@@ -1,10 +1,10 @@
 """Tables as pages that stand alone: no server, no network, nothing beside the one file.
 
-`render_html` takes a table's description (`render.describe`); the report (`reporting/report/`)
+`render_html` takes a table's document; the report (`reporting/report/`)
 puts several of them on one page with the same parts.
 """
 
-from tsgbench.reporting.caption import DEMO
+from tsgbench.reporting.document import DEMO, Document
 from tsgbench.reporting.html.cells import gather_systems, render_systems
 from tsgbench.reporting.html.elements import Markup, element
 from tsgbench.reporting.html.page import demo_banner, render_page
@@ -25,58 +25,53 @@ __all__ = [
 ]
 
 
-def render_html(description: dict, folder: object = None) -> str:
+def render_html(document: Document, folder: object = None) -> str:
     """The page of one table: caption, blocks of rows, notes, and a section for each system.
 
     folder: where the page will lie, so that files are linked from there; without it they are
     named only.
     """
-    title = title_of(description)
-    about = description["heading"].partition(": ")[2]
-    described = {title: description}
+    title = title_of(document)
+    about = document.heading.partition(": ")[2]
+    described = {title: document}
     return render_page(
-        f"{title} · {description['study']}",
+        f"{title} · {document.study}",
         element(
             "header",
-            element("p", f"Study {description['study']} · {description['title']}", cls="over"),
+            element("p", f"Study {document.study} · {document.title}", cls="over"),
             element("h1", title),
             element("p", about, cls="about") if about else "",
-            demo_banner() if description["is_demo"] else "",
-            element("p", caption_of(description), cls="caption"),
+            demo_banner() if document.is_demo else "",
+            element("p", caption_of(document), cls="caption"),
         ),
         element(
             "main",
-            *render_blocks(description),
-            render_notes(description),
+            *render_blocks(document),
+            render_notes(document),
             render_systems(gather_systems(described), folder),
         ),
         element(
             "footer",
-            f"Table {description['table']} of study {description['study']}, identity ",
-            element("code", description["identity"]),
+            f"Table {document.table} of study {document.study}, identity ",
+            element("code", document.identity),
             ". Written by tsgbench.",
         ),
     )
 
 
-def title_of(description: dict) -> str:
+def title_of(document: Document) -> str:
     """`SeqPAN, Table 5`."""
-    named = description["heading"].partition(": ")[0]
-    return named or heading(description["table"], _papers(description))
+    named = document.heading.partition(": ")[0]
+    return named or heading(document.table, _papers(document))
 
 
-def caption_of(description: dict) -> str:
+def caption_of(document: Document) -> str:
     """The caption without what stands above it on a page: that it is a demo, and its heading."""
-    text = description["caption"].removeprefix(DEMO).strip()
-    return text.removeprefix(description["heading"].rstrip(". ") + ".").strip()
+    text = document.caption.removeprefix(DEMO).strip()
+    return text.removeprefix(document.heading.rstrip(". ") + ".").strip()
 
 
-def _papers(description: dict) -> dict[str, str]:
+def _papers(document: Document) -> dict[str, str]:
     """The papers' systems, as far as the printed rows of the table say them."""
-    printed = [
-        result["printed"]
-        for row in description["rows"]
-        for result in row["results"].values()
-        if result["printed"]
-    ]
-    return {entry["paper"]: entry["system"] for entry in printed}
+    printed = [result.printed for result in document.results if result.printed]
+    return {entry.paper: entry.system for entry in printed}

@@ -6,15 +6,10 @@ from pathlib import Path
 
 import yaml
 
+from tsgbench.reporting.document import Document
 from tsgbench.reporting.html.elements import Markup, element, join, link_to_file
-from tsgbench.reporting.html.tables import (
-    show,
-    show_difference,
-    show_interval,
-    show_p_value,
-    show_printed,
-    show_verdict,
-)
+from tsgbench.reporting.html.tables import write_difference, write_printed, write_verdict
+from tsgbench.reporting.numbers import Shown
 from tsgbench.reporting.provenance import anchor, system_of
 
 # What is told of each run, in this order; all else that a cell says follows under its own name
@@ -57,27 +52,22 @@ class System:
     uses: list[dict] = field(default_factory=list)  # table, title, result, metrics
 
 
-def gather_systems(descriptions: dict[str, dict]) -> dict[str, System]:
-    """Anchor -> system, in the order of the tables. descriptions: heading -> description."""
+def gather_systems(documents: dict[str, Document]) -> dict[str, System]:
+    """Anchor -> system, in the order of the tables. documents: by heading."""
     systems: dict[str, System] = {}
-    for title, description in descriptions.items():
-        datasets = {dataset["name"]: dataset for dataset in description["datasets"]}
-        for row in description["rows"]:
-            for name, result in row["results"].items():
-                if not result["cells"]:
+    for title, document in documents.items():
+        titles = {block.name: block.title for block in document.datasets}
+        for row in document.rows:
+            for name, result in row.results.items():
+                if not result.cells:
                     continue
-                place = anchor(result["cells"][0]["cell"])
-                shown = datasets[name]["title"]
-                system = systems.setdefault(place, System(row["label"], shown, []))
+                place = anchor(result.cells[0]["cell"])
+                shown = titles[name]
+                system = systems.setdefault(place, System(row.label, shown, []))
                 known = {cell["cell"] for cell in system.cells}
-                system.cells += [cell for cell in result["cells"] if cell["cell"] not in known]
-                system.uses.append(
-                    {
-                        "table": f"{title}, {shown}",
-                        "metrics": description["metrics"],
-                        "result": result,
-                    }
-                )
+                system.cells += [cell for cell in result.cells if cell["cell"] not in known]
+                use = {"table": f"{title}, {shown}", "metrics": document.metrics}
+                system.uses.append({**use, "result": result})
     return systems
 
 
@@ -119,39 +109,31 @@ def _render_system(place: str, system: System, folder: Path | str | None) -> Mar
 def _render_use(use: dict) -> Markup:
     """The numbers of one table by seed, with mean, interval, printed value and verdict."""
     result, metrics = use["result"], use["metrics"]
-    values = [result["values"][metric] for metric in metrics]
+    values = [Shown(result.values[metric]) for metric in metrics]
     rows = []
-    for place, cell in enumerate(result["cells"]):
-        numbers = [
-            f"{value['seeds'][place]:.{value['decimals']}f}" if value["seeds"] else None
-            for value in values
-        ]
+    for place, cell in enumerate(result.cells):
         name = cell["cell"].rpartition("/")[2].replace("seed", "seed ")
-        rows.append((name, numbers))
-    if len(result["cells"]) > 1:
-        rows.append(("mean", [_maybe(value, "mean", show, "mean") for value in values]))
-        rows.append(("standard deviation", [_maybe(value, "std", show, "std") for value in values]))
+        rows.append((name, [shown.seeds[place] if shown.seeds else "" for shown in values]))
+    if len(result.cells) > 1:
+        rows.append(("mean", [shown.mean for shown in values]))
+        rows.append(("standard deviation", [shown.std for shown in values]))
     rows += [
-        ("95 % interval", [_maybe(value, "interval", show_interval) for value in values]),
-        ("printed", [_maybe(value, "published", show_printed) for value in values]),
-        ("difference", [_maybe(value, "difference", show_difference) for value in values]),
-        ("verdict", [_maybe(value, "verdict", show_verdict) for value in values]),
-        (
-            "p-value",
-            [_maybe(value, "p_value", show_p_value) for value in values],
-        ),
+        ("95 % interval", [shown.interval for shown in values]),
+        ("printed", [shown.printed and write_printed(shown) for shown in values]),
+        ("difference", [write_difference(shown) for shown in values]),
+        ("verdict", [write_verdict(shown) for shown in values]),
+        ("p-value", [shown.p_value for shown in values]),
     ]
-    first = result["cells"][0]
+    first = result.cells[0]
     told = [first.get("convention") and f"convention “{first['convention']}”", first.get("part")]
     scored = ", ".join(filter(None, told))
-    printed = result["printed"]
-    if printed:
-        scored += f"{'; ' if scored else ''}{printed['label']}"
-    if printed and result["departures"]:
-        texts = "; ".join(departure["text"] for departure in result["departures"])
+    if result.printed:
+        scored += f"{'; ' if scored else ''}{result.printed.label}"
+    if result.printed and result.departures:
+        texts = "; ".join(departure.text for departure in result.departures)
         scored += f"; departs from it: {texts}"
     lines = [
-        element("tr", element("th", label, scope="row"), *(element("td", n or "") for n in numbers))
+        element("tr", element("th", label, scope="row"), *(element("td", n) for n in numbers))
         for label, numbers in rows
         if any(numbers)
     ]
@@ -159,10 +141,6 @@ def _render_use(use: dict) -> Markup:
     grid = element("table", element("thead", element("tr", *heads)), element("tbody", *lines))
     title = element("h4", use["table"] + (f" ({scored})" if scored else ""))
     return join(title, element("div", grid, cls="scroll"))
-
-
-def _maybe(value: dict, key: str, shown: object, *arguments: str) -> object:
-    return None if value[key] is None else shown(value, *arguments)
 
 
 def _render_runs(cells: list[dict], folder: Path | str | None) -> Markup:

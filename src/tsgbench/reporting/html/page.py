@@ -7,7 +7,7 @@ offline and text that slipped through as markup could still do nothing.
 import base64
 import hashlib
 
-from tsgbench.reporting.caption import DEMO
+from tsgbench.reporting.document import DEMO
 from tsgbench.reporting.html.elements import Markup, element
 from tsgbench.reporting.html.style import STYLE
 

@@ -1,51 +1,43 @@
 """A table's blocks: one number a cell of the grid, and below it what it has to be read with."""
 
-from tsgbench.reporting.caption import (
-    DOUBTFUL,
-    NOT_RUN,
-    SIGNIFICANT,
-    UNDEFINED,
-    VERDICT_MARKS,
-)
+from tsgbench.reporting.document import Block, Document, Result, Value
 from tsgbench.reporting.html.elements import Markup, element, join
+from tsgbench.reporting.numbers import VERDICT_MARKS, Shown, spread
 from tsgbench.reporting.provenance import anchor
 
 RANKS = {1: "best", 2: "second"}
 TONES = {"within interval": "v-within", "above": "v-above", "below": "v-below"}
 
 
-def render_blocks(description: dict, level: int = 2) -> list[Markup]:
+def render_blocks(document: Document, level: int = 2) -> list[Markup]:
     """One sortable table for each data set, or a single one whose rows are data sets.
 
     level: of the headings above them.
     """
-    datasets = description["datasets"]
-    if description["has_one_block"]:
-        rows = [
-            _row(description, row, row["results"][dataset["name"]])
-            for dataset in datasets
-            for row in description["rows"]
-            if dataset["name"] in row["results"]
-        ]
-        return [_table(description, rows, "Data set", description["title"])]
-    blocks = []
-    for dataset in datasets:
-        head = element(f"h{level}", dataset["title"])
-        grid = _table(description, _rows(description, dataset["name"]), "System", dataset["title"])
-        blocks.append(element("section", head, grid))
-    return blocks
+    blocks = [(block, _rows(document, block)) for block in document.datasets]
+    if document.has_one_block:
+        rows = [row for _, found in blocks for row in found]
+        return [_table(document, rows, "Data set", document.title)]
+    return [
+        element(
+            "section",
+            element(f"h{level}", block.title),
+            _table(document, rows, "System", block.title),
+        )
+        for block, rows in blocks
+    ]
 
 
-def render_notes(description: dict) -> Markup:
+def render_notes(document: Document) -> Markup:
     """The legend: what the marks mean, and how to use the page."""
-    notes = description["notes"]
+    notes = document.notes
     hint = "A number leads to the runs behind it; the head of a column sorts by it."
     listed = element("ul", *(element("li", note) for note in notes)) if notes else ""
     return element("div", element("p", hint, cls="hint"), listed, cls="notes")
 
 
-def _table(description: dict, rows: list[Markup], first: str, title: str) -> Markup:
-    columns = [first, *description["metrics"]]
+def _table(document: Document, rows: list[Markup], first: str, title: str) -> Markup:
+    columns = [first, *document.metrics]
     heads = (
         element(
             "th",
@@ -66,114 +58,88 @@ def _table(description: dict, rows: list[Markup], first: str, title: str) -> Mar
     return element("div", grid, cls="scroll", tabindex=0, role="region", aria_label=title)
 
 
-def _rows(description: dict, dataset: str) -> list[Markup]:
-    titles = {group["id"]: group["title"] for group in description["groups"]}
+def _rows(document: Document, block: Block) -> list[Markup]:
+    titles = {group.id: group.title for group in document.groups}
     rows, group = [], None
-    width = 1 + len(description["metrics"])
-    for row in description["rows"]:
-        if dataset not in row["results"]:
-            continue
-        if row["group"] != group:
-            group = row["group"]
+    width = 1 + len(document.metrics)
+    for row, result in document.rows_of(block):
+        if row.group != group:
+            group = row.group
             if group in titles:
                 head = element("th", titles[group], scope="rowgroup", colspan=width)
                 rows.append(element("tr", head, cls="group"))
-        rows.append(_row(description, row, row["results"][dataset]))
+        rows.append(_row(document, result))
     return rows
 
 
-def _row(description: dict, row: dict, result: dict) -> Markup:
+def _row(document: Document, result: Result) -> Markup:
     below = []
-    if result["printed"] and not result["is_only_printed"]:
-        label = result["printed"]["label"]
-        below.append(element("span", label, cls="below-number"))
-    for departure in result["departures"] if result["printed"] else []:
-        mark = f"{VERDICT_MARKS['protocol differs']} " if departure["is_material"] else ""
-        below.append(element("span", mark + departure["text"], cls="below-number"))
+    if result.printed and not result.is_only_printed:
+        below.append(_below(result.printed.label))
+    for departure in result.departures if result.printed else []:
+        mark = f"{VERDICT_MARKS['protocol differs']} " if departure.is_material else ""
+        below.append(_below(mark + departure.text))
     return element(
         "tr",
-        element("th", result["label"], *below, scope="row", data_sort=result["label"]),
-        *(_number(result, result["values"][metric]) for metric in description["metrics"]),
-        cls="quoted" if result["is_only_printed"] else None,
+        element("th", result.label, *below, scope="row", data_sort=result.label),
+        *(_number(result, result.values[metric]) for metric in document.metrics),
+        cls="quoted" if result.is_only_printed else None,
     )
 
 
-def _number(result: dict, value: dict) -> Markup:
+def _below(text: str) -> Markup:
+    return element("span", text, cls="below-number")
+
+
+def _number(result: Result, value: Value) -> Markup:
     """A reproduced number over its interval and its printed value, or what stands for it."""
-    sort = value["published"] if result["is_only_printed"] else value["mean"]
-    lines = [] if result["is_only_printed"] else [reproduced(result, value)]
-    if value["interval"]:
-        lines.append(element("span", show_interval(value), cls="below-number"))
-    if result["is_only_printed"]:
-        lines.append(_quoted(value))
-    elif result["printed"]:
-        lines += _printed(value)
-    if value["p_value"] is not None:
-        star = "* " if value["p_value"] < SIGNIFICANT else ""
-        lines.append(element("span", f"{star}p = {show_p_value(value)}", cls="below-number"))
+    shown = Shown(value)
+    sort = value.published if result.is_only_printed else value.mean
+    if result.is_only_printed:
+        lines = [element("span", write_printed(shown), cls=RANKS.get(value.published_rank))]
+    else:
+        lines = [_reproduced(result, value)]
+        lines += [_below(shown.interval)] if shown.interval else []
+        lines += _printed(shown) if result.printed else []
+    if shown.p_value:
+        lines.append(_below(f"{shown.star} p = {shown.p_value}".lstrip()))
     return element("td", *lines, data_sort=None if sort is None else f"{sort:.10g}")
 
 
-def reproduced(result: dict, value: dict) -> Markup:
+def _reproduced(result: Result, value: Value) -> Markup:
     """Mean and spread, linked to the section of its cells."""
-    if not result["cells"]:
-        return element("span", f"{NOT_RUN} not run", cls="missing")
-    if value["mean"] is None:
-        return element("span", UNDEFINED, cls="missing")
-    mean = element("span", show(value, "mean"), cls=RANKS.get(value["rank"]))
-    spread = ""
-    if value["std"] is not None:
-        spread = join(" ", element("span", f"± {show(value, 'std')}", cls="std"))
-    return element("a", mean, spread, cls="mean", href="#" + anchor(result["cells"][0]["cell"]))
+    shown = Shown(value)
+    if missing := shown.missing(result):
+        return element("span", missing, cls="missing")
+    mean = element("span", shown.mean, cls=RANKS.get(value.rank))
+    std = join(" ", element("span", f"± {shown.std}", cls="std")) if shown.std else ""
+    return element("a", mean, std, cls="mean", href="#" + anchor(result.cells[0]["cell"]))
 
 
-def show(value: dict, key: str) -> str:
-    """One of a value's numbers as it is written."""
-    return f"{value[key]:.{value['decimals']}f}"
-
-
-def show_interval(value: dict) -> str:
-    """`[46.20, 49.81]`."""
-    low, high = (f"{end:.{value['decimals']}f}" for end in value["interval"])
-    return f"[{low}, {high}]"
-
-
-def show_difference(value: dict) -> str:
-    """Reproduced minus printed with its sign; none where both are written alike."""
-    text = f"{value['difference']:+.{value['decimals']}f}".replace("-", "−")
-    return text[1:] if not float(f"{value['difference']:.{value['decimals']}f}") else text
-
-
-def show_p_value(value: dict) -> str:
-    """Three significant digits."""
-    return f"{value['p_value']:.3g}"
-
-
-def show_printed(value: dict) -> str:
+def write_printed(shown: Shown) -> str:
     """The paper's number with a mark of doubt; what stands where it has none."""
-    doubt = DOUBTFUL if value["published_uncertain"] else ""
-    if value["published"] is None:
-        return doubt or UNDEFINED
-    spread = "" if value["published_std"] is None else f" ± {show(value, 'published_std')}"
-    return value["published_text"] + spread + doubt
+    return shown.printed_missing or shown.printed + spread(shown.printed_std) + shown.doubt
 
 
-def show_verdict(value: dict) -> Markup:
+def write_difference(shown: Shown) -> str:
+    """With a minus sign, as typesetters have it."""
+    return shown.difference.replace("-", "−")
+
+
+def write_verdict(shown: Shown) -> Markup | str:
     """The verdict in words, with its mark."""
-    verdict = value["verdict"]
+    verdict = shown.value.verdict
+    if not verdict:
+        return ""
     tone = " ".join(filter(None, ["verdict", TONES.get(verdict)]))
-    return element("span", f"{VERDICT_MARKS.get(verdict, '')} {verdict}".strip(), cls=tone)
+    return element("span", f"{shown.mark} {verdict}".strip(), cls=tone)
 
 
-def _printed(value: dict) -> list[Markup]:
-    difference = ""
-    if value["difference"] is not None:
-        difference = f" ({show_difference(value)})"
-    lines = [element("span", f"printed {show_printed(value)}{difference}", cls="below-number")]
-    if value["verdict"]:
-        lines.append(element("span", show_verdict(value), cls="below-number"))
-    return lines
-
-
-def _quoted(value: dict) -> Markup:
-    return element("span", show_printed(value), cls=RANKS.get(value["published_rank"]))
+def _printed(shown: Shown) -> list[Markup]:
+    difference = f" ({write_difference(shown)})" if shown.difference else ""
+    lines = [_below(f"printed {write_printed(shown)}{difference}")]
+    return (
+        [*lines, element("span", verdict, cls="below-number")]
+        if (verdict := write_verdict(shown))
+        else lines
+    )

@@ -107,17 +107,17 @@ def _section(section: Section, folder: Path | str) -> Markup:
 
 
 def _table(entry: Entry, folder: Path | str) -> Markup:
-    description = entry.description
+    document = entry.document
     return element(
         "section",
         element("h3", entry.title),
         element("p", entry.about, cls="about") if entry.about else "",
-        *render_blocks(description, level=4),
+        *render_blocks(document, level=4),
         element(
             "details",
             element("summary", "How to read this table"),
-            element("p", caption_of(description), cls="caption"),
-            render_notes(description),
+            element("p", caption_of(document), cls="caption"),
+            render_notes(document),
         ),
         _files(entry, (".tex", ".csv", ".md", ".html", ".provenance.json"), folder),
         id=entry.anchor,
