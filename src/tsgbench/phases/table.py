@@ -3,10 +3,12 @@
 from pathlib import Path
 
 from tsgbench.phases import Task
-from tsgbench.reporting import build_table, describe, write_table
 from tsgbench.reporting.comparison import compare_rows
+from tsgbench.reporting.describe import describe
 from tsgbench.reporting.efficiency_table import build_efficiency_table
 from tsgbench.reporting.paper_table import build_paper_table
+from tsgbench.reporting.render import write_table
+from tsgbench.reporting.rows import build_table
 from tsgbench.reporting.statistics_table import build_statistics_table
 
 PUBLISHED = Path("published")

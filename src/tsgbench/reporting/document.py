@@ -6,12 +6,14 @@ completes it with caption and legend, and LaTeX, Markdown, CSV, pages, the repor
 """
 
 from dataclasses import asdict, dataclass, field, fields
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
 
 from tsgbench.errors import UserError
 from tsgbench.files import read_json, write_json
 from tsgbench.planning.layout import DEFAULT
+from tsgbench.reporting.provenance import anchor
 
 SCHEMA = 3
 # How captions of generated data start
@@ -91,6 +93,11 @@ class Result:
     cells: list[dict[str, Any]]
     printed: PrintedRow | None
     values: dict[str, Value]
+
+    @property
+    def anchor(self) -> str:
+        """The id of the section that its numbers lead to."""
+        return anchor(self.cells[0]["cell"])
 
 
 @dataclass(frozen=True)
@@ -189,10 +196,18 @@ class Document:
     def results(self) -> list[Result]:
         return [result for row in self.rows for result in row.results.values()]
 
-    def rows_of(self, block: Block) -> list[tuple[Row, Result]]:
-        """The rows of a block with their results there."""
-        name = block.name
-        return [(row, row.results[name]) for row in self.rows if name in row.results]
+    def results_of(self, block: Block) -> list[Result]:
+        """The results of a block, row by row."""
+        return [row.results[block.name] for row in self.rows if block.name in row.results]
+
+    def grouped(self, block: Block) -> list[tuple[Group | None, list[Result]]]:
+        """The results of a block by the groups that its rows stand in."""
+        titles = {group.id: group for group in self.groups}
+        rows = [row for row in self.rows if block.name in row.results]
+        return [
+            (name and titles.get(name, Group(name, "")), [row.results[block.name] for row in found])
+            for name, found in groupby(rows, key=lambda row: row.group)
+        ]
 
 
 def write_document(document: Document, path: str | Path) -> None:

@@ -61,6 +61,16 @@ class Shown:
         return self.digits(self.value.published_std)
 
     @property
+    def printed_number(self) -> str:
+        """`60.00 ± 0.50?`, with the mark of doubt."""
+        return self.printed and self.printed + spread(self.printed_std) + self.doubt
+
+    @property
+    def quoted(self) -> str:
+        """The same, or what stands where the paper has no number."""
+        return self.printed_missing or self.printed_number
+
+    @property
     def printed_missing(self) -> str:
         """What stands where the paper has no number."""
         if self.value.published is not None:
@@ -84,6 +94,11 @@ class Shown:
     def mark(self) -> str:
         """Of the verdict."""
         return VERDICT_MARKS.get(self.value.verdict or "", "")
+
+    @property
+    def verdict(self) -> str:
+        """In words, with its mark."""
+        return f"{self.mark} {self.value.verdict or ''}".strip()
 
     @property
     def p_value(self) -> str:

@@ -135,7 +135,7 @@ def _markdown_head(first: str, metrics: list[str]) -> list[str]:
 
 def _markdown_rows(document: Document, block: Block) -> list[str]:
     lines = []
-    for _, result in document.rows_of(block):
+    for result in document.results_of(block):
         values = [result.values[metric] for metric in document.metrics]
         printed = [_markdown_printed(value) for value in values] if result.printed else []
         if result.is_only_printed:

@@ -48,6 +48,24 @@ class Entry:
         """Its id in a page."""
         return f"{self.kind}-{self.key.replace('/', '-')}"
 
+    @property
+    def label(self) -> str:
+        """What stands before its number: `SeqPAN, Table`; all of the title, where it has none."""
+        return self.title.removesuffix(f" {self.number}") if self.number else self.title
+
+    @property
+    def number(self) -> str:
+        """Its own number in the paper."""
+        last = self.title.rpartition(" ")[2]
+        return last if last[:1].isdigit() else ""
+
+    @property
+    def in_contents(self) -> str:
+        """Title and the first words of what it shows: one line of the contents."""
+        about = self.about.split(";")[0].split(":")[0].rstrip(". ")
+        words = about if len(about) <= 70 else about[:70].rsplit(" ", 1)[0].rstrip(",;") + " …"
+        return f"{self.title}: {words}" if words else self.title
+
 
 @dataclass
 class Section:
@@ -56,6 +74,11 @@ class Section:
     title: str
     about: str
     entries: list[Entry]
+
+    @property
+    def anchor(self) -> str:
+        """Its id in a page."""
+        return "section-" + "".join(c if c.isalnum() else "-" for c in self.title.lower())
 
 
 @dataclass
