@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from invented import write_cell
+from reporting.conftest import system
 from tsgbench.datasets.table import Queries
 from tsgbench.evaluation.query_scores import write_query_scores
 from tsgbench.files import read_json, write_json
@@ -44,8 +45,7 @@ def table(spec, published, tmp_path):
         if values is not None:
             cells[name] = write_scored(tmp_path / "scored", name, values)
     spec["rows"] = [
-        {"label": model.title(), "model": model, "ablation": "full", "seeds": [0]}
-        for model in scores
+        system(model.title(), f"{model}/full", blocks=["shapes"], seeds=[0]) for model in scores
     ]
     spec["metrics"], spec["datasets"] = [METRIC], spec["datasets"][:1]
     spec["against"] = "Base"

@@ -117,7 +117,15 @@ def test_the_page_holds_everything_once_and_its_links_resolve(made):
     lacking = {link for link in files if not (folder / link).exists()}
     assert {Path(link).suffix for link in lacking} <= {".log", ".json"}  # logs and invented inputs
     assert page.sources and all(source.startswith("data:image/png") for source in page.sources)
-    for told in ("DEMO", "One thing", "d" * 12, "1 figure", "outside its video: 1", "Real, Absent"):
+    for told in (
+        "DEMO",
+        "in seconds against the unquantised labels.",
+        "One thing",
+        "d" * 12,
+        "1 figure",
+        "outside its video: 1",
+        "Real, Absent",
+    ):
         assert told in page.text
 
 

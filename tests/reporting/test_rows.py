@@ -6,6 +6,7 @@ from statistics import stdev
 import pytest
 
 from invented import invented_metrics, write_cell, write_scores
+from reporting.conftest import system
 from tsgbench.errors import UserError
 from tsgbench.reporting import build_table
 from tsgbench.reporting.caption import caption, legend, row_label
@@ -65,16 +66,6 @@ def test_printed_values_stand_beside_the_papers_own_data_only(spec, cells, publi
     assert result(table, "SeqPAN, blind", "real").printed is None
 
 
-def test_printed_values_for_anything_but_the_full_model_are_refused(spec, cells, published):
-    spec["rows"][2]["published"] = {"paper": "seqpan"}
-    with pytest.raises(UserError, match=r"SeqPAN, blind.*full model"):
-        build_table(spec, cells, published)
-    spec["rows"][2]["published"] = None
-    spec["rows"][3]["published"] = {"paper": "seqpan"}
-    with pytest.raises(UserError, match="Other"):
-        build_table(spec, cells, published)
-
-
 def test_ranks_are_among_fully_run_trained_systems(spec, cells, published):
     table = build_table(spec, cells, published)
     ranks = {row.label: row.results["shapes"].values["R@1,IoU=0.3"].rank for row in table.rows}
@@ -97,7 +88,7 @@ def test_one_trained_system_alone_is_no_contest(spec, cells, published):
 
 
 def test_rows_may_be_limited_to_some_data_sets(spec, cells, published):
-    spec["rows"][0]["datasets"] = ["real"]
+    spec["rows"][0] = system("Whole video", "whole/full", blocks=["real"], seeds=[0])
     assert list(build_table(spec, cells, published).rows[0].results) == ["real"]
 
 
@@ -158,7 +149,8 @@ def test_parts_of_a_test_split_are_blocks_of_their_own(spec, published, tmp_path
     }
     name = "seqpan/shapes/full/seed0"
     cells = {name: write_cell(tmp_path / "cells", name, parts=parts)}
-    spec["rows"] = [{"label": "SeqPAN", "model": "seqpan", "ablation": "full", "seeds": [0]}]
+    blocks = {f"shapes:{part}": "shapes" for part in parts}
+    spec["rows"] = [system("SeqPAN", "seqpan/full", blocks=blocks, seeds=[0])]
     spec["datasets"] = [
         {"name": f"shapes:{part}", "dataset": "shapes", "part": part, "title": part, "note": "Odd"}
         for part in parts
@@ -176,10 +168,10 @@ def test_parts_of_a_test_split_are_blocks_of_their_own(spec, published, tmp_path
 def test_another_convention_reads_its_own_numbers(spec, cells, published, tmp_path):
     name = "seqpan/shapes/full/seed0"
     cells[name] = write_cell(tmp_path / "new", name, conventions={"ranks": {"Rank@1": 12.5}})
-    spec["convention"] = {"name": "ranks", "about": "by rank", "is_headline": False}
+    ranks = {"name": "ranks", "about": "by rank", "is_headline": False}
     spec["metrics"] = ["Rank@1"]
-    spec["rows"] = [{"label": "SeqPAN", "model": "seqpan", "ablation": "full", "seeds": [0]}]
-    spec["datasets"] = spec["datasets"][:1]
+    spec["rows"] = [system("SeqPAN", "seqpan/full", blocks=["shapes"], seeds=[0])]
+    spec["datasets"] = [spec["datasets"][0] | {"convention": ranks}]
     table = build_table(spec, cells, published)
     assert result(table, "SeqPAN", "shapes").values["Rank@1"].mean == 12.5
     assert "Scored by convention “ranks”: by rank." in caption(table)

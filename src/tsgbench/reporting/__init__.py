@@ -8,7 +8,7 @@ from tsgbench.reporting.plots import (
     write_systems,
 )
 from tsgbench.reporting.render import write_table
-from tsgbench.reporting.rows import build_table
+from tsgbench.reporting.systems_table import build_table
 
 __all__ = [
     "build_table",

@@ -183,7 +183,7 @@ def _protocol(table: Table) -> list[str]:
     """How predictions became numbers: one sentence a convention, and where it holds if not all."""
     used: dict[str, tuple[str, list[str]]] = {}
     for dataset in table.datasets:
-        convention = dataset.convention or table.convention
+        convention = dataset.convention
         if convention and not dataset.is_missing:
             about = convention.about.rstrip(". ")
             used.setdefault(convention.name, (about, []))[1].append(dataset.title)

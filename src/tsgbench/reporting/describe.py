@@ -23,7 +23,7 @@ def describe(table: draft.Table, identity: str) -> Document:
         notes=legend(table),
         heading=table.heading,
         against=table.against,
-        convention=table.convention and table.convention.name,
+        convention=_convention(table),
         has_one_block=table.has_one_block,
         metrics=table.metrics,
         datasets=table.datasets,
@@ -41,6 +41,11 @@ def describe(table: draft.Table, identity: str) -> Document:
             for row in table.rows
         ],
     )
+
+
+def _convention(table: draft.Table) -> str | None:
+    names = {block.convention.name for block in table.datasets if block.convention}
+    return names.pop() if len(names) == 1 else None
 
 
 def _result(table: draft.Table, row: draft.Row, result: draft.Result) -> Result:

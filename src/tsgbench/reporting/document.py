@@ -1,6 +1,6 @@
 """A table as every form of it is written from: the document, and its file.
 
-The builders (`rows`, `paper_table`, `statistics_table`, `efficiency_table`) fill it, `describe`
+The builders (`systems_table`, `statistics_table`, `efficiency_table`) fill it, `describe`
 completes it with caption and legend, and LaTeX, Markdown, CSV, pages, the report and
 `tsgbench explain` read nothing else. Its file is `{table}.provenance.json`.
 """
@@ -157,6 +157,13 @@ class Block:
         """The data set's name."""
         return self.dataset or self.name
 
+    @property
+    def scoring(self) -> str | None:
+        """The convention that its cells are read under; None for the headline's."""
+        if self.convention is None or self.convention.is_headline:
+            return None
+        return self.convention.name
+
 
 @dataclass(frozen=True)
 class Group:
@@ -172,8 +179,8 @@ class Document:
 
     table: its name, such as `seqpan/table5`. notes: the legend. heading: the printed table that it
     stands beside, such as `SeqPAN, Table 5: ...`. against: label of the row that the others are
-    tested against. convention: of all blocks that name none of their own. has_one_block: data sets
-    are rows of their own and need no block each.
+    tested against. convention: what all blocks are scored by, if it is one. has_one_block: data
+    sets are rows of their own and need no block each.
     """
 
     table: str

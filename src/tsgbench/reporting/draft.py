@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from tsgbench.planning.layout import DEFAULT
 from tsgbench.reporting.cells import Cell
-from tsgbench.reporting.document import Block, Convention, Departure, Group, Value
+from tsgbench.reporting.document import Block, Departure, Group, Value
 from tsgbench.reporting.published import Printed
 
 
@@ -93,7 +93,6 @@ class Table:
     about: str = ""
     printed_note: str = ""
     has_one_block: bool = False
-    convention: Convention | None = None
     heading: str = ""
     against: str | None = None
 

@@ -5,54 +5,16 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 from tsgbench.errors import UserError
-from tsgbench.planning.layout import split_ablation
 from tsgbench.reporting.cells import Cell, read_cell
-from tsgbench.reporting.departures import find_departures
-from tsgbench.reporting.document import Block, Convention, Group, Value, Verdict
+from tsgbench.reporting.document import Block, Value, Verdict
 from tsgbench.reporting.draft import (
     Result,
-    Row,
-    Table,
-    of_study,
     with_difference,
     with_printed,
 )
-from tsgbench.reporting.published import Printed, find_printed
 from tsgbench.reporting.uncertainty import intervals
 
 FULL = "full"
-
-
-def build_table(spec: dict, cells: dict[str, Path], published_folder: str | Path) -> Table:
-    """Assemble a table from its specification and the cells' records.
-
-    spec: `id`, `study`, `title`, `is_demo`, `notes`, `metrics`; `convention`: {name, about, and
-    is_headline}, how predictions were turned into numbers;
-    `datasets`: the blocks [{name, title, published: its name in the papers' files or None, and
-    optionally dataset (if it is not the name), part (of its test split), features, test_split,
-    select_split, protocol, protocol_about, note}];
-    `rows`: [{label, model, ablation (as cells are called), seeds, and optionally datasets, group,
-    practice (see `departures`, by data set), published: {paper, table, method}}]; `groups`: [{id,
-    title}]; `against`: label of the row that `comparison.compare_rows` is to test the others
-    against.
-    cells: cell name -> folder. A missing or unfinished cell is shown as not run; one that cannot
-    be traced, or cannot be compared with the others of its data set, is a `UserError`.
-    """
-    rows = [_build_row(spec, row, cells, Path(published_folder)) for row in spec["rows"]]
-    for dataset in spec["datasets"]:
-        results = [row.results[dataset["name"]] for row in rows if dataset["name"] in row.results]
-        rank_block(Block.of(dataset), results, spec["metrics"])
-    convention = spec.get("convention")
-    return Table(
-        **of_study(spec),
-        metrics=list(spec["metrics"]),
-        datasets=[Block.of(dataset) for dataset in spec["datasets"]],
-        groups=[Group(**group) for group in spec.get("groups", [])],
-        rows=rows,
-        notes=list(spec.get("notes", [])),
-        convention=Convention(**convention) if convention else None,
-        against=spec.get("against"),
-    )
 
 
 def rank_block(block: Block, results: list[Result], metrics: list[str]) -> None:
@@ -62,26 +24,6 @@ def rank_block(block: Block, results: list[Result], metrics: list[str]) -> None:
     _check_comparable(block.name, [cell for result in results for cell in result.cells])
     for metric in metrics:
         _rank(results, metric)
-
-
-def _build_row(spec: dict, row: dict, cells: dict[str, Path], published: Path) -> Row:
-    results = {}
-    convention = spec.get("convention", {})
-    scoring = None if convention.get("is_headline", True) else convention["name"]
-    for dataset in spec["datasets"]:
-        name = dataset.get("dataset", dataset["name"])
-        if name not in row.get("datasets", [name]):
-            continue
-        prefix = f"{row['model']}/{name}/{row['ablation']}"
-        result = read_result(prefix, row["seeds"], cells, scoring, dataset.get("part"))
-        result.printed = _find_printed(row, dataset, published)
-        practice = row.get("practice", {}).get(name, {}) if result.printed else {}
-        result.departures = find_departures(result.cells, practice, convention.get("name"))
-        fill_values(result, spec["metrics"])
-        results[dataset["name"]] = result
-    return Row(
-        row["label"], row["model"], row["ablation"], list(row["seeds"]), row.get("group"), results
-    )
 
 
 def read_result(
@@ -123,30 +65,6 @@ def _verdict(result: Result, value: Value) -> Verdict | None:
     if low <= value.published <= high:
         return "within interval"
     return "above" if value.mean > value.published else "below"
-
-
-def _find_printed(row: dict, dataset: dict, folder: Path) -> Printed | None:
-    """Only a paper's own full model has printed values, and only on the paper's own data."""
-    source = row.get("published")
-    if not source:
-        return None
-    paper = source["paper"]
-    if split_ablation(row["ablation"])[0] != FULL or _letters(paper) != _letters(row["model"]):
-        raise UserError(
-            f"table row {row['label']!r}: published: the numbers of {paper} belong to its full "
-            f"model, not to {row['model']}/{row['ablation']}; leave `published` out"
-        )
-    name = dataset.get("published")
-    if not name:
-        return None
-    name = dataset["name"] if name is True else name
-    table = source.get("table")
-    table = table.get(name) if isinstance(table, dict) else table
-    return find_printed(folder, paper, name, table=table, method=source.get("method"))
-
-
-def _letters(name: str) -> str:
-    return "".join(letter for letter in name.lower() if letter.isalnum())
 
 
 def _value(result: Result, metric: str) -> Value:
