@@ -65,6 +65,9 @@ def published(tmp_path):
     return folder
 
 
+MISSING = {"name": "real:printed", "title": "real", "printed": "real", "is_missing": True}
+
+
 def spec_of(**more):
     return {
         "id": "paper/table3",
@@ -74,8 +77,7 @@ def spec_of(**more):
         "notes": [],
         "paper": "paper",
         "table": "table3",
-        "datasets": {"real": "Real"},
-        "stands_in": False,
+        "datasets": [{"name": "real", "title": "Real", "printed": "real"}],
         "cells": CELLS,
         "models": {"mine": "Mine", "beside": "Beside"},
     } | more
@@ -131,8 +133,9 @@ def test_every_form_keeps_the_printed_digits(published, tmp_path):
 def test_a_stand_in_has_nothing_printed_beside_it(published, tmp_path):
     cells = ["mine/shapes/full/seed0", "beside/shapes/full/seed0"]
     records = {cell: measured(tmp_path, cell) for cell in cells}
-    more = {"datasets": {"shapes": "Shapes"}, "stands_in": True, "cells": cells}
-    table = build_efficiency_table(spec_of(**more), records, published)
+    shapes = {"name": "shapes", "title": "Shapes", "printed": None, "stands_in": True}
+    spec = spec_of(datasets=[shapes, MISSING], cells=cells)
+    table = build_efficiency_table(spec, records, published)
     assert [block.title for block in table.datasets] == [
         "Shapes: stands in for the paper's data",
         "real: not in this study",
@@ -146,7 +149,7 @@ def test_a_stand_in_has_nothing_printed_beside_it(published, tmp_path):
 
 
 def test_a_study_without_cells_keeps_every_printed_row(published):
-    table = build_efficiency_table(spec_of(datasets={}, cells=[]), {}, published)
+    table = build_efficiency_table(spec_of(datasets=[MISSING], cells=[]), {}, published)
     values = [row.results["real:printed"].values[TIME].published for row in table.rows]
     assert values == [2.2, 0.11] and "None of them was measured yet" in caption(table)
 

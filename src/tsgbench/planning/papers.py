@@ -69,12 +69,7 @@ class Papers(Specifications):
     def settings(self, name: str, content: dict, table: dict) -> dict:
         """The specification of a table of systems."""
         paper, number = name.split("/")
-        blocks = [self._block(dataset, content) for dataset in self.stand_ins(table["datasets"])]
-        for printed in table["datasets"]:
-            found = self.of_study(printed)
-            blocks += [self._block(dataset, content, printed=printed) for dataset in found]
-            if not found:
-                blocks.append(self._missing(printed))
+        blocks = [self._block(place, content) for place in self.places(table["datasets"])]
         rows = self._rows(table, blocks, content)
         if table["kind"] == "comparison":
             rows += self._beside(blocks, content)
@@ -104,24 +99,36 @@ class Papers(Specifications):
     def _data(self, name: str) -> dict:
         return self.catalogue.datasets[name]
 
-    def _block(self, dataset: str, content: dict, printed: str | None = None) -> dict:
-        """The block of a data set. printed: its name in the paper; without one it stands in."""
-        protocol, convention = self.protocol(dataset, content), self._convention(dataset, content)
-        block = self.block(dataset, protocol, convention) | {"printed": printed}
-        if not printed:
-            block["title"] += ": stands in for the paper's data"
-        return block
+    def places(self, printed: list[str]) -> list[dict]:
+        """Where the numbers of a paper's data sets stand: in the blocks of the study's own, of what
+        stands in for them all, and of those that the study lacks.
+
+        printed: names in the paper.
+        """
+        found = [self._place(dataset, None) for dataset in self.stand_ins(printed)]
+        for name in printed:
+            own = [self._place(dataset, name) for dataset in self.of_study(name)]
+            found += own or [self._missing(name)]
+        return found
+
+    def _place(self, dataset: str, printed: str | None) -> dict:
+        told = {"name": dataset, "dataset": dataset, "title": self._data(dataset)["title"]}
+        return told | {"printed": printed, "stands_in": printed is None}
 
     def _missing(self, printed: str) -> dict:
-        titles = [
-            e["title"] for e in self.catalogue.datasets.values() if e.get("published") == printed
-        ]
-        return {
-            "name": f"{printed}:printed",
-            "printed": printed,
-            "title": f"{titles[0] if titles else printed}: not in this study",
-            "is_missing": True,
-        }
+        entries = self.catalogue.datasets.values()
+        titles = [entry["title"] for entry in entries if entry.get("published") == printed]
+        title = titles[0] if titles else printed
+        told = {"name": f"{printed}:printed", "title": title, "printed": printed}
+        return told | {"is_missing": True}
+
+    def _block(self, place: dict, content: dict) -> dict:
+        """A place as the block of a table of systems."""
+        if place.get("is_missing"):
+            return place
+        dataset = place["dataset"]
+        protocol, convention = self.protocol(dataset, content), self._convention(dataset, content)
+        return self.block(dataset, protocol, convention) | place
 
     def protocol(self, dataset: str, content: dict) -> str:
         """By which of a data set's protocols a paper's numbers follow, and so all beside them."""

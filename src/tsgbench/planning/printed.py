@@ -111,6 +111,13 @@ def own_method(published: dict[str, dict], paper: str, model: str) -> str | None
     return None
 
 
+def system_label(title: str, ablation: str, protocol: str = DEFAULT) -> str:
+    """What a system is called: its model's title, and what sets it apart from the full model by the
+    default protocol."""
+    label = title if ablation == FULL else f"{title}, {ablation.replace('_', ' ')}"
+    return label if protocol == DEFAULT else f"{label}, protocol {protocol}"
+
+
 def own_place(paper: str, content: dict, dataset: str | None, method: str | None) -> list | None:
     """[paper, table, place] of a paper's own row for a data set in its comparison tables; None if
     it prints none.

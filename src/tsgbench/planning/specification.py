@@ -5,8 +5,9 @@ A specification, which `reporting.systems_table` fills, holds what every table s
 that the others are tested against, or None), the digests of the papers' files that it quotes
 (`published`), and for a printed table `paper` and `table`. Then
 
-- `datasets`: its blocks, with the fields of `reporting.document.Block`, and `printed`, what the
-  papers' files call the data set whose numbers may stand there, or None;
+- `datasets`: its blocks, with the fields of `reporting.document.Block`; `printed`, what the papers'
+  files call the data set whose numbers may stand there, or None; and `stands_in`, whether it stands
+  in for the data of a paper;
 - `rows`: {label, cell (`model/ablation`), group, is_quoted}, and by name of a block: `prefixes`,
   the cells that show the row (`model/dataset/ablation`), and their `seeds`; `printed`, its row in a
   paper's file as [paper, table, place]; `practice`, how that paper got its numbers

@@ -4,7 +4,7 @@ from tsgbench.config import HEADLINE, as_list, is_variant, protocols_of
 from tsgbench.errors import UserError
 from tsgbench.planning.cells import FULL
 from tsgbench.planning.layout import DEFAULT, join_ablation
-from tsgbench.planning.printed import own_method, own_place
+from tsgbench.planning.printed import own_method, own_place, system_label
 from tsgbench.planning.specification import Specifications, new_row
 
 
@@ -87,13 +87,8 @@ class Tables(Specifications):
         """A system, in the blocks of its data sets."""
         name = system["model"]
         model = self.catalogue.models[name]
-        label = model["title"]
-        if ablation != FULL:
-            label += f", {ablation.replace('_', ' ')}"
-        if protocol != DEFAULT:
-            label += f", protocol {protocol}"
         cells = join_ablation(ablation, protocol)
-        row = new_row(label, f"{name}/{cells}")
+        row = new_row(system_label(model["title"], ablation, protocol), f"{name}/{cells}")
         is_printed = "paper" in model and ablation == FULL and not is_variant(name, model)
         for block in blocks:
             row["prefixes"][block["name"]] = f"{name}/{block['dataset']}/{cells}"

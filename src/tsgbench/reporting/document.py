@@ -146,8 +146,19 @@ class Block:
 
     @classmethod
     def of(cls, spec: dict) -> "Block":
-        """The block of a specification, which also says where its cells and printed rows are."""
-        known = {name: spec[name] for name in {entry.name for entry in fields(cls)} & spec.keys()}
+        """The block of a specification (planning/specification.py)."""
+        title = spec["title"]
+        if spec.get("stands_in"):
+            title += ": stands in for the paper's data"
+        if spec.get("is_missing"):
+            title += ": not in this study"
+        return cls.read({**spec, "title": title})
+
+    @classmethod
+    def read(cls, content: dict) -> "Block":
+        """A block from its fields; what else is told of it is left out."""
+        names = {entry.name for entry in fields(cls)} & content.keys()
+        known = {name: content[name] for name in names}
         if known.get("convention"):
             known["convention"] = Convention(**known["convention"])
         return cls(**known)
@@ -236,7 +247,7 @@ def read_document(path: str | Path) -> Document:
 
 def _document(content: dict) -> Document:
     parts = {
-        "datasets": [Block.of(block) for block in content["datasets"]],
+        "datasets": [Block.read(block) for block in content["datasets"]],
         "groups": [Group(**group) for group in content["groups"]],
         "rows": [_row(row) for row in content["rows"]],
     }

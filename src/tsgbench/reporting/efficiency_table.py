@@ -101,16 +101,15 @@ def build_efficiency_table(
 ) -> Table:
     """Assemble the table of `spec["paper"]` called `spec["table"]`.
 
-    spec: `id`, `study`, `title`, `is_demo`, `notes`, `paper`, `table`; `datasets`: name -> title of
-    the study's; `stands_in`: whether these are not the paper's; optionally `missing`: name -> title
-    of the paper's that the study lacks; `cells`: names of those measured;
-    `models`: name -> title. records: cell name -> record of its `measure` job; a cell without one
-    is shown as not run.
+    spec: `id`, `study`, `title`, `is_demo`, `notes`, `paper`, `table`; `datasets`: blocks, as of a
+    table of systems (planning/specification.py); `cells`: names of those measured; `models`: name
+    -> title. records: cell name -> record of its `measure` job; a cell without one is shown as not
+    run.
     """
     folder = Path(published_folder)
     entry, printed = read_rows(folder, spec["paper"], spec["table"])
     places = _columns_of_printed(entry, f"{folder / spec['paper']}.yaml: {spec['table']}")
-    blocks = _blocks(spec, entry)
+    blocks = spec["datasets"]
     rows = [_printed_row(spec, row, numbers, blocks, records) for row, numbers in printed]
     rows.sort(key=lambda row: not row.is_quoted)  # the paper's own stand below, as it prints them
     own = {f"{row.model}/{row.ablation}" for row in rows}
@@ -130,26 +129,6 @@ def build_efficiency_table(
         printed_note=PRINTED_NOTE,
         heading=head_line(entry, [numbers for _, numbers in printed]),
     )
-
-
-def _blocks(spec: dict, entry: dict) -> list[dict]:
-    """The study's data sets, then those that the paper has and the study lacks.
-
-    `printed`: whose printed rows stand in a block, None where it stands in for the paper's data.
-    """
-    blocks = []
-    for name, title in spec["datasets"].items():
-        if spec["stands_in"]:
-            title += ": stands in for the paper's data"
-        blocks.append(
-            {"name": name, "title": title, "printed": None if spec["stands_in"] else name}
-        )
-    missing = [name for name in entry["datasets"] if spec["stands_in"] or not spec["datasets"]]
-    for name in missing:
-        title = f"{spec.get('missing', {}).get(name, name)}: not in this study"
-        printed = {"name": f"{name}:printed", "title": title, "printed": name, "is_missing": True}
-        blocks.append(printed)
-    return blocks
 
 
 def _system(cell: str) -> str:

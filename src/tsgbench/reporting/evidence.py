@@ -9,8 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from statistics import fmean, stdev
 
-from tsgbench.planning.layout import DEFAULT, split_ablation
-from tsgbench.planning.printed import protocol_of
+from tsgbench.planning.layout import split_ablation
+from tsgbench.planning.printed import protocol_of, system_label
 from tsgbench.records import Record
 from tsgbench.reporting.cells import Cell, read_cells, split_name
 from tsgbench.reporting.document import Value
@@ -227,9 +227,7 @@ def gather(
     systems = []
     for (model, dataset, name), found in grouped.items():
         ablation, protocol = split_ablation(name)
-        title = spec["models"][model]["title"]
-        title += "" if ablation == "full" else f", {ablation.replace('_', ' ')}"
-        title += "" if protocol == DEFAULT else f", protocol {protocol}"
+        title = system_label(spec["models"][model]["title"], ablation, protocol)
         ordered = sorted(found, key=lambda cell: split_name(cell.name)[3])
         systems.append(System(model, dataset, name, title, tuple(ordered), root))
     order = {name: place for place, name in enumerate(spec["datasets"])}
