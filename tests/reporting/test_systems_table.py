@@ -70,7 +70,6 @@ def spec():
         "notes": [],
         "metrics": METRICS,
         "datasets": [real, gone],
-        "groups": [{"id": "quoted", "title": "quoted"}, {"id": "own", "title": "own"}],
         "rows": [
             row("Older", "quoted only", printed={"real": [*TABLE, 0]}),
             row("Newer", "quoted only", printed={"real": [*TABLE, 1]}),

@@ -20,12 +20,6 @@ from tsgbench.planning.printed import (
 )
 from tsgbench.planning.specification import Specifications, new_row
 
-GROUPS = [
-    {"id": "quoted", "title": "quoted from the paper, not run here"},
-    {"id": "own", "title": "the paper's own, reproduced"},
-    {"id": "beside", "title": "beside it, in this study"},
-]
-
 
 class Papers(Specifications):
     """Specifications of printed tables and figures over the cells of one study."""
@@ -82,7 +76,6 @@ class Papers(Specifications):
             notes=[table[key] for key in ("body_note", "setting_note") if key in table],
             metrics=sorted(metrics, key=_order),
             datasets=blocks,
-            groups=GROUPS if table["kind"] == "comparison" else [],
             rows=rows,
             # Ablations are compared with one of them, query by query
             against=self._reference(table, rows),

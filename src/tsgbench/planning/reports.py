@@ -102,7 +102,7 @@ class Reports:
         """A generated data set's row: counted as the first of the paper's, by its own splits."""
         tokenizer = table["rows"][0]["reproduce"]["tokenizer"]
         return {
-            "method": f"{self.catalogue.datasets[dataset]['title']}, stands in",
+            "title": self.catalogue.datasets[dataset]["title"],
             "dataset": dataset,
             "reproduce": {"tokenizer": tokenizer, "parts": self._parts(dataset)},
         }

@@ -1,17 +1,17 @@
 """What a table of systems is to show: one grammar, of the study's own tables and of the papers'.
 
 A specification, which `reporting.systems_table` fills, holds what every table says of itself
-(`layout.describe_study`, `notes`), `metrics`, `groups` [{id, title}], `against` (label of the row
-that the others are tested against, or None), the digests of the papers' files that it quotes
-(`published`), and for a printed table `paper` and `table`. Then
+(`layout.describe_study`, `notes`), `metrics`, `against` (label of the row that the others are
+tested against, or None), the digests of the papers' files that it quotes (`published`), and for a
+printed table `paper` and `table`. Then
 
 - `datasets`: its blocks, with the fields of `reporting.document.Block`; `printed`, what the papers'
   files call the data set whose numbers may stand there, or None; and `stands_in`, whether it stands
   in for the data of a paper;
-- `rows`: {label, cell (`model/ablation`), group, is_quoted}, and by name of a block: `prefixes`,
-  the cells that show the row (`model/dataset/ablation`), and their `seeds`; `printed`, its row in a
-  paper's file as [paper, table, place]; `practice`, how that paper got its numbers
-  (`printed.practice_of`).
+- `rows`: {label, cell (`model/ablation`), group (of `systems_table.GROUPS`, or None), is_quoted},
+  and by name of a block: `prefixes`, the cells that show the row (`model/dataset/ablation`), and
+  their `seeds`; `printed`, its row in a paper's file as [paper, table, place]; `practice`, how that
+  paper got its numbers (`printed.practice_of`).
 """
 
 from tsgbench.config import HEADLINE, Catalogue, protocols_of, roles_of

@@ -30,7 +30,6 @@ class Tables(Specifications):
             notes=spec.get("notes", []),
             metrics=spec["metrics"],
             datasets=blocks,
-            groups=[],
             rows=rows,
             against=self._reference(table, spec, rows),
         )

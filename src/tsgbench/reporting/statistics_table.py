@@ -67,7 +67,10 @@ def build_statistics_table(
     if columns is None:
         raise UserError(f"{where}: columns: is missing; say which statistic each metric is")
     rows = []
-    stand_ins = [(row, None) for row in spec.get("stand_ins", {}).values()]
+    stand_ins = [
+        (row | {"method": f"{row['title']}, stands in"}, None)
+        for row in spec.get("stand_ins", {}).values()
+    ]
     for row, numbers in [*stand_ins, *printed]:
         if numbers is not None:
             numbers = replace(numbers, method=numbers.system)  # a row is a data set, not a system

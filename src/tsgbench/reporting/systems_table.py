@@ -15,6 +15,12 @@ from tsgbench.reporting.draft import Result, Row, Table, of_study
 from tsgbench.reporting.published import Printed, head_line, read_rows
 from tsgbench.reporting.rows import fill_values, rank_block, read_result
 
+GROUPS = [
+    Group("quoted", "quoted from the paper, not run here"),
+    Group("own", "the paper's own, reproduced"),
+    Group("beside", "beside it, in this study"),
+]
+
 
 def build_table(spec: dict, cells: dict[str, Path], published_folder: str | Path) -> Table:
     """Assemble a table from its specification and the cells' records.
@@ -44,7 +50,7 @@ def build_table(spec: dict, cells: dict[str, Path], published_folder: str | Path
         **of_study(spec),
         metrics=list(spec["metrics"]),
         datasets=blocks,
-        groups=[Group(**group) for group in spec["groups"]],
+        groups=GROUPS if any(row.group for row in rows) else [],
         rows=rows,
         notes=list(spec["notes"]),
         heading=heading,
