@@ -39,8 +39,13 @@ def find_printed(
     folder: Path, paper: str, dataset: str, *, method: str | None = None
 ) -> Printed | None:
     """The paper's own row for `dataset`, or None if it prints none; see `printed.own_place`."""
-    place = own_place(paper, read_paper(folder, paper), dataset, method)
-    return place and read_rows(folder, *place[:2])[1][place[2]][1]
+    content = read_paper(folder, paper)
+    place = own_place(paper, content, dataset, method)
+    if place is None:
+        return None
+    _, table, number = place
+    [entry] = [entry for entry in content["tables"] if entry["id"] == table]
+    return _printed(folder / f"{paper}.yaml", content, table, entry["rows"][number])
 
 
 def read_rows(folder: Path, paper: str, table: str) -> tuple[dict, list[tuple[dict, Printed]]]:

@@ -7,14 +7,8 @@ from statistics import fmean, stdev
 from tsgbench.errors import UserError
 from tsgbench.reporting.cells import Cell, read_cell
 from tsgbench.reporting.document import Block, Value, Verdict
-from tsgbench.reporting.draft import (
-    Result,
-    with_difference,
-    with_printed,
-)
+from tsgbench.reporting.draft import Result, with_difference, with_printed
 from tsgbench.reporting.uncertainty import intervals
-
-FULL = "full"
 
 
 def rank_block(block: Block, results: list[Result], metrics: list[str]) -> None:
