@@ -12,7 +12,7 @@ import pytest
 from tsgbench.errors import UserError
 from tsgbench.reporting import build_table, compile_pdf, describe, latex, write_table
 from tsgbench.reporting.caption import caption, legend
-from tsgbench.reporting.latex import escape
+from tsgbench.reporting.tex import escape
 
 IDENTITY = "0123456789abcdef"
 needs_tex = pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no TeX engine here")

@@ -1,7 +1,6 @@
 """A table as LaTeX (booktabs, siunitx) to be `\\input`; its numbers link to its page's sections."""
 
 import re
-import unicodedata
 
 from tsgbench.reporting.document import Block, Document, Result
 from tsgbench.reporting.templates import render_document
@@ -9,49 +8,6 @@ from tsgbench.reporting.templates import render_document
 PACKAGES = ("adjustbox", "booktabs", "siunitx", "xcolor")
 # More rows than this do not fit on a page under a full caption; the table goes on in a second one
 ROWS_PER_PAGE = 34
-SPECIAL = {
-    "\\": r"\textbackslash{}",
-    **{character: f"\\{character}" for character in "{}$&#%_"},
-    "^": r"\textasciicircum{}",
-    "~": r"\textasciitilde{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    "±": r"$\pm$",
-    "≥": r"$\geq$",
-    "≤": r"$\leq$",
-    "×": r"$\times$",
-    "−": r"$-$",
-    "—": "---",
-    "–": "--",
-    "“": "``",
-    "”": "''",
-    "‘": "`",
-    "’": "'",
-    "…": r"\dots{}",
-    "≠": r"$\neq$",
-    "↑": r"$\uparrow$",
-    "↓": r"$\downarrow$",
-    "θ": r"$\theta$",
-    "\n": " ",
-}
-
-
-def escape(text: str) -> str:
-    """Plain text as LaTeX that pdflatex accepts, whatever the text.
-
-    Latin letters keep their accents; a character of another script becomes its code, `U+4E00`.
-    """
-    return "".join(SPECIAL.get(character) or _latin(character) for character in text)
-
-
-def _latin(character: str) -> str:
-    if character.isascii() and character.isprintable():
-        return character
-    base, *accents = unicodedata.normalize("NFD", character)
-    if base.isascii() and base.isalpha() and accents and ord(character) < 0x180:
-        return character
-    return f"U+{ord(character):04X}"
 
 
 def render_latex(document: Document) -> str:

@@ -16,6 +16,7 @@ import yaml
 from tsgbench.code import data_files
 from tsgbench.reporting.document import DEMO, Document, Result
 from tsgbench.reporting.numbers import NOT_RUN, VERDICT_MARKS, Shown
+from tsgbench.reporting.tex import escape
 
 FILES = {path.name: path.read_text(encoding="utf-8") for path in data_files(__file__)}
 
@@ -26,7 +27,7 @@ def render_page(name: str, **context: object) -> str:
 
 
 def render_document(name: str, **context: object) -> str:
-    """A LaTeX document. Text from anywhere is escaped as `latex.escape` does."""
+    """A LaTeX document. Text from anywhere is escaped as `tex.escape` does."""
     return _latex().get_template(name).render(context)
 
 
@@ -58,8 +59,6 @@ def _html():
 @cache
 def _latex():
     from markupsafe import Markup
-
-    from tsgbench.reporting.latex import escape
 
     def finalize(value: object) -> Markup:
         return value if isinstance(value, Markup) else Markup(escape(str(value)))
