@@ -2,6 +2,7 @@
 
 import ast
 import textwrap
+import tomllib
 
 import pytest
 
@@ -10,7 +11,14 @@ from tsgbench.errors import UserError
 from tsgbench.jobs import code
 from tsgbench.jobs.syntax import Syntax
 
-CACHED = (code.code_digest, code._text, code._syntax, code._imports, code._module_digest)
+CACHED = (
+    code.code_digest,
+    code._text,
+    code._data,
+    code._syntax,
+    code._imports,
+    code._module_digest,
+)
 
 
 @pytest.fixture
@@ -80,11 +88,66 @@ def test_imported_modules_count_also_from_inside_functions(package):
     )
 
 
+def test_what_lies_beside_a_package_counts_with_it(package, tmp_path):
+    """Templates decide what is written, and are no modules; what an editor leaves does not."""
+    folder = tmp_path / "tsgbench" / "pages"
+    folder.mkdir()
+    package("pages/__init__", "FILES = {}\n")
+
+    def digest():
+        for cached in CACHED:
+            cached.cache_clear()
+        return code.code_digest("tsgbench.main")
+
+    package("main", "from tsgbench.pages import FILES\n\ndef f():\n    return FILES\n")
+    before = digest()
+    (folder / "page.html").write_text("<p>")
+    written = digest()
+    (folder / "page.html").write_text("<b>")
+    edited = digest()
+    (folder / "page.html").rename(folder / "other.html")
+    assert len({before, written, edited, digest()}) == 4
+    (folder / "other.html").rename(folder / "page.html")
+    for leftover in (".page.html.swp", "page.html~"):
+        (folder / leftover).write_text("x")
+    assert digest() == edited
+    package("main", "def f():\n    return 1\n")
+    alone = digest()
+    (folder / "page.html").write_text("<i>")
+    assert digest() == alone  # nothing of it imports the package
+
+
+def test_files_that_shape_a_result_lie_where_they_count():
+    """Beside the `__init__.py` of a package, which alone reads them."""
+    root = code._source("tsgbench.errors").parent
+    beside = [path for init in root.rglob("__init__.py") for path in code.data_files(init)]
+    others = [
+        path for path in root.rglob("*") if path.is_file() and "__pycache__" not in path.parts
+    ]
+    assert {path for path in others if path.suffix != ".py"} == set(beside)
+    assert {path.parent.name for path in beside} == {"tsgbench", "templates"}
+    assert [path.name for path in code.data_files(root / "__init__.py")] == ["py.typed"]
+    readers = {path for path in root.rglob("*.py") if "data_files(" in path.read_text()}
+    assert readers == {root / "jobs/code.py", root / "reporting/templates/__init__.py"}
+    project = tomllib.loads((root.parents[1] / "pyproject.toml").read_text())
+    patterns = project["tool"]["setuptools"]["package-data"][TEMPLATES]
+    installed = {
+        path for pattern in patterns for path in (root / "reporting/templates").glob(pattern)
+    }
+    assert installed == set(code.data_files(root / "reporting/templates/__init__.py"))
+    phases = REPORTING | {"pdf", "findings", "figure", "summary"}
+    closures = {phase: code.closure(*JOBS[phase]) for phase in phases}
+    written = {phase for phase, names in closures.items() if TEMPLATES in names}
+    assert written == REPORTING | {"pdf"}
+
+
 def test_other_modules_do_not_count(package):
     before = digest_with(package, BODY)
     package("stranger", "x = 1\n")
     assert digest_with(package, BODY) == before
 
+
+TEMPLATES = "tsgbench.reporting.templates"
 
 # --- real modules ---------------------------------------------------------------------------------
 
@@ -104,7 +167,7 @@ for chosen, names in {
 TRAIN = {f"train {name}" for name in MODELS}
 EXTRACT = {f"extract {name}" for name in EXTRACTORS}
 LOADING = TRAIN | {"inspect", "measure"}  # what puts a cell together
-REPORTING = {"table", "findings", "report", "summary", "pdf"}  # name settings beside numbers
+REPORTING = {"table", "report"}  # name settings beside numbers
 # module, text, what it becomes
 HARMLESS = {
     "error in the atomic writer": ("files", "free some space and run again", "make room"),
@@ -360,3 +423,16 @@ def test_a_source_that_changes_while_a_job_starts_is_refused(package, monkeypatc
     for cached in CACHED:
         cached.cache_clear()
     code.import_as_digested("tsgbench.phase")  # what it is now is what runs
+
+
+def test_a_template_that_changes_while_a_job_starts_is_refused(package, tmp_path, monkeypatch):
+    folder = tmp_path / "tsgbench" / "pages"
+    folder.mkdir()
+    (folder / "page.html").write_text("<p>")
+    package("pages/__init__", "FILES = {}\n")
+    package("phase", "from tsgbench.pages import FILES\n")
+    code.code_digest("tsgbench.phase")
+    edit_late = (folder / "page.html").write_text
+    monkeypatch.setattr(code.importlib, "import_module", lambda name: edit_late("<b>"))
+    with pytest.raises(UserError, match="page.html: changed while this job was starting"):
+        code.import_as_digested("tsgbench.phase")

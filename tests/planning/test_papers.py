@@ -160,7 +160,10 @@ def test_systems_without_video_stand_beside_by_the_papers_protocol(config):
 def test_what_the_study_lacks_keeps_its_printed_rows(config):
     spec = specification(config, "seqpan/table3")
     assert [block["name"] for block in spec["datasets"]] == ["tacos:printed", "tacos_2dtan:printed"]
-    assert find_row(spec, "SeqPAN")["printed"] == {"tacos:printed": 9, "tacos_2dtan:printed": 11}
+    assert find_row(spec, "SeqPAN")["printed"] == {
+        "tacos:printed": ["seqpan", "table3", 9],
+        "tacos_2dtan:printed": ["seqpan", "table3", 11],
+    }
     assert Papers(config, Catalogue.load(), Cells(config, Catalogue.load())).wanted(spec) == []
 
 
@@ -202,7 +205,7 @@ def test_every_cell_of_a_printed_table_or_figure_shares_its_papers_protocol(stud
                 printed = planned.catalogue.datasets[dataset]["published"]
                 assert split_ablation(name)[1] == stated[printed]["protocol"], (job.key, role)
                 shown += 1
-        for block in job.settings["datasets"] if job.settings["kind"] == "paper" else []:
+        for block in job.settings["datasets"] if job.settings["kind"] == "systems" else []:
             if block.get("printed") in stated and not block.get("is_missing"):
                 assert block["protocol"] == stated[block["printed"]]["protocol"], job.key
     assert shown > 20
@@ -213,7 +216,7 @@ def test_a_paper_study_has_the_cells_of_every_printed_row():
     config, source = load_study("config/paper.yaml")
     study = Study(config, source=source)
     for job in study.jobs.values():
-        for row in job.settings["rows"] if job.settings.get("kind") == "paper" else []:
+        for row in job.settings["rows"] if job.settings.get("kind") == "systems" else []:
             assert all(row["seeds"].values()), (job.key, row["label"])
     names = {cell[2] for cell in study.cells if cell[:2] == ("seqpan", "activitynet_captions")}
     assert {"full", "full@val_1", "full@official_seqpan", "match_none@val_1"} <= names
@@ -366,5 +369,6 @@ def test_a_data_set_without_a_measured_cell_is_in_the_study_all_the_same(config)
     """Time and size: its block is there, with its printed rows and nothing measured."""
     config["datasets"]["tacos"] = config["datasets"]["charades_sta"]
     settings = Study(config).jobs["results/small/ia_net/table3.json"].settings
-    assert settings["datasets"] == {"tacos": "TACoS"} and settings["cells"] == []
-    assert settings["missing"] == {} and not settings["stands_in"]
+    [block] = settings["datasets"]
+    assert (block["name"], block["title"], block["printed"]) == ("tacos", "TACoS", "tacos")
+    assert settings["cells"] == [] and not block["stands_in"]

@@ -304,7 +304,7 @@ def test_a_table_shows_the_protocols_it_names_and_no_other():
         if protocols:
             config["tables"]["table1"]["protocols"] = protocols
         table = Study(config).jobs["results/protocols/table1.json"]
-        assert [row["ablation"] for row in table.settings["rows"]] == names
+        assert [row["cell"] for row in table.settings["rows"]] == [f"seqpan/{one}" for one in names]
         read = {role.split("/")[2] for role in table.inputs if role.startswith("run:")}
         assert read == set(names)
         [block] = table.settings["datasets"]
@@ -322,7 +322,7 @@ def test_a_table_shows_the_models_and_ablations_it_names(config):
     }
     config["tables"] = {"table1": {"metrics": ["mIoU"], "models": ["random"]}}
     table = Study(config).jobs["results/table1.json"]
-    assert [row["model"] for row in table.settings["rows"]] == ["random"]
+    assert [row["cell"] for row in table.settings["rows"]] == ["random/full"]
     assert not any("prior" in role for role in table.inputs)
     config["tables"]["table1"]["models"] = ["randm"]
     with pytest.raises(UserError, match=r"tables\.table1\.models: .*random"):

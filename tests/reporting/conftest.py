@@ -1,11 +1,13 @@
 """Fixtures for reports. All numbers are invented, the printed ones too."""
 
+import json
 from pathlib import Path
 
 import pytest
 import yaml
 
 from invented import METRICS, write_cell
+from tsgbench.reporting.document import read_document
 
 PRINTED = {
     "schema": 1,
@@ -35,6 +37,18 @@ PRINTED = {
 
 
 @pytest.fixture
+def as_document(tmp_path):
+    """What a table's file, changed by a test, is read as."""
+
+    def read(content: dict):
+        path = tmp_path / "changed.provenance.json"
+        path.write_text(json.dumps(content))
+        return read_document(path)
+
+    return read
+
+
+@pytest.fixture
 def published(tmp_path) -> Path:
     """A folder of invented printed numbers for the data set `real`."""
     folder = tmp_path / "published"
@@ -60,9 +74,23 @@ def cells(tmp_path) -> dict[str, Path]:
     return written
 
 
+def system(label, cell, *, blocks=("shapes", "real"), seeds=(0, 1), group=None, **more) -> dict:
+    """A row of a specification (planning/specification.py). blocks: names, or data sets by name."""
+    model, ablation = cell.split("/")
+    blocks = blocks if isinstance(blocks, dict) else {name: name for name in blocks}
+    row = {"label": label, "cell": cell, "group": group, "is_quoted": False}
+    row |= {"prefixes": {name: f"{model}/{data}/{ablation}" for name, data in blocks.items()}}
+    row |= {"seeds": {name: list(seeds) for name in blocks}}
+    return row | {"printed": {}, "practice": {}} | more
+
+
 @pytest.fixture
 def spec() -> dict:
-    seqpan = {"label": "SeqPAN", "model": "seqpan", "ablation": "full", "seeds": [0, 1]}
+    seconds = {
+        "name": "seconds",
+        "about": "in seconds against the unquantised labels",
+        "is_headline": True,
+    }
     return {
         "id": "table1",
         "study": "demo",
@@ -70,21 +98,22 @@ def spec() -> dict:
         "is_demo": True,
         "notes": ["Cost: 100 % of $0_0 & more."],
         "metrics": list(METRICS),
-        "convention": {
-            "name": "seconds",
-            "about": "in seconds against the unquantised labels",
-            "is_headline": True,
-        },
-        "groups": [{"id": "trained", "title": "Trained"}],
         "datasets": [
-            {"name": "shapes", "title": "Shapes", "published": None, "features": "C3D_random"},
-            {"name": "real", "title": "Real", "published": "real", "select_split": "val"},
+            {"name": "shapes", "title": "Shapes", "features": "C3D_random", "convention": seconds},
+            {
+                "name": "real",
+                "title": "Real",
+                "test_split": "test",
+                "select_split": "val",
+                "convention": seconds,
+            },
         ],
         "rows": [
-            {"label": "Whole video", "model": "whole", "ablation": "full", "seeds": [0]},
-            {**seqpan, "published": {"paper": "seqpan"}, "group": "trained"},
-            {**seqpan, "label": "SeqPAN, blind", "ablation": "blind", "group": "trained"},
-            {**seqpan, "label": "Other", "model": "other", "group": "trained"},
-            {**seqpan, "label": "Absent", "model": "absent", "group": "trained"},
+            system("Whole video", "whole/full", seeds=[0]),
+            system("SeqPAN", "seqpan/full", group="own", printed={"real": ["seqpan", "table1", 1]}),
+            system("SeqPAN, blind", "seqpan/blind", group="own"),
+            system("Other", "other/full", group="own"),
+            system("Absent", "absent/full", group="own"),
         ],
+        "against": None,
     }

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from invented import write_cell
+from reporting.conftest import system
 from tsgbench.datasets.table import Queries
 from tsgbench.evaluation.query_scores import write_query_scores
 from tsgbench.files import read_json, write_json
-from tsgbench.reporting import build_table
+from tsgbench.reporting import build_table, describe
 from tsgbench.reporting.caption import legend
 from tsgbench.reporting.comparison import compare_rows
 from tsgbench.reporting.render import render_csv, render_markdown
@@ -44,8 +45,7 @@ def table(spec, published, tmp_path):
         if values is not None:
             cells[name] = write_scored(tmp_path / "scored", name, values)
     spec["rows"] = [
-        {"label": model.title(), "model": model, "ablation": "full", "seeds": [0]}
-        for model in scores
+        system(model.title(), f"{model}/full", blocks=["shapes"], seeds=[0]) for model in scores
     ]
     spec["metrics"], spec["datasets"] = [METRIC], spec["datasets"][:1]
     spec["against"] = "Base"
@@ -65,12 +65,12 @@ def test_a_difference_is_found_and_noise_is_not(table):
 
 def test_the_table_marks_what_differs_and_says_how_it_was_tested(table):
     compare_rows(table.rows, "shapes", table.against, table.metrics)
-    markdown = render_markdown(table, "1dentity")
+    markdown = render_markdown(describe(table, "1dentity"))
     [better] = [line for line in markdown.splitlines() if line.startswith("| Better")]
     [same] = [line for line in markdown.splitlines() if line.startswith("| Same")]
     assert r"\*" in better and r"\*" not in same
     assert any("differs from “Base”" in line and "Holm" in line for line in legend(table))
-    assert any(",0.0" in line for line in render_csv(table, "1dentity").splitlines()[1:])
+    assert any(",0.0" in line for line in render_csv(describe(table, "1dentity")).splitlines()[1:])
 
 
 def test_without_a_reference_nothing_is_tested(table):

@@ -10,7 +10,7 @@ import pytest
 from reporting.report_samples import write_published
 from tsgbench.errors import UserError
 from tsgbench.jobs.records import Record
-from tsgbench.reporting import write_table
+from tsgbench.reporting import describe, write_table
 from tsgbench.reporting.caption import caption
 from tsgbench.reporting.efficiency_table import build_efficiency_table
 
@@ -65,6 +65,9 @@ def published(tmp_path):
     return folder
 
 
+MISSING = {"name": "real:printed", "title": "real", "printed": "real", "is_missing": True}
+
+
 def spec_of(**more):
     return {
         "id": "paper/table3",
@@ -74,8 +77,7 @@ def spec_of(**more):
         "notes": [],
         "paper": "paper",
         "table": "table3",
-        "datasets": {"real": "Real"},
-        "stands_in": False,
+        "datasets": [{"name": "real", "title": "Real", "printed": "real"}],
         "cells": CELLS,
         "models": {"mine": "Mine", "beside": "Beside"},
     } | more
@@ -96,11 +98,11 @@ def test_measured_stands_beside_printed_without_a_difference(published, tmp_path
     ]
     result = row_of(table, "Mine").results["real"]
     time = result.values[TIME]
-    assert (time.mean, time.printed, time.difference) == (0.0125, 0.11, None)
+    assert (time.mean, time.published, time.difference) == (0.0125, 0.11, None)
     means = [result.values[metric].mean for metric in table.metrics]
     assert means == [0.0125, 0.0125 / 64, 1.23, 8.1, 50.0, None]
     # Its unit is not known, so nothing measured stands in its column
-    assert result.values[SIZE].printed == 68 and result.values["params (M)"].printed is None
+    assert result.values[SIZE].published == 68 and result.values["params (M)"].published is None
     assert row_of(table, "Old").is_quoted and not row_of(table, "Old").results["real"].wanted
 
 
@@ -118,7 +120,7 @@ def test_machines_and_units_are_named(published, tmp_path):
 def test_every_form_keeps_the_printed_digits(published, tmp_path):
     records = {CELLS[0]: measured(tmp_path, CELLS[0], peak=None)}
     table = build_efficiency_table(spec_of(), records, published)
-    paths = write_table(table, tmp_path / "out" / "table3", "i" * 16)
+    paths = write_table(describe(table, "i" * 16), tmp_path / "out" / "table3")
     texts = {path.suffix: path.read_text() for path in paths}
     own = next(line for line in texts[".md"].splitlines() if line.startswith("| *printed (Mine"))
     assert [cell.strip() for cell in own.split("|")][2:8] == ["0.11", *["n/a"] * 4, "68"]
@@ -131,23 +133,24 @@ def test_every_form_keeps_the_printed_digits(published, tmp_path):
 def test_a_stand_in_has_nothing_printed_beside_it(published, tmp_path):
     cells = ["mine/shapes/full/seed0", "beside/shapes/full/seed0"]
     records = {cell: measured(tmp_path, cell) for cell in cells}
-    more = {"datasets": {"shapes": "Shapes"}, "stands_in": True, "cells": cells}
-    table = build_efficiency_table(spec_of(**more), records, published)
-    assert [block["title"] for block in table.datasets] == [
+    shapes = {"name": "shapes", "title": "Shapes", "printed": None, "stands_in": True}
+    spec = spec_of(datasets=[shapes, MISSING], cells=cells)
+    table = build_efficiency_table(spec, records, published)
+    assert [block.title for block in table.datasets] == [
         "Shapes: stands in for the paper's data",
         "real: not in this study",
     ]
     mine = row_of(table, "Mine").results
-    assert mine["shapes"].printed is None and mine["shapes"].values[TIME].printed is None
+    assert mine["shapes"].printed is None and mine["shapes"].values[TIME].published is None
     assert mine["real:printed"].is_only_printed
-    assert mine["real:printed"].values[TIME].printed == 0.11
+    assert mine["real:printed"].values[TIME].published == 0.11
     assert set(row_of(table, "Old").results) == {"real:printed"}
     assert set(row_of(table, "Beside").results) == {"shapes"}
 
 
 def test_a_study_without_cells_keeps_every_printed_row(published):
-    table = build_efficiency_table(spec_of(datasets={}, cells=[]), {}, published)
-    values = [row.results["real:printed"].values[TIME].printed for row in table.rows]
+    table = build_efficiency_table(spec_of(datasets=[MISSING], cells=[]), {}, published)
+    values = [row.results["real:printed"].values[TIME].published for row in table.rows]
     assert values == [2.2, 0.11] and "None of them was measured yet" in caption(table)
 
 

@@ -12,7 +12,7 @@ from invented import write_cell
 from tsgbench.cli import main as cli
 from tsgbench.errors import UserError
 from tsgbench.files import digest
-from tsgbench.reporting import build_table, write_table
+from tsgbench.reporting import build_table, describe, write_table
 from tsgbench.reporting.explain import as_text, explain
 from tsgbench.reporting.statistics_table import build_statistics_table
 
@@ -30,7 +30,7 @@ def stem(spec, cells, published, tmp_path, monkeypatch) -> Path:
             record = json.loads((folder / name).read_text())
             record = {"outputs": {}, "digest": digest(record)} | record
             (folder / name).write_text(json.dumps(record))
-    write_table(build_table(spec, near, published), "results/table1", IDENTITY)
+    write_table(describe(build_table(spec, near, published), IDENTITY), "results/table1")
     record = {"schema": 1, "identity": IDENTITY, "digest": "", "inputs": {}, "outputs": {}}
     Path("results/table1.json").write_text(json.dumps(record | {"facts": {}}))
     return Path("results/table1")
@@ -189,7 +189,8 @@ def test_tables_of_statistics_are_explained_by_their_record(tmp_path, monkeypatc
     record = statistics_record(Path("here"))
     record.path.parent.mkdir(parents=True)
     record.path.write_text(json.dumps(record.content | {"schema": 1}))
-    write_table(build_statistics_table(spec, {"real": record}, "published"), "t1", IDENTITY)
+    table = build_statistics_table(spec, {"real": record}, "published")
+    write_table(describe(table, IDENTITY), "t1")
     (cell,) = only(explain("t1.md", "real"))["cells"]
     assert cell["found"] == "as recorded"
     assert f"digest {'d' * 16}" in as_text(explain("t1.md", "real"))

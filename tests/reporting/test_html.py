@@ -12,14 +12,13 @@ from pathlib import Path
 import pytest
 
 from tsgbench.errors import UserError
-from tsgbench.reporting import build_table, write_table
+from tsgbench.reporting import build_table, describe, write_table
 from tsgbench.reporting.caption import DEMO
-from tsgbench.reporting.html import element, render_html
-from tsgbench.reporting.html.elements import VOID
-from tsgbench.reporting.html.markdown import render_markdown
-from tsgbench.reporting.html.page import SCRIPT
+from tsgbench.reporting.document import write_document
+from tsgbench.reporting.html import render_html
+from tsgbench.reporting.markdown import render_markdown
 from tsgbench.reporting.provenance import anchor, check_traceable, heading
-from tsgbench.reporting.render import describe
+from tsgbench.reporting.templates import FILES
 
 IDENTITY = "0123456789abcdef"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -46,7 +45,7 @@ class Page(HTMLParser):
         self.sources += [told["src"]] if "src" in told else []
         self.sorts += [told["data-sort"]] if tag == "td" and "data-sort" in told else []
         assert not any(name.startswith("on") or name == "style" for name in told)
-        if tag not in VOID:
+        if tag not in ("img", "meta", "br"):
             self.open.append(tag)
 
     def handle_endtag(self, tag):
@@ -67,18 +66,19 @@ def table(spec, cells, published):
 
 
 @pytest.fixture
-def description(table) -> dict:
-    """With what only tables of papers have, on one row."""
-    found = describe(table, IDENTITY)
+def description(table, tmp_path) -> dict:
+    """Of its file, with what only tables of papers have, on one row."""
+    write_document(describe(table, IDENTITY), tmp_path / "table.json")
+    found = json.loads((tmp_path / "table.json").read_text())
     for row in found["rows"]:
         if row["label"] == "SeqPAN":
             value = row["results"]["real"]["values"]["R@1,IoU=0.5"]
             value |= {"interval": [49.0, 53.5], "verdict": "below", "p_value": 0.0123}
-    return json.loads(json.dumps(found))
+    return found
 
 
-def test_a_page_is_well_formed_and_its_links_lead_somewhere(description):
-    page = Page(render_html(description, "results"))
+def test_a_page_is_well_formed_and_its_links_lead_somewhere(description, as_document):
+    page = Page(render_html(as_document(description), "results"))
     assert max(page.ids.values()) == 1
     inner = [link[1:] for link in page.links if link.startswith("#")]
     assert inner and set(inner) <= set(page.ids)
@@ -94,8 +94,8 @@ def test_a_page_is_well_formed_and_its_links_lead_somewhere(description):
     assert Counter(inner) == Counter(anchor(found["cells"][0]["cell"]) for found in numbers)
 
 
-def test_the_section_of_a_system_tells_everything(description, cells):
-    page = Page(render_html(description)).text
+def test_the_section_of_a_system_tells_everything(description, as_document, cells):
+    page = Page(render_html(as_document(description))).text
     for name in ("seqpan/real/full/seed0", "seqpan/real/full/seed1"):
         run = json.loads((cells[name] / "run.json").read_text())
         evaluation = json.loads((cells[name] / "metrics.json").read_text())
@@ -114,7 +114,7 @@ def test_files_are_linked_from_where_the_page_lies(spec, cells, published, tmp_p
     (page_path,) = (
         path
         for path in write_table(
-            build_table(spec, cells, published), tmp_path / "paper" / "table1", IDENTITY
+            describe(build_table(spec, cells, published), IDENTITY), tmp_path / "paper" / "table1"
         )
         if path.suffix == ".html"
     )
@@ -125,14 +125,14 @@ def test_files_are_linked_from_where_the_page_lies(spec, cells, published, tmp_p
     assert page.sources == []
 
 
-def test_demo_is_said_once_above_and_only_in_a_demo(description):
-    assert Page(render_html(description)).text.count(DEMO) == 1
+def test_demo_is_said_once_above_and_only_in_a_demo(description, as_document):
+    assert Page(render_html(as_document(description))).text.count(DEMO) == 1
     description["is_demo"], description["caption"] = False, "Plain."
-    assert "DEMO" not in Page(render_html(description)).text
+    assert "DEMO" not in Page(render_html(as_document(description))).text
 
 
-def test_sort_values_are_the_numbers_and_missing_ones_have_none(description):
-    page = Page(render_html(description))
+def test_sort_values_are_the_numbers_and_missing_ones_have_none(description, as_document):
+    page = Page(render_html(as_document(description)))
     means = sorted(
         f"{value['mean']:.10g}"
         for row in description["rows"]
@@ -147,10 +147,9 @@ def test_text_from_anywhere_stays_text(spec, cells, published):
     spec["title"] = spec["study"] = spec["rows"][1]["label"] = NASTY
     spec["datasets"][0]["title"] = spec["notes"][0] = NASTY
     found = describe(build_table(spec, cells, published), NASTY)
-    for row in found["rows"]:
-        for result in row["results"].values():
-            for cell in result["cells"]:
-                cell["settings"]["note"] = cell["hardware"] = cell["git_commit"] = NASTY
+    for result in found.results:
+        for cell in result.cells:
+            cell["settings"]["note"] = cell["hardware"] = cell["git_commit"] = NASTY
     text = render_html(found, "results")
     page = Page(text)
     assert page.tags["script"] == 1 and page.tags["img"] == 0
@@ -158,20 +157,12 @@ def test_text_from_anywhere_stays_text(spec, cells, published):
     assert page.text.count("<img src=x onerror=alert(2)>") > 5
 
 
-def test_elements_escape_all_but_markup():
-    inner = element("b", "<&>", title='a"b')
-    assert inner == '<b title="a&quot;b">&lt;&amp;&gt;</b>'
-    assert element("p", inner, "<i>", None, hidden=True, id=None) == (
-        f"<p hidden>{inner}&lt;i&gt;</p>"
-    )
+def test_equal_tables_are_equal_pages(description, as_document):
+    one, two = as_document(description), as_document(description)
+    assert render_html(one, "results") == render_html(two, "results")
 
 
-def test_equal_tables_are_equal_pages(description):
-    again = json.loads(json.dumps(description))
-    assert render_html(description, "results") == render_html(again, "results")
-
-
-def test_rows_that_are_only_printed_are_quoted(description):
+def test_rows_that_are_only_printed_are_quoted(description, as_document):
     row = next(row for row in description["rows"] if row["label"] == "Absent")
     result = row["results"]["real"]
     result |= {"is_only_printed": True, "label": "Elsewhere"}
@@ -182,7 +173,7 @@ def test_rows_that_are_only_printed_are_quoted(description):
         "published_text": "61.25",
         "published_rank": 1,
     }
-    text = render_html(description)
+    text = render_html(as_document(description))
     assert '<span class="best">61.25</span>' in text and "61.25" in Page(text).sorts
 
 
@@ -207,21 +198,23 @@ def test_names_of_tables_and_sections():
     ],
 )
 @pytest.mark.parametrize("is_removed", [True, False])
-def test_a_number_that_cannot_be_traced_is_refused(description, field, said, is_removed):
-    check_traceable(description)
+def test_a_number_that_cannot_be_traced_is_refused(
+    description, as_document, field, said, is_removed
+):
+    check_traceable(as_document(description))
     cell = description["rows"][1]["results"]["real"]["cells"][1]
     if is_removed:
         del cell[field]
     else:
         cell[field] = None
     with pytest.raises(UserError, match=f"'SeqPAN' on real.*lacks {said}"):
-        check_traceable(description)
+        check_traceable(as_document(description))
 
 
-def test_a_number_without_cells_is_refused(description):
+def test_a_number_without_cells_is_refused(description, as_document):
     description["rows"][1]["results"]["real"]["cells"] = []
     with pytest.raises(UserError, match="without a cell"):
-        check_traceable(description)
+        check_traceable(as_document(description))
 
 
 def test_nothing_is_written_of_a_table_that_is_refused(spec, cells, published, tmp_path):
@@ -231,7 +224,7 @@ def test_nothing_is_written_of_a_table_that_is_refused(spec, cells, published, t
         path.write_text(json.dumps(run | {"code": None}))
     table = build_table(spec, cells, published)
     with pytest.raises(UserError, match="the digest of its code"):
-        write_table(table, tmp_path / "out" / "table1", IDENTITY)
+        write_table(describe(table, IDENTITY), tmp_path / "out" / "table1")
     assert not (tmp_path / "out").exists()
 
 
@@ -240,7 +233,7 @@ def test_nothing_is_written_of_a_table_that_is_refused(spec, cells, published, t
 
 def test_latex_numbers_lead_to_sections_of_the_page(table, tmp_path):
     table.id = "seqpan/table5"
-    write_table(table, tmp_path / "table5", IDENTITY)
+    write_table(describe(table, IDENTITY), tmp_path / "table5")
     page = Page((tmp_path / "table5.html").read_text())
     text = (tmp_path / "table5.tex").read_text()
     links = re.findall(r"\\href\{table5\.html\\#([^}]*)\}", text)
@@ -259,6 +252,7 @@ def test_markdown_of_our_pages_becomes_html(tmp_path):
 ## What <b>
 
 A *plain* line with `code <x>`, **bold [in](a/b.json)** and [away](https://example.org/).
+<https://example.org/> and ![a picture](https://example.org/x.png) <img src=x>
 
 - one
   goes on
@@ -272,6 +266,8 @@ A *plain* line with `code <x>`, **bold [in](a/b.json)** and [away](https://examp
     page = Page(made)
     assert page.tags["li"] == 2 and page.tags["tr"] == 2 and page.tags["h3"] == 1
     assert page.links == ["../a/b.json", "../c.json"]  # nothing leads out of the folder
+    assert page.sources == [] and "<img src=x>" in page.text and "style" not in made
+    assert made.count('<th scope="row">') == 1 and made.count('<th scope="col">') == 2
     assert "code <x>" in page.text and "What <b>" in page.text and "Title" not in page.text
     assert "one goes on" in page.text and "two | three" in page.text
 
@@ -300,9 +296,9 @@ document.body.textContent = JSON.stringify({written, seen, asked});
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
-def test_a_browser_sorts_and_asks_for_nothing(description, tmp_path):
-    text = render_html(description)
-    assert SCRIPT in text
+def test_a_browser_sorts_and_asks_for_nothing(description, as_document, tmp_path):
+    text = render_html(as_document(description))
+    assert FILES["sort.js"] in text
     # The page's own policy would stop the probe, so that it is left out here
     text = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", text)
     path = tmp_path / "page.html"

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from tsgbench.errors import UserError
-from tsgbench.reporting import build_table, compile_pdf, latex, write_table
+from tsgbench.reporting import build_table, compile_pdf, describe, latex, write_table
 from tsgbench.reporting.caption import caption, legend
-from tsgbench.reporting.latex import escape
+from tsgbench.reporting.tex import escape
 
 IDENTITY = "0123456789abcdef"
 needs_tex = pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no TeX engine here")
@@ -25,7 +25,7 @@ def table(spec, cells, published):
 
 @pytest.fixture
 def stem(table, tmp_path) -> Path:
-    write_table(table, tmp_path / "table1", IDENTITY)
+    write_table(describe(table, IDENTITY), tmp_path / "table1")
     return tmp_path / "table1"
 
 
@@ -149,14 +149,14 @@ def test_latex_names_its_identity_and_marks(stem):
 
 def test_writing_twice_gives_the_same_bytes(table, stem):
     before = {path: path.read_bytes() for path in stem.parent.glob("table1.*")}
-    write_table(table, stem, IDENTITY)
+    write_table(describe(table, IDENTITY), stem)
     assert {path: path.read_bytes() for path in stem.parent.glob("table1.*")} == before
     assert len(before) == 5
 
 
 def test_many_data_sets_go_on_in_a_second_table(spec, cells, published, tmp_path):
     spec["datasets"] = [{**spec["datasets"][0], "title": f"Copy {n}"} for n in range(8)]
-    write_table(build_table(spec, cells, published), tmp_path / "many", IDENTITY)
+    write_table(describe(build_table(spec, cells, published), IDENTITY), tmp_path / "many")
     text = (tmp_path / "many.tex").read_text()
     assert text.count("\\begin{table}") == 3
     assert text.count("\\label") == 1
@@ -187,7 +187,7 @@ def test_nasty_labels_compile(spec, cells, published, tmp_path):
     nasty = "\\input{/etc/passwd} % $x_1^2$ & <b> {un|balanced é ñ ł ø ß 一 🙂 ±"
     spec["rows"][1]["label"] = spec["title"] = spec["datasets"][0]["title"] = nasty
     spec["study"] = "two\nlines"
-    write_table(build_table(spec, cells, published), tmp_path / "nasty", IDENTITY)
+    write_table(describe(build_table(spec, cells, published), IDENTITY), tmp_path / "nasty")
     assert compile_pdf(tmp_path / "nasty.tex", tmp_path / "nasty.pdf") == (True, "")
     if shutil.which("pdftotext"):
         command = ["pdftotext", str(tmp_path / "nasty.pdf"), "-"]
@@ -230,7 +230,8 @@ def test_compiling_a_table_that_is_not_there_is_refused(tmp_path):
 def test_every_page_names_its_data_sets(spec, cells, published, monkeypatch):
     """Also where one data set fills a page of a table that has several."""
     monkeypatch.setattr(latex, "ROWS_PER_PAGE", 8)
-    pages = latex.render_latex(build_table(spec, cells, published), "0").split("\\begin{table}")[1:]
+    document = describe(build_table(spec, cells, published), "0")
+    pages = latex.render_latex(document).split("\\begin{table}")[1:]
     assert len(pages) == 2
     for page, title in zip(pages, ("Shapes", "Real"), strict=True):
         assert f"\\textbf{{{title}}}" in page

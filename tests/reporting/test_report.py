@@ -14,7 +14,7 @@ from reporting.test_html import NASTY, Page
 from tsgbench.errors import UserError
 from tsgbench.jobs.records import read_record, write_record
 from tsgbench.phases import Task, report
-from tsgbench.reporting import build_table, compile_pdf, write_table
+from tsgbench.reporting import build_table, compile_pdf, describe, write_table
 from tsgbench.reporting.figures import write_figure
 from tsgbench.reporting.report import gather, render_report_html, render_report_latex
 from tsgbench.reporting.statistics_table import build_statistics_table
@@ -52,7 +52,7 @@ def task(spec, cells, published, tmp_path, monkeypatch) -> Task:
         table = build_table(spec | {"id": name}, near, published)
         if "/" in name:
             table.heading = f"{system}, Table {number}: Full models; on one data set."
-        files = write_table(table, f"results/{name}", IDENTITY)
+        files = write_table(describe(table, IDENTITY), f"results/{name}")
         inputs[f"table:{name}"] = record(f"results/{name}.json", files, {})
     rows = [printed_row("real", 1, 7.25, reproduce=REPRODUCE)]
     entry = {"id": "table1", "kind": "statistics", "columns": COLUMNS, "rows": rows}
@@ -60,7 +60,7 @@ def task(spec, cells, published, tmp_path, monkeypatch) -> Task:
     settings = {"id": "cma/table1", "study": "demo", "title": "t", "paper": "cma"}
     counted = statistics_record(Path())
     table = build_statistics_table(settings | {"table": "table1"}, {"real": counted}, "published2")
-    files = write_table(table, "results/cma/table1", IDENTITY)
+    files = write_table(describe(table, IDENTITY), "results/cma/table1")
     inputs["table:cma/table1"] = record("results/cma/table1.json", files, settings)
     settings = {
         "id": "cma/figure4",
@@ -117,7 +117,15 @@ def test_the_page_holds_everything_once_and_its_links_resolve(made):
     lacking = {link for link in files if not (folder / link).exists()}
     assert {Path(link).suffix for link in lacking} <= {".log", ".json"}  # logs and invented inputs
     assert page.sources and all(source.startswith("data:image/png") for source in page.sources)
-    for told in ("DEMO", "One thing", "d" * 12, "1 figure", "outside its video: 1", "Real, Absent"):
+    for told in (
+        "DEMO",
+        "in seconds against the unquantised labels.",
+        "One thing",
+        "d" * 12,
+        "1 figure",
+        "outside its video: 1",
+        "Real, Absent",
+    ):
         assert told in page.text
 
 

@@ -24,7 +24,7 @@ from tsgbench.jobs.layout import Layout
 from tsgbench.jobs.records import Record
 from tsgbench.phases import Task, statistics
 from tsgbench.planning.reports import printed_parts
-from tsgbench.reporting import write_table
+from tsgbench.reporting import describe, write_table
 from tsgbench.reporting.statistics_table import build_statistics_table, count_exact
 from tsgbench.text.tokens import TOKENIZERS
 
@@ -66,8 +66,8 @@ def values(table, dataset):
 
 def test_counted_numbers_stand_beside_the_printed_ones(table):
     result, videos, moment = values(table, "real")
-    assert (videos.mean, videos.printed, videos.difference) == (1, 1, 0)
-    assert moment.mean == pytest.approx((5 + 5 + 16 + 2) / 4) and moment.printed == 7.25
+    assert (videos.mean, videos.published, videos.difference) == (1, 1, 0)
+    assert moment.mean == pytest.approx((5 + 5 + 16 + 2) / 4) and moment.published == 7.25
     assert moment.difference == pytest.approx(-0.25)
     assert (result.status, result.printed.system) == ("complete", "System")
     assert count_exact(table) == (1, 2)
@@ -76,12 +76,12 @@ def test_counted_numbers_stand_beside_the_printed_ones(table):
 def test_a_data_set_that_is_not_there_is_not_run_and_keeps_its_printed_row(table):
     result, videos, moment = values(table, "absent")
     assert result.status == "not run" and videos.mean is moment.mean is None
-    assert moment.printed == 3.5 and moment.is_printed_uncertain and moment.difference is None
+    assert moment.published == 3.5 and moment.published_uncertain and moment.difference is None
 
 
 def test_without_a_rule_for_reproducing_only_the_printed_number_is_given(table):
     _, videos, moment = values(table, "vague")
-    assert videos.mean is None and videos.printed == 9 and moment.printed == 1.0
+    assert videos.mean is None and videos.published == 9 and moment.published == 1.0
 
 
 def test_a_row_may_average_otherwise(printed, tmp_path):
@@ -110,7 +110,7 @@ def test_what_cannot_be_counted_is_named(printed, tmp_path, old, new, said):
 
 
 def test_every_form_holds_the_same(table, tmp_path):
-    paths = write_table(table, tmp_path / "out" / "table1", "1dentity")
+    paths = write_table(describe(table, "1dentity"), tmp_path / "out" / "table1")
     tex, text, markdown, trace, page = (path.read_text() for path in paths)
     assert markdown.count("| Data set |") == 1 and "—: not run." in markdown
     assert "| Real | 1 | 7.00 |" in markdown

@@ -77,6 +77,13 @@ def test_the_table_says_demo_and_traces_every_number(project):
             "\n\n\nADDED = 1\n\n\ndef ",
             {"table": 1},
         ),
+        # what a page looks like is no Python, but decides the table's bytes all the same
+        (
+            "src/tsgbench/reporting/templates/page.css",
+            "max-width: 78rem",
+            "max-width: 79rem",
+            {"table": 1},
+        ),
         # the reduction of features, but not their extraction
         (
             "config/features.yaml",

@@ -1,8 +1,9 @@
 """Digest of the code behind a result: what counts of a module and of all it imports from here.
 
-Comments, layout, docstrings, types and the wording of messages do not count (jobs/syntax.py);
-nor does code that the module does not import, nor `PLUMBING`. So rewording an error reruns nothing,
-and editing one model reruns that model.
+A package's files that are no code (templates, style sheets) count with it. Comments, layout,
+docstrings, types and the wording of messages do not count (jobs/syntax.py); nor does code that
+the module does not import, nor `PLUMBING`. So rewording an error reruns nothing, and editing one
+model reruns that model.
 """
 
 import ast
@@ -73,9 +74,10 @@ def import_as_digested(*modules: str) -> None:
     sources = closure(*modules)
     for module in sources:
         importlib.import_module(module)
-    for module in sources:
-        path = _source(module)
-        if path.read_bytes() != _text(module):
+    files = {_source(module): _text(module) for module in sources}
+    files |= {path: content for module in sources for path, content in _data(module).items()}
+    for path, content in files.items():
+        if path.read_bytes() != content:
             raise UserError(f"{path}: changed while this job was starting; run snakemake again")
 
 
@@ -105,6 +107,29 @@ def _text(module: str) -> bytes:
     return _source(module).read_bytes()
 
 
+def data_files(package: str | Path) -> list[Path]:
+    """The files of a package that are no code, sorted: all that lie beside its `__init__.py`, but
+    for what editors leave there. A module that needs one imports the package, which reads them.
+
+    package: its `__file__`.
+    """
+    found = []
+    for path in Path(package).parent.iterdir():
+        is_leftover = path.name.startswith(".") or path.name.endswith("~")
+        if path.is_file() and path.suffix not in (".py", ".pyc") and not is_leftover:
+            found.append(path)
+    return sorted(found)
+
+
+@cache
+def _data(module: str) -> dict[Path, bytes]:
+    """What lies beside a package's text and is no code, by path; nothing for other modules."""
+    source = _source(module)
+    if source.name != "__init__.py":
+        return {}
+    return {path: path.read_bytes() for path in data_files(source)}
+
+
 def _source(module: str) -> Path:
     # From the package's own folder: finding a spec would import the parent packages.
     root = Path(find_spec(PACKAGE).origin).parent
@@ -123,4 +148,7 @@ def _imports(module: str) -> tuple[str, ...]:
 @cache
 def _module_digest(module: str, with_types: bool, with_docstrings: bool) -> str:
     text = _syntax(module).text(with_types=with_types, with_docstrings=with_docstrings)
-    return hashlib.sha256(text.encode()).hexdigest()
+    digest = hashlib.sha256(text.encode())
+    for path, content in _data(module).items():
+        digest.update(f"\n{path.name}:{hashlib.sha256(content).hexdigest()}".encode())
+    return digest.hexdigest()

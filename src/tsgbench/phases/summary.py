@@ -1,7 +1,7 @@
 """Write what `dvc metrics` and `dvc plots` show: scores and learning curves of all cells."""
 
 from tsgbench.phases import Task
-from tsgbench.reporting import write_learning_curves, write_metrics, write_systems
+from tsgbench.reporting.plots import write_learning_curves, write_metrics, write_systems
 
 
 def run(task: Task):

@@ -3,11 +3,12 @@
 from pathlib import Path
 
 from tsgbench.phases import Task
-from tsgbench.reporting import build_table, write_table
 from tsgbench.reporting.comparison import compare_rows
+from tsgbench.reporting.describe import describe
 from tsgbench.reporting.efficiency_table import build_efficiency_table
-from tsgbench.reporting.paper_table import build_paper_table
+from tsgbench.reporting.render import write_table
 from tsgbench.reporting.statistics_table import build_statistics_table
+from tsgbench.reporting.systems_table import build_table
 
 PUBLISHED = Path("published")
 # By the settings' kind: what assembles the table, and the role of the records that it reads
@@ -18,17 +19,16 @@ KINDS = {
 
 
 def run(task: Task):
-    kind = task.settings.get("kind")
+    kind = task.settings["kind"]
     if kind in KINDS:
         build, role = KINDS[kind]
         table = build(task.settings, _named(task, role), PUBLISHED)
     else:
-        build = build_paper_table if kind == "paper" else build_table
         cells = {name: record.path.parent for name, record in _named(task, "run:").items()}
-        table = build(task.settings, cells, PUBLISHED)
+        table = build_table(task.settings, cells, PUBLISHED)
         for dataset in table.datasets if table.against else []:
-            compare_rows(table.rows, dataset["name"], table.against, table.metrics)
-    write_table(table, task.record.with_suffix(""), task.identity)
+            compare_rows(table.rows, dataset.name, table.against, table.metrics)
+    write_table(describe(table, task.identity), task.record.with_suffix(""))
     return {"rows": len(table.rows), "cells": len(_named(task, "run:"))}, list(task.files.values())
 
 

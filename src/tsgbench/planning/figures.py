@@ -10,7 +10,7 @@ from tsgbench.jobs.layout import (
     describe_study,
 )
 from tsgbench.planning.papers import Papers
-from tsgbench.planning.printed import FULL, examples_to_choose, target_name
+from tsgbench.planning.printed import examples_to_choose, system_label, target_name
 
 DRAWN_BY = ("kind", "reads", "systems")  # of a figure's `draw`; the rest are its kind's options
 CHOSEN = {"best": 4, "worst": 4}  # queries that are inspected, beside those asked for
@@ -91,7 +91,7 @@ class Figures:
         found = {
             "model": model,
             "ablation": ablation,
-            "label": title + ("" if ablation == FULL else f", {ablation.replace('_', ' ')}"),
+            "label": system_label(title, ablation),
             "protocols": {one: self.papers.protocol(one, content) for one in datasets},
         }
         prefixes = [cell_prefix(found, dataset) for dataset in datasets]

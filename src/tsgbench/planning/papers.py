@@ -7,36 +7,26 @@ A data set of the paper that the study lacks keeps its printed rows, marked as n
 data set stands in for them, with nothing printed beside it.
 """
 
-from tsgbench.config import HEADLINE, Catalogue, protocols_of, roles_of
+from tsgbench.config import HEADLINE, Catalogue, protocols_of
 from tsgbench.errors import UserError
-from tsgbench.files import digest
-from tsgbench.jobs.layout import describe_study, join_ablation, split_ablation
+from tsgbench.jobs.layout import join_ablation, split_ablation
 from tsgbench.planning.cells import Cells
 from tsgbench.planning.printed import (
     QUOTED_ONLY,
     check_cells,
-    practice_of,
     protocol_of,
     reference_of,
     target_name,
 )
-
-GROUPS = [
-    {"id": "quoted", "title": "quoted from the paper, not run here"},
-    {"id": "own", "title": "the paper's own, reproduced"},
-    {"id": "beside", "title": "beside it, in this study"},
-]
+from tsgbench.planning.specification import Specifications, new_row
 
 
-class Papers:
+class Papers(Specifications):
     """Specifications of printed tables and figures over the cells of one study."""
 
     def __init__(self, config: dict, catalogue: Catalogue, cells: Cells):
-        self.config, self.catalogue, self.cells = config, catalogue, cells
+        super().__init__(config, catalogue, cells)
         check_cells(catalogue.published, catalogue.models)
-        self.seeds: dict[str, list[int]] = {}  # model/dataset/ablation -> seeds
-        for model, dataset, ablation, seed in cells:
-            self.seeds.setdefault(f"{model}/{dataset}/{ablation}", []).append(seed)
         self.generated = [name for name in config["datasets"] if "generated" in self._data(name)]
 
     def tables(self) -> list[tuple[str, dict, dict]]:
@@ -71,46 +61,25 @@ class Papers:
         return [] if any(self.of_study(name) for name in printed) else self.generated
 
     def settings(self, name: str, content: dict, table: dict) -> dict:
-        """The specification of a table of systems, as `reporting.paper_table` takes it."""
+        """The specification of a table of systems."""
         paper, number = name.split("/")
-        blocks = [self._block(dataset, content) for dataset in self.stand_ins(table["datasets"])]
-        for printed in table["datasets"]:
-            found = self.of_study(printed)
-            blocks += [self._block(dataset, content, printed=printed) for dataset in found]
-            if not found:
-                blocks.append(self._missing(printed))
+        blocks = [self._block(place, content) for place in self.places(table["datasets"])]
         rows = self._rows(table, blocks, content)
         if table["kind"] == "comparison":
             rows += self._beside(blocks, content)
-        for block in blocks:
-            self._describe(block, rows)
-        return {
-            "kind": "paper",
-            **describe_study(self.config, name),
-            "paper": paper,
-            "table": number,
-            "notes": [table[key] for key in ("body_note", "setting_note") if key in table]
-            + self.cells.notes(row["cell"].partition("/")[0] for row in rows if _is_run(row)),
-            "metrics": sorted(
-                {m for names in table["metrics"].values() for m in names}, key=_order
-            ),
-            "datasets": blocks,
-            "groups": GROUPS if table["kind"] == "comparison" else [],
-            "rows": rows,
+        self.add_features([block for block in blocks if not block.get("is_missing")], rows)
+        metrics = {m for names in table["metrics"].values() for m in names}
+        return self.specify(
+            name,
+            paper=paper,
+            table=number,
+            notes=[table[key] for key in ("body_note", "setting_note") if key in table],
+            metrics=sorted(metrics, key=_order),
+            datasets=blocks,
+            rows=rows,
             # Ablations are compared with one of them, query by query
-            "against": self._reference(table, rows),
-            "published": {paper: digest(content)},
-        }
-
-    def wanted(self, settings: dict) -> list[str]:
-        """Names of the cells that a table or figure shows and the study has."""
-        wanted = [
-            f"{prefix}/seed{seed}"
-            for row in settings["rows"]
-            for prefix in row["prefixes"].values()
-            for seed in self.seeds.get(prefix, [])
-        ]
-        return list(dict.fromkeys(wanted))
+            against=self._reference(table, rows),
+        )
 
     def _reference(self, table: dict, rows: list[dict]) -> str | None:
         """Label of the row that those of a table of ablations are tested against."""
@@ -123,41 +92,36 @@ class Papers:
     def _data(self, name: str) -> dict:
         return self.catalogue.datasets[name]
 
-    def _block(self, dataset: str, content: dict, printed: str | None = None) -> dict:
-        """The block of a data set. printed: its name in the paper; without one it stands in."""
-        entry, convention = self._data(dataset), self._convention(dataset, content)
-        stands_in = "" if printed else ": stands in for the paper's data"
-        return {
-            "name": dataset,
-            "dataset": dataset,
-            "printed": printed,
-            "title": entry["title"] + stands_in,
-            "note": entry.get("note", ""),
-            **describe_protocol(entry, self.protocol(dataset, content)),
-            "convention": {
-                "name": convention,
-                "about": self.catalogue.conventions[convention]["about"],
-                "is_headline": convention == HEADLINE,
-            },
-        }
+    def places(self, printed: list[str]) -> list[dict]:
+        """Where the numbers of a paper's data sets stand: in the blocks of the study's own, of what
+        stands in for them all, and of those that the study lacks.
+
+        printed: names in the paper.
+        """
+        found = [self._place(dataset, None) for dataset in self.stand_ins(printed)]
+        for name in printed:
+            own = [self._place(dataset, name) for dataset in self.of_study(name)]
+            found += own or [self._missing(name)]
+        return found
+
+    def _place(self, dataset: str, printed: str | None) -> dict:
+        told = {"name": dataset, "dataset": dataset, "title": self._data(dataset)["title"]}
+        return told | {"printed": printed, "stands_in": printed is None}
 
     def _missing(self, printed: str) -> dict:
-        titles = [
-            e["title"] for e in self.catalogue.datasets.values() if e.get("published") == printed
-        ]
-        return {
-            "name": f"{printed}:printed",
-            "printed": printed,
-            "title": f"{titles[0] if titles else printed}: not in this study",
-            "is_missing": True,
-        }
+        entries = self.catalogue.datasets.values()
+        titles = [entry["title"] for entry in entries if entry.get("published") == printed]
+        title = titles[0] if titles else printed
+        told = {"name": f"{printed}:printed", "title": title, "printed": printed}
+        return told | {"is_missing": True}
 
-    def _describe(self, block: dict, rows: list[dict]) -> None:
-        """Give a block the features that its own cells read."""
-        prefixes = [row["prefixes"].get(block["name"]) for row in rows]
-        cells = [prefix.split("/") for prefix in prefixes if prefix in self.seeds]
-        read = [(model, ablation) for model, _, ablation in cells]
-        block["features"] = self.cells.describe_features(block["name"], read) if read else ""
+    def _block(self, place: dict, content: dict) -> dict:
+        """A place as the block of a table of systems."""
+        if place.get("is_missing"):
+            return place
+        dataset = place["dataset"]
+        protocol, convention = self.protocol(dataset, content), self._convention(dataset, content)
+        return self.block(dataset, protocol, convention) | place
 
     def protocol(self, dataset: str, content: dict) -> str:
         """By which of a data set's protocols a paper's numbers follow, and so all beside them."""
@@ -186,30 +150,24 @@ class Papers:
     def _rows(self, table: dict, blocks: list[dict], content: dict) -> list[dict]:
         """The printed rows, one for each method; a method printed for two data sets is one row."""
         rows: dict[str, dict] = {}
-        for place, printed in enumerate(table["rows"]):
+        for number, printed in enumerate(table["rows"]):
             label = self._label(table, printed)
             is_quoted = printed["cell"] == QUOTED_ONLY
-            row = rows.setdefault(
-                label,
-                {
-                    "label": label,
-                    "cell": printed["cell"],
-                    "group": ("quoted" if is_quoted else "own")
-                    if table["kind"] == "comparison"
-                    else None,
-                    "is_quoted": is_quoted,
-                    "printed": {},
-                    "prefixes": {},
-                    "practice": {},
-                },
-            )
+            group = None
+            if table["kind"] == "comparison":
+                group = "quoted" if is_quoted else "own"
+            row = new_row(label, printed["cell"], group, is_quoted=is_quoted)
+            row = rows.setdefault(label, row)
+            place = [content["paper"]["key"], table["id"], number]
             for block in blocks:
-                if block["printed"] == printed["dataset"]:
-                    row["printed"][block["name"]] = place
-                if not is_quoted and not block.get("is_missing"):
-                    self._add_cell(row, printed, block, content, table["id"])
-        for row in rows.values():
-            row["seeds"] = self._row_seeds(row)
+                is_own = block["printed"] == printed["dataset"]
+                has_cells = not is_quoted and not block.get("is_missing")
+                if has_cells and (is_own or block["printed"] is None):
+                    prefix = self.prefix(printed["cell"], block["dataset"], content)
+                    row["prefixes"][block["name"]] = prefix
+                    row["seeds"][block["name"]] = self.seeds.get(prefix, [])
+                if is_own:
+                    self.add_printed(row, block, place, has_cells=has_cells, table=table["id"])
         # Quoted rows first, in the paper's order: its own stand below them, as it prints them
         return sorted(rows.values(), key=lambda row: not row["is_quoted"])
 
@@ -224,21 +182,6 @@ class Papers:
             if len({str(r["setting"].get(key)) for r in same}) > 1
         ]
         return f"{row['method']} ({', '.join(values)})"
-
-    def _add_cell(self, row: dict, printed: dict, block: dict, content: dict, table: str) -> None:
-        """Which cells show a printed row on a block's data set, and how the paper got its own."""
-        is_own = block["printed"] == printed["dataset"]
-        if not (is_own or block["printed"] is None) or block["name"] in row["prefixes"]:
-            return
-        row["prefixes"][block["name"]] = self.prefix(printed["cell"], block["dataset"], content)
-        if is_own:
-            model = printed["cell"].partition("/")[0]
-            row["practice"][block["name"]] = practice_of(content, block["printed"], table) | {
-                "changed": self.cells.changed(model, block["dataset"])
-            }
-
-    def _row_seeds(self, row: dict) -> dict[str, list[int]]:
-        return {name: self.seeds.get(prefix, []) for name, prefix in row["prefixes"].items()}
 
     def _beside(self, blocks: list[dict], content: dict) -> list[dict]:
         """Systems that see no video, by the paper's protocol: baselines and the model's twin."""
@@ -257,39 +200,10 @@ class Papers:
                 if not is_twin and "paper" in entry:
                     continue
                 label = entry["title"] + (", blind" if is_twin else "")
-                row = rows.setdefault(
-                    label,
-                    {
-                        "label": label,
-                        "cell": f"{model}/{ablation}",
-                        "group": "beside",
-                        "is_quoted": False,
-                        "printed": {},
-                        "prefixes": {},
-                        "practice": {},
-                    },
-                )
-                row["prefixes"].setdefault(block["name"], prefix)
-        for row in rows.values():
-            row["seeds"] = self._row_seeds(row)
+                row = rows.setdefault(label, new_row(label, f"{model}/{ablation}", "beside"))
+                if row["prefixes"].setdefault(block["name"], prefix) == prefix:
+                    row["seeds"][block["name"]] = seeds
         return list(rows.values())
-
-
-def describe_protocol(dataset: dict, protocol: str) -> dict:
-    """What a table's block says of its protocol before any of its cells is run."""
-    chosen = protocols_of(dataset)[protocol]
-    roles = roles_of(chosen)
-    return {
-        "protocol": protocol,
-        "protocol_about": chosen.get("about", ""),
-        "test_split": " + ".join(roles["test"]),
-        "select_split": " + ".join(roles["select"]),
-    }
-
-
-def _is_run(row: dict) -> bool:
-    """Whether the study has a cell of the row on some data set of the table."""
-    return any(row["seeds"].values())
 
 
 def _order(metric: str) -> tuple:

@@ -111,6 +111,36 @@ def own_method(published: dict[str, dict], paper: str, model: str) -> str | None
     return None
 
 
+def system_label(title: str, ablation: str, protocol: str = DEFAULT) -> str:
+    """What a system is called: its model's title, and what sets it apart from the full model by the
+    default protocol."""
+    label = title if ablation == FULL else f"{title}, {ablation.replace('_', ' ')}"
+    return label if protocol == DEFAULT else f"{label}, protocol {protocol}"
+
+
+def own_place(paper: str, content: dict, dataset: str | None, method: str | None) -> list | None:
+    """[paper, table, place] of a paper's own row for a data set in its comparison tables; None if
+    it prints none.
+
+    method: which, where the paper has several systems of its own. `UserError` where that is open.
+    """
+    own = [
+        (row["method"], [paper, table["id"], number])
+        for table in content["tables"]
+        if table.get("kind") == "comparison"
+        for number, row in enumerate(table["rows"])
+        if row["dataset"] == dataset and row.get("own")
+    ]
+    places = [place for name, place in own if method in (None, name)]
+    if own and len(places) != 1:
+        found = ", ".join(f"{name} in {table}" for name, (_, table, _) in own)
+        raise UserError(
+            f"published/{paper}.yaml: which of the paper's own rows for {dataset} is meant"
+            f" ({found})? Give one alone the model's `full` as its `cell`"
+        )
+    return places[0] if own else None
+
+
 def target_name(figure: str) -> str:
     """`fig5a` as `figure5`: a figure's parts are drawn as one."""
     return figure.rstrip("abcdefgh").replace("fig", "figure")

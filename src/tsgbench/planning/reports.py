@@ -102,7 +102,7 @@ class Reports:
         """A generated data set's row: counted as the first of the paper's, by its own splits."""
         tokenizer = table["rows"][0]["reproduce"]["tokenizer"]
         return {
-            "method": f"{self.catalogue.datasets[dataset]['title']}, stands in",
+            "title": self.catalogue.datasets[dataset]["title"],
             "dataset": dataset,
             "reproduce": {"tokenizer": tokenizer, "parts": self._parts(dataset)},
         }
@@ -122,7 +122,8 @@ class Reports:
     def _plan_efficiency(self, name: str, content: dict, table: dict) -> Iterator[Job]:
         """The paper's own model and the others, each by its first seed on the paper's data."""
         measured = {}
-        for dataset in self._drawn(table["datasets"]):
+        places = self.papers.places(table["datasets"])
+        for dataset in [place["dataset"] for place in places if not place.get("is_missing")]:
             for model, entry in self.catalogue.models.items():
                 if "paper" not in entry or is_variant(model, entry):
                     continue
@@ -137,15 +138,7 @@ class Reports:
             "notes": self.cells.notes(cell.partition("/")[0] for cell in measured),
             "cells": list(measured),
             "models": {name: entry["title"] for name, entry in self.catalogue.models.items()},
-            "datasets": {
-                one: self.catalogue.datasets[one]["title"] for one in self._drawn(table["datasets"])
-            },
-            "stands_in": bool(self.papers.stand_ins(table["datasets"])),
-            "missing": {
-                one: self.catalogue.datasets[one]["title"]
-                for one in table["datasets"]
-                if not self.papers.of_study(one)
-            },
+            "datasets": places,
         }
         yield self.layout.job(
             "table",
@@ -196,10 +189,6 @@ class Reports:
         inputs = {f"statistics:{one}": path for one, path in self.statistics.items()}
         runs = self.layout.cell_records(ordinary, "run", "metrics")
         return self.layout.job("findings", {}, settings, {**runs, **inputs})
-
-    def _drawn(self, printed: list[str]) -> list[str]:
-        found = [one for name in printed for one in self.papers.of_study(name)]
-        return found + self.papers.stand_ins(printed)
 
 
 def printed_parts(published: dict[str, dict], dataset: str) -> list[list[str]]:

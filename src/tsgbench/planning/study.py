@@ -198,12 +198,8 @@ class Study:
         tables = Tables(self.config, self.catalogue, self.cells)
         for table, spec in self.config["tables"].items():
             settings = tables.settings(table, spec)
-            wanted = {
-                (row["model"], dataset, row["ablation"])
-                for row in settings["rows"]
-                for dataset in row["datasets"]
-            }
-            read = self._cell_inputs([cell for cell in ordinary if cell[:3] in wanted])
+            shown = {prefix for row in settings["rows"] for prefix in row["prefixes"].values()}
+            read = self._cell_inputs([cell for cell in ordinary if "/".join(cell[:3]) in shown])
             self._add_new(self.layout.job("table", {"table": table}, settings, read))
         self._add_new(self.layout.job("summary", {}, {"study": self.name}, everything))
         annotations = {

@@ -1,27 +1,22 @@
-"""The specification of a table of systems: its blocks, rows, labels and printed numbers."""
+"""The study's own tables of systems, with each model's printed numbers beside its cells."""
 
-from tsgbench.config import HEADLINE, Catalogue, as_list, is_variant, protocols_of
+from tsgbench.config import HEADLINE, as_list, is_variant, protocols_of
 from tsgbench.errors import UserError
-from tsgbench.files import digest
-from tsgbench.jobs.layout import DEFAULT, describe_study, join_ablation
-from tsgbench.planning.cells import FULL, Cells
-from tsgbench.planning.papers import describe_protocol
-from tsgbench.planning.printed import own_method, practice_of
+from tsgbench.jobs.layout import DEFAULT, join_ablation
+from tsgbench.planning.cells import FULL
+from tsgbench.planning.printed import own_method, own_place, system_label
+from tsgbench.planning.specification import Specifications, new_row
 
 
-class Tables:
-    """Specifications of a study's tables, as `reporting.build_table` takes them."""
-
-    def __init__(self, config: dict, catalogue: Catalogue, cells: Cells):
-        self.config, self.catalogue, self.cells = config, catalogue, cells
-        self.run = {cell[:3] for cell in cells}  # (model, data set, ablation) of the study
+class Tables(Specifications):
+    """Specifications of a study's tables."""
 
     def settings(self, table: str, spec: dict) -> dict:
         """The table's specification, complete: labels, protocol, features, published numbers."""
-        convention = spec.get("convention", HEADLINE)
         chosen = spec.get("datasets", list(self.config["datasets"]))
+        blocks = [block for dataset in chosen for block in self._blocks(dataset, spec)]
         rows = [
-            self._row(system, ablation, protocol, datasets)
+            self._row(system, ablation, protocol, [b for b in blocks if b["dataset"] in datasets])
             for system in self.config["systems"]
             if not system.get("on_demand", False)
             and system["model"] in spec.get("models", [system["model"]])
@@ -29,28 +24,21 @@ class Tables:
             if ablation in spec.get("ablations", [ablation])
             for protocol, datasets in self._protocols(system, ablation, spec, chosen).items()
         ]
-        papers = sorted({row["published"]["paper"] for row in rows if row["published"]})
-        return {
-            **describe_study(self.config, table),
-            "notes": spec.get("notes", []) + self.cells.notes(row["model"] for row in rows),
-            "datasets": [block for one in chosen for block in self._blocks(one, spec, rows)],
-            "metrics": spec["metrics"],
-            "convention": {
-                "name": convention,
-                "about": self.catalogue.conventions[convention]["about"],
-                "is_headline": convention == HEADLINE,
-            },
-            "rows": rows,
-            "against": self._reference(table, spec, rows),
-            # The printed numbers are an input like any other
-            "published": {paper: digest(self.catalogue.published[paper]) for paper in papers},
-        }
+        self.add_features(blocks, rows)
+        return self.specify(
+            table,
+            notes=spec.get("notes", []),
+            metrics=spec["metrics"],
+            datasets=blocks,
+            rows=rows,
+            against=self._reference(table, spec, rows),
+        )
 
     def _reference(self, table: str, spec: dict, rows: list[dict]) -> str | None:
         """Label of the row that the others are tested against, if the table asks for it."""
         if "against" not in spec:
             return None
-        labels = {f"{row['model']}/{row['ablation']}": row["label"] for row in rows}
+        labels = {row["cell"]: row["label"] for row in rows}
         if spec["against"] not in labels:
             raise UserError(
                 f"tables.{table}.against: {spec['against']!r} is no row of the table; it has"
@@ -73,60 +61,43 @@ class Tables:
                     found.setdefault(protocol, []).append(dataset)
         return found
 
-    def _blocks(self, dataset: str, spec: dict, rows: list[dict]) -> list[dict]:
+    def _blocks(self, dataset: str, spec: dict) -> list[dict]:
         """A data set's blocks of rows: one, or one for each named part of its test split.
 
         A block's protocol is the first that the table shows: rows by others are marked.
         """
-        entry = self.catalogue.datasets[dataset]
         protocol = spec.get("protocols", [DEFAULT])[0]
         [protocol, *_] = [*self.cells.resolve([protocol], dataset, None), DEFAULT]
-        chosen = protocols_of(entry)[protocol]
+        block = self.block(dataset, protocol, spec.get("convention", HEADLINE))
+        chosen = protocols_of(self.catalogue.datasets[dataset])[protocol]
         parts = chosen.get("score", {}) if spec.get("by_part", True) else {}
-        shown = [(row["model"], row["ablation"]) for row in rows if dataset in row["datasets"]]
-        read = [one for one in shown if (one[0], dataset, one[1]) in self.run]
-        blocks = []
-        for part in parts or [None]:
-            tested = {"test_split": " + ".join(as_list(parts[part]))} if part else {}
-            blocks.append(
-                {
-                    "name": f"{dataset}:{part}" if part else dataset,
-                    "dataset": dataset,
-                    "part": part,
-                    "title": entry["title"] + (f", {part}" if part else ""),
-                    "published": entry.get("published"),
-                    "features": self.cells.describe_features(dataset, read),
-                    "note": entry.get("note", ""),
-                    **describe_protocol(entry, protocol),
-                    **tested,
-                }
-            )
-        return blocks
+        return [
+            block
+            | {
+                "name": f"{dataset}:{part}",
+                "part": part,
+                "title": f"{block['title']}, {part}",
+                "test_split": " + ".join(as_list(splits)),
+            }
+            for part, splits in parts.items()
+        ] or [block]
 
-    def _row(self, system: dict, ablation: str, protocol: str, datasets: list[str]) -> dict:
+    def _row(self, system: dict, ablation: str, protocol: str, blocks: list[dict]) -> dict:
+        """A system, in the blocks of its data sets."""
         name = system["model"]
         model = self.catalogue.models[name]
-        label = model["title"]
-        if ablation != FULL:
-            label += f", {ablation.replace('_', ' ')}"
-        if protocol != DEFAULT:
-            label += f", protocol {protocol}"
-        published, practice = None, {}
-        if "paper" in model and ablation == FULL and not is_variant(name, model):
-            content = self.catalogue.published[model["paper"]]
-            method = own_method(self.catalogue.published, model["paper"], model["model"])
-            published = {"paper": model["paper"], "method": method}
-            for dataset in datasets:
-                printed = self.catalogue.datasets[dataset].get("published")
-                practice[dataset] = practice_of(content, printed) | {
-                    "changed": self.cells.changed(name, dataset)
-                }
-        return {
-            "label": label,
-            "model": name,
-            "ablation": join_ablation(ablation, protocol),
-            "seeds": system["seeds"],
-            "datasets": datasets,
-            "published": published,
-            "practice": practice,
-        }
+        cells = join_ablation(ablation, protocol)
+        row = new_row(system_label(model["title"], ablation, protocol), f"{name}/{cells}")
+        is_printed = "paper" in model and ablation == FULL and not is_variant(name, model)
+        for block in blocks:
+            row["prefixes"][block["name"]] = f"{name}/{block['dataset']}/{cells}"
+            row["seeds"][block["name"]] = system["seeds"]
+            if is_printed and (place := self._printed(model, block["printed"])):
+                self.add_printed(row, block, place)
+        return row
+
+    def _printed(self, model: dict, dataset: str | None) -> list | None:
+        """What the paper of a model prints for it on a data set, if anything."""
+        paper = model["paper"]
+        method = own_method(self.catalogue.published, paper, model["model"])
+        return own_place(paper, self.catalogue.published[paper], dataset, method)

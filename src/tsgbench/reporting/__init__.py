@@ -1,5 +1,6 @@
 """Reports: tables in every form, and what plotting tools read. From files alone: never trains."""
 
+from tsgbench.reporting.describe import describe
 from tsgbench.reporting.pdf import compile_pdf
 from tsgbench.reporting.plots import (
     write_learning_curves,
@@ -7,13 +8,12 @@ from tsgbench.reporting.plots import (
     write_systems,
 )
 from tsgbench.reporting.render import write_table
-from tsgbench.reporting.rows import build_table
-from tsgbench.reporting.table import Table
+from tsgbench.reporting.systems_table import build_table
 
 __all__ = [
-    "Table",
     "build_table",
     "compile_pdf",
+    "describe",
     "write_learning_curves",
     "write_metrics",
     "write_systems",

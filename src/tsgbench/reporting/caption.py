@@ -3,18 +3,9 @@
 from tsgbench.features.durations import DIFFERS_S, DIFFERS_SHARE
 from tsgbench.jobs.layout import DEFAULT
 from tsgbench.reporting.departures import describe_selection, selection_of
-from tsgbench.reporting.table import Result, Row, Table, Value
-
-NOT_RUN = "—"
-UNDEFINED = "n/a"
-DOUBTFUL = "?"
-DEMO = (
-    "DEMO numbers on generated data, not results on any public data set: they show that "
-    "the pipeline works and nothing else."
-)
-# Beside a difference: what the printed number is to the reproduced one (rows.VERDICTS)
-VERDICT_MARKS = {"within interval": "=", "above": "↑", "below": "↓", "protocol differs": "≠"}
-SIGNIFICANT = 0.05
+from tsgbench.reporting.document import DEMO, Block, Value
+from tsgbench.reporting.draft import Result, Row, Table
+from tsgbench.reporting.numbers import DOUBTFUL, NOT_RUN, SIGNIFICANT, UNDEFINED, VERDICT_MARKS
 
 
 def caption(table: Table) -> str:
@@ -31,11 +22,10 @@ def caption(table: Table) -> str:
     sentences.extend(_protocol(table))
     described = set()
     for dataset in table.datasets:
-        if dataset.get("is_missing"):
+        if dataset.is_missing:
             continue
-        name = dataset.get("dataset", dataset["name"])
-        sentences.append(_dataset(table, dataset, with_notes=name not in described))
-        described.add(name)  # its notes hold for all of its parts
+        sentences.append(_dataset(table, dataset, with_notes=dataset.data not in described))
+        described.add(dataset.data)  # its notes hold for all of its parts
     sentences.append(_seeds(table))
     sentences.extend(_precision(table))
     return " ".join(sentences)
@@ -49,7 +39,7 @@ def legend(table: Table) -> list[str]:
     if any(value.rank for value in values):
         second = ", second underlined" if any(value.rank == 2 for value in values) else ""
         lines.append(f"Bold: best of the trained systems that were fully run{second}.")
-    if any(value.printed_rank for value in values):
+    if any(value.published_rank for value in values):
         lines.append("Among printed numbers of a data set: best bold, second underlined.")
     if any(value.interval for value in values):
         lines.append(
@@ -79,7 +69,7 @@ def legend(table: Table) -> list[str]:
             "evaluation; in parentheses, reproduced minus printed."
         )
     lines += _verdicts(values) + _departures(table) + _tests(table, values)
-    if any(value.is_printed_uncertain for value in values):
+    if any(value.published_uncertain for value in values):
         lines.append(f"{DOUBTFUL}: doubtful in the text the printed values were taken from.")
     return lines + table.notes
 
@@ -119,16 +109,11 @@ def _tests(table: Table, values: list[Value]) -> list[str]:
     ]
 
 
-def is_significant(value: Value) -> bool:
-    """Whether the table marks a number as different from its reference row's."""
-    return value.p_value is not None and value.p_value < SIGNIFICANT
-
-
 def is_undefined(result: Result, metric: str) -> bool:
     """Whether the reproduced or the printed value of a metric does not exist."""
     value = result.values[metric]
     return (bool(result.cells) and value.mean is None) or (
-        result.printed is not None and value.printed is None and not value.is_printed_uncertain
+        result.printed is not None and value.published is None and not value.published_uncertain
     )
 
 
@@ -157,12 +142,6 @@ def printed_label(table: Table, result: Result) -> str:
     texts = {departure.text for departure in result.departures}
     marks = ", ".join(letter for letter, text in table.departures.items() if text in texts)
     return f"printed ({printed.method}, {printed.number})" + (f" [{marks}]" if marks else "")
-
-
-def signed(value: Value) -> str:
-    """Reproduced minus printed, with its sign; no sign where they are written alike."""
-    text = f"{value.difference:+.{value.decimals}f}"
-    return text[1:] if float(text) == 0 else text
 
 
 def _cells(table: Table, dataset: str | None = None) -> list:
@@ -204,10 +183,10 @@ def _protocol(table: Table) -> list[str]:
     """How predictions became numbers: one sentence a convention, and where it holds if not all."""
     used: dict[str, tuple[str, list[str]]] = {}
     for dataset in table.datasets:
-        convention = dataset.get("convention", table.convention)
-        if convention and not dataset.get("is_missing"):
-            about = convention["about"].rstrip(". ")
-            used.setdefault(convention["name"], (about, []))[1].append(dataset["title"])
+        convention = dataset.convention
+        if convention and not dataset.is_missing:
+            about = convention.about.rstrip(". ")
+            used.setdefault(convention.name, (about, []))[1].append(dataset.title)
     return [
         f"Scored by convention “{name}”"
         + (f" on {', '.join(titles)}" if len(used) > 1 else "")
@@ -216,27 +195,27 @@ def _protocol(table: Table) -> list[str]:
     ]
 
 
-def _dataset(table: Table, dataset: dict, *, with_notes: bool) -> str:
+def _dataset(table: Table, dataset: Block, *, with_notes: bool) -> str:
     """What a block's numbers are of, by its own cells; by the plan before any of them is run."""
-    results = [row.results[dataset["name"]] for row in table.rows if dataset["name"] in row.results]
+    results = [row.results[dataset.name] for row in table.rows if dataset.name in row.results]
     cells = [cell for each in results if not each.is_off_protocol for cell in each.cells]
-    test = dataset.get("test_split") or "test"
+    test = dataset.test_split or "test"
     queries = ""
     if cells:
         if cells[0].part is None:
             test = cells[0].evaluation["facts"].get("split", test)
         queries = f", {cells[0].of_queries:,} query–moment pairs"
-    parts = [f"{dataset['title']}: tested on “{test}”{queries}"]
-    planned = dataset.get("select_split")
+    parts = [f"{dataset.title}: tested on “{test}”{queries}"]
+    planned = dataset.select_split
     if cells or planned is None:
         parts += _selection(cells)
     else:
         parts.append(describe_selection([planned] if planned else []))
-    if dataset.get("protocol", DEFAULT) != DEFAULT:
-        parts.append(f"protocol “{dataset['protocol']}”: {dataset['protocol_about'].rstrip('. ')}")
-    if dataset.get("features"):
-        parts.append(f"features: {dataset['features']}")
-    extra = _durations(cells) + ([dataset["note"]] if with_notes and dataset.get("note") else [])
+    if dataset.protocol != DEFAULT:
+        parts.append(f"protocol “{dataset.protocol}”: {dataset.protocol_about.rstrip('. ')}")
+    if dataset.features:
+        parts.append(f"features: {dataset.features}")
+    extra = _durations(cells) + ([dataset.note] if with_notes and dataset.note else [])
     return " ".join(["; ".join(parts) + ".", *(text.rstrip(". ") + "." for text in extra)])
 
 

@@ -1,7 +1,9 @@
 """Whether the rows of a table differ from one of them, tested query by query."""
 
+from dataclasses import replace
+
 from tsgbench.evaluation.resampling import holm
-from tsgbench.reporting.table import Result, Row
+from tsgbench.reporting.draft import Result, Row
 from tsgbench.reporting.uncertainty import compare
 
 
@@ -19,13 +21,13 @@ def compare_rows(rows: list[Row], dataset: str, against: str, metrics: list[str]
     tested = [result for result in results.values() if _can_be_paired(result, reference)]
     found = [compare(result.cells, reference.cells, metrics) for result in tested]
     places = [
-        (result.values[metric], p_value)
+        (result, metric, p_value)
         for result, values in zip(tested, found, strict=True)
         for metric, p_value in values.items()
     ]
-    corrected = holm([p_value for _, p_value in places]) if places else []
-    for (value, _), p_value in zip(places, corrected, strict=True):
-        value.p_value = float(p_value)
+    corrected = holm([p_value for *_, p_value in places]) if places else []
+    for (result, metric, _), p_value in zip(places, corrected, strict=True):
+        result.values[metric] = replace(result.values[metric], p_value=float(p_value))
 
 
 def _can_be_paired(result: Result, reference: Result) -> bool:

@@ -7,22 +7,14 @@ it is named all the same, but a verdict may be given.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from tsgbench.reporting.cells import Cell
+from tsgbench.reporting.document import Departure
 from tsgbench.settings import LAST
 
 # Share of the rows by which two sets of them may differ and be called the same: Charades-STA's four
 # inverted training rows are 0.03 %, a held-out tenth of the videos is not
 ROWS_SHARE = 0.01
-
-
-@dataclass(frozen=True)
-class Departure:
-    """One of them, in words. is_material: whether it forbids a verdict."""
-
-    text: str
-    is_material: bool = True
 
 
 def find_departures(

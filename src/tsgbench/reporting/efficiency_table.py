@@ -14,8 +14,9 @@ from tsgbench.errors import UserError
 from tsgbench.jobs.layout import split_ablation
 from tsgbench.jobs.records import Record
 from tsgbench.reporting.cells import split_name
+from tsgbench.reporting.document import Block, Group, Value
+from tsgbench.reporting.draft import Result, Row, Table, of_study, with_printed
 from tsgbench.reporting.published import Printed, head_line, read_rows
-from tsgbench.reporting.table import Result, Row, Table, Value, of_study
 
 MEASURED = (
     "Of our cells: seconds a query from a video's features in memory to the moments that survive"
@@ -25,9 +26,9 @@ MEASURED = (
     " the features. Extracting features is in none of them."
 )
 GROUPS = [
-    {"id": "quoted", "title": "quoted from the paper, not run here"},
-    {"id": "own", "title": "the paper's own"},
-    {"id": "beside", "title": "other models of this study, measured in the same way"},
+    Group("quoted", "quoted from the paper, not run here"),
+    Group("own", "the paper's own"),
+    Group("beside", "other models of this study, measured in the same way"),
 ]
 PRINTED_NOTE = "“printed” rows: the value in the paper, measured on its own machine."
 
@@ -100,16 +101,15 @@ def build_efficiency_table(
 ) -> Table:
     """Assemble the table of `spec["paper"]` called `spec["table"]`.
 
-    spec: `id`, `study`, `title`, `is_demo`, `notes`, `paper`, `table`; `datasets`: name -> title of
-    the study's; `stands_in`: whether these are not the paper's; optionally `missing`: name -> title
-    of the paper's that the study lacks; `cells`: names of those measured;
-    `models`: name -> title. records: cell name -> record of its `measure` job; a cell without one
-    is shown as not run.
+    spec: `id`, `study`, `title`, `is_demo`, `notes`, `paper`, `table`; `datasets`: blocks, as of a
+    table of systems (planning/specification.py); `cells`: names of those measured; `models`: name
+    -> title. records: cell name -> record of its `measure` job; a cell without one is shown as not
+    run.
     """
     folder = Path(published_folder)
     entry, printed = read_rows(folder, spec["paper"], spec["table"])
     places = _columns_of_printed(entry, f"{folder / spec['paper']}.yaml: {spec['table']}")
-    blocks = _blocks(spec, entry)
+    blocks = spec["datasets"]
     rows = [_printed_row(spec, row, numbers, blocks, records) for row, numbers in printed]
     rows.sort(key=lambda row: not row.is_quoted)  # the paper's own stand below, as it prints them
     own = {f"{row.model}/{row.ablation}" for row in rows}
@@ -121,7 +121,7 @@ def build_efficiency_table(
     return Table(
         **of_study(spec),
         metrics=[*(column.title for column in COLUMNS), *_added(places)],
-        datasets=blocks,
+        datasets=[Block.of(block) for block in blocks],
         groups=GROUPS,
         rows=rows,
         notes=[*spec.get("notes", []), *_units(entry, places), *_memory(rows), *_shapes(rows)],
@@ -129,26 +129,6 @@ def build_efficiency_table(
         printed_note=PRINTED_NOTE,
         heading=head_line(entry, [numbers for _, numbers in printed]),
     )
-
-
-def _blocks(spec: dict, entry: dict) -> list[dict]:
-    """The study's data sets, then those that the paper has and the study lacks.
-
-    `printed`: whose printed rows stand in a block, None where it stands in for the paper's data.
-    """
-    blocks = []
-    for name, title in spec["datasets"].items():
-        if spec["stands_in"]:
-            title += ": stands in for the paper's data"
-        blocks.append(
-            {"name": name, "title": title, "printed": None if spec["stands_in"] else name}
-        )
-    missing = [name for name in entry["datasets"] if spec["stands_in"] or not spec["datasets"]]
-    for name in missing:
-        title = f"{spec.get('missing', {}).get(name, name)}: not in this study"
-        printed = {"name": f"{name}:printed", "title": title, "printed": name, "is_missing": True}
-        blocks.append(printed)
-    return blocks
 
 
 def _system(cell: str) -> str:
@@ -209,7 +189,7 @@ def _result(spec: dict, system: str, block: dict, records: dict[str, Record]) ->
 
 def _fill_values(result: Result, places: dict[str, str]) -> None:
     result.values = {column.title: _value(column, result.cells) for column in COLUMNS}
-    result.values |= {title: Value(None, None, []) for title in _added(places)}
+    result.values |= {title: Value() for title in _added(places)}
     if result.printed is not None:
         _add_printed(result, places)
 
@@ -228,11 +208,10 @@ def _value(column: Column, cells: list[Measured]) -> Value:
 def _add_printed(result: Result, places: dict[str, str]) -> None:
     """Printed numbers with the digits that the paper gives."""
     for metric, title in places.items():
-        value, number = result.values[title], result.printed.values.get(metric)
-        value.printed = number
-        value.is_printed_uncertain = metric in result.printed.uncertain
-        if number is not None:
-            value.printed_decimals = len(f"{number:g}".partition(".")[2])
+        number = result.printed.values.get(metric)
+        digits = None if number is None else len(f"{number:g}".partition(".")[2])
+        value = result.values[title]
+        result.values[title] = with_printed(value, result.printed, metric, decimals=digits)
 
 
 # Sentences --------------------------------------------------------------------------------------

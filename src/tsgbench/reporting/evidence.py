@@ -9,10 +9,12 @@ from functools import cached_property
 from pathlib import Path
 from statistics import fmean, stdev
 
-from tsgbench.jobs.layout import DEFAULT, split_ablation
+from tsgbench.jobs.layout import split_ablation
 from tsgbench.jobs.records import Record
-from tsgbench.planning.printed import protocol_of
+from tsgbench.planning.printed import protocol_of, system_label
 from tsgbench.reporting.cells import Cell, read_cells, split_name
+from tsgbench.reporting.document import Value
+from tsgbench.reporting.numbers import UNDEFINED, Shown
 from tsgbench.reporting.published import Printed, find_printed, read_paper, read_rows
 
 OFFICIAL = "official_"  # and a paper's key: the convention that stands for how it scored
@@ -87,10 +89,8 @@ class System:
 
     def show(self, metric: str, **scope) -> str:
         """The mean, with its deviation, as a link to where it comes from; `n/a` without one."""
-        mean, deviation = self.mean(metric, **scope), self.deviation(metric, **scope)
-        if mean is None:
-            return "n/a"
-        return self.link(f"{mean:.2f}" + ("" if deviation is None else f" ± {deviation:.2f}"))
+        value = Value(self.mean(metric, **scope), self.deviation(metric, **scope))
+        return UNDEFINED if value.mean is None else self.link(Shown(value).mean_std)
 
     def link(self, text: str) -> str:
         """Text that links to the one cell's metrics, or to the folder of all seeds."""
@@ -227,9 +227,7 @@ def gather(
     systems = []
     for (model, dataset, name), found in grouped.items():
         ablation, protocol = split_ablation(name)
-        title = spec["models"][model]["title"]
-        title += "" if ablation == "full" else f", {ablation.replace('_', ' ')}"
-        title += "" if protocol == DEFAULT else f", protocol {protocol}"
+        title = system_label(spec["models"][model]["title"], ablation, protocol)
         ordered = sorted(found, key=lambda cell: split_name(cell.name)[3])
         systems.append(System(model, dataset, name, title, tuple(ordered), root))
     order = {name: place for place, name in enumerate(spec["datasets"])}

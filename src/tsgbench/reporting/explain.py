@@ -6,13 +6,15 @@ every cell against its files: the same runs, the same scores, or what has change
 
 import contextlib
 import difflib
+from dataclasses import asdict
 from pathlib import Path
 
 from tsgbench.config import find_study
 from tsgbench.errors import UserError
 from tsgbench.jobs.layout import DEFAULT_STUDY, study_of
 from tsgbench.jobs.records import read_record
-from tsgbench.reporting.provenance import read_description
+from tsgbench.reporting.document import Document, Result, Row, Value, read_document
+from tsgbench.reporting.numbers import Shown
 
 ENDS = (".provenance.json", ".json", ".tex", ".html", ".md", ".csv", ".pdf")
 
@@ -31,43 +33,43 @@ def explain(
     name fits nothing or several things, with what there is.
     """
     stem = _stem(Path(table), root)
-    content = read_description(f"{stem}.provenance.json")
+    content = read_document(f"{stem}.provenance.json")
     logged = _logged_runs(stem)
-    chosen = [_choose_row(content, row)] if row else content["rows"]
-    metrics = [_match(metric, content["metrics"], "metric")] if metric else content["metrics"]
-    titles = {entry["name"]: entry["title"] for entry in content["datasets"]}
+    chosen = [_choose_row(content, row)] if row else content.rows
+    metrics = [_match(metric, content.metrics, "metric")] if metric else content.metrics
+    titles = {block.name: block.title for block in content.datasets}
     numbers = []
     for entry in chosen:
-        names = list(entry["results"])
+        names = list(entry.results)
         if dataset:
             known = {name: (name, titles[name]) for name in names}
-            names = [_match_any(dataset, known, f"data set of {entry['label']!r}")]
+            names = [_match_any(dataset, known, f"data set of {entry.label!r}")]
         for name in names:
-            result = entry["results"][name]
+            result = entry.results[name]
             numbers.append(
                 {
-                    "row": entry["label"],
-                    "system": f"{entry['model']}/{entry['ablation']}".strip("/"),
+                    "row": entry.label,
+                    "system": f"{entry.model}/{entry.ablation}".strip("/"),
                     "dataset": name,
                     "dataset_title": titles[name],
-                    "status": result["status"],
-                    "printed": result["printed"],
-                    "values": {metric: result["values"][metric] for metric in metrics},
+                    "status": result.status,
+                    "printed": result.printed and asdict(result.printed),
+                    "values": {metric: asdict(result.values[metric]) for metric in metrics},
                     "cells": [
                         cell
                         | {"found": _check(cell, result, place, metrics, root)}
                         | {"accepted": _accepted(_records_of(cell, root))}
                         | _mlflow(cell, logged)
-                        for place, cell in enumerate(result["cells"])
+                        for place, cell in enumerate(result.cells)
                     ],
-                    "wanted": result["wanted"],
+                    "wanted": result.wanted,
                 }
             )
     return {
-        "table": content["table"],
-        "study": content["study"],
-        "identity": content["identity"],
-        "is_demo": content["is_demo"],
+        "table": content.table,
+        "study": content.study,
+        "identity": content.identity,
+        "is_demo": content.is_demo,
         "found": _check_table(stem, content),
         "accepted": _accepted([Path(f"{stem}.json")]),
         "numbers": numbers,
@@ -93,11 +95,9 @@ def _stem(path: Path, root: Path) -> Path:
 # --- forgiving names --------------------------------------------------------------------------
 
 
-def _choose_row(content: dict, wanted: str) -> dict:
-    rows = content["rows"]
-    known = {
-        place: (row["label"], f"{row['model']}/{row['ablation']}") for place, row in enumerate(rows)
-    }
+def _choose_row(content: Document, wanted: str) -> Row:
+    rows = content.rows
+    known = {place: (row.label, f"{row.model}/{row.ablation}") for place, row in enumerate(rows)}
     return rows[_match_any(wanted, known, "row")]
 
 
@@ -144,18 +144,18 @@ def _option(kind: str) -> str:
 # --- against the disk -------------------------------------------------------------------------
 
 
-def _check_table(stem: Path, content: dict) -> str:
+def _check_table(stem: Path, content: Document) -> str:
     """Whether the table's own record is of the same identity as the provenance."""
     try:
         record = read_record(f"{stem}.json")
     except UserError as error:
         return f"record: {error}"
-    if record.identity != content["identity"]:
+    if record.identity != content.identity:
         return f"record {stem}.json is of identity {record.identity}; write the table again"
     return "as recorded"
 
 
-def _check(cell: dict, result: dict, place: int, metrics: list[str], root: Path) -> str:
+def _check(cell: dict, result: Result, place: int, metrics: list[str], root: Path) -> str:
     """What is true of a cell now: `as recorded`, `gone`, or how it has changed."""
     if "files" not in cell:
         return _check_record(cell, root)
@@ -178,7 +178,7 @@ def _check(cell: dict, result: dict, place: int, metrics: list[str], root: Path)
         facts = facts.get("parts", {}).get(cell["part"], {})
     known = facts.get("conventions", {}).get(cell.get("convention")) or facts.get("metrics", {})
     for metric in metrics:
-        seeds = result["values"][metric]["seeds"]
+        seeds = result.values[metric].seeds
         # What is not scored by query (seconds a query, say) does not stand in metrics.json
         if seeds and metric in known and known[metric] != seeds[place]:
             return f"edited: {evaluation} says {known[metric]} for {metric}, not {seeds[place]}"
@@ -230,17 +230,16 @@ def _mlflow(cell: dict, logged: dict) -> dict:
     return {"mlflow_run": runs.get(cell["cell"]), "mlflow_store": logged.get("uri")}
 
 
-def _commands(content: dict, stem: Path, numbers: list[dict], root: Path) -> list[str]:
+def _commands(content: Document, stem: Path, numbers: list[dict], root: Path) -> list[str]:
     """How to make the numbers again: one job by hand, or all that the table needs."""
     cells = [cell["cell"] for number in numbers for cell in number["cells"] if "run" in cell]
     commits = {cell.get("git_commit") for number in numbers for cell in number["cells"]} - {None}
     checkout = [f"git checkout {next(iter(commits)).rstrip('+')}"] if len(commits) == 1 else []
     chosen, named = (
-        _option_for(option, content["study"], root) for option in ("--configfile", "--study")
+        _option_for(option, content.study, root) for option in ("--configfile", "--study")
     )
-    lines = [
-        f"tsgbench job {phase} {cell}{named}" for cell in cells for phase in ("train", "evaluate")
-    ]
+    phases = ("train", "evaluate")
+    lines = [f"tsgbench job {phase} {cell}{named}" for cell in cells for phase in phases]
     return [*checkout, *lines, f"snakemake --cores 8 {stem}.tex{chosen}"]
 
 
@@ -285,39 +284,30 @@ def _accepted_lines(accepted: list[dict]) -> list[str]:
     ]
 
 
-def _value_lines(metric: str, value: dict, number: dict) -> list[str]:
-    if value["mean"] is None and value["published"] is None:
+def _value_lines(metric: str, facts: dict, number: dict) -> list[str]:
+    value = Value(**facts)
+    shown = Shown(value)
+    if value.mean is None and value.published is None:
         return [f"{metric}: n/a"] if number["cells"] else []
-    said = []
-    if value["mean"] is not None:
-        mean = _write(value, value["mean"])
-        spread = "" if value["std"] is None else f" ± {_write(value, value['std'])}"
-        said.append(f"{metric}: {mean}{spread}")
-    else:
-        said.append(f"{metric}: not reproduced")
-    if value.get("interval"):
-        low, high = (_write(value, end) for end in value["interval"])
-        said.append(f"95 % interval [{low}, {high}]")
-    if value["published"] is not None:
-        doubt = " (doubtful)" if value["published_uncertain"] else ""
+    said = [f"{metric}: {shown.mean_std or 'not reproduced'}"]
+    if shown.interval:
+        said.append(f"95 % interval {shown.interval}")
+    if shown.printed:
+        doubt = " (doubtful)" if shown.doubt else ""
         source = number["printed"]["label"] if number["printed"] else "printed"
-        said.append(f"{source} {value['published_text']}{doubt}")
-    if value["difference"] is not None:
-        said.append(f"difference {value['difference']:+.{value['decimals']}f}")
-    if value.get("verdict"):
-        said.append(f"verdict: {value['verdict']}")
-    if value.get("p_value") is not None:
-        said.append(f"p = {value['p_value']:.3g}")
+        said.append(f"{source} {shown.printed}{doubt}")
+    if shown.difference:
+        said.append(f"difference {shown.difference}")
+    if value.verdict:
+        said.append(f"verdict: {value.verdict}")
+    if shown.p_value:
+        said.append(f"p = {shown.p_value}")
     lines = ["; ".join(said)]
-    if len(value["seeds"]) > 1:
+    if len(value.seeds) > 1:
         names = [cell["cell"].rpartition("/")[2] for cell in number["cells"]]
-        pairs = zip(names, value["seeds"], strict=True)
-        lines.append("    " + ", ".join(f"{name} {_write(value, seed)}" for name, seed in pairs))
+        pairs = zip(names, shown.seeds, strict=True)
+        lines.append("    " + ", ".join(f"{name} {seed}" for name, seed in pairs))
     return lines
-
-
-def _write(value: dict, number: float) -> str:
-    return f"{number:.{value['decimals']}f}"
 
 
 def _cell_lines(cell: dict) -> list[str]:

@@ -10,28 +10,12 @@ from pathlib import Path
 from tsgbench.errors import UserError
 from tsgbench.files import atomic_path
 from tsgbench.reporting.latex import PACKAGES
+from tsgbench.reporting.templates import render_document
 
 COMPILE_S = 300
 PASSES = 3  # a document's table of contents settles in its third
 # What the documents themselves load, beside the packages of tables
 OF_DOCUMENTS = ("lmodern", "geometry", "graphicx", "float", "hyperref")
-# The page of one table. Its caption says which one it is, so that LaTeX's own count is left out
-DOCUMENT = r"""\documentclass[a4paper%(options)s]{article}
-\usepackage[T1]{fontenc}
-\usepackage[utf8]{inputenc}
-\usepackage{lmodern}
-\usepackage[margin=1.8cm]{geometry}
-\usepackage{%(packages)s}
-\usepackage[hidelinks]{hyperref}
-\ifdefined\pdftrailerid\pdftrailerid{}\fi
-\makeatletter
-\renewcommand{\@makecaption}[2]{\vskip\abovecaptionskip #2\par\vskip\belowcaptionskip}
-\makeatother
-\pagestyle{empty}
-\begin{document}
-\input{table}
-\end{document}
-"""
 
 
 def why_no_pdf() -> str | None:
@@ -95,10 +79,7 @@ def _lay_out(tex: Path, folder: Path) -> int:
     text = tex.read_text(encoding="utf-8")
     if "\\documentclass" not in text:
         is_wide = max((line.count("&") for line in text.splitlines()), default=0) > 2 * 9
-        document = DOCUMENT % {
-            "options": ",landscape" if is_wide else "",
-            "packages": ",".join(PACKAGES),
-        }
+        document = render_document("page.tex", is_wide=is_wide, packages=",".join(PACKAGES))
         (folder / "table.tex").write_text(text, encoding="utf-8")
         (folder / "page.tex").write_text(document, encoding="utf-8")
         return 1

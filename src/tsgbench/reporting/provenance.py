@@ -1,42 +1,34 @@
 """Where numbers come from: the one check of it, and what its pages and links are called.
 
-The description of a table (`render.describe`, `{table}.provenance.json`) is what HTML, LaTeX links,
-`tsgbench explain` and the report read. A number that does not lead to an evaluated run of known
+A number that does not lead to an evaluated run of known
 code is refused here, before any file of the table is written.
 """
 
 import re
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tsgbench.errors import UserError
-from tsgbench.files import read_json
 
-DESCRIPTION_SCHEMA = 3
+if TYPE_CHECKING:
+    from tsgbench.reporting.document import Document
+
 # What must be known of an evaluated cell; of what is counted or measured, of its one record
 EVALUATED = {"run": "the identity of its run", "evaluation": "the identity of its evaluation"}
 RECORDED = {"identity": "its identity"}
 
 
-def read_description(path: str | Path) -> dict:
-    """A table's `.provenance.json`; `UserError` if it is not one of this version."""
-    content = read_json(path)
-    if not isinstance(content, dict) or content.get("schema") != DESCRIPTION_SCHEMA:
-        raise UserError(f"{path}: not a table's provenance of this version; write the table again")
-    return content
-
-
-def check_traceable(description: dict) -> None:
+def check_traceable(document: "Document") -> None:
     """Refuse a table in which some number has no cell, or a cell lacks identity, run or code.
 
-    description: as `render.describe` makes it. `UserError` names the first such row and cell.
+    `UserError` names the first such row and cell.
     """
-    for row in description["rows"]:
-        for dataset, result in row["results"].items():
-            where = f"table {description['table']}: {row['label']!r} on {dataset}"
-            has_number = any(value["mean"] is not None for value in result["values"].values())
-            if has_number and not result["cells"]:
+    for row in document.rows:
+        for dataset, result in row.results.items():
+            where = f"table {document.table}: {row.label!r} on {dataset}"
+            has_number = any(value.mean is not None for value in result.values.values())
+            if has_number and not result.cells:
                 raise UserError(f"{where}: a number without a cell that it comes from; run it")
-            for cell in result["cells"] if has_number else []:
+            for cell in result.cells if has_number else []:
                 missing = _missing(cell)
                 if missing:
                     raise UserError(
@@ -57,6 +49,12 @@ def _missing(cell: dict) -> str | None:
 def system_of(cell: str) -> str:
     """A cell's name without its seed: `seqpan/shapes/full/seed0` -> `seqpan/shapes/full`."""
     return re.sub(r"/seed\d+$", "", cell)
+
+
+def name_of(cell: str) -> str:
+    """What a table asked for, of a cell of its page: statistics and measurements are told apart
+    from the scores of the same name by what stands before it."""
+    return re.sub(r"^(statistics|measured)/", "", cell)
 
 
 def anchor(cell: str) -> str:

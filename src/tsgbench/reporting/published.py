@@ -7,6 +7,7 @@ import yaml
 
 from tsgbench.errors import UserError
 from tsgbench.files import read_utf8
+from tsgbench.planning.printed import own_place
 
 SCHEMA = 1
 
@@ -35,40 +36,16 @@ class Printed:
 
 
 def find_printed(
-    folder: Path, paper: str, dataset: str, *, table: str | None = None, method: str | None = None
+    folder: Path, paper: str, dataset: str, *, method: str | None = None
 ) -> Printed | None:
-    """The paper's own row for `dataset`, or None if it prints none.
-
-    Looks in its comparison tables, or only in `table`. `method` chooses where the paper has
-    several systems of its own. `UserError` for an unknown paper, table or method, and where the
-    choice is open.
-    """
-    path = folder / f"{paper}.yaml"
+    """The paper's own row for `dataset`, or None if it prints none; see `printed.own_place`."""
     content = read_paper(folder, paper)
-    tables = {entry["id"]: entry for entry in content["tables"]}
-    if table is not None and table not in tables:
-        raise UserError(f"{path}: tables: no table {table!r}; it has {', '.join(tables)}")
-    chosen = [
-        entry
-        for name, entry in tables.items()
-        if name == table or (table is None and entry.get("kind") == "comparison")
-    ]
-    own = [
-        (entry["id"], row)
-        for entry in chosen
-        for row in entry["rows"]
-        if row["dataset"] == dataset and row.get("own")
-    ]
-    if not own:
+    place = own_place(paper, content, dataset, method)
+    if place is None:
         return None
-    rows = [(name, row) for name, row in own if method in (None, row["method"])]
-    if len(rows) != 1:
-        found = ", ".join(f"{row['method']} in {name}" for name, row in rows or own)
-        raise UserError(
-            f"{path}: which of the paper's own rows for {dataset} is meant ({found})? Name `table` "
-            "and `method` in the row's `published`"
-        )
-    return _printed(path, content, *rows[0])
+    _, table, number = place
+    [entry] = [entry for entry in content["tables"] if entry["id"] == table]
+    return _printed(folder / f"{paper}.yaml", content, table, entry["rows"][number])
 
 
 def read_rows(folder: Path, paper: str, table: str) -> tuple[dict, list[tuple[dict, Printed]]]:

@@ -1,80 +1,23 @@
 """From cells to a table: means and spread over seeds, printed values beside them, ranks, notes."""
 
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean, stdev
 
 from tsgbench.errors import UserError
-from tsgbench.jobs.layout import DEFAULT, split_ablation
 from tsgbench.reporting.cells import Cell, read_cell
-from tsgbench.reporting.departures import find_departures
-from tsgbench.reporting.published import Printed, find_printed
-from tsgbench.reporting.table import Result, Row, Table, Value, of_study
+from tsgbench.reporting.document import Block, Value, Verdict
+from tsgbench.reporting.draft import Result, with_difference, with_printed
 from tsgbench.reporting.uncertainty import intervals
 
-FULL = "full"
 
-
-def build_table(spec: dict, cells: dict[str, Path], published_folder: str | Path) -> Table:
-    """Assemble a table from its specification and the cells' records.
-
-    spec: `id`, `study`, `title`, `is_demo`, `notes`, `metrics`; `convention`: {name, about, and
-    is_headline}, how predictions were turned into numbers;
-    `datasets`: the blocks [{name, title, published: its name in the papers' files or None, and
-    optionally dataset (if it is not the name), part (of its test split), features, test_split,
-    select_split, protocol, protocol_about, note}];
-    `rows`: [{label, model, ablation (as cells are called), seeds, and optionally datasets, group,
-    practice (see `departures`, by data set), published: {paper, table, method}}]; `groups`: [{id,
-    title}]; `against`: label of the row that `comparison.compare_rows` is to test the others
-    against.
-    cells: cell name -> folder. A missing or unfinished cell is shown as not run; one that cannot
-    be traced, or cannot be compared with the others of its data set, is a `UserError`.
-    """
-    rows = [_build_row(spec, row, cells, Path(published_folder)) for row in spec["rows"]]
-    for dataset in spec["datasets"]:
-        results = [row.results[dataset["name"]] for row in rows if dataset["name"] in row.results]
-        rank_block(dataset, results, spec["metrics"])
-    return Table(
-        **of_study(spec),
-        metrics=list(spec["metrics"]),
-        datasets=list(spec["datasets"]),
-        groups=[
-            {"id": group, "title": group} if isinstance(group, str) else group
-            for group in spec.get("groups", [])
-        ],
-        rows=rows,
-        notes=list(spec.get("notes", [])),
-        convention=spec.get("convention", {}),
-        against=spec.get("against"),
-    )
-
-
-def rank_block(block: dict, results: list[Result], metrics: list[str]) -> None:
+def rank_block(block: Block, results: list[Result], metrics: list[str]) -> None:
     """Refuse results of a block that cannot be compared, and mark the best and the second."""
     for result in results:
-        result.block_protocol = block.get("protocol", DEFAULT)
-    _check_comparable(block["name"], [cell for result in results for cell in result.cells])
+        result.block_protocol = block.protocol
+    _check_comparable(block.name, [cell for result in results for cell in result.cells])
     for metric in metrics:
         _rank(results, metric)
-
-
-def _build_row(spec: dict, row: dict, cells: dict[str, Path], published: Path) -> Row:
-    results = {}
-    convention = spec.get("convention", {})
-    scoring = None if convention.get("is_headline", True) else convention["name"]
-    for dataset in spec["datasets"]:
-        name = dataset.get("dataset", dataset["name"])
-        if name not in row.get("datasets", [name]):
-            continue
-        prefix = f"{row['model']}/{name}/{row['ablation']}"
-        result = read_result(prefix, row["seeds"], cells, scoring, dataset.get("part"))
-        result.printed = _find_printed(row, dataset, published)
-        practice = row.get("practice", {}).get(name, {}) if result.printed else {}
-        result.departures = find_departures(result.cells, practice, convention.get("name"))
-        fill_values(result, spec["metrics"])
-        results[dataset["name"]] = result
-    return Row(
-        row["label"], row["model"], row["ablation"], list(row["seeds"]), row.get("group"), results
-    )
 
 
 def read_result(
@@ -97,49 +40,25 @@ def read_result(
 
 def fill_values(result: Result, metrics: list[str]) -> None:
     """Mean, spread, interval, printed value and verdict of every metric."""
-    result.values = {metric: _value(result, metric) for metric in metrics}
+    values = {metric: _value(result, metric) for metric in metrics}
     bounds = intervals(result.cells, metrics) if result.cells else {}
-    for metric, value in result.values.items():
-        value.interval = bounds.get(metric)
-        value.verdict = _verdict(result, value)
+    for metric, value in values.items():
+        value = replace(value, interval=bounds.get(metric))
+        result.values[metric] = replace(value, verdict=_verdict(result, value))
 
 
-def _verdict(result: Result, value: Value) -> str:
-    """What a printed number is to the reproduced one: one of VERDICTS."""
-    if value.printed is None:
-        return ""
+def _verdict(result: Result, value: Value) -> Verdict | None:
+    """What a printed number is to the reproduced one."""
+    if value.published is None:
+        return None
     if value.mean is None:
         return "not run"
     if not result.is_comparable:
         return "protocol differs"
     low, high = value.interval or (value.mean, value.mean)
-    if low <= value.printed <= high:
+    if low <= value.published <= high:
         return "within interval"
-    return "above" if value.mean > value.printed else "below"
-
-
-def _find_printed(row: dict, dataset: dict, folder: Path) -> Printed | None:
-    """Only a paper's own full model has printed values, and only on the paper's own data."""
-    source = row.get("published")
-    if not source:
-        return None
-    paper = source["paper"]
-    if split_ablation(row["ablation"])[0] != FULL or _letters(paper) != _letters(row["model"]):
-        raise UserError(
-            f"table row {row['label']!r}: published: the numbers of {paper} belong to its full "
-            f"model, not to {row['model']}/{row['ablation']}; leave `published` out"
-        )
-    name = dataset.get("published")
-    if not name:
-        return None
-    name = dataset["name"] if name is True else name
-    table = source.get("table")
-    table = table.get(name) if isinstance(table, dict) else table
-    return find_printed(folder, paper, name, table=table, method=source.get("method"))
-
-
-def _letters(name: str) -> str:
-    return "".join(letter for letter in name.lower() if letter.isalnum())
+    return "above" if value.mean > value.published else "below"
 
 
 def _value(result: Result, metric: str) -> Value:
@@ -156,13 +75,9 @@ def _value(result: Result, metric: str) -> Value:
         std=stdev(seeds) if len(seeds) > 1 else None,
         seeds=seeds,
     )
-    if result.printed is not None:
-        value.printed = result.printed.values.get(metric)
-        value.printed_std = result.printed.std.get(metric)
-        value.is_printed_uncertain = metric in result.printed.uncertain
-        if value.mean is not None and value.printed is not None:
-            value.difference = value.mean - value.printed
-    return value
+    if result.printed is None:
+        return value
+    return with_difference(with_printed(value, result.printed, metric))
 
 
 def _rank(results: list[Result], metric: str) -> None:
@@ -180,13 +95,13 @@ def _rank(results: list[Result], metric: str) -> None:
     ]
     if len(entered) < 2 or len({cell.asked for result in entered for cell in result.cells}) > 1:
         return
-    contest = [result.values[metric] for result in entered]
     # Rounded as printed: two equal numbers in the table must not be told apart by their marks
-    places = sorted({round(value.mean, 2) for value in contest}, reverse=True)
-    for value in contest:
-        place = places.index(round(value.mean, 2))
-        if place == 0 or (place == 1 and len(contest) > 2):
-            value.rank = place + 1
+    means = [round(result.values[metric].mean, 2) for result in entered]
+    places = sorted(set(means), reverse=True)
+    for result, mean in zip(entered, means, strict=True):
+        place = places.index(mean)
+        if place == 0 or (place == 1 and len(entered) > 2):
+            result.values[metric] = replace(result.values[metric], rank=place + 1)
 
 
 def _check_same_system(cells: list[Cell]) -> None:

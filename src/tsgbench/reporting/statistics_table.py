@@ -10,8 +10,16 @@ from pathlib import Path
 
 from tsgbench.errors import UserError
 from tsgbench.jobs.records import Record
+from tsgbench.reporting.document import Block, Value
+from tsgbench.reporting.draft import (
+    Result,
+    Row,
+    Table,
+    of_study,
+    with_difference,
+    with_printed,
+)
 from tsgbench.reporting.published import Printed, head_line, read_rows
-from tsgbench.reporting.table import Result, Row, Table, Value, of_study
 
 ABOUT = (
     "Data sets as the paper describes them (its own numbers in the “printed” rows) and as the "
@@ -59,7 +67,10 @@ def build_statistics_table(
     if columns is None:
         raise UserError(f"{where}: columns: is missing; say which statistic each metric is")
     rows = []
-    stand_ins = [(row, None) for row in spec.get("stand_ins", {}).values()]
+    stand_ins = [
+        (row | {"method": f"{row['title']}, stands in"}, None)
+        for row in spec.get("stand_ins", {}).values()
+    ]
     for row, numbers in [*stand_ins, *printed]:
         if numbers is not None:
             numbers = replace(numbers, method=numbers.system)  # a row is a data set, not a system
@@ -75,7 +86,7 @@ def build_statistics_table(
         **of_study(spec),
         metrics=[column["title"] for column in columns.values()],
         datasets=[
-            {"name": row["dataset"], "title": row["method"]} for row, _ in [*stand_ins, *printed]
+            Block(name=row["dataset"], title=row["method"]) for row, _ in [*stand_ins, *printed]
         ],
         groups=[],
         rows=rows,
@@ -101,7 +112,7 @@ def count_exact(table: Table) -> tuple[int, int]:
 
 def is_exact(value: Value) -> bool:
     """Whether the counted number, written with the printed one's digits, is that number."""
-    return round(value.mean, value.decimals) == round(value.printed, value.decimals)
+    return round(value.mean, value.decimals) == round(value.published, value.decimals)
 
 
 def _value(
@@ -116,13 +127,9 @@ def _value(
     reproduce = row.get("reproduce")
     if record is not None and reproduce is not None and column["part"] in reproduce["parts"]:
         mean = _statistic(metric, column, reproduce, record, f"{where}, {row['dataset']}")
-    value = Value(mean, None, [] if mean is None else [mean], decimals=column["decimals"])
-    if numbers is not None:
-        value.printed = numbers.values.get(metric)
-        value.is_printed_uncertain = metric in numbers.uncertain
-    if value.mean is not None and value.printed is not None:
-        value.difference = value.mean - value.printed
-    return value
+    seeds = [] if mean is None else [mean]
+    value = Value(mean=mean, seeds=seeds, decimals=column["decimals"])
+    return with_difference(with_printed(value, numbers, metric)) if numbers else value
 
 
 def _statistic(metric: str, column: dict, reproduce: dict, record: Record, where: str) -> float:

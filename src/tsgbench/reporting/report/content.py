@@ -7,14 +7,15 @@ from pathlib import Path
 from tsgbench.jobs.layout import DEFAULT
 from tsgbench.jobs.records import Record
 from tsgbench.reporting.departures import describe_selection
-from tsgbench.reporting.provenance import heading, read_description
+from tsgbench.reporting.document import Block, Document, read_document
+from tsgbench.reporting.provenance import heading
 
 
 @dataclass
 class Entry:
     """A table or a figure. key: `seqpan/table5`. title: `SeqPAN, Table 5`. about: what it shows.
 
-    description: of a table. settings: of a figure. stem: path of its files without their endings.
+    document: of a table. settings: of a figure. stem: path of its files without their endings.
     """
 
     key: str
@@ -22,7 +23,7 @@ class Entry:
     title: str
     about: str
     record: Record
-    description: dict = field(default_factory=dict)
+    document: Document | None = None
     settings: dict = field(default_factory=dict)
 
     @property
@@ -47,6 +48,24 @@ class Entry:
         """Its id in a page."""
         return f"{self.kind}-{self.key.replace('/', '-')}"
 
+    @property
+    def label(self) -> str:
+        """What stands before its number: `SeqPAN, Table`; all of the title, where it has none."""
+        return self.title.removesuffix(f" {self.number}") if self.number else self.title
+
+    @property
+    def number(self) -> str:
+        """Its own number in the paper."""
+        last = self.title.rpartition(" ")[2]
+        return last if last[:1].isdigit() else ""
+
+    @property
+    def in_contents(self) -> str:
+        """Title and the first words of what it shows: one line of the contents."""
+        about = self.about.split(";")[0].split(":")[0].rstrip(". ")
+        words = about if len(about) <= 70 else about[:70].rsplit(" ", 1)[0].rstrip(",;") + " …"
+        return f"{self.title}: {words}" if words else self.title
+
 
 @dataclass
 class Section:
@@ -55,6 +74,11 @@ class Section:
     title: str
     about: str
     entries: list[Entry]
+
+    @property
+    def anchor(self) -> str:
+        """Its id in a page."""
+        return "section-" + "".join(c if c.isalnum() else "-" for c in self.title.lower())
 
 
 @dataclass
@@ -79,9 +103,9 @@ class Report:
         return [entry for section in self.sections for entry in section.entries]
 
     @property
-    def tables(self) -> dict[str, dict]:
-        """Heading -> description."""
-        return {entry.title: entry.description for entry in self.entries if entry.kind == "table"}
+    def tables(self) -> dict[str, Document]:
+        """By heading."""
+        return {entry.title: entry.document for entry in self.entries if entry.kind == "table"}
 
     @property
     def summary(self) -> list[str]:
@@ -122,14 +146,9 @@ def gather(settings: dict, inputs: dict[str, Record], identity: str) -> Report:
         of_paper = [entry for entry in entries if entry.key.startswith(f"{key}/")]
         if of_paper:
             sections.append(Section(paper["system"], _cite(paper), of_paper))
-    descriptions = [entry.description for entry in entries if entry.kind == "table"]
-    results = [
-        result
-        for description in descriptions
-        for row in description["rows"]
-        for result in row["results"].values()
-    ]
-    cells = [cell for result in results for cell in result["cells"]]
+    documents = [entry.document for entry in entries if entry.document]
+    results = [result for document in documents for result in document.results]
+    cells = [cell for result in results for cell in result.cells]
     findings = next((r for role, r in inputs.items() if role.startswith("findings")), None)
     return Report(
         study=settings["study"],
@@ -137,12 +156,12 @@ def gather(settings: dict, inputs: dict[str, Record], identity: str) -> Report:
         is_demo=bool(settings.get("is_demo", False)),
         identity=identity,
         sections=sections,
-        conventions=_conventions(descriptions),
-        data=_data(descriptions, inputs),
+        conventions=_conventions(documents),
+        data=_data(documents, inputs),
         commits=sorted({cell["git_commit"] for cell in cells if cell.get("git_commit")}),
         cells_run=len({cell["cell"] for cell in cells if "run" in cell}),
         # Names of cells have four parts; rows of data sets ask for none
-        cells_wanted=len({c for result in results for c in result["wanted"] if c.count("/") == 3}),
+        cells_wanted=len({c for result in results for c in result.wanted if c.count("/") == 3}),
         findings=findings and findings.path.with_suffix(".md").read_text(encoding="utf-8"),
         findings_folder=findings and findings.path.parent,
     )
@@ -151,9 +170,9 @@ def gather(settings: dict, inputs: dict[str, Record], identity: str) -> Report:
 def _entry(kind: str, key: str, record: Record, systems: dict[str, str]) -> Entry:
     title = heading(key, systems)
     if kind == "table":
-        description = read_description(record.path.with_suffix(".provenance.json"))
-        about = description["heading"].partition(": ")[2]
-        return Entry(key, kind, title, about, record, description=description)
+        document = read_document(record.path.with_suffix(".provenance.json"))
+        about = document.heading.partition(": ")[2]
+        return Entry(key, kind, title, about, record, document=document)
     settings = record.content["settings"]
     printed = settings.get("printed") or {}
     return Entry(key, kind, title, printed.get("plots", ""), record, settings=settings)
@@ -182,39 +201,31 @@ def _commit(commit: str) -> str:
 # --- notes on data and protocols --------------------------------------------------------------
 
 
-def _blocks(descriptions: list[dict]) -> list[dict]:
-    return [
-        dataset
-        for description in descriptions
-        for dataset in description["datasets"]
-        if dataset.get("test_split") and not dataset.get("is_missing")
-    ]
+def _blocks(documents: list[Document]) -> list[Block]:
+    blocks = [block for document in documents for block in document.datasets]
+    return [block for block in blocks if block.test_split and not block.is_missing]
 
 
-def _conventions(descriptions: list[dict]) -> dict[str, str]:
+def _conventions(documents: list[Document]) -> dict[str, str]:
     """Name -> what it is, of every way of scoring that a table uses."""
-    found = {}
-    for dataset in _blocks(descriptions):
-        if dataset.get("convention"):
-            found[dataset["convention"]["name"]] = dataset["convention"]["about"]
-    return found
+    used = [block.convention for block in _blocks(documents) if block.convention]
+    return {convention.name: convention.about for convention in used}
 
 
-def _data(descriptions: list[dict], inputs: dict[str, Record]) -> dict[str, list[str]]:
+def _data(documents: list[Document], inputs: dict[str, Record]) -> dict[str, list[str]]:
     """Data set -> sentences: splits, features, notes, and rows of its public files."""
     said: dict[str, list[str]] = {}
     titles: dict[str, str] = {}
-    for dataset in _blocks(descriptions):
-        title = dataset["title"].partition(":")[0]
-        titles.setdefault(dataset.get("dataset", dataset["name"]), title)
+    for block in _blocks(documents):
+        title = block.title.partition(":")[0]
+        titles.setdefault(block.data, title)
         lines = said.setdefault(title, [])
-        splits = f"Tested on “{dataset['test_split']}”"
-        if (select := dataset.get("select_split")) is not None:
+        splits = f"Tested on “{block.test_split}”"
+        if (select := block.select_split) is not None:
             splits += f", {describe_selection([select] if select else [])}"
-        protocol = dataset.get("protocol", DEFAULT)
-        splits += f" (protocol “{protocol}”)." if protocol != DEFAULT else "."
-        features = dataset.get("features")
-        for line in (splits, features and f"Features: {features}.", dataset.get("note")):
+        splits += f" (protocol “{block.protocol}”)." if block.protocol != DEFAULT else "."
+        features = block.features and f"Features: {block.features}."
+        for line in (splits, features, block.note):
             if line and line not in lines:
                 lines.append(line)
     for role, record in inputs.items():

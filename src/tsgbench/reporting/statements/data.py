@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from tsgbench.reporting.evidence import Evidence, as_table, link_table
+from tsgbench.reporting.numbers import Shown
 from tsgbench.reporting.statements import statement
 from tsgbench.reporting.statistics_table import build_statistics_table, count_exact, is_exact
 
@@ -48,8 +49,7 @@ def printed_statistics(evidence: Evidence) -> list[str] | None:
         if not compared:
             continue
         differing = "; ".join(
-            f"{row.label}, {metric.lower()}: {value.mean:.{value.decimals}f}, printed"
-            f" {value.printed:.{value.decimals}f}"
+            f"{row.label}, {metric.lower()}: {Shown(value).mean}, printed {Shown(value).printed}"
             for row in table.rows
             for dataset, result in row.results.items()
             for metric, value in result.values.items()

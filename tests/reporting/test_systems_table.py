@@ -5,13 +5,15 @@ import pytest
 from invented import write_cell
 from reporting.report_samples import comparison, write_published
 from tsgbench.reporting.caption import caption, legend, row_label
+from tsgbench.reporting.describe import describe
 from tsgbench.reporting.html import render_html
 from tsgbench.reporting.latex import render_latex
-from tsgbench.reporting.paper_table import build_paper_table
 from tsgbench.reporting.provenance import anchor
-from tsgbench.reporting.render import describe, render_csv, render_markdown
+from tsgbench.reporting.render import render_csv, render_markdown
+from tsgbench.reporting.systems_table import build_table
 
 METRICS = ["R@1,IoU=0.5", "mIoU"]
+TABLE = ("paper", "table1")
 
 
 def printed_rows(own_miou: float = 55.0) -> list[dict]:
@@ -68,14 +70,13 @@ def spec():
         "notes": [],
         "metrics": METRICS,
         "datasets": [real, gone],
-        "groups": [{"id": "quoted", "title": "quoted"}, {"id": "own", "title": "own"}],
         "rows": [
-            row("Older", "quoted only", printed={"real": 0}),
-            row("Newer", "quoted only", printed={"real": 1}),
+            row("Older", "quoted only", printed={"real": [*TABLE, 0]}),
+            row("Newer", "quoted only", printed={"real": [*TABLE, 1]}),
             row(
                 "Model",
                 "model/full",
-                printed={"real": 2, "gone:printed": 3},
+                printed={"real": [*TABLE, 2], "gone:printed": [*TABLE, 3]},
                 prefixes={"real": "model/real/full"},
             ),
         ],
@@ -106,9 +107,9 @@ def find(table, label, dataset="real"):
 
 
 def test_every_printed_row_stands_in_the_table(spec, cells, published):
-    table = build_paper_table(spec, cells, published)
+    table = build_table(spec, cells, published)
     assert [row.label for row in table.rows] == ["Older", "Newer", "Model"]
-    assert find(table, "Newer").values["mIoU"].printed == 30.0
+    assert find(table, "Newer").values["mIoU"].published == 30.0
     assert find(table, "Newer").values["mIoU"].mean is None and not find(table, "Newer").wanted
     own = find(table, "Model")
     assert own.values["R@1,IoU=0.5"].mean == 51.0
@@ -122,31 +123,32 @@ def test_verdicts_compare_the_printed_number_with_the_interval(
     spec, cells, published, printed, verdict
 ):
     write_paper(published, own_miou=printed)
-    value = find(build_paper_table(spec, cells, published), "Model").values["mIoU"]
+    value = find(build_table(spec, cells, published), "Model").values["mIoU"]
     assert (value.interval, value.verdict) == ((56.0, 56.0), verdict)
 
 
 def test_what_does_not_compare_is_called_so_with_its_reason(spec, cells, published):
     spec["rows"][2]["practice"] = {"real": {"tests": 500, "runs": 5}}
-    table = build_paper_table(spec, cells, published)
+    table = build_table(spec, cells, published)
     assert find(table, "Model").values["mIoU"].verdict == "protocol differs"
     a, b = "tested on “test”, 400 pairs; the paper prints 500", "2 runs; the paper's number is of 5"
     assert table.departures == {"a": a, "b": b}
     assert any(line.startswith("≠: not comparable") for line in legend(table))
     assert any(f"a: {a}; b: {b}." in line for line in legend(table))
-    markdown, latex = render_markdown(table, "1dentity"), render_latex(table, "1d")
+    document = describe(table, "1dentity")
+    markdown, latex = render_markdown(document), render_latex(document)
     assert "printed (Model, Table 1) [a, b]" in markdown and "≠" in markdown
     assert "printed (Model, Table 1) [a, b]" in latex and r"$\neq$" in latex
-    assert all(a in row for row in render_csv(table, "1d").splitlines() if "model/real" in row)
-    assert a in render_html(describe(table, "1d"), None)
+    assert all(a in row for row in render_csv(document).splitlines() if "model/real" in row)
+    assert a in render_html(document)
 
 
 def test_what_hardly_matters_is_named_and_leaves_the_verdict(spec, cells, published):
     spec["rows"][2]["practice"] = {"real": {"tests": 401, "runs": 2}}
-    table = build_paper_table(spec, cells, published)
+    table = build_table(spec, cells, published)
     assert find(table, "Model").values["mIoU"].verdict == "above"
     assert list(table.departures) == ["a"]
-    assert "printed (Model, Table 1) [a]" in render_markdown(table, "1dentity")
+    assert "printed (Model, Table 1) [a]" in render_markdown(describe(table, "1dentity"))
     assert not any("≠" in line for line in legend(table))
 
 
@@ -161,33 +163,33 @@ def test_a_block_says_what_its_own_cells_are_of(spec, published, tmp_path):
     spec["rows"][2] |= {"prefixes": {"real": "model/real/full@val_1"}, "seeds": {"real": [0]}}
     rival = {"prefixes": {"real": "rival/real/full@val_1"}, "seeds": [0]}
     spec["rows"].append(row("Rival", "rival/full", printed={}, **rival))
-    table = build_paper_table(spec, cells, published)
+    table = build_table(spec, cells, published)
     said = (
         "Real: tested on “val_1”, 400 query–moment pairs; the last epoch's weights;"
         " protocol “val_1”: no split selects."
     )
     assert said in caption(table)
     ranks = [find(table, label).values["mIoU"].rank for label in ("Model", "Rival")]
-    assert ranks == [0, 1]
+    assert ranks == [None, 1]
     assert row_label(table.rows[2], find(table, "Model")) == "Model"
     assert anchor("model/real/full@val_1/seed0") == "cell-model-real-full@val_1"
-    page = render_html(describe(table, "1d"), None)
+    page = render_html(describe(table, "1d"))
     assert (
         'href="#cell-rival-real-full@val_1"' in page and 'id="cell-rival-real-full@val_1"' in page
     )
-    assert "\\#cell-rival-real-full@val_1}" in render_latex(table, "1d")
+    assert "\\#cell-rival-real-full@val_1}" in render_latex(describe(table, "1d"))
 
 
 def test_a_row_without_cells_is_not_run_and_keeps_its_printed_numbers(spec, published):
-    table = build_paper_table(spec, {}, published)
+    table = build_table(spec, {}, published)
     own = find(table, "Model")
     assert (own.status, own.values["mIoU"].verdict) == ("not run", "not run")
     assert any(line == "—: not run." for line in legend(table))
 
 
 def test_a_data_set_outside_the_study_is_one_line_a_row(spec, cells, published):
-    table = build_paper_table(spec, cells, published)
-    text = render_markdown(table, "1dentity")
+    table = build_table(spec, cells, published)
+    text = render_markdown(describe(table, "1dentity"))
     block = text[text.index("### Gone") :]
     assert "*Model (— not run; printed)*" in block
     assert "60.00 ± 0.50" in block and "50.00 ± 0.25" in block
@@ -195,19 +197,19 @@ def test_a_data_set_outside_the_study_is_one_line_a_row(spec, cells, published):
 
 
 def test_the_best_printed_number_is_marked_among_three(spec, cells, published):
-    table = build_paper_table(spec, cells, published)
-    ranks = [row.results["real"].values["R@1,IoU=0.5"].printed_rank for row in table.rows]
-    assert ranks == [0, 2, 1]
-    two = [row.results["real"].values["mIoU"].printed_rank for row in table.rows]
-    assert two == [0, 0, 0]  # two numbers are no contest
+    table = build_table(spec, cells, published)
+    ranks = [row.results["real"].values["R@1,IoU=0.5"].published_rank for row in table.rows]
+    assert ranks == [None, 2, 1]
+    two = [row.results["real"].values["mIoU"].published_rank for row in table.rows]
+    assert two == [None, None, None]  # two numbers are no contest
 
 
 def test_the_caption_names_the_printed_table(spec, cells, published):
-    table = build_paper_table(spec, cells, published)
+    table = build_table(spec, cells, published)
     assert "Model, Table 1: Model against others." in caption(table)
     described = describe(table, "1dentity")
-    assert described["rows"][2]["results"]["real"]["values"]["mIoU"]["verdict"] == "above"
-    assert described["rows"][0]["is_quoted"]
+    assert described.rows[2].results["real"].values["mIoU"].verdict == "above"
+    assert described.rows[0].is_quoted
 
 
 def test_a_convention_of_the_data_set_is_read_and_named(spec, published, tmp_path):
@@ -221,6 +223,6 @@ def test_a_convention_of_the_data_set_is_read_and_named(spec, published, tmp_pat
         "about": "as the paper",
         "is_headline": False,
     }
-    table = build_paper_table(spec, {name: folder}, published)
+    table = build_table(spec, {name: folder}, published)
     assert find(table, "Model").values["R@1,IoU=0.5"].mean == 12.5
     assert "Scored by convention “official”: as the paper." in caption(table)

@@ -1,49 +1,14 @@
-"""What a table holds: rows of results on data sets, of values by metric. Writers read only this."""
+"""A table while it is assembled: its rows with the cells themselves, before it is a document.
 
-from dataclasses import dataclass, field
+Ranks, tests and captions ask the cells; `describe` then leaves of them what readers see.
+"""
+
+from dataclasses import dataclass, field, replace
 
 from tsgbench.jobs.layout import DEFAULT
 from tsgbench.reporting.cells import Cell
-from tsgbench.reporting.departures import Departure
+from tsgbench.reporting.document import Block, Departure, Group, Value
 from tsgbench.reporting.published import Printed
-
-# What a printed value is to the reproduced one and its interval
-VERDICTS = ("within interval", "above", "below", "not run", "protocol differs")
-
-
-@dataclass
-class Value:
-    """One number of the table, in percent. mean is None where the system does not define it.
-
-    std: sample standard deviation (n-1), None for a single seed. interval: 95 % bootstrap interval
-    of the mean over videos. difference: mean minus printed. verdict: one of VERDICTS, empty where
-    nothing is printed. p_value: of a paired permutation test against the table's reference system,
-    corrected for all comparisons of the table; None where none was asked for. rank: 1 best, 2
-    second among the trained systems, else 0; printed_rank: the same among printed values.
-    decimals: as many as are written; printed_decimals: the same of the printed value, where it has
-    others.
-    """
-
-    mean: float | None
-    std: float | None
-    seeds: list[float]
-    printed: float | None = None
-    printed_std: float | None = None
-    is_printed_uncertain: bool = False
-    difference: float | None = None
-    rank: int = 0
-    decimals: int = 2
-    interval: tuple[float, float] | None = None
-    verdict: str = ""
-    p_value: float | None = None
-    printed_rank: int = 0
-    printed_decimals: int | None = None
-
-    @property
-    def printed_text(self) -> str:
-        """The printed value with its own digits."""
-        decimals = self.decimals if self.printed_decimals is None else self.printed_decimals
-        return f"{self.printed:.{decimals}f}"
 
 
 @dataclass
@@ -97,11 +62,7 @@ class Result:
 
 @dataclass
 class Row:
-    """One system. results: data set -> Result, only for the data sets it is meant for.
-
-    is_quoted: a row of the paper that nobody reproduces here; it has printed values alone. group:
-    id of the part of the table that it stands in.
-    """
+    """One system; see `document.Row`."""
 
     label: str
     model: str
@@ -114,13 +75,10 @@ class Row:
 
 @dataclass
 class Table:
-    """A table of systems x metrics, one block of rows for each data set.
+    """All of it; see `document.Document`. notes: the study's own.
 
     about, printed_note: what the caption says instead of how systems are scored, and the legend
-    instead of what a paper's own number is, in tables of something else. has_one_block: data sets
-    are rows of their own and need no block each. convention: of all blocks that name none of their
-    own. heading: the printed table that it stands beside, such as `SeqPAN, Table 5`. against: label
-    of the row that the others are tested against.
+    instead of what a paper's own number is, in tables of something else.
     """
 
     id: str
@@ -128,14 +86,13 @@ class Table:
     title: str
     is_demo: bool
     metrics: list[str]
-    datasets: list[dict]
-    groups: list[dict]
+    datasets: list[Block]
+    groups: list[Group]
     rows: list[Row]
     notes: list[str]
     about: str = ""
     printed_note: str = ""
     has_one_block: bool = False
-    convention: dict = field(default_factory=dict)
     heading: str = ""
     against: str | None = None
 
@@ -156,6 +113,28 @@ def letter(place: int) -> str:
     """`a` to `z`, then `aa`, `ab` and so on."""
     high, low = divmod(place, 26)
     return (letter(high - 1) if high else "") + chr(ord("a") + low)
+
+
+def with_printed(
+    value: Value, printed: Printed, metric: str, *, decimals: int | None = None
+) -> Value:
+    """A value beside the printed one. decimals: of the printed, where it has others."""
+    number = printed.values.get(metric)
+    digits = value.decimals if decimals is None else decimals
+    return replace(
+        value,
+        published=number,
+        published_text=None if number is None else f"{number:.{digits}f}",
+        published_std=printed.std.get(metric),
+        published_uncertain=metric in printed.uncertain,
+    )
+
+
+def with_difference(value: Value) -> Value:
+    """A value with its distance from the printed one, where there are both."""
+    if value.mean is None or value.published is None:
+        return value
+    return replace(value, difference=value.mean - value.published)
 
 
 def of_study(spec: dict) -> dict:
