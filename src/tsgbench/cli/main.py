@@ -112,6 +112,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_plan(known)
     _add_explain(known)
     _add_accept(known)
+    _add_ui(known)
     _add_track(known)
     _add_pdf(known)
     known.group("what there is:")
@@ -205,6 +206,18 @@ def _add_track(known: _Verbs) -> None:
         "Log what MLflow lacks of the study's finished cells: after a pull, or when the store was"
         " away. Trainings log themselves, and a table logs the cells that it prints.",
     )
+    _add_study(verb)
+
+
+def _add_ui(known: _Verbs) -> None:
+    verb = known.add(
+        "ui",
+        verbs.ui,
+        "show the study's runs in MLflow, by the metrics of its tables",
+        "Serve MLflow's page on this machine alone, and say its address: the study's runs with the"
+        " metrics that its tables print. Of a server (MLFLOW_TRACKING_URI), only the address.",
+    )
+    verb.add_argument("--port", type=int, default=5000, help="where to serve it (default 5000)")
     _add_study(verb)
 
 

@@ -217,3 +217,15 @@ def track(options: argparse.Namespace) -> int:
         print(f"tsgbench: not logged: {row['cell']}: {row['reason']}", file=sys.stderr)
     print(f"{len(here) - len(pending)} of {len(here)} finished cells are in {logged['uri']}")
     return 1 if pending else 0
+
+
+def ui(options: argparse.Namespace) -> None:
+    from tsgbench.tracking import default_uri, resolve_uri
+    from tsgbench.tracking.page import need_runs, serve, share_view
+
+    study = _read_study(options)
+    uri = resolve_uri(default_uri(Path.cwd()))
+    need_runs(uri)
+    tables = study.config["tables"].values()
+    metrics = list(dict.fromkeys(metric for table in tables for metric in table["metrics"]))
+    serve(uri, share_view(uri, study.name, metrics), options.port)

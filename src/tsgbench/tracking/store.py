@@ -47,7 +47,7 @@ def alone(uri: str):
 
     Tables share cells: of two at once, both would find a cell without a run, and make one.
     """
-    database = _sqlite_path(uri)
+    database = sqlite_path(uri)
     if not database:
         return nullcontext()
     return locked(database.with_name(f"{database.name}.sync.lock"), LATER, PATIENCE_S)
@@ -64,7 +64,7 @@ def open_store(uri: str, study: str):
     from mlflow.exceptions import MlflowException
 
     artifacts, guard = None, nullcontext()
-    database = _sqlite_path(uri)
+    database = sqlite_path(uri)
     if database:
         artifacts = (database.parent / "mlartifacts" / metric_key(study)).as_uri()
         guard = locked(database.with_name(f"{database.name}.lock"), LATER, PATIENCE_S)
@@ -85,7 +85,7 @@ def open_store(uri: str, study: str):
     return client, found.experiment_id
 
 
-def _sqlite_path(uri: str) -> Path | None:
+def sqlite_path(uri: str) -> Path | None:
     if not uri.startswith("sqlite:///"):
         return None
     return Path(uri.removeprefix("sqlite:///").split("?")[0]).resolve()
