@@ -22,7 +22,7 @@ help:
 	@echo "make blind      Table 1 on the real Charades-STA annotations, without video"
 	@echo "make findings   the whole blind study (one to two hours on two cores), and docs/findings.md from it"
 	@echo "make env        only the environment, in $(VENV)"
-	@echo "make lint       ruff, snakefmt and snakemake --lint"
+	@echo "make lint       ruff, snakefmt, codespell and snakemake --lint"
 
 env: $(READY)
 
@@ -62,9 +62,13 @@ test: $(READY)
 test-fast: $(READY)
 	$(PYTEST) -m "not slow"
 
+# Prose and code; tests misspell on purpose
+TEXTS = src docs config published workflow benchmarks envs/create.sh Snakefile Makefile $(wildcard *.md)
+
 lint: $(READY)
 	$(BIN)/ruff check src tests benchmarks
 	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/codespell $(TEXTS)
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
 
