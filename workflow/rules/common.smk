@@ -12,7 +12,7 @@ for name in [name for name in sys.modules if name.split(".")[0] == "tsgbench"]:
 
 from tsgbench.config import export_study, extend_study
 from tsgbench.errors import UserError
-from tsgbench.planning.freshness import Freshness
+from tsgbench.planning.freshness import CURRENT, Freshness
 from tsgbench.planning.layout import MAKERS, RESULTS, foreign_results, report_names, study_of
 from tsgbench.reporting.pdf import why_no_pdf
 from tsgbench.reporting.provenance import heading
@@ -53,6 +53,7 @@ wildcard_constraints:
     figure=REPORT,
 
 
+# PDFs among them: TeX was tried out on this machine, not on the nodes of a cluster
 localrules:
     of_another_study,
     all,
@@ -62,6 +63,7 @@ localrules:
     phase_text,
     phase_cells,
     phase_report,
+    pdf,
     papers,
     everything,
 
@@ -121,6 +123,14 @@ def inputs(phase):
         return list(job.inputs.values())
 
     return of_job
+
+
+def typeset(wildcards):
+    """Input function of the rule for PDFs: without TeX, one asked for by name ends the run at once."""
+    job = STUDY.find("pdf", dict(wildcards.items()))
+    if NO_PDF and FRESHNESS.state(job.record) != CURRENT:
+        raise WorkflowError(f"{job.files['pdf']}: {NO_PDF}; ask for the .tex or the .html file")
+    return inputs("pdf")(wildcards)
 
 
 def identity(phase):

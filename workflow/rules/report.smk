@@ -211,7 +211,7 @@ rule report:
 
 rule pdf:
     input:
-        inputs("pdf"),
+        typeset,
     output:
         record=RECORDS["pdf"],
         pdf=report(
