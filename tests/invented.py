@@ -70,7 +70,13 @@ def write_cell(
             "seconds": 12.0,
             "device": "cpu",
         },
-        "made": {"study": "demo", "git_commit": "d" * 40, "mlflow": mlflow, "seconds": 13.0},
+        "made": {
+            "study": "demo",
+            "git_commit": "d" * 40,
+            "mlflow": mlflow,
+            "at": "2026-01-02T03:04:05+00:00",
+            "seconds": 13.0,
+        },
     }
     (folder / "run.json").write_text(json.dumps(run))
     lines = ["epoch,loss,loss/span,val/mIoU,lr,seconds"]
