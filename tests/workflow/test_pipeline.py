@@ -10,6 +10,7 @@ import pytest
 
 from tsgbench.datasets import read_queries
 from tsgbench.errors import UserError
+from tsgbench.reporting.pdf import why_no_pdf
 from workflow.conftest import check_out
 
 pytestmark = pytest.mark.slow
@@ -308,6 +309,8 @@ def test_every_result_is_on_one_page_and_its_numbers_are_explained(project):
     said = project.run(*told).stdout
     assert f"run {run['identity']}" in said and "seqpan/shapes/full/seed0: as recorded" in said
     assert "MLflow run: none" not in said
+    project.run("tsgbench", "pdf", "results/report.tex")
+    assert (project.folder / "results/report.pdf").exists() == (why_no_pdf() is None)
 
 
 def test_snakemakes_own_triggers_do_not_disagree(project):
