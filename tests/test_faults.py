@@ -6,11 +6,14 @@
 import json
 import os
 import random
+import signal
 from pathlib import Path
 
 import pytest
 
+from tsgbench import files
 from tsgbench.errors import UserError
+from tsgbench.files import atomic_path, write_text
 from tsgbench.records import check_input, current_record, write_record
 
 IDENTITY = "0123456789abcdef"
@@ -38,10 +41,10 @@ TEXTS = (
 )
 
 
-@pytest.fixture
-def record(tmp_path) -> Path:
-    (tmp_path / "data.txt").write_text("numbers")
-    path = tmp_path / "data.json"
+def make(path: Path, text: str) -> None:
+    """A file and its record."""
+    data = path.with_name("data.txt")
+    write_text(data, text)
     write_record(
         path,
         phase="reduce",
@@ -50,11 +53,16 @@ def record(tmp_path) -> Path:
         settings={},
         code="c",
         inputs={},
-        files=[tmp_path / "data.txt"],
-        facts={"n": 1},
+        files=[data],
+        facts={"text": text},
         made={"at": "now"},
     )
-    return path
+
+
+@pytest.fixture
+def record(tmp_path) -> Path:
+    make(tmp_path / "data.json", "numbers")
+    return tmp_path / "data.json"
 
 
 def outcome(path: Path) -> str:
@@ -121,3 +129,62 @@ def flip_bits(record: Path, count: int) -> None:
         path.write_bytes(whole[path])
         seen.add(came_out)
     assert "refused" in seen
+
+
+# What changes the disk, or makes it sure
+STEPS = ("open", "close", "fsync", "chmod", "replace", "unlink")
+
+
+def write_and_die(record: Path, text: str, step: int) -> bool:
+    """Write a file and its record in a process of its own, killed at the n-th step; if it was."""
+    process = os.fork()
+    if process:
+        _, status = os.waitpid(process, 0)
+        assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
+        return os.WIFSIGNALED(status)
+    try:
+        left = [step]
+        for name in STEPS:
+            setattr(os, name, dying(getattr(os, name), left))
+        make(record, text)
+    except BaseException:
+        os._exit(1)
+    os._exit(0)
+
+
+def dying(call, left: list[int]):
+    def count(*words, **options):
+        left[0] -= 1
+        if left[0] < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return call(*words, **options)
+
+    return count
+
+
+def test_a_kill_at_any_step_leaves_the_old_or_the_new_and_no_litter(tmp_path):
+    """A result is what its record says it is, and the next run leaves nothing else behind."""
+    kills = 0
+    for step in range(1000):
+        folder = tmp_path / str(step)
+        record = folder / "data.json"
+        make(record, "old")
+        was_killed = write_and_die(record, "new", step)
+        assert (folder / "data.txt").read_text() in ("old", "new")
+        planned = current_record(record, IDENTITY)
+        assert planned is None or planned.facts["text"] == (folder / "data.txt").read_text()
+        files._sweep.cache_clear()  # as in the process of the next run
+        make(record, "new")
+        assert check_input(record, IDENTITY).facts["text"] == "new"
+        assert sorted(path.name for path in folder.iterdir()) == ["data.json", "data.txt"]
+        kills += was_killed
+        if not was_killed:
+            break
+    assert kills == step >= 8
+
+
+def test_what_another_process_is_writing_stays(tmp_path):
+    with atomic_path(tmp_path / "data.txt") as temporary:
+        write_text(tmp_path / "data.txt", "meanwhile")
+        temporary.write_text("at last")
+    assert (tmp_path / "data.txt").read_text() == "at last"
