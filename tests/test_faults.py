@@ -6,15 +6,21 @@
 import json
 import os
 import random
+import resource
 import signal
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import torch
 
 from tsgbench import files
 from tsgbench.errors import UserError
 from tsgbench.files import atomic_path, write_text
 from tsgbench.records import check_input, current_record, write_record
+from tsgbench.training import save_tensors
 
 IDENTITY = "0123456789abcdef"
 SEED = int(os.environ.get("SEED", "1"))
@@ -188,3 +194,44 @@ def test_what_another_process_is_writing_stays(tmp_path):
         write_text(tmp_path / "data.txt", "meanwhile")
         temporary.write_text("at last")
     assert (tmp_path / "data.txt").read_text() == "at last"
+
+
+def write_npz(path: Path) -> None:
+    with atomic_path(path) as temporary, open(temporary, "wb") as stream:
+        np.savez(stream, numbers=np.ones(1 << 18))
+
+
+def write_parquet(path: Path) -> None:
+    with atomic_path(path) as temporary:
+        pq.write_table(pa.table({"numbers": np.random.default_rng(0).random(1 << 18)}), temporary)
+
+
+WRITERS = {
+    "text": lambda path: write_text(path, "x" * (2 << 20)),
+    "tensors": lambda path: save_tensors(path, {"weights": torch.ones(1 << 19)}),
+    "npz": write_npz,
+    "parquet": write_parquet,
+}
+
+
+@pytest.fixture
+def small_files():
+    """A limit of 1 MB a file: what a full disk does to a write, without one."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    signal.signal(signal.SIGXFSZ, handler)
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_a_write_that_does_not_fit_is_a_sentence_and_leaves_the_old_file(
+    tmp_path, small_files, kind
+):
+    path = tmp_path / "result"
+    path.write_text("old")
+    with pytest.raises(UserError, match=r"result: file too large; the file system, or a limit"):
+        WRITERS[kind](path)
+    assert path.read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["result"]
