@@ -70,11 +70,17 @@ def write_cell(
             "seconds": 12.0,
             "device": "cpu",
         },
-        "made": {"study": "demo", "git_commit": "d" * 40, "mlflow": mlflow, "seconds": 13.0},
+        "made": {
+            "study": "demo",
+            "git_commit": "d" * 40,
+            "mlflow": mlflow,
+            "at": "2026-01-02T03:04:05+00:00",
+            "seconds": 13.0,
+        },
     }
     (folder / "run.json").write_text(json.dumps(run))
-    lines = ["epoch,loss,loss/span,val/mIoU,lr,seconds"]
-    lines += [f"{e},{3 / e},{2 / e},{10 * e},{lr},4.0" for e in range(1, epochs + 1)]
+    lines = ["epoch,loss,loss/span,val/mIoU,lr"]
+    lines += [f"{e},{3 / e},{2 / e},{10 * e},{lr}" for e in range(1, epochs + 1)]
     (folder / "history.csv").write_text("\n".join(lines) + "\n")
     (folder / "predictions.parquet").write_bytes(b"invented")
     (folder / "checkpoint.pt").write_bytes(b"invented!")

@@ -8,11 +8,13 @@ import sys
 import pytest
 
 from tsgbench.errors import UserError
+from tsgbench.files import write_text
 from tsgbench.reporting import (
     write_learning_curves,
     write_metrics,
     write_systems,
 )
+from tsgbench.reporting.vega import read_scripts
 
 
 def read_csv(path):
@@ -20,13 +22,21 @@ def read_csv(path):
         return list(csv.DictReader(stream))
 
 
-def test_metrics_are_nested_means(cells, tmp_path):
-    write_metrics(cells, tmp_path / "metrics.json")
-    content = json.loads((tmp_path / "metrics.json").read_text())
-    assert content["shapes"]["seqpan/full"]["R@1,IoU=0.5"] == 51.0
-    assert content["real"]["seqpan/blind"]["mIoU"] == 35.0
-    assert "R@5,IoU=0.5" not in content["real"]["whole/full"]
-    assert set(content) == {"shapes", "real"}
+def read_metrics(folder) -> dict[str, dict]:
+    paths = (path.relative_to(folder) for path in folder.rglob("*.json"))
+    return {str(path.with_suffix("")): json.loads((folder / path).read_text()) for path in paths}
+
+
+def test_metrics_are_a_file_of_means_for_each_system(cells, tmp_path):
+    """DVC shows a row for each file."""
+    folder = tmp_path / "metrics"
+    write_text(folder / "shapes" / "gone" / "full.json", "{}")
+    files = write_metrics(cells, folder)
+    content = read_metrics(folder)
+    assert len(files) == len(content) == 8 and "shapes/gone/full" not in content
+    assert content["shapes/seqpan/full"]["R@1,IoU=0.5"] == 51.0
+    assert content["real/seqpan/blind"]["mIoU"] == 35.0
+    assert "R@5,IoU=0.5" not in content["real/whole/full"]
 
 
 def test_systems_have_a_line_each(cells, tmp_path):
@@ -51,8 +61,17 @@ def test_learning_curves_have_a_line_an_epoch(cells, tmp_path):
 
 def test_cells_without_evaluation_have_no_metrics(cells, tmp_path):
     (cells["seqpan/shapes/blind/seed0"] / "metrics.json").unlink()
-    write_metrics(cells, tmp_path / "metrics.json")
-    assert "seqpan/blind" not in json.loads((tmp_path / "metrics.json").read_text())["shapes"]
+    write_metrics(cells, tmp_path / "metrics")
+    content = read_metrics(tmp_path / "metrics")
+    assert "shapes/seqpan/full" in content and "shapes/seqpan/blind" not in content
+
+
+def test_plots_need_no_network():
+    """In the order of what needs what, each with its licence."""
+    text = read_scripts()
+    assert "University of Washington Interactive Data Lab" in text
+    places = [text.index(f"global.{name} = ") for name in ("vega", "vegaLite", "vegaEmbed")]
+    assert places == sorted(places)
 
 
 def test_a_wrong_cell_name_is_refused(cells, tmp_path):

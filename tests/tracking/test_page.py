@@ -67,7 +67,7 @@ def test_a_browser_shows_the_runs_and_their_metrics(store, tmp_path):
     finally:
         server.terminate()
         server.wait(30)
-    assert "net/real/full/seed1" in text and "R_at_1 IoU_0.5" in text and "mIoU" in text
+    assert "net/real/full/seed1" in text and "test/R_at_1 IoU_0.5" in text and "mIoU" in text
     assert text.index("seed1") < text.index("seed0") and "Token" not in text
 
 

@@ -3,10 +3,12 @@
 import json
 import logging
 import multiprocessing
+import shutil
 import sqlite3
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -80,7 +82,9 @@ def test_importing_tracking_is_light():
     assert out.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("name", [*METRICS, "R@1,IoU=0.1", "val/R@5,IoU=0.7", "loss/span", "lr"])
+@pytest.mark.parametrize(
+    "name", [*METRICS, "R@1,IoU=0.1", "val/R@5,IoU=0.7", "loss", "loss/span", "lr"]
+)
 def test_metric_names_survive_the_round_trip(name):
     from mlflow.utils.validation import _validate_metric_name
 
@@ -161,9 +165,9 @@ def test_sync_completes_a_live_run_with_the_evaluation(tmp_path, uri):
     [row] = sync([folder], study="demo", uri=uri)
     assert row == {"cell": CELL, "run_id": tracker.run_id, "status": "logged", "reason": ""}
     [run] = read_runs(uri)
-    assert read_steps(uri, tracker.run_id, "loss") == [(1, 3.0), (2, 1.5), (3, 1.0)]
+    assert read_steps(uri, tracker.run_id, "loss/total") == [(1, 3.0), (2, 1.5), (3, 1.0)]
     finals = {metric_name(key): value for key, value in run.data.metrics.items()}
-    assert {name: finals[name] for name in METRICS} == {
+    assert {name: finals[f"test/{name}"] for name in METRICS} == {
         **{f"R@1,IoU={t}": v for t, v in (("0.3", 70.0), ("0.5", 50.0), ("0.7", 30.0))},
         **{f"R@5,IoU={t}": v for t, v in (("0.3", 78.0), ("0.5", 68.0), ("0.7", 58.0))},
         "mIoU": 55.0,
@@ -184,7 +188,9 @@ def test_sync_makes_missing_runs_and_repeats_without_effect(tmp_path, uri):
     assert count_rows(uri) == rows_before
     run = read_runs(uri)[0]
     assert run.info.status == "FINISHED"
-    assert run.info.end_time - run.info.start_time == pytest.approx(12_000, abs=5)
+    # By the record, whatever a pull made of file times
+    ended = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC).timestamp()
+    assert (run.info.start_time, run.info.end_time) == (1000 * (ended - 12), 1000 * ended)
 
 
 def count_rows(uri: str) -> dict[str, int]:
@@ -195,20 +201,97 @@ def count_rows(uri: str) -> dict[str, int]:
         }
 
 
+def test_last_best_and_test_values_are_told_apart(tmp_path, uri):
+    """The invented training scores 10, 20 and 30, and its record kept the second epoch."""
+    folder = write_cell(tmp_path, base=70.0)
+    [row] = sync([folder], study="demo", uri=uri)
+    [run] = read_runs(uri)
+    assert run.data.metrics["val/mIoU"] == 30.0
+    assert read_steps(uri, row["run_id"], "best/mIoU") == [(2, 20.0)]
+    assert run.data.metrics["test/mIoU"] == 55.0
+
+
+def test_losses_can_stand_beside_each_other_as_files():
+    """MLflow keeps a metric of a folder's name as that folder's file, where it keeps files."""
+    keys = {metric_key(name) for name in ("loss", "loss/span", "val/mIoU", "test/mIoU", "lr")}
+    assert not any(other.startswith(f"{key}/") for key in keys for other in keys)
+
+
+@pytest.mark.parametrize("old", ["left behind", "gone"])
+def test_a_moved_project_keeps_its_artifacts_with_it(tmp_path, empty_store, caplog, old):
+    first = tmp_path / "first"
+    first.mkdir()
+    shutil.copy(empty_store, first / "mlflow.db")
+    # In another process: MLflow remembers, while one lives, where the artifacts of a run are
+    arguments = {"study": "demo", "uri": tracking.default_uri(first)}
+    context = multiprocessing.get_context("spawn")
+    process = context.Process(target=sync, args=([write_cell(first)],), kwargs=arguments)
+    process.start()
+    process.join()
+    second = tmp_path / "second"
+    shutil.copytree(first, second)
+    if old == "gone":
+        shutil.rmtree(first)
+    before = files_below(first)
+    folder = write_cell(second, base=60.0)
+    fresh = write_cell(second, "seqpan/shapes/full/seed1")
+    with caplog.at_level(logging.WARNING, logger="tsgbench"):
+        for _ in range(2):
+            rows = sync([folder, fresh], study="demo", uri=tracking.default_uri(second))
+    assert [one["status"] for one in rows] == ["logged", "logged"]
+    assert len(read_runs(tracking.default_uri(second))) == 2
+    assert files_below(first) == before
+    for one in rows:
+        assert (second / "mlartifacts/demo" / one["run_id"] / "artifacts/run.json").exists()
+        assert "run.json" in read_artifacts(tracking.default_uri(second), one["run_id"])
+    [said] = [r.getMessage() for r in caplog.records if "moved or copied" in r.getMessage()]
+    assert str(first / "mlartifacts") in said and "\n" not in said
+
+
+def files_below(folder: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+
+
+def test_a_project_may_have_any_name(tmp_path, empty_store, monkeypatch):
+    project = tmp_path / "odd?a=1%41 #é;" / "x"
+    project.mkdir(parents=True)
+    shutil.copy(empty_store, project / "mlflow.db")
+    monkeypatch.chdir(project)
+    [row] = sync([write_cell(project)], study="demo", uri=tracking.default_uri(project))
+    assert (row["status"], row["reason"]) == ("logged", "")
+    assert "run.json" in read_artifacts("sqlite:///mlflow.db", row["run_id"])
+    assert [path.name for path in tmp_path.iterdir()] == ["odd?a=1%41 #é;"]
+    monkeypatch.chdir(tmp_path.parent)
+    [row] = sync([write_cell(project)], study="demo", uri=tracking.default_uri(project))
+    assert row["status"] == "pending" and "run in that folder, or rename it" in row["reason"]
+
+
+@pytest.mark.parametrize("uri", ["./mlruns", "mlruns", "file:///nowhere/mlruns"])
+def test_a_store_of_files_is_refused_in_a_sentence(tmp_path, uri, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    [row] = sync([write_cell(tmp_path)], study="demo", uri=uri)
+    assert row["reason"] == (
+        f"tracking off: MLFLOW_TRACKING_URI: {uri}: a folder of files, which MLflow no longer keeps"
+        " up; name a database (sqlite:///mlflow.db) or a server"
+    )
+    assert not (tmp_path / "mlruns").exists()
+
+
 def test_a_new_evaluation_replaces_the_final_metrics(tmp_path, uri):
     folder = write_cell(tmp_path, base=70.0)
     sync([folder], study="demo", uri=uri)
     write_cell(tmp_path, base=60.0)
     sync([folder], study="demo", uri=uri)
     [run] = read_runs(uri)
-    assert run.data.metrics["R_at_1 IoU_0.3"] == 60.0
+    assert run.data.metrics["test/R_at_1 IoU_0.3"] == 60.0
 
 
 def test_undefined_metrics_are_left_out(tmp_path, uri):
     folder = write_cell(tmp_path, metrics={"R@1,IoU=0.5": 10.0, "R@5,IoU=0.5": None})
     assert sync([folder], study="demo", uri=uri)[0]["status"] == "logged"
     [run] = read_runs(uri)
-    assert "R_at_5 IoU_0.5" not in run.data.metrics
+    assert "test/R_at_1 IoU_0.5" in run.data.metrics
+    assert "test/R_at_5 IoU_0.5" not in run.data.metrics
 
 
 def test_other_settings_make_another_run_and_mark_the_old_one(tmp_path, uri):
@@ -236,7 +319,7 @@ def test_metrics_of_another_run_are_not_logged(tmp_path, uri):
     assert row["status"] == "pending"
     assert "another run" in row["reason"]
     [run] = read_runs(uri)
-    assert "mIoU" not in run.data.metrics
+    assert "test/mIoU" not in run.data.metrics
     assert "metrics.json" not in read_artifacts(uri, row["run_id"])
 
 
@@ -264,7 +347,7 @@ def test_a_killed_training_continues_its_run(tmp_path, uri):
     resumed.finish(folder)
     [run] = read_runs(uri)
     assert run.info.status == "FINISHED"
-    assert read_steps(uri, run.info.run_id, "loss") == [(1, 3.0), (2, 1.5), (3, 1.0)]
+    assert read_steps(uri, run.info.run_id, "loss/total") == [(1, 3.0), (2, 1.5), (3, 1.0)]
 
 
 def test_an_unreachable_store_is_a_warning_and_sync_catches_up(tmp_path, uri, caplog):
@@ -344,7 +427,7 @@ def test_eight_trainings_start_at_once_on_a_fresh_store(tmp_path):
     ]
     for run in runs:
         assert run.info.status == "FINISHED"
-        assert len(read_steps(uri, run.info.run_id, "loss")) == 30
+        assert len(read_steps(uri, run.info.run_id, "loss/total")) == 30
 
 
 def test_tables_that_share_a_cell_log_it_once(tmp_path, uri):

@@ -197,8 +197,23 @@ def test_the_state_stays_until_the_record_is_written(tmp_path):
     history = task.files["history"].read_text()
     again, _ = run(task)
     assert task.files["checkpoint"].read_bytes() == weights
-    assert task.files["history"].read_text() == history  # the very epochs, with their seconds
+    assert task.files["history"].read_text() == history
     assert again["best_epoch"] == first["best_epoch"]
+    assert again["epoch_seconds"] == first["epoch_seconds"]  # the very epochs
+
+
+def test_an_equal_training_writes_equal_files(tmp_path):
+    """Nothing that reads them is then made again: how long it took is in the record alone."""
+    task = make_task(tmp_path, "abcdefghi")
+    task.settings |= IA_NET
+    _, files = run(task)
+    first = {path: path.read_bytes() for path in files}
+    [scratch] = task.done_with
+    (scratch / "last.pt").unlink()
+    facts, _ = run(task)
+    assert {path: path.read_bytes() for path in files} == first
+    assert len(facts["epoch_seconds"]) == facts["epochs"] > 0
+    assert b"seconds" not in task.files["history"].read_bytes()
 
 
 def test_two_processes_do_not_train_one_cell(tmp_path):

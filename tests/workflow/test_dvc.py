@@ -1,6 +1,7 @@
 """DVC around the workflow: a full round trip, and the two ways in which results once went stale."""
 
 import json
+import re
 import shutil
 import time
 
@@ -84,7 +85,7 @@ def test_a_changed_parameter_reruns_only_its_cells_through_dvc(pulled):
     assert [name for name in records if after[name] != before[name]] == ["seqpan"]
     changed = json.loads(pulled.run("dvc", "metrics", "diff", "--json").stdout)
     assert changed  # two epochs and three do not score the same
-    assert "results/metrics.json" in changed
+    assert "results/metrics/shapes/seqpan/full.json" in changed
 
 
 def test_stale_case_one_edit_after_a_pull(pulled):
@@ -128,7 +129,41 @@ def test_a_consumer_refuses_what_was_made_under_another_setting(pulled):
     assert "made under other settings" in done.stderr
 
 
-def test_metrics_and_plots_show(pulled):
-    assert "seqpan" in pulled.run("dvc", "metrics", "show").stdout
-    pulled.run("dvc", "plots", "show")
-    assert (pulled.folder / "dvc_plots" / "index.html").exists()
+def test_metrics_have_a_short_row_for_each_system(origin):
+    lines = origin.run("dvc", "metrics", "show").stdout.splitlines()
+    assert len(lines) == 1 + 3 and lines[0].split()[0] == "Path"
+    assert {line.split()[0] for line in lines[1:]} == {
+        f"results/metrics/shapes/{model}/full.json" for model in ("prior", "seqpan", "whole_video")
+    }
+    assert max(map(len, lines)) < 200
+
+
+def test_plots_say_what_they_show_and_need_no_network(origin):
+    origin.run("dvc", "plots", "show")
+    page = origin.read("dvc_plots/index.html")
+    for said in ("mIoU of each system on the test split", "mIoU on the selection split", "epoch"):
+        assert said in page
+    assert "<DVC_METRIC" not in page  # every anchor of a template is filled
+    script = origin.folder / "dvc_plots" / re.search(r'<script src="([^"]+)"', page)[1]
+    assert "vegaEmbed" in script.read_text()
+    rows = [json.loads(text) for text in re.findall(r"var spec = (\{.*\});", page)]
+    assert [len(spec["data"]["values"]) for spec in rows] == [3, 2, 2]
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="no browser here")
+def test_plots_are_drawn_without_network(origin):
+    origin.run("dvc", "plots", "show")
+    page = (origin.folder / "dvc_plots/index.html").as_uri()
+    words = ("--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=8000")
+    offline = "--host-resolver-rules=MAP * ~NOTFOUND"
+    drawn = origin.run("chromium", *words, offline, "--dump-dom", page).stdout
+    assert drawn.count("<canvas") == 3
+
+
+def test_what_snakemake_adds_is_no_concern_of_dvc(pulled):
+    """Reports that DVC does not version lie beside what it does."""
+    cell = RUN.rpartition("/")[0]
+    extra = ("data/annotations/shapes/statistics.json", f"{cell}/inspection.json")
+    pulled.snakemake(*extra)
+    assert all((pulled.folder / path).exists() for path in extra)
+    assert "up to date" in pulled.run("dvc", "status").stdout

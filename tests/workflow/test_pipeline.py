@@ -10,6 +10,7 @@ import pytest
 
 from tsgbench.datasets import read_queries
 from tsgbench.errors import UserError
+from tsgbench.reporting.pdf import why_no_pdf
 from workflow.conftest import check_out
 
 pytestmark = pytest.mark.slow
@@ -287,6 +288,25 @@ def test_the_report_is_made(project):
     assert "Tables" in project.read("report.html")
 
 
+def test_a_tex_without_a_package_costs_the_pdfs_and_nothing_else(project, tmp_path):
+    """Said in a line before the first job; a PDF asked for by name is refused there and then."""
+    engine = tmp_path / "bin" / "pdflatex"
+    engine.parent.mkdir()
+    engine.write_text(
+        '#!/bin/sh\necho "! LaTeX Error: File \\`collectbox.sty\' not found."; exit 1\n'
+    )
+    engine.chmod(0o755)
+    incomplete = {"PATH": f"{engine.parent}{os.pathsep}{project.env['PATH']}"}
+    done = project.snakemake(**incomplete)
+    [line] = [line for line in done.stderr.splitlines() if "PDFs are not made" in line]
+    assert "TeX lacks collectbox.sty" in line
+    assert done.stderr.index(line) < done.stderr.index("Building DAG of jobs")
+    assert list((project.folder / "results").glob("*.pdf")) == []
+    by_name = project.snakemake("results/report.pdf", **incomplete, check=False)
+    assert by_name.returncode == 1 and "Job stats" not in by_name.stdout + by_name.stderr
+    assert "results/report.pdf: PDFs are not made: TeX lacks collectbox.sty" in by_name.stderr
+
+
 def test_every_result_is_on_one_page_and_its_numbers_are_explained(project):
     project.snakemake("results/report.html", "results/report.tex")
     page = project.read("results/report.html")
@@ -296,6 +316,8 @@ def test_every_result_is_on_one_page_and_its_numbers_are_explained(project):
     said = project.run(*told).stdout
     assert f"run {run['identity']}" in said and "seqpan/shapes/full/seed0: as recorded" in said
     assert "MLflow run: none" not in said
+    project.run("tsgbench", "pdf", "results/report.tex")
+    assert (project.folder / "results/report.pdf").exists() == (why_no_pdf() is None)
 
 
 def test_snakemakes_own_triggers_do_not_disagree(project):

@@ -13,8 +13,8 @@ for name in [name for name in sys.modules if name.split(".")[0] == "tsgbench"]:
 
 from tsgbench.config import export_study, extend_study
 from tsgbench.errors import UserError
-from tsgbench.planning.freshness import Freshness
 from tsgbench.jobs.layout import MAKERS, RESULTS, foreign_results, report_names, study_of
+from tsgbench.planning.freshness import CURRENT, Freshness
 from tsgbench.reporting.pdf import why_no_pdf
 from tsgbench.reporting.provenance import heading
 from tsgbench.planning.study import Study
@@ -54,6 +54,7 @@ wildcard_constraints:
     figure=REPORT,
 
 
+# PDFs among them: TeX was tried out on this machine, not on the nodes of a cluster
 localrules:
     of_another_study,
     all,
@@ -63,6 +64,7 @@ localrules:
     phase_text,
     phase_cells,
     phase_report,
+    pdf,
     papers,
     everything,
 
@@ -138,6 +140,14 @@ def makes(phase, *roles):
     if files.keys() != set(roles):
         raise WorkflowError(f"rule {phase} makes {', '.join(files)}, and not {', '.join(roles)}")
     return {role: files[role] for role in roles}
+
+
+def typeset(wildcards):
+    """Input function of the rule for PDFs: without TeX, one asked for by name ends the run at once."""
+    job = STUDY.find("pdf", dict(wildcards.items()))
+    if NO_PDF and FRESHNESS.state(job.record) != CURRENT:
+        raise WorkflowError(f"{job.files['pdf']}: {NO_PDF}; ask for the .tex or the .html file")
+    return reads("pdf", "document", "figure")(wildcards)
 
 
 def identity(phase):

@@ -159,7 +159,7 @@ rule summary:
     input:
         unpack(reads("summary", "run", "metrics")),
     output:
-        **makes("summary", "record", "metrics", "learning", "systems"),
+        **makes("summary", "record", "learning", "systems", "vega"),
     log:
         LOGS["summary"],
     benchmark:
@@ -212,7 +212,7 @@ rule report:
 
 rule pdf:
     input:
-        unpack(reads("pdf", "document", "figure")),
+        unpack(typeset),
     output:
         record=RECORDS["pdf"],
         pdf=report(

@@ -12,9 +12,13 @@ from tsgbench.config.remembered import is_remembered, key_of, remember
 from tsgbench.config.values import merge
 from tsgbench.config.wording import hint_at
 from tsgbench.errors import UserError
+from tsgbench.files import digest, read_json, write_text
 
 MIRROR_VARIABLE = "TSGBENCH_MIRROR"
 STUDY_VARIABLE = "TSGBENCH_STUDY"
+# The kernel starts no program with a longer one (128 KiB, with its name)
+LONGEST_VARIABLE = 100_000
+HANDED = Path(".snakemake/studies")
 DEFAULT_STUDY = "config/demo.yaml"
 REPLACED = ("systems", "tables")  # of a study that another extends
 
@@ -26,7 +30,7 @@ def load_study(path: str | Path | None = None) -> tuple[dict, str]:
     demo study.
     """
     if path is None and STUDY_VARIABLE in os.environ:
-        return json.loads(os.environ[STUDY_VARIABLE]), "the workflow's config"
+        return _handed_over(os.environ[STUDY_VARIABLE]), "the workflow's config"
     if path is None:
         need_project()
     path = path or DEFAULT_STUDY
@@ -78,9 +82,24 @@ def export_study(config: dict, root: Path) -> None:
     Called by the Snakefile, which is read again wherever a job runs. The environment's own programs
     come first, so that the workflow works without the environment being activated.
     """
-    os.environ[STUDY_VARIABLE] = json.dumps(config)
+    os.environ[STUDY_VARIABLE] = _hand_over(json.dumps(config))
     os.environ["PYTHONPATH"] = str(root / "src")
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+
+
+def _hand_over(text: str) -> str:
+    """The study as jobs get it: itself, or where it is too long for a variable, a file with it."""
+    if len(text.encode()) <= LONGEST_VARIABLE:
+        return text
+    # By its content: any number of jobs may write it at once
+    path = (HANDED / f"{digest(text)}.json").absolute()
+    if not path.exists():
+        write_text(path, text)
+    return str(path)
+
+
+def _handed_over(said: str) -> dict:
+    return json.loads(said) if said.startswith("{") else read_json(said)
 
 
 def mirror_of(config: dict) -> str | None:

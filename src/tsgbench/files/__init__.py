@@ -6,6 +6,7 @@ import json
 import lzma
 import os
 import posixpath
+import re
 import shutil
 import stat
 import tarfile
@@ -14,8 +15,9 @@ import time
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fnmatch import fnmatchcase
+from functools import cache
 from pathlib import Path, PurePosixPath
 
 from tsgbench.errors import UserError
@@ -44,13 +46,16 @@ DAMAGED = (
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; move it into place only if the block succeeds.
 
-    A killed or failing block leaves the old file as it was (and at most a `.tmp` file, never a
-    truncated result). What the operating system refuses is a `UserError` naming the file.
+    A killed or failing block leaves the old file as it was, never a truncated result; the `.tmp`
+    file of a killed one goes when another process of that machine writes to the folder. What the
+    operating system refuses is a `UserError` naming the file.
     """
     path = Path(path)
     with named(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        _sweep(path.parent)
+        prefix = f".{path.name}.{_machine()}-{os.getpid()}."
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=".tmp")
     os.close(handle)
     temporary = Path(name)
     try:
@@ -72,6 +77,39 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@cache
+def _sweep(folder: Path) -> None:
+    """Remove what killed processes of this machine left in a folder; once a process."""
+    theirs = re.compile(rf"\..+\.{_machine()}-(\d+)\.\w+\.tmp")
+    with suppress(OSError):  # a folder that is not ours to tidy
+        with os.scandir(folder) as found:
+            left = [(entry.path, theirs.fullmatch(entry.name)) for entry in found]
+        for name, match in left:
+            if match and not _is_alive(int(match[1])):
+                Path(name).unlink(missing_ok=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # somebody else's
+        return True
+    return True
+
+
+@cache
+def _machine() -> str:
+    """Tells where a process number means the same: this boot of this machine, or this container."""
+    facts = [os.uname().nodename]
+    with suppress(OSError):
+        facts.append(os.readlink("/proc/self/ns/pid"))
+    with suppress(OSError):
+        facts.append(Path("/proc/sys/kernel/random/boot_id").read_text())
+    return digest(facts)[:6]
 
 
 def write_text(path: str | Path, text: str) -> None:

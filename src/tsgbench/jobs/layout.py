@@ -80,9 +80,9 @@ _FILES = {
     },
     "findings": {"markdown": "{results}/findings.md"},
     "summary": {
-        "metrics": "{results}/metrics.json",
         "learning": "{results}/plots/learning.csv",
         "systems": "{results}/plots/systems.csv",
+        "vega": "{results}/plots/vega.js",
     },
     "report": {"html": "{results}/report.html", "tex": "{results}/report.tex"},
     "pdf": {"pdf": "{results}/{document}.pdf"},
@@ -119,8 +119,8 @@ CELL_ROLES = {
     "efficiency": "measure",
 }
 PHASES = tuple(_RECORDS)
-# Not to be called by a study, whose folder would be that of the default one's cells, plots or logs
-TAKEN = ("cells", "plots", "benchmarks", *PHASES)
+# Not to be called by a study, whose folder would be the default one's of cells, plots or logs
+TAKEN = ("cells", "metrics", "plots", "benchmarks", *PHASES)
 
 
 @dataclass(frozen=True)

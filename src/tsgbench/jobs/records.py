@@ -10,7 +10,7 @@ after a harmless change of code (`accepted`; planning/accepting.py).
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from tsgbench.errors import UserError
 from tsgbench.files import digest, read_json, sha256_file, write_json
@@ -22,6 +22,14 @@ SCHEMA = 1
 MAX_HASHED_BYTES = 256 << 20
 # What a plan hashes of every result before each run: tables and scores, not features
 MAX_PLANNED_BYTES = 256 << 10
+# What readers count on
+FORM = {
+    ("identity", "digest"): str,
+    ("inputs", "outputs", "facts", "settings", "made"): dict,
+    ("accepted",): list,
+}
+LONGEST_NAME = 255  # of a file
+OPTIONAL = ("settings", "made", "accepted")
 GONE = "is missing though its record lists it"
 
 
@@ -122,17 +130,51 @@ def write_record(
 
 
 def read_record(path: str | Path) -> Record:
-    """Read a record; `UserError` if it is missing, malformed or of another schema."""
+    """Read a record; `UserError` if it is missing, malformed, misshapen or of another schema."""
     path = Path(path)
     content = read_json(path)
-    missing = {"schema", "identity", "digest", "inputs", "outputs", "facts"} - set(
-        content if isinstance(content, dict) else {}
-    )
-    if missing or content["schema"] != SCHEMA:
+    if wrong := _wrong_field(content):
         raise UserError(
-            f"{path}: not a record of this version; run snakemake, which makes it again"
+            f"{path}: not a record of this version ({wrong} is missing, or of another form); run"
+            " snakemake, which makes it again"
         )
     return Record(path, content)
+
+
+def _wrong_field(content: object) -> str | None:
+    """The first field that is missing or of another form, so that no reader trips over it."""
+    if not isinstance(content, dict):
+        return "an object"
+    if content.get("schema") != SCHEMA:
+        return "schema"
+    for names, kind in FORM.items():
+        for name in names:
+            if not isinstance(content.get(name, kind() if name in OPTIONAL else None), kind):
+                return name
+    if not all(map(_is_output, content["outputs"], content["outputs"].values())):
+        return "outputs"
+    if not all(isinstance(entry, dict) for entry in content["inputs"].values()):
+        return "inputs"
+    if not all(
+        isinstance(entry, dict) and isinstance(entry.get("to"), str)
+        for entry in content.get("accepted", [])
+    ):
+        return "accepted"
+    return None
+
+
+def _is_output(name: str, entry: object) -> bool:
+    """Whether this is a file below the record, with its size and checksum."""
+    place = PurePosixPath(name)
+    return (
+        0 < len(place.name) <= LONGEST_NAME
+        and not place.is_absolute()
+        and ".." not in place.parts
+        and "\0" not in name
+        and isinstance(entry, dict)
+        and type(entry.get("bytes")) is int
+        and isinstance(entry.get("sha256"), str)
+    )
 
 
 def check_input(path: str | Path, identity: str) -> Record:

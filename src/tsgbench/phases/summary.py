@@ -1,7 +1,9 @@
 """Write what `dvc metrics` and `dvc plots` show: scores and learning curves of all cells."""
 
+from tsgbench.files import write_text
 from tsgbench.phases import Task
 from tsgbench.reporting.plots import write_learning_curves, write_metrics, write_systems
+from tsgbench.reporting.vega import read_scripts
 
 
 def run(task: Task):
@@ -10,7 +12,8 @@ def run(task: Task):
         for role, record in task.inputs.items()
         if role.startswith("run:")
     }
-    write_metrics(cells, task.files["metrics"])
+    metrics = write_metrics(cells, task.folder / "metrics")
     write_learning_curves(cells, task.files["learning"])
     write_systems(cells, task.files["systems"])
-    return {"cells": len(cells)}, list(task.files.values())
+    write_text(task.files["vega"], read_scripts())
+    return {"cells": len(cells)}, [*metrics, *task.files.values()]

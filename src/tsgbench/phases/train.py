@@ -32,6 +32,7 @@ from tsgbench.training.trainer import (
 # Checkpoints of unfinished trainings, one folder a cell identity: Snakemake deletes the outputs of
 # an interrupted job, and these must survive it.
 SCRATCH = Path("scratch")
+DURATION = "seconds"  # of an epoch
 # An orphan of a killed Snakemake and its successor would delete each other's state
 BUSY = "it trains this very cell: wait for it, or stop it; the next run goes on from its last epoch"
 
@@ -100,6 +101,7 @@ def run(task: Task):
         "candidates_per_query": _describe_counts(ranked.counts),
         "kept_per_query": round(len(ranked.rows) / len(test_data), 2),
         "seconds": round(time.perf_counter() - started, 2),
+        "epoch_seconds": [round(row[DURATION], 2) for row in state.history],
         "device": str(device),
         "hardware": describe_hardware(device),
         "versions": {"torch": torch.__version__, "python": platform.python_version()},
@@ -116,8 +118,9 @@ def _count(queries: Queries) -> dict[str, int]:
 
 
 def _write_history(path: Path, history: list[dict[str, float]]) -> None:
-    columns = list(history[0]) if history else ["epoch"]
+    """What each epoch gave, but not how long it took: equal trainings write equal files."""
+    columns = [name for name in history[0] if name != DURATION] if history else ["epoch"]
     with atomic_path(path) as temporary, open(temporary, "w", newline="") as stream:
-        writer = csv.DictWriter(stream, columns)
+        writer = csv.DictWriter(stream, columns, extrasaction="ignore")
         writer.writeheader()
         writer.writerows(history)

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import shutil
 from pathlib import Path
 from statistics import fmean
 
@@ -10,12 +11,20 @@ from tsgbench.reporting.cells import Cell, read_cells, split_name
 from tsgbench.tracking.history import read_history
 
 
-def write_metrics(cells: dict[str, str | Path], path: str | Path) -> None:
-    """`{dataset: {model/ablation: {metric: mean over seeds}}}` in percent, to two decimals."""
-    content: dict[str, dict] = {}
+def write_metrics(cells: dict[str, str | Path], folder: str | Path) -> list[Path]:
+    """`DATASET/MODEL/ABLATION.json` for each system: {metric: mean over seeds}, in percent.
+
+    A file each, since `dvc metrics show` has a row for each file; what other systems left in the
+    folder goes.
+    """
+    folder = Path(folder)
+    if folder.exists():
+        shutil.rmtree(folder)
+    files = []
     for (dataset, system), seeds in _systems(cells).items():
-        content.setdefault(dataset, {})[system] = _means(seeds)
-    write_json(path, content)
+        files.append(folder / dataset / f"{system}.json")
+        write_json(files[-1], _means(seeds))
+    return files
 
 
 def write_systems(cells: dict[str, str | Path], path: str | Path) -> None:

@@ -15,6 +15,8 @@ from tsgbench.errors import UserError
 
 log = logging.getLogger(__name__)
 
+# Where MLflow keeps places of artifacts
+PLACES = (("experiments", "artifact_location"), ("runs", "artifact_uri"))
 PATIENCE_S = 60.0  # for another process that holds the store
 
 
@@ -41,6 +43,32 @@ def make_ready(database: Path) -> None:
         )
 
 
+def bring_artifacts_along(database: Path, name: str) -> None:
+    """Artifacts of a store lie in the folder `name` beside it; call under a lock.
+
+    MLflow keeps absolute places: a project that was moved or copied would write into the old one.
+    """
+    here = f"{(database.parent / name).as_uri()}/"
+    moved: set[str] = set()
+    with closing(sqlite3.connect(database, timeout=PATIENCE_S)) as opened, opened:
+        for table, column in PLACES:
+            for (place,) in opened.execute(f"select distinct {column} from {table}").fetchall():
+                before, found, rest = (place or "").rpartition(f"/{name}/")
+                if not found or not before.startswith("file:") or place.startswith(here):
+                    continue
+                opened.execute(
+                    f"update {table} set {column} = ? where {column} = ?", (here + rest, place)
+                )
+                moved.add(f"{before}/{name}")
+    if moved:
+        log.warning(
+            "%s: moved or copied; its artifacts are in %s, no longer in %s",
+            database,
+            here,
+            ", ".join(sorted(moved)),
+        )
+
+
 def _replace(database: Path, kept: Path | None) -> None:
     """Make or upgrade a private copy, keep the old file under `kept`, and take its place."""
     copy = database.with_name(f"{database.name}.unfinished")
@@ -64,7 +92,8 @@ def _upgrade(database: Path) -> None:
     from mlflow.store.db.utils import _initialize_tables, _upgrade_db
 
     is_new = not database.exists()
-    engine = sqlalchemy.create_engine(f"sqlite:///{database}")
+    address = sqlalchemy.URL.create("sqlite", database=str(database))  # whatever its characters
+    engine = sqlalchemy.create_engine(address)
     try:
         (_initialize_tables if is_new else _upgrade_db)(engine)
     finally:

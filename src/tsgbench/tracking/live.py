@@ -6,6 +6,7 @@ import threading
 import time
 from pathlib import Path
 
+from tsgbench.errors import UserError
 from tsgbench.tracking.store import Run, create_run, open_store, resolve_uri, search
 
 log = logging.getLogger(__name__)
@@ -135,5 +136,7 @@ class CellTracker:
 
 
 def first_line(error: Exception) -> str:
+    if isinstance(error, UserError):  # a sentence already
+        return str(error)
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__

@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from tsgbench.errors import UserError
-from tsgbench.tracking.names import metric_key
+from tsgbench.tracking.names import TEST, metric_key
 from tsgbench.tracking.store import open_store, sqlite_path
 
 VIEW = "tsgbench"
@@ -78,4 +78,4 @@ def need_runs(uri: str) -> None:
 
 
 def _column(metric: str) -> str:
-    return f"metrics.`{metric_key(metric)}`"
+    return f"metrics.`{metric_key(TEST + metric)}`"

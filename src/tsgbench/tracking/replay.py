@@ -3,12 +3,14 @@
 import logging
 import math
 from contextlib import ExitStack, suppress
+from datetime import datetime
 from pathlib import Path
 
 from tsgbench.errors import UserError
 from tsgbench.files import digest, read_json, sha256_file
 from tsgbench.tracking.history import read_history
 from tsgbench.tracking.live import first_line
+from tsgbench.tracking.names import BEST, VAL
 from tsgbench.tracking.store import Run, alone, create_run, open_store, resolve_uri, search
 
 log = logging.getLogger(__name__)
@@ -97,22 +99,22 @@ def _sync_cell(client, experiment: str, study: str, runs: list, folder: Path) ->
     same_cell = [run for run in runs if run.data.tags.get("cell") == cell]
     found = _choose(same_cell, record)
     if found is None:
-        start_ms = int(1000 * _start_s(folder, record))
-        run = create_run(client, experiment, cell, tags, start_ms)
+        run = create_run(client, experiment, cell, tags, _start_ms(folder, record))
     else:
         run = Run(client, found.info.run_id)
     is_finished = found is not None and found.info.status == "FINISHED"
     if run.tags.get("synced") != state or not is_finished:
         run.log_tags(tags)
         run.log_params(record["settings"])
-        run.log_points(_points(folder, record))
+        points = _points(folder, record)
+        run.log_points([*points, *_best(points, record)])
         if metrics:
             run.set_final(metrics["facts"]["metrics"])
         names = [name for name in ARTIFACTS if metrics or name != "metrics.json"]
         run.log_artifacts(folder, names, record["settings"])
         run.log_tags({"synced": state})
         if not is_finished:
-            end_ms = int(1000 * (folder / "run.json").stat().st_mtime)
+            end_ms = _end_ms(folder, record)
             client.set_terminated(run.run_id, status="FINISHED", end_time=end_ms)
     run.log_tags({"superseded": "false"})
     for other in same_cell:
@@ -150,8 +152,30 @@ def _state(folder: Path) -> str:
     return digest({"files": hashes, "present": present})
 
 
-def _start_s(folder: Path, record: dict) -> float:
-    return (folder / "run.json").stat().st_mtime - float(_facts(record).get("seconds") or 0.0)
+def _end_ms(folder: Path, record: dict) -> int:
+    """When the training ended, by its record: a checkout or pull sets file times at random."""
+    at = _facts(record).get("at")
+    ended_s = (
+        datetime.fromisoformat(at).timestamp() if at else (folder / "run.json").stat().st_mtime
+    )
+    return int(1000 * ended_s)
+
+
+def _start_ms(folder: Path, record: dict) -> int:
+    return _end_ms(folder, record) - int(1000 * float(_facts(record).get("seconds") or 0.0))
+
+
+def _best(points: list[tuple[int, int, dict]], record: dict) -> list[tuple[int, int, dict]]:
+    """What the epoch whose weights were kept scored on the selection split."""
+    return [
+        (
+            epoch,
+            time_ms,
+            {BEST + n.removeprefix(VAL): v for n, v in values.items() if n.startswith(VAL)},
+        )
+        for epoch, time_ms, values in points
+        if epoch == _facts(record).get("best_epoch")
+    ]
 
 
 def _points(folder: Path, record: dict) -> list[tuple[int, int, dict[str, float]]]:
@@ -159,10 +183,10 @@ def _points(folder: Path, record: dict) -> list[tuple[int, int, dict[str, float]
     if not (folder / "history.csv").exists():
         return []
     rows = read_history(folder / "history.csv")
-    start_s = _start_s(folder, record)
-    step_s = float(_facts(record).get("seconds") or 0.0) / max(1, len(rows))
+    start_ms = _start_ms(folder, record)
+    step_ms = 1000 * float(_facts(record).get("seconds") or 0.0) / max(1, len(rows))
     return [
-        (epoch, int(1000 * (start_s + step_s * place)), finite)
+        (epoch, int(start_ms + step_ms * place), finite)
         for place, (epoch, values) in enumerate(rows, start=1)
         if (finite := {name: value for name, value in values.items() if math.isfinite(value)})
     ]

@@ -2,17 +2,20 @@
 
 import logging
 import os
+import re
 import time
 from collections.abc import Iterable
 from contextlib import nullcontext
 from pathlib import Path
 
+from tsgbench.errors import UserError
 from tsgbench.files import locked
-from tsgbench.tracking.database import PATIENCE_S, make_ready
-from tsgbench.tracking.names import flatten, metric_key
+from tsgbench.tracking.database import PATIENCE_S, bring_artifacts_along, make_ready
+from tsgbench.tracking.names import TEST, flatten, metric_key
 
 BATCH_PARAMS = 100
 BATCH_METRICS = 1000
+ARTIFACTS = "mlartifacts"  # folder beside an SQLite store
 LATER = "`tsgbench track` logs what is missing once it is gone"  # where the store is locked
 
 
@@ -63,16 +66,17 @@ def open_store(uri: str, study: str):
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
+    _refuse_folder(uri)
     artifacts, guard = None, nullcontext()
     database = sqlite_path(uri)
     if database:
-        artifacts = (database.parent / "mlartifacts" / metric_key(study)).as_uri()
+        artifacts = (database.parent / ARTIFACTS / metric_key(study)).as_uri()
         guard = locked(database.with_name(f"{database.name}.lock"), LATER, PATIENCE_S)
-        # SQLite's own patience of 5 s is short for many writers on a slow disk
-        uri = f"sqlite:///{database}?timeout=60"
+        uri = _address(database)
     with guard:
         if database:
             make_ready(database)
+            bring_artifacts_along(database, ARTIFACTS)
         client = MlflowClient(tracking_uri=uri)
         found = client.get_experiment_by_name(study)
         if found is None:
@@ -85,10 +89,34 @@ def open_store(uri: str, study: str):
     return client, found.experiment_id
 
 
+def _refuse_folder(uri: str) -> None:
+    """MLflow once kept runs in folders of files, and no longer does."""
+    if "://" not in uri or uri.startswith("file:"):
+        raise UserError(
+            f"MLFLOW_TRACKING_URI: {uri}: a folder of files, which MLflow no longer keeps up; name"
+            " a database (sqlite:///mlflow.db) or a server"
+        )
+
+
 def sqlite_path(uri: str) -> Path | None:
     if not uri.startswith("sqlite:///"):
         return None
-    return Path(uri.removeprefix("sqlite:///").split("?")[0]).resolve()
+    # A question mark begins options, but not in the name of a folder
+    return Path(re.sub(r"\?[^/]*$", "", uri.removeprefix("sqlite:///"))).resolve()
+
+
+def _address(database: Path) -> str:
+    """The store as MLflow must be told: relative, where a folder's name would end the address."""
+    path = str(database)
+    if "?" in path:
+        path = os.path.relpath(database)
+    if "?" in path:
+        raise UserError(
+            f"{database}: MLflow cannot address a file in a folder with `?` in its name; run in"
+            " that folder, or rename it"
+        )
+    # SQLite's own patience of 5 s is short for many writers on a slow disk
+    return f"sqlite:///{path}?timeout=60"
 
 
 class Run:
@@ -133,13 +161,13 @@ class Run:
             self.client.log_batch(self.run_id, metrics=new[first : first + BATCH_METRICS])
 
     def set_final(self, metrics: dict[str, float | None]) -> None:
-        """The table's numbers, as the latest value of each metric; undefined ones are left out."""
+        """The table's numbers, of the test split, as `test/METRIC`; undefined are left out."""
         from mlflow.entities import Metric
 
         logged = self.client.get_run(self.run_id).data.metrics
         # MLflow shows the latest of a step: a second evaluation must carry a later time
         now_ms = int(time.time() * 1000)
-        keys = {metric_key(name): float(v) for name, v in metrics.items() if v is not None}
+        keys = {metric_key(TEST + name): float(v) for name, v in metrics.items() if v is not None}
         new = [Metric(k, v, now_ms, 0) for k, v in keys.items() if logged.get(k) != v]
         if new:
             self.client.log_batch(self.run_id, metrics=new)

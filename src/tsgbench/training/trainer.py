@@ -261,7 +261,13 @@ def save_tensors(path: Path, content: dict) -> None:
     and equal weights would not be equal files.
     """
     with atomic_path(path) as temporary, open(temporary, "wb") as stream:
-        torch.save(content, stream)
+        try:
+            torch.save(content, stream)
+        except RuntimeError as error:
+            # Of a full disk torch says that a position is unexpected, after the disk's own words
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise
 
 
 def _read_state(path: Path, device: torch.device) -> dict | None:

@@ -1,0 +1,96 @@
+"""Every line that the documents tell people to type, as it stands there, in one project, in order.
+
+What cannot be run here is named below with its reason; every other line is run, and must succeed.
+"""
+
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from workflow.conftest import ROOT, Project
+
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "config/README.md", "docs/*.md")
+# Planned only, with `-n`, since a run takes long or needs what is far away
+DRY = {
+    "make report": "some seventy jobs",
+    "make real": "a download of 97 MB, and an hour",
+    "TSGBENCH_MIRROR=/path/or/url make blind": "downloads",
+    "snakemake --cores 8 papers results/report.html": "some seventy jobs",
+    "snakemake --cores 8 results/blind/table1.tex --configfile config/blind.yaml": "downloads",
+    "snakemake --cores 8 download --configfile config/paper.yaml": "downloads",
+    "snakemake everything --configfile config/paper.yaml --profile profiles/slurm": "a cluster",
+}
+NOT_RUN = {
+    "make test": "these very tests",
+    "make test-fast": "these very tests",
+    "make env": "downloads the environment that these tests run in",
+    "make lint": "of the whole repository, tests and benchmarks included",
+    ". .venv/bin/activate": "the tests' own environment stands in for it",
+    "tsgbench ui": "a server, which does not end",
+    "tsgbench pdf results/report.tex": "of the report, which test_pipeline.py makes",
+}
+# Names that stand for a reader's own files
+STANDS_FOR = {
+    "FILE.h5": "data/features/shapes/c3d_random_stats_w16s8_pca128.h5",
+    "VIDEO.mp4": "data/raw/shapes/videos/shapes_test_0000.mp4",
+}
+
+
+def told_lines(root: Path = ROOT) -> list[str]:
+    """The lines of every block of shell, without their comments."""
+    lines = []
+    for path in (path for pattern in DOCUMENTS for path in sorted(root.glob(pattern))):
+        for block in re.findall(
+            r"^```(?:sh|shell|bash|console)\n(.*?)^```", path.read_text(), re.S | re.M
+        ):
+            lines += [re.sub(r"\s+# .*", "", line) for line in block.splitlines()]
+    return [line for line in lines if line]
+
+
+def test_every_line_named_here_is_told():
+    assert (DRY | NOT_RUN).keys() <= set(told_lines())
+
+
+def test_comments_and_other_languages_are_no_lines(tmp_path):
+    (tmp_path / "README.md").write_text(
+        "```sh\nmake x   # why\n\nls a#b\n```\n```yaml\nstudy: a\n```\n"
+    )
+    assert told_lines(tmp_path) == ["make x", "ls a#b"]
+
+
+@pytest.fixture
+def ready(project) -> Project:
+    """The project, with its environment where `make` keeps it, under git as DVC wants it."""
+    for name in ("Makefile", "pyproject.toml"):
+        shutil.copy2(ROOT / name, project.folder / name)
+    environment = project.folder / ".venv"
+    environment.mkdir()
+    (environment / "bin").symlink_to(Path(sys.executable).parent)
+    (environment / ".ready").touch()
+    project.run("git", "init", "-q")
+    return project
+
+
+@pytest.mark.slow
+def test_every_line_runs(ready):
+    for line in dict.fromkeys(told_lines()):
+        if line in NOT_RUN:
+            continue
+        for name, file in STANDS_FOR.items():
+            line = line.replace(name, file)
+        for command in dry(ready, line) if line in DRY else [line]:
+            done = ready.run("sh", "-c", command, check=False)
+            assert done.returncode == 0, f"{line}\n({command})\n{done.stdout}\n{done.stderr}"
+
+
+def dry(project: Project, line: str) -> list[str]:
+    """The line with `-n`; of `make`, what it would do, each call of Snakemake with `-n`."""
+    if "make " not in line.replace("snakemake ", ""):
+        return [f"{line} -n"]
+    told = project.run("sh", "-c", f"{line} -n").stdout.splitlines()
+    calls = [call for call in told if "snakemake " in call]
+    assert calls, f"{line} runs nothing: {told}"
+    return [f"{call} -n" for call in calls]
