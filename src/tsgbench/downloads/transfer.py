@@ -27,7 +27,7 @@ SCHEMES = ("http", "https", "file")
 RETRIED_STATUS = (408, 425, 429, 500, 502, 503, 504)
 
 
-class Refused(Exception):
+class DownloadRefusedError(Exception):
     """This address will not give the file. is_final: nor will it tomorrow."""
 
     def __init__(self, reason: str, *, is_final: bool = True):
@@ -44,7 +44,7 @@ class Interrupted(Exception):
 
 
 @dataclass
-class Wanted:
+class FileSpec:
     """One file: where it goes and what it must be. size and sha256 are None where unknown."""
 
     path: str
@@ -75,7 +75,7 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Manner:
+class RetryPolicy:
     """How patiently to ask, and whether to show it."""
 
     progress: bool
@@ -85,8 +85,8 @@ class Manner:
     longest_wait_s: float = 300.0  # a server that asks for more patience (Retry-After) is passed by
 
 
-def transfer_file(wanted: Wanted, address: str, how: Manner) -> str:
-    """Ask one address until the file is there; its SHA-256. Raises Refused."""
+def transfer_file(wanted: FileSpec, address: str, how: RetryPolicy) -> str:
+    """Ask one address until the file is there; its SHA-256. Raises DownloadRefusedError."""
     with _disk_errors(wanted):
         wanted.target.parent.mkdir(parents=True, exist_ok=True)
     failures, most = 0, size_of(wanted.part)
@@ -103,14 +103,16 @@ def transfer_file(wanted: Wanted, address: str, how: Manner) -> str:
             failures = 0 if size_of(wanted.part) > most else failures + 1
             most = max(most, size_of(wanted.part))
             if failures >= how.attempts:
-                raise Refused(f"{reason} ({how.attempts} attempts)", is_final=False) from None
+                raise DownloadRefusedError(
+                    f"{reason} ({how.attempts} attempts)", is_final=False
+                ) from None
             wait_s = reason.wait_s
             if wait_s > how.longest_wait_s:
-                raise Refused(
+                raise DownloadRefusedError(
                     f"{reason}, asks for {wait_s:.0f} s of patience", is_final=False
                 ) from None
             log.warning("%s: %s; trying again", address, reason)
-        except Refused:
+        except DownloadRefusedError:
             # A part of unknown origin may spoil a good file: start once from nothing.
             if not resumed or wanted.part.exists():
                 raise
@@ -118,7 +120,7 @@ def transfer_file(wanted: Wanted, address: str, how: Manner) -> str:
         time.sleep(max(wait_s, how.backoff_s * 2 ** max(0, failures - 1)))
 
 
-def _prepare_part(wanted: Wanted, address: str) -> None:
+def _prepare_part(wanted: FileSpec, address: str) -> None:
     # Only a known checksum, or the server's word that it is still the same version, can show that
     # the pieces fit together.
     provable = wanted.sha256 is not None or read_validator(wanted.note, address) is not None
@@ -126,34 +128,34 @@ def _prepare_part(wanted: Wanted, address: str) -> None:
         wanted.discard_part()
 
 
-def _receive(wanted: Wanted, address: str, how: Manner) -> None:
-    """Bring the part file to its full length. Raises Interrupted or Refused."""
+def _receive(wanted: FileSpec, address: str, how: RetryPolicy) -> None:
+    """Bring the part file to its full length. Raises Interrupted or DownloadRefusedError."""
     if wanted.part.exists() and size_of(wanted.part) == wanted.size:
         return
     try:
         scheme = urllib.parse.urlsplit(address).scheme
     except ValueError as error:
-        raise Refused(f"not a valid address ({error})") from None
+        raise DownloadRefusedError(f"not a valid address ({error})") from None
     if scheme not in SCHEMES:
-        raise Refused(f"scheme {scheme!r} is not one of {', '.join(SCHEMES)}")
+        raise DownloadRefusedError(f"scheme {scheme!r} is not one of {', '.join(SCHEMES)}")
     if scheme == "file":
         _copy_local(wanted, address, how)
     else:
         _receive_http(wanted, address, how)
 
 
-def _copy_local(wanted: Wanted, address: str, how: Manner) -> None:
+def _copy_local(wanted: FileSpec, address: str, how: RetryPolicy) -> None:
     path = Path(urllib.request.url2pathname(urllib.parse.urlsplit(address).path))
     if not path.is_file():
-        raise Refused("no such file")
+        raise DownloadRefusedError("no such file")
     try:
         with open(path, "rb") as stream:
             _append(wanted, stream.read, 0, path.stat().st_size, how)
     except OSError as error:
-        raise Refused(f"cannot be read ({error.strerror})") from None
+        raise DownloadRefusedError(f"cannot be read ({error.strerror})") from None
 
 
-def _receive_http(wanted: Wanted, address: str, how: Manner) -> None:
+def _receive_http(wanted: FileSpec, address: str, how: RetryPolicy) -> None:
     begin = size_of(wanted.part)
     headers = {"User-Agent": "tsgbench", "Accept-Encoding": "identity"}
     if begin:
@@ -177,11 +179,11 @@ def _receive_http(wanted: Wanted, address: str, how: Manner) -> None:
             if error.code in (*RETRIED_STATUS, 416):
                 wait_s = _seconds_until(error.headers.get("Retry-After", ""))
                 raise Interrupted(f"HTTP {error.code}", wait_s) from None
-            raise Refused(f"HTTP {error.code}") from None
+            raise DownloadRefusedError(f"HTTP {error.code}") from None
     except (OSError, http.client.HTTPException) as error:
         raise Interrupted(str(getattr(error, "reason", error)) or type(error).__name__) from None
     except ValueError as error:
-        raise Refused(f"not a valid address ({error})") from None
+        raise DownloadRefusedError(f"not a valid address ({error})") from None
 
 
 def _seconds_until(retry_after: str) -> float:
@@ -195,11 +197,11 @@ def _seconds_until(retry_after: str) -> float:
 
 
 def _agree(
-    wanted: Wanted, response: http.client.HTTPResponse, begin: int
+    wanted: FileSpec, response: http.client.HTTPResponse, begin: int
 ) -> tuple[int, int | None]:
     """Where the body starts and how long the whole file is, by the response's own account."""
     if response.headers.get("Content-Encoding", "identity") != "identity":
-        raise Refused("the server sends it encoded")
+        raise DownloadRefusedError("the server sends it encoded")
     length = response.headers.get("Content-Length", "")
     total = int(length) if length.isdigit() else None
     if response.status == 206:
@@ -214,12 +216,12 @@ def _agree(
     else:
         begin = 0  # the server ignores ranges: it sends all of it again
     if wanted.size is not None and total is not None and total != wanted.size:
-        raise Refused(f"announces {total} bytes, expected {wanted.size}")
+        raise DownloadRefusedError(f"announces {total} bytes, expected {wanted.size}")
     return begin, wanted.size if total is None else total
 
 
 def _append(
-    wanted: Wanted, read: Callable[[int], bytes], begin: int, total: int | None, how: Manner
+    wanted: FileSpec, read: Callable[[int], bytes], begin: int, total: int | None, how: RetryPolicy
 ) -> None:
     """Write a body behind the first `begin` bytes of the part; `total` is where it must end."""
     if total is not None:
@@ -243,17 +245,17 @@ def _append(
             part.close()
     if total is not None and done > total:
         wanted.discard_part()
-        raise Refused(f"sends more than the expected {total} bytes")
+        raise DownloadRefusedError(f"sends more than the expected {total} bytes")
     if total is not None and done < total:
         raise Interrupted(f"the connection ended after {done} of {total} bytes")
 
 
-def _install(wanted: Wanted, address: str) -> str:
-    """Verify the part and move it into place; its SHA-256. Raises Refused if it is wrong."""
+def _install(wanted: FileSpec, address: str) -> str:
+    """Verify the part and move it into place; its SHA-256. Raises DownloadRefusedError if wrong."""
     fault, sha256 = inspect(wanted, wanted.part)
     if fault:
         wanted.discard_part()
-        raise Refused(fault)
+        raise DownloadRefusedError(fault)
     with _disk_errors(wanted):
         with open(wanted.part, "rb+") as stream:
             os.fsync(stream.fileno())
@@ -265,7 +267,7 @@ def _install(wanted: Wanted, address: str) -> str:
     return sha256
 
 
-def inspect(wanted: Wanted, path: Path) -> tuple[str | None, str]:
+def inspect(wanted: FileSpec, path: Path) -> tuple[str | None, str]:
     """What is wrong with a file (None: nothing), and its SHA-256 ('' if its size is wrong)."""
     size = size_of(path)
     if wanted.size is not None and size != wanted.size:
@@ -286,7 +288,7 @@ def size_of(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def _check_space(wanted: Wanted, needed: int) -> None:
+def _check_space(wanted: FileSpec, needed: int) -> None:
     free = shutil.disk_usage(wanted.part.parent).free
     if needed > free:
         raise UserError(
@@ -296,7 +298,7 @@ def _check_space(wanted: Wanted, needed: int) -> None:
 
 
 @contextmanager
-def _disk_errors(wanted: Wanted) -> Iterator[None]:
+def _disk_errors(wanted: FileSpec) -> Iterator[None]:
     """A local write error is the user's to mend; it must not look like a network error."""
     try:
         yield

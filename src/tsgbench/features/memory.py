@@ -56,7 +56,7 @@ def choose_batch(
             " fewer threads, or set batch_clips to 1 in the recipe"
         )
     batch = min(1 << (fitting.bit_length() - 1), MOST_CLIPS.get(device.type, MOST_CLIPS["cpu"]))
-    log.info("batches of %d: %.0f MB a clip, %.1f GB free", batch, each / 1e6, free / 1e9)
+    log.info("batches of %d: %.0f MB per clip, %.1f GB free", batch, each / 1e6, free / 1e9)
     return batch
 
 

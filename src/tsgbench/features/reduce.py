@@ -83,7 +83,7 @@ class Basis:
 
     @property
     def dim(self) -> int:
-        """Numbers a clip after these steps."""
+        """Numbers per clip after these steps."""
         return len(self.columns) * (2 if self.rectify else 1)
 
     def apply(self, clips: np.ndarray) -> np.ndarray:
@@ -187,7 +187,7 @@ def _fit_pca(
     dim, power = settings["dim"], settings.get("whiten_power", 0.0)
     if dim > min(reduction.basis.dim, rows):
         raise UserError(
-            f"{store.path}: pca: dim: {dim} is more than its {reduction.basis.dim} numbers a clip"
+            f"{store.path}: pca: dim: {dim} is more than its {reduction.basis.dim} numbers per clip"
             f" or its {rows} training clips; lower it"
         )
     pca = IncrementalPCA(n_components=dim)

@@ -71,7 +71,7 @@ class FeatureWriter:
         self.dtype = dtype
         self.arrays = arrays or {}
         self.done: set[str] = set()
-        self.dim: int | None = None  # numbers a clip, once there is a video
+        self.dim: int | None = None  # numbers per clip, once there is a video
         self._open: str | None = None  # the video whose parts are being written
         self._ends_s: dict[str, float] = {}
 
@@ -114,7 +114,7 @@ class FeatureWriter:
         if clips.ndim != 2 or not len(clips) or times.shape != (len(clips), 2):
             raise ValueError(f"{where}: clips {clips.shape} and times {times.shape} do not fit")
         if self.dim not in (None, clips.shape[1]):
-            raise ValueError(f"{where}: has {clips.shape[1]} numbers a clip, others {self.dim}")
+            raise ValueError(f"{where}: has {clips.shape[1]} numbers per clip, others {self.dim}")
         with np.errstate(over="ignore"):  # float16 overflows to infinity, refused next
             stored = np.ascontiguousarray(clips, dtype=self.dtype)
         if not np.isfinite(stored).all():
@@ -241,7 +241,7 @@ class FeatureWriter:
 class FeatureStore:
     """Reads a feature file. Use as a context manager, or call `close`.
 
-    attrs: the root attributes (recipe and versions as dicts). dim: numbers a clip. video_ids: in
+    attrs: the root attributes (recipe and versions as dicts). dim: numbers per clip. video_ids: in
     the file's order. A missing, damaged or foreign file is a `UserError`.
     """
 

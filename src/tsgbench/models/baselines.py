@@ -85,7 +85,7 @@ class Random(Drawn):
 
 @register("whole_video")
 class WholeVideo(Baseline):
-    """From the first second to the last; one candidate a query."""
+    """From the first second to the last; one candidate per query."""
 
     def shares(self, batch: Batch, k: int | None) -> Tensor:
         return torch.tensor([0.0, 1.0], dtype=torch.float64).expand(len(batch.dur), 1, 2)
@@ -125,7 +125,7 @@ class GridPrior(Baseline):
     """Shared by priors that count training moments on a grid of spans.
 
     grid: cells of the grid; a span is a run of cells, so there are grid (grid + 1) / 2. step_s:
-    seconds a cell; None makes a cell a share 1 / grid of the video's duration instead.
+    seconds per cell; None makes a cell a share 1 / grid of the video's duration instead.
     """
 
     def __init__(

@@ -3,7 +3,7 @@
 "A Simple Yet Effective Method for Video Temporal Grounding with Cross-Modality Attention" (2020);
 equation and section numbers refer to it. An encoder attends over the clips once they are joined
 with the sentence, a decoder lets clips and words attend to each other in two parallel branches, and
-the two ends are regressed from one attention-weighted sum of the clips. One moment a query.
+the two ends are regressed from one attention-weighted sum of the clips. One moment per query.
 
 The paper's "Ours" is the default: the sentence vector is the only guide. "Ours+" (`guides:
 multiple`) extracts several guide vectors from the words instead. No code was released; what the

@@ -1,4 +1,4 @@
-"""Measure one trained cell: size, seconds a query, memory.
+"""Measure one trained cell: size, seconds per query, memory.
 
 Times are facts although they differ between equal runs, because the table prints them: they are in
 the record's digest, so a table is written anew when a cell has been measured anew, and never shows

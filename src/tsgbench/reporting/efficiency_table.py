@@ -19,7 +19,7 @@ from tsgbench.reporting.draft import Result, Row, Table, of_study, with_printed
 from tsgbench.reporting.published import Printed, head_line, read_rows
 
 MEASURED = (
-    "Of our cells: seconds a query from a video's features in memory to the moments that survive"
+    "Of our cells: seconds per query from a video's features in memory to the moments that survive"
     " suppression (forward pass, decoding, suppression), on real queries of the test split, median"
     " of repeated answers after warm-up; parameters that are trained, without fixed word vectors;"
     " the checkpoint as it lies on disk; and the memory that answering a batch of 64 takes beside"
@@ -255,7 +255,7 @@ def _shapes(rows: list[Row]) -> list[str]:
             said.append(
                 f"{row.label} {shape['clips']} × {shape['clip_dim']}, {shape['words']}{width}"
             )
-    return [f"Clips × numbers a clip, words, width: {'; '.join(said)}."] if said else []
+    return [f"Clips × numbers per clip, words, width: {'; '.join(said)}."] if said else []
 
 
 def _cells(rows: list[Row]) -> list[Measured]:

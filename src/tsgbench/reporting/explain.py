@@ -179,7 +179,7 @@ def _check(cell: dict, result: Result, place: int, metrics: list[str], root: Pat
     known = facts.get("conventions", {}).get(cell.get("convention")) or facts.get("metrics", {})
     for metric in metrics:
         seeds = result.values[metric].seeds
-        # What is not scored by query (seconds a query, say) does not stand in metrics.json
+        # What is not scored by query (seconds per query, say) does not stand in metrics.json
         if seeds and metric in known and known[metric] != seeds[place]:
             return f"edited: {evaluation} says {known[metric]} for {metric}, not {seeds[place]}"
     return "as recorded"

@@ -110,7 +110,7 @@ def count_sizes(model: Grounder, checkpoint: Path) -> dict[str, int]:
 
 
 def measure_times(subject: Subject, model: Grounder, sizes: list[int]) -> dict[str, dict]:
-    """Batch size -> seconds a query, each with `median`, `low` and `high` (quartiles), `repeats`.
+    """Batch size -> seconds per query, each with `median`, `low` and `high` (quartiles), `repeats`.
 
     `answer`: from features in memory to the moments that survive suppression. `from_files`: the
     same with reading features, resampling and encoding words before it. A batch that is larger than
