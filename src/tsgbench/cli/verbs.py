@@ -52,6 +52,20 @@ def extract(options: argparse.Namespace) -> int:
     return 1 if facts["failed"] else 0
 
 
+def ground(options: argparse.Namespace) -> int:
+    _limit_threads(options.threads)
+    from tsgbench.cli import grounding
+
+    paths, sentences = grounding.part(options.words)
+    answers, failed = grounding.answer(
+        paths, sentences, options.cell, top=options.top, threads=options.threads
+    )
+    for reason in failed:
+        print(f"tsgbench: left out: {reason}", file=sys.stderr)
+    print(grounding.as_json(answers) if options.json else grounding.as_text(answers))
+    return 1 if failed else 0
+
+
 def show_features(options: argparse.Namespace) -> None:
     from tsgbench.reporting import feature_file as describe
 
