@@ -161,3 +161,21 @@ def test_arguments_are_parted_into_videos_and_sentences(tmp_path):
     ):
         with pytest.raises(UserError, match=said):
             part(words)
+
+
+def test_timeline_and_best_moment_are_written_and_never_overwritten_unasked(tmp_path, capsys):
+    cell, videos = make_cell(tmp_path, "seqpan")
+    figure, clip = tmp_path / "f.png", tmp_path / "c.mp4"
+    words = ["ground", str(videos["c"]), "a man opens the door", "--cell", str(cell), "--json"]
+    words += ["--figure", str(figure), "--clip", str(clip)]
+    assert main(words) == 0
+    best = json.loads(capsys.readouterr().out)[0]["moments"][0]
+    assert figure.read_bytes().startswith(b"\x89PNG")
+    # Frames last an eighth of a second, and those that the moment begins or ends in are whole
+    assert probe(clip).duration_s == pytest.approx(best["end_s"] - best["start_s"], abs=0.25)
+    before = clip.read_bytes()
+    assert main(words) == 1 and clip.read_bytes() == before
+    assert "f.png: is there already; name another file, or say --force" in capsys.readouterr().err
+    assert main([*words, "--force"]) == 0
+    assert main([*words[:3], "the door", *words[3:], "--force"]) == 1
+    assert "one video and one sentence" in capsys.readouterr().err

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tsgbench.errors import UserError
 from tsgbench.features.video import shown
-from tsgbench.grounding import Answer, load
+from tsgbench.grounding import Answer, load, output
 
 ENDINGS = (".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv")
 
@@ -42,6 +42,25 @@ def answer(
     grounder = load(cell)
     with grounder.encode(paths, threads=threads) as videos:
         return grounder.ground(videos, sentences, top=top), videos.failed
+
+
+def check(figure: Path | None, clip: Path | None, answers: int, force: bool) -> None:
+    """`UserError`, before any work, for files that could not be written in the end."""
+    if clip and answers > 1:
+        raise UserError(f"--clip: {clip}: is of one video and one sentence; ask for one at a time")
+    if clip and clip.suffix.lower() != ".mp4":
+        raise UserError(f"--clip: {clip}: is written as MP4; name a file that ends in .mp4")
+    if figure and figure.suffix not in output.FIGURES:
+        raise UserError(f"--figure: {figure}: name a file that ends in {', '.join(output.FIGURES)}")
+    output.check_outputs([path for path in (figure, clip) if path], force=force)
+
+
+def write(figure: Path | None, clip: Path | None, answers: list[Answer]) -> None:
+    """The files that were asked for."""
+    if figure:
+        output.draw_answers(figure, answers)
+    if clip:
+        output.cut(clip, answers[0])
 
 
 def as_json(answers: list[Answer]) -> str:

@@ -276,6 +276,16 @@ def _add_ground(known: _Verbs) -> None:
         help="a trained cell: its folder, or seqpan/shapes/full/seed0",
     )
     verb.add_argument("--top", type=int, default=5, help="moments of each sentence (default 5)")
+    verb.add_argument(
+        "--figure", metavar="FILE", type=Path, help="draw timelines, too: PNG, PDF or SVG"
+    )
+    verb.add_argument(
+        "--clip",
+        metavar="FILE",
+        type=Path,
+        help="the best moment as MP4, encoded anew without sound; of one video and one sentence",
+    )
+    verb.add_argument("--force", action="store_true", help="overwrite such files")
     _add_threads(verb)
     _add_json(verb)
 
