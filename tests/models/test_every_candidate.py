@@ -42,6 +42,8 @@ class Split:
         for rows in torch.arange(len(self.queries)).split(size):
             yield rows.numpy(), pick(self.batch, rows)
 
+    batches_of_one_shape = batches_in_order  # here all queries have one shape
+
 
 def split(size=70, clips=40, seed=0) -> Split:
     """More than a batch of prediction has; annotators' moments beside each query's own."""

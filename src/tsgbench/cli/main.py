@@ -119,6 +119,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_listings(known)
     known.group("one's own videos:")
     _add_extract(known)
+    _add_ground(known)
     known.group("what the workflow and developers run:")
     _add_jobs(known)
     known.add(
@@ -267,6 +268,39 @@ def _add_extract(known: _Verbs) -> None:
         "--checkpoint", type=Path, help="weights (default: random ones, as the file will say)"
     )
     _add_threads(verb)
+
+
+def _add_ground(known: _Verbs) -> None:
+    verb = known.add(
+        "ground",
+        verbs.ground,
+        "find the moments that sentences describe in your own videos",
+        "Find the moments that sentences describe in video files of your own, by a trained cell.",
+    )
+    verb.add_argument(
+        "words",
+        nargs="+",
+        metavar="VIDEO|SENTENCE",
+        help="video files, or folders of them, and sentences",
+    )
+    verb.add_argument(
+        "--cell",
+        required=True,
+        help="a trained cell: its folder, or seqpan/shapes/full/seed0",
+    )
+    verb.add_argument("--top", type=int, default=5, help="moments of each sentence (default 5)")
+    verb.add_argument(
+        "--figure", metavar="FILE", type=Path, help="draw timelines, too: PNG, PDF or SVG"
+    )
+    verb.add_argument(
+        "--clip",
+        metavar="FILE",
+        type=Path,
+        help="the best moment as MP4, encoded anew without sound; of one video and one sentence",
+    )
+    verb.add_argument("--force", action="store_true", help="overwrite such files")
+    _add_threads(verb)
+    _add_json(verb)
 
 
 def _add_study(verb: argparse.ArgumentParser) -> None:

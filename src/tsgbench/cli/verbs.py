@@ -52,6 +52,22 @@ def extract(options: argparse.Namespace) -> int:
     return 1 if facts["failed"] else 0
 
 
+def ground(options: argparse.Namespace) -> int:
+    _limit_threads(options.threads)
+    from tsgbench.cli import grounding
+
+    paths, sentences = grounding.part(options.words)
+    grounding.check(options.figure, options.clip, len(paths) * len(sentences), options.force)
+    answers, failed = grounding.answer(
+        paths, sentences, options.cell, top=options.top, threads=options.threads
+    )
+    for reason in failed:
+        print(f"tsgbench: left out: {reason}", file=sys.stderr)
+    grounding.write(options.figure, options.clip, answers)
+    print(grounding.as_json(answers) if options.json else grounding.as_text(answers))
+    return 1 if failed else 0
+
+
 def show_features(options: argparse.Namespace) -> None:
     from tsgbench.reporting import feature_file as describe
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from tsgbench.datasets.table import Queries
 from tsgbench.errors import UserError
@@ -42,6 +43,17 @@ class Batch:
             )
             moved[item.name] = value if is_kept else value.to(target)
         return replace(self, **moved)
+
+    def padded(self, clips: int, words: int) -> "Batch":
+        """The same batch with padding up to so many clips and words, at least its own."""
+        more_clips, more_words = clips - self.video.shape[1], words - self.tokens.shape[1]
+        return replace(
+            self,
+            video=pad(self.video, (0, 0, 0, more_clips)),
+            v_mask=pad(self.v_mask, (0, more_clips)),
+            tokens=pad(self.tokens, (0, more_words)),
+            q_mask=pad(self.q_mask, (0, more_words)),
+        )
 
 
 class Grounder(nn.Module):

@@ -77,7 +77,7 @@ def add_query(page: Page, query: Inspected, *, left: float = LEFT, width: float 
     page.add_text(said, size=7, color="#404040")
     if len(query.thumbnails):
         page.add(
-            _strip_height(query, width) + 0.04, lambda band: draw_strip(band, query, left, width)
+            strip_height(query, width) + 0.04, lambda band: draw_strip(band, query, left, width)
         )
 
 
@@ -90,7 +90,7 @@ def add_absent(page: Page, spec: dict, scenes: list[Scene]) -> None:
         page.add_text(said, size=7, color="#606060")
 
 
-def _strip_height(query: Inspected, width: float) -> float:
+def strip_height(query: Inspected, width: float) -> float:
     """Inches: frames are as wide as their part of the video, but no higher than the strip."""
     pixels_high, pixels_wide = query.thumbnails.shape[1:3]
     room = (query.thumbnails_s[0, 1] - query.thumbnails_s[0, 0]) / query.duration_s * width
@@ -99,7 +99,7 @@ def _strip_height(query: Inspected, width: float) -> float:
 
 def draw_strip(band: Band, query: Inspected, left: float, width: float) -> None:
     """Frames at their times, as large as fits, their shape kept."""
-    high = _strip_height(query, width)
+    high = strip_height(query, width)
     axes = band.axes(left, 0, width, high)
     pixels_high, pixels_wide = query.thumbnails.shape[1:3]
     reach_s = high * pixels_wide / pixels_high / width * query.duration_s / 2
@@ -131,11 +131,16 @@ def add_lanes(page: Page, scene: Scene, query: Inspected, printed: dict, *, labe
         for name, span in example.spans.items():
             if len(span) == 2:
                 lanes.append((f"{printed_system(name, printed)}, printed", span, PRINTED))
-    height = LANE * len(lanes) + AXIS
-    page.add(height, lambda band: _draw_lanes(band, query, lanes))
+    page.add(lanes_height(lanes), lambda band: draw_lanes(band, query, lanes))
 
 
-def _draw_lanes(band: Band, query: Inspected, lanes: Sequence[tuple]) -> None:
+def lanes_height(lanes: Sequence[tuple]) -> float:
+    """Inches of lanes with their axis."""
+    return LANE * len(lanes) + AXIS
+
+
+def draw_lanes(band: Band, query: Inspected, lanes: Sequence[tuple]) -> None:
+    """Lanes under each other: label, span or what stands in its place, and its look."""
     axes = band.axes(LEFT, 0, TIMES, LANE * len(lanes))
     for place, (label, content, look) in enumerate(lanes):
         axes.text(

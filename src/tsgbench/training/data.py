@@ -57,6 +57,7 @@ class GroundingData:
             raise UserError(f"inputs.{wrong}")
         if misfit := misfit_of_inputs(inputs, {}):
             raise UserError(misfit)
+        self._max_clips, self._max_words = inputs["max_clips"], inputs["max_words"]
         self.queries = queries  # as read, in the order of every batch's rows
         self.device = device
         names = sorted(set(queries.video_ids))
@@ -135,6 +136,18 @@ class GroundingData:
         """Rows and batch, in the order of the queries, without moments: for prediction."""
         for rows in torch.arange(len(self)).split(size):
             yield rows.numpy(), self.batch(rows, with_moments=False)
+
+    def batches_of_one_shape(self, size: int) -> Iterator[tuple[np.ndarray, Batch]]:
+        """As `batches_in_order`, each batch of `size` queries, `max_clips` and `max_words`.
+
+        The last one repeats its last query: a batch may have more rows than are named. Kernels are
+        chosen by shape and round each in their way, so that in batches of other shapes a query's
+        numbers would depend on which others share its batch.
+        """
+        for rows in torch.arange(len(self)).split(size):
+            filled = torch.cat([rows, rows[-1:].expand(size - len(rows))])
+            batch = self.batch(filled, with_moments=False)
+            yield rows.numpy(), batch.padded(self._max_clips, self._max_words)
 
     def batch(
         self, rows: torch.Tensor, *, with_moments: bool, order: torch.Generator | None = None

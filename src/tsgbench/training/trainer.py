@@ -10,7 +10,7 @@ import math
 import os
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -167,7 +167,8 @@ def train_one_epoch(
 @torch.inference_mode()
 def predict_first(model: Grounder, data: GroundingData, batch_size: int) -> np.ndarray:
     """(Q, 3) start_s, end_s, score of every query's best candidate."""
-    batches = _in_order(model, data, batch_size)
+    model.eval()
+    batches = data.batches_in_order(_at_once(batch_size))
     return np.concatenate([answer(model, batch, 1)[:, 0] for _, batch in batches])
 
 
@@ -178,11 +179,13 @@ def predict(
     """The candidates of every query that meet the needs, or all of them for None.
 
     Every candidate is ranked and suppressed, batch by batch: some models have tens of thousands per
-    query, more than a split's could be held at once.
+    query, more than a split's could be held at once. A query's predictions are the same to the bit
+    whichever others are asked beside it, so that whoever asks one again (grounding/) gets them.
     """
+    model.eval()
     parts = []
-    for rows, batch in _in_order(model, data, batch_size):
-        ranked = answer(model, batch)
+    for rows, batch in data.batches_of_one_shape(_at_once(batch_size)):
+        ranked = answer(model, batch)[: len(rows)]
         if needs is None:
             parts.append(Ranked.all_of(ranked))
             continue
@@ -191,11 +194,9 @@ def predict(
     return Ranked.joined(parts)
 
 
-def _in_order(
-    model: Grounder, data: GroundingData, batch_size: int
-) -> Iterator[tuple[np.ndarray, Batch]]:
-    model.eval()
-    return data.batches_in_order(max(batch_size, PREDICTED_AT_ONCE))
+def _at_once(batch_size: int) -> int:
+    """Queries per batch of a prediction."""
+    return max(batch_size, PREDICTED_AT_ONCE)
 
 
 def answer(model: Grounder, batch: Batch, k: int | None = None) -> np.ndarray:

@@ -1,0 +1,116 @@
+"""What a trained cell was made from, found by its records and checked by their digests."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tsgbench.downloads.manifest import files_of
+from tsgbench.errors import UserError
+from tsgbench.files import sha256_file
+from tsgbench.jobs.layout import Layout, studies_with_cells
+from tsgbench.jobs.records import Record, damages, read_record
+
+AGAIN = "run snakemake, or `dvc pull`, in the project that trained the cell"
+# Values of inputs by which a cell is not shown the video or the sentence that it is asked about
+NOT_ASKED = {"video": ("zero", "mismatched"), "query": ("shuffled",)}
+
+
+@dataclass(frozen=True)
+class Parts:
+    """run: the training's record. inputs: its `annotations`, `features` and `vocabulary`.
+    extraction: the record of the raw clips. checkpoint: of the extractor, None for random weights.
+    """
+
+    run: Record
+    inputs: dict[str, Record]
+    extraction: Record
+    checkpoint: Path | None
+
+
+def find_cell(name: str | Path) -> Path:
+    """The folder of a cell, given so or as `model/dataset/ablation/seed0` of any study here."""
+    folder = Path(name)
+    if folder.name == "run.json":
+        folder = folder.parent
+    if folder.is_dir():
+        if not (folder / "run.json").is_file():
+            raise UserError(
+                f"{folder}: holds no run.json, so no trained cell; train it first, or name the"
+                " folder of one that is: results/cells/seqpan/shapes/full/seed0"
+            )
+        return folder
+    if len(folder.parts) != 4 or not folder.name.startswith("seed"):
+        raise UserError(
+            f"--cell: {name}: neither a folder nor a cell's name, such as seqpan/shapes/full/seed0"
+        )
+    paths = [Path(Layout(s).cell_record("train", str(name))) for s in studies_with_cells()]
+    found = [path.parent for path in paths if path.is_file()]
+    if len(found) != 1:
+        said = f"several studies have it, name one: {', '.join(map(str, found))}"
+        raise UserError(f"--cell: {name}: {said if found else 'not trained here; train it first'}")
+    return found[0]
+
+
+def find_parts(folder: Path) -> Parts:
+    """All that the cell needs; `UserError` for what is missing, damaged or remade since."""
+    run = read_record(folder / "run.json")
+    _check(run)
+    for key, refused in NOT_ASKED.items():
+        if (mode := run.content["settings"]["inputs"].get(key, "real")) in refused:
+            raise UserError(
+                f"{run.path}: inputs.{key}: {mode}: this cell is not shown the {key} that it is"
+                " asked about; name a cell of another ablation, such as full"
+            )
+    root = _root_of(folder)
+    inputs = {role: _follow(run, role, root) for role in ("annotations", "features", "vocabulary")}
+    extraction = _extraction(inputs["features"], root)
+    checkpoint = None
+    if "checkpoint" in extraction.content["inputs"]:
+        (checkpoint,) = files_of(_follow(extraction, "checkpoint", root)).values()
+        if sha256_file(checkpoint) != extraction.facts["weights"]:
+            raise UserError(f"{checkpoint}: not the weights that {extraction.path} names; {AGAIN}")
+    return Parts(run, inputs, extraction, checkpoint)
+
+
+def _extraction(features: Record, root: Path) -> Record:
+    """The record of the raw clips behind a cell's features."""
+    phase = features.content["phase"]
+    if phase == "reduce":
+        clips = _follow(features, "clips", root)
+        if clips.content["phase"] == "extract":
+            return clips
+        phase = clips.content["phase"]
+    if phase == "blank":
+        raise UserError(
+            f"{features.path}: blank features: this cell never saw a video; name a cell of a study"
+            " with video features"
+        )
+    raise UserError(
+        f"{features.path}: features as others released them: their extractor is not here, so that"
+        " other videos cannot be given the same; name a cell on features of our own extraction"
+    )
+
+
+def _root_of(folder: Path) -> Path:
+    """The project's folder, to which the paths in records are relative."""
+    parents = [parent for parent in folder.absolute().parents if parent.name == "results"]
+    return parents[0].parent if parents else Path()
+
+
+def _follow(record: Record, role: str, root: Path) -> Record:
+    entry = record.content["inputs"][role]
+    path = root / entry["record"]
+    if not path.is_file():
+        raise UserError(f"{path}: missing, and {record.path} was made from it; {AGAIN}")
+    found = read_record(path)
+    if found.digest != entry["digest"]:
+        raise UserError(
+            f"{path}: made anew since {record.path} was: its digest is {found.digest}, not"
+            f" {entry['digest']}; {AGAIN}"
+        )
+    _check(found)
+    return found
+
+
+def _check(record: Record) -> None:
+    for problem in damages(record):
+        raise UserError(f"{problem}; {AGAIN}")
