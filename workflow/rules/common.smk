@@ -143,7 +143,7 @@ def makes(phase, *roles):
 
 
 def typeset(wildcards):
-    """Input function of the rule for PDFs: without TeX, one asked for by name ends the run at once."""
+    """Input function of PDFs. Without TeX, one that is asked for by name ends the run at once."""
     job = STUDY.find("pdf", dict(wildcards.items()))
     if NO_PDF and FRESHNESS.state(job.record) != CURRENT:
         raise WorkflowError(f"{job.files['pdf']}: {NO_PDF}; ask for the .tex or the .html file")
