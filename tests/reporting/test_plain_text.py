@@ -1,6 +1,7 @@
 """Texts of data are drawn as they stand: a `$` in a sentence is a dollar, not mathematics."""
 
 import pkgutil
+import re
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from reporting import curve_samples
 from reporting.qualitative_samples import PRINTED, inspection_record, invented, make_spec
 from reporting.report_samples import statistics_record
 from tsgbench.reporting import figures
+from tsgbench.reporting.plotting import PLAIN_TEXT
 
 HARD = r"pays $\frac$ of $5 and $x_{2$"  # matplotlib's parser ends at the first of these
 KINDS = sorted(module.name for module in pkgutil.iter_modules(figures.__path__))
@@ -77,6 +79,7 @@ def test_every_kind_draws_dollars(kind, tmp_path, drawn):
 def test_nothing_that_saves_a_figure_leaves_mathematics_on():
     root = Path(tsgbench.__file__).parent
     saving = [path for path in root.rglob("*.py") if ".savefig(" in path.read_text()]
-    assert len(saving) == 2
-    for path in saving:
-        assert "PLAIN_TEXT" in path.read_text(), path
+    assert len(saving) == 3
+    for path in saving:  # the style of all reports holds it
+        assert re.search("rc_context\\((PLAIN_TEXT|STYLE)\\)", path.read_text()), path
+    assert figures.STYLE.items() >= PLAIN_TEXT.items()
