@@ -89,26 +89,12 @@ def test_refuses_malformed_records(record, text):
 def test_digest_follows_the_files_not_the_circumstances(record, tmp_path):
     before = read_record(record).digest
     content = json.loads(record.read_text())
-    write_record(
-        record,
-        **{
-            name: content[name]
-            for name in ("phase", "key", "identity", "settings", "code", "facts")
-        },
-        inputs={},
-        files=[tmp_path / "data.txt"],
-        made={"at": "later"},
-    )
+    same = {
+        name: content[name] for name in ("phase", "key", "identity", "settings", "code", "facts")
+    }
+    same |= {"inputs": {}, "files": [tmp_path / "data.txt"]}
+    write_record(record, **same, made={"at": "later"})
     assert read_record(record).digest == before
     (tmp_path / "data.txt").write_text("other number")
-    write_record(
-        record,
-        **{
-            name: content[name]
-            for name in ("phase", "key", "identity", "settings", "code", "facts")
-        },
-        inputs={},
-        files=[tmp_path / "data.txt"],
-        made={},
-    )
+    write_record(record, **same, made={})
     assert read_record(record).digest != before

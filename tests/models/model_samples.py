@@ -181,14 +181,7 @@ def pick(batch: Batch, rows: torch.Tensor) -> Batch:
 
 def pad(batch: Batch, clips: int, words: int) -> Batch:
     """The batch with so many more padded clips and words."""
-    grow = torch.nn.functional.pad
-    return replace(
-        batch,
-        video=grow(batch.video, (0, 0, 0, clips)),
-        v_mask=grow(batch.v_mask, (0, clips)),
-        tokens=grow(batch.tokens, (0, words)),
-        q_mask=grow(batch.q_mask, (0, words)),
-    )
+    return batch.padded(batch.v_mask.shape[1] + clips, batch.q_mask.shape[1] + words)
 
 
 def cut(batch: Batch) -> Batch:

@@ -5,6 +5,7 @@ import os
 import numpy as np
 import pytest
 
+from inspection_samples import ATTRS
 from tsgbench.datasets.table import Queries, write_queries
 from tsgbench.errors import UserError
 from tsgbench.evaluation.predictions import read_ranked, read_unanswered
@@ -14,16 +15,6 @@ from tsgbench.jobs.records import Record
 from tsgbench.phases import Task
 from tsgbench.phases.train import SCRATCH, run
 from tsgbench.text import WordTable, save_word_table
-
-ATTRS = {
-    "identity": "0" * 16,
-    "recipe": {},
-    "extractor": "none",
-    "weights": "none",
-    "clip_len": 16,
-    "stride": 8,
-    "versions": {},
-}
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,10 @@ from tsgbench.errors import UserError
 from tsgbench.files import read_json
 from tsgbench.jobs.records import read_record
 
-VIDEO_SUFFIXES = {".mp4", ".avi", ".mov", ".m4v", ".3gp", ".mkv", ".webm", ".mpg", ".wmv", ".flv"}
+VIDEO_ENDINGS = (
+    *(".3gp", ".avi", ".flv", ".m4v", ".mkv", ".mov"),
+    *(".mp4", ".mpeg", ".mpg", ".webm", ".wmv"),
+)
 
 
 def list_datasets(
@@ -154,7 +157,7 @@ def _count_videos(
     else:
         return 0
     counts = [
-        sum(path.suffix.lower() in VIDEO_SUFFIXES for path in place.rglob("*"))
+        sum(path.suffix.lower() in VIDEO_ENDINGS for path in place.rglob("*"))
         for place in places
         if place.is_dir()
     ]

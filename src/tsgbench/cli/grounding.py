@@ -4,11 +4,10 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
+from tsgbench.cli.datasets import VIDEO_ENDINGS
 from tsgbench.errors import UserError
 from tsgbench.features.video import shown
 from tsgbench.grounding import Answer, load, output
-
-ENDINGS = (".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv")
 
 
 def part(words: list[str]) -> tuple[list[Path], list[str]]:
@@ -16,11 +15,11 @@ def part(words: list[str]) -> tuple[list[Path], list[str]]:
     paths, sentences = [], []
     for word in words:
         if Path(word).is_dir():
-            inside = sorted(p for p in Path(word).iterdir() if p.suffix.lower() in ENDINGS)
+            inside = sorted(p for p in Path(word).iterdir() if p.suffix.lower() in VIDEO_ENDINGS)
             if not inside:
-                raise UserError(f"{word}: holds no video file ({', '.join(ENDINGS)})")
+                raise UserError(f"{word}: holds no video file ({', '.join(VIDEO_ENDINGS)})")
             paths += inside
-        elif Path(word).exists() or word.lower().endswith(ENDINGS):
+        elif Path(word).exists() or word.lower().endswith(VIDEO_ENDINGS):
             paths.append(Path(word))
         else:
             sentences.append(word)

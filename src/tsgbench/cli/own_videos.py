@@ -5,6 +5,7 @@ from pathlib import Path
 from tsgbench.errors import UserError
 from tsgbench.features.extract import extract
 from tsgbench.features.failures import listed_if_stopped, write_failures
+from tsgbench.features.recipe import bearing_all_but_one
 from tsgbench.features.store import check_name
 from tsgbench.features.video import shown
 from tsgbench.files import digest, sha256_file
@@ -48,7 +49,7 @@ def extract_files(
                 " by their names; rename one of them"
             )
         videos[path.stem] = path
-    recipe = recipe | {"max_failed_share": 1 - 1 / max(1, len(videos))}
+    recipe = bearing_all_but_one(recipe, len(videos))
     if checkpoint is None:
         recipe |= {"checkpoint": None}
     weights = sha256_file(checkpoint) if checkpoint and checkpoint.is_file() else None

@@ -25,6 +25,11 @@ PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 KNOWN = {*DEFAULTS, "extractor", "frames", "taps", "pool"}
 
 
+def bearing_all_but_one(recipe: dict, videos: int) -> dict:
+    """The recipe for somebody's own files: those that cannot be read are left out while any can."""
+    return recipe | {"max_failed_share": 1 - 1 / max(1, videos)}
+
+
 def check_recipe(recipe: dict) -> dict:
     """The recipe with defaults filled in; `UserError` names what is wrong with it."""
     unknown = sorted(set(recipe) - KNOWN)

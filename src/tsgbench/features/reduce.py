@@ -121,14 +121,24 @@ def reduce(raw: Path, out: Path, *, train_ids: list[str], recipe: dict, identity
     steps = _check_steps(recipe.get("reduce") or {})
     with FeatureStore(raw) as store:
         reduction, facts = fit(store, train_ids, steps)
-        attrs = {name: v for name, v in store.attrs.items() if name not in ("schema", "dim")}
+        attrs = carried_attrs(store)
         attrs |= {"identity": identity, "recipe": store.attrs["recipe"] | recipe}
         with FeatureWriter(out, attrs, dtype=steps["dtype"], arrays=reduction.arrays()) as writer:
-            for video_id in store.video_ids:
-                if video_id not in writer.done:
-                    clips, times = store.read(video_id)
-                    writer.write(video_id, reduction.apply(clips), times)
+            write_reduced(store, writer, reduction)
     return {"videos": len(writer.done), "dim_raw": store.dim, "dim": writer.dim, **facts}
+
+
+def carried_attrs(store: FeatureStore) -> dict:
+    """The attributes that features keep when they are reduced; the writer states the others."""
+    return {name: value for name, value in store.attrs.items() if name not in ("schema", "dim")}
+
+
+def write_reduced(store: FeatureStore, writer: FeatureWriter, reduction: Reduction) -> None:
+    """Write every video of the store that is not written yet, reduced, with its times."""
+    for video_id in store.video_ids:
+        if video_id not in writer.done:
+            clips, times = store.read(video_id)
+            writer.write(video_id, reduction.apply(clips), times)
 
 
 def fit(store: FeatureStore, train_ids: list[str], steps: dict) -> tuple[Reduction, dict]:

@@ -19,8 +19,8 @@ import torch
 from tsgbench.datasets.table import Queries, read_splits
 from tsgbench.errors import UserError
 from tsgbench.features.extract import extract
-from tsgbench.features.recipe import AUTO
-from tsgbench.features.reduce import Reduction
+from tsgbench.features.recipe import AUTO, bearing_all_but_one
+from tsgbench.features.reduce import Reduction, carried_attrs, write_reduced
 from tsgbench.features.store import FeatureStore, FeatureWriter
 from tsgbench.features.video import probe
 from tsgbench.grounding.parts import Parts, find_cell, find_parts
@@ -83,8 +83,9 @@ class Cell:
         with Assembly(self.settings, parts.inputs, device) as assembly:
             self.model = assembly.load_model(parts.run)
             self.words = assembly.words
+            self._known = set(self.words.words)
             self.reduction = Reduction.from_arrays(assembly.store.arrays())
-            self.attrs = assembly.store.attrs
+            self.attrs = carried_attrs(assembly.store)
         sentences = read_splits(
             parts.inputs["annotations"], self.settings["splits"]["train"]
         ).sentences
@@ -100,7 +101,7 @@ class Cell:
             facts = extract(
                 numbered,
                 raw,
-                recipe=self._recipe() | {"max_failed_share": 1 - 1 / max(1, len(numbered))},
+                recipe=bearing_all_but_one(self._recipe(), len(numbered)),
                 identity=self.parts.extraction.identity,
                 threads=threads,
                 checkpoint=self.parts.checkpoint,
@@ -125,14 +126,11 @@ class Cell:
 
     def _reduce(self, raw: Path, out: Path) -> None:
         dtype = (self.parts.inputs["features"].content["settings"]["reduce"] or {}).get("dtype")
-        attrs = {name: value for name, value in self.attrs.items() if name not in ("schema", "dim")}
         with (
             FeatureStore(raw) as store,
-            FeatureWriter(out, attrs, dtype=dtype or "float32") as writer,
+            FeatureWriter(out, self.attrs, dtype=dtype or "float32") as writer,
         ):
-            for video in store.video_ids:
-                clips, times = store.read(video)
-                writer.write(video, self.reduction.apply(clips), times)
+            write_reduced(store, writer, self.reduction)
         raw.unlink()
 
     def ground(
@@ -183,9 +181,9 @@ class Cell:
         return tokenize(sentence, self.settings["inputs"]["tokenizer"])
 
     def _new(self, sentence: str) -> tuple[list[str], list[str]]:
-        words, known = dict.fromkeys(self._words_of(sentence)), set(self.words.words)
-        unknown = [word for word in words if word not in known]
-        untrained = [word for word in words if word in known and word not in self._trained]
+        words = dict.fromkeys(self._words_of(sentence))
+        unknown = [word for word in words if word not in self._known]
+        untrained = [word for word in words if word in self._known - self._trained]
         return unknown, untrained
 
 

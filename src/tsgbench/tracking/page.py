@@ -8,7 +8,6 @@ import json
 import os
 import socket
 import sys
-from pathlib import Path
 from urllib.parse import quote
 
 from tsgbench.errors import UserError
@@ -73,7 +72,7 @@ def serve(uri: str, address: str, port: int) -> None:
 def need_runs(uri: str) -> None:
     """`UserError` where the embedded store is not there yet."""
     path = sqlite_path(uri)
-    if path and not Path(path).exists():
+    if path and not path.exists():
         raise UserError(f"{path}: no runs yet; train something: snakemake --cores 8 phase_cells")
 
 
