@@ -191,7 +191,7 @@ def show_sources(options: argparse.Namespace) -> None:
         print(listing.render(statuses, totals))
 
 
-def write_schemas(options: argparse.Namespace) -> None:
+def write_schemas(options: argparse.Namespace) -> None:  # noqa: ARG001 (a verb's signature)
     from tsgbench.config.reference import write_all
 
     written = write_all(Path())

@@ -275,7 +275,7 @@ def _from_upstream(
     spec = source["videos"]
     if spec["by"] == "page":
 
-        def ask_a_person(video: str, target: Path) -> None:
+        def ask_a_person(_video: str, _target: Path) -> None:
             raise Unavailable("to be placed by hand", is_final=False)
 
         return ask_a_person

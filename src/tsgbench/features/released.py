@@ -207,7 +207,9 @@ Reader = Callable[[str], np.ndarray]
 
 @contextmanager
 def _hdf5(
-    files: dict[str, Path], recipe: dict, vectors: Sequence[Path]
+    files: dict[str, Path],
+    recipe: dict,
+    vectors: Sequence[Path],  # noqa: ARG001 (for captions, which become rows by them)
 ) -> Iterator[tuple[Reader, Collection[str]]]:
     """One HDF5 file. Yields the function that reads a video's array, and the videos' names."""
     found = [path for name, path in files.items() if name.endswith(HDF5_ENDINGS)]
@@ -281,7 +283,9 @@ def _follow(group: h5py.Group, name: str, where: str) -> h5py.Group | h5py.Datas
 
 @contextmanager
 def _npy(
-    files: dict[str, Path], recipe: dict, vectors: Sequence[Path]
+    files: dict[str, Path],
+    recipe: dict,  # noqa: ARG001 (as the other layouts are called)
+    vectors: Sequence[Path],  # noqa: ARG001
 ) -> Iterator[tuple[Reader, Collection[str]]]:
     """A NumPy file a video, anywhere in the release, named by the video."""
     found = name_by_video(files, (".npy",))

@@ -127,7 +127,7 @@ class _Writer:
             texts += [self.node(statement)] if special is None else special(statement)
         return texts
 
-    def on_Pass(self, statement: ast.Pass) -> list[str]:
+    def on_Pass(self, _statement: ast.Pass) -> list[str]:
         return []
 
     def on_Expr(self, statement: ast.Expr) -> list[str]:

@@ -96,7 +96,7 @@ def entry_type(name: str, module: str) -> type[Section]:
 
 
 @cache
-def override_type(name: str, module: str, presets: tuple[str, ...] = ()) -> type[Section]:
+def override_type(name: str, module: str) -> type[Section]:
     """What a study changes of a model."""
     parts = parts_of(name, module, partial=True)
     plain = _difference(name, "override_on_data_set", parts)
