@@ -16,6 +16,7 @@ doubles: a candidate that lies on a threshold falls to the same side here and th
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -67,7 +68,7 @@ def keep(
     """
     spans, depth = ranked[..., :2], ranked.shape[1]
     is_kept = np.zeros(spans.shape[:2], dtype=bool)
-    axes: dict[tuple, np.ndarray] = {}
+    axes: dict[tuple[Any, ...], np.ndarray] = {}
     for need in needs:
         if "ranks" in need:
             is_kept[:, : need["ranks"]] = True
@@ -87,7 +88,7 @@ def keep(
 
 
 def on_axis(
-    spans: np.ndarray, durations: np.ndarray, clips: np.ndarray | None, options: dict
+    spans: np.ndarray, durations: np.ndarray, clips: np.ndarray | None, options: dict[str, Any]
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Spans (Q, K, 2) in the unit in which a convention compares them: seconds, or indices.
 
@@ -100,7 +101,7 @@ def on_axis(
     return moments.to_index(spans, durations, positions_of(clips, options))
 
 
-def positions_of(clips: np.ndarray | None, options: dict) -> np.ndarray:
+def positions_of(clips: np.ndarray | None, options: dict[str, Any]) -> np.ndarray:
     """(Q,) length of the axis of indices; `UserError` if it, or the number of clips, is unknown."""
     if clips is None:
         raise UserError(

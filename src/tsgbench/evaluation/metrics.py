@@ -12,6 +12,7 @@ the share of a hit, a discounted hit or the IoU, all in [0, 1].
 import math
 import re
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -94,7 +95,11 @@ def score_queries(
 
 
 def _precisions(
-    predictions: np.ndarray, several: np.ndarray, metrics: list[str], nms: Nms, lengths: dict
+    predictions: np.ndarray,
+    several: np.ndarray,
+    metrics: list[str],
+    nms: Nms,
+    lengths: dict[str, Any],
 ) -> dict[str, np.ndarray]:
     """The values of the metrics that are an average precision, see `precision`."""
     wanted = {name: match for name in metrics if (match := PRECISION.fullmatch(name))}
@@ -130,7 +135,7 @@ def _closeness(kept: np.ndarray, annotated: np.ndarray, extent: np.ndarray) -> n
     return np.nan_to_num((1 - off).clip(min=0).prod(axis=-1))
 
 
-def _parse(metrics: list[str]) -> dict[str, re.Match]:
+def _parse(metrics: list[str]) -> dict[str, re.Match[str]]:
     parsed = {name: METRIC.fullmatch(name) for name in metrics if not _is_other(name)}
     unknown = [name for name, match in parsed.items() if match is None]
     if unknown:
@@ -146,11 +151,11 @@ def _is_other(name: str) -> bool:
     return name == "mIoU" or PRECISION.fullmatch(name) is not None
 
 
-def _depth(parsed: dict[str, re.Match]) -> int:
+def _depth(parsed: dict[str, re.Match[str]]) -> int:
     return max((int(match["n"]) for match in parsed.values()), default=1)
 
 
-def _by_threshold(parsed: dict[str, re.Match], nms: Nms) -> dict[float | None, list[str]]:
+def _by_threshold(parsed: dict[str, re.Match[str]], nms: Nms) -> dict[float | None, list[str]]:
     """Metrics by the suppression they need, so that each suppression is run once."""
     groups: dict[float | None, list[str]] = {}
     for name, match in parsed.items():

@@ -132,7 +132,10 @@ class EfficientNetLite0(FrameNetwork):
         for repeats, *_ in STAGES:
             for number, block in enumerate(self.blocks[place : place + repeats]):
                 share = 1 if number == 0 else repeats
-                block.project.conv.weight.data.mul_((2 * share) ** -0.5)
+                # A Bottleneck, which a ModuleList does not say
+                block.project.conv.weight.data.mul_(  # type: ignore[union-attr,operator]
+                    (2 * share) ** -0.5
+                )
             place += repeats
 
     @classmethod

@@ -7,6 +7,7 @@ TensorFlow's "same" does, which is what those weights were trained with.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +21,7 @@ BATCH_NORM_EPSILON = 1e-3  # as in the release
 
 # name, output channels, kernel, stride of the plain convolutions and of the poolings (channels
 # None), and the channels of the Inception blocks: branches 0, 1a, 1b, 2a, 2b, 3b (figure 3)
-LAYERS = (
+LAYERS: tuple[tuple[Any, ...], ...] = (
     ("Conv3d_1a_7x7", 64, 7, 2),
     ("MaxPool3d_2a_3x3", None, (1, 3, 3), (1, 2, 2)),
     ("Conv3d_2b_1x1", 64, 1, 1),

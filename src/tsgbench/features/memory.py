@@ -5,8 +5,9 @@ and large pages, in which a CPU's activations cost less.
 import logging
 import os
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -78,11 +79,17 @@ class _Living(TorchDispatchMode):
     """Counts the bytes of tensors made within it, and when they are freed. peak: the most alive."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.now = self.peak = 0
         self._seen: weakref.WeakSet = weakref.WeakSet()
 
-    def __torch_dispatch__(self, function, types, arguments=(), options=None):
+    def __torch_dispatch__(
+        self,
+        function: Callable[..., Any],
+        types: Iterable[type],
+        arguments: Sequence[Any] = (),
+        options: dict[str, Any] | None = None,
+    ) -> Any:
         result = function(*arguments, **(options or {}))
         for tensor in tree_leaves((result, options)):
             if isinstance(tensor, torch.Tensor):

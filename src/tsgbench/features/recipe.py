@@ -1,5 +1,7 @@
 """A recipe of clips: its defaults, what is wrong with one, and the shape of its clips."""
 
+from typing import Any
+
 import torch
 
 from tsgbench.errors import UserError
@@ -7,7 +9,7 @@ from tsgbench.features.pooling import POOLS
 
 AUTO = "auto"  # as `batch_clips`: by memory
 
-DEFAULTS = {
+DEFAULTS: dict[str, Any] = {
     "checkpoint": None,
     "network": {},
     "clip_len": 16,

@@ -7,6 +7,7 @@ recipe states it (`times`), and the file says that it came from the recipe.
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -103,7 +104,7 @@ def convert(
     }
 
 
-def row_times(rows: int, duration_s: float, times: str | dict) -> np.ndarray:
+def row_times(rows: int, duration_s: float, times: Any) -> np.ndarray:
     """(rows, 2) seconds that each row stands for.
 
     times: `equal` (the rows divide the video into equal parts, as the code that reads these
@@ -222,7 +223,7 @@ def _hdf5(
     try:
         file = h5py.File(path, "r")
     except OSError as error:
-        if found := why(path, error):
+        if found := why(path, error):  # type: ignore[assignment]  # reused
             raise found from None
         raise UserError(f"{path}: not an HDF5 file, or damaged ({error}); get it again") from None
 

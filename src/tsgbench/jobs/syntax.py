@@ -7,7 +7,7 @@ awaits or yields. Whatever is not known to be harmless counts: a needless rerun 
 """
 
 import ast
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 
 LOG_CALLS = frozenset(("critical", "debug", "error", "exception", "info", "log", "warning"))
 PROGRESS_MODULES = ("rich.progress.", "tqdm.")
@@ -144,8 +144,10 @@ class _Writer:
 
     def on_Raise(self, statement: ast.Raise) -> list[str]:
         error = statement.exc
-        is_call = isinstance(error, ast.Call)
-        said = self.without_texts(error, at_end=True) if is_call else self.part(error)
+        if isinstance(error, ast.Call):
+            said = self.without_texts(error, at_end=True)
+        else:
+            said = self.part(error)
         return [f"Raise({said},{self.part(statement.cause)})"]
 
     def on_Assert(self, statement: ast.Assert) -> list[str]:
@@ -235,7 +237,7 @@ class _Writer:
     def part(self, node: ast.AST | None) -> str:
         return "" if node is None else self.node(node)
 
-    def node(self, node: object) -> str:
+    def node(self, node: ast.AST) -> str:
         """Any node. Empty and absent fields are left out: versions of Python differ in them."""
         if isinstance(node, ast.Name):
             self.used.add(node.id)
@@ -280,15 +282,17 @@ class _Writer:
         return self.node(annotation) if self.with_types or acts else ""
 
     def without_texts(
-        self, call: ast.Call, labels: Iterable[str] = (), *, at_end: bool = False
+        self, call: ast.Call, labels: Container[str] = (), *, at_end: bool = False
     ) -> str:
         """A call without its arguments that are text; labels: keywords that hold text at any rate.
         at_end: whether the work ends there, with an error."""
         parts = [self.node(call.func)]
-        for argument in [*call.args, *call.keywords]:
-            is_keyword = isinstance(argument, ast.keyword)
-            value = argument.value if is_keyword else argument
-            is_label = is_keyword and argument.arg in labels
+        arguments: list[ast.expr | ast.keyword] = [*call.args, *call.keywords]
+        for argument in arguments:
+            if isinstance(argument, ast.keyword):
+                value, is_label = argument.value, argument.arg in labels
+            else:
+                value, is_label = argument, False
             if (is_label or _is_text(value)) and not _has_side_effect(value):
                 parts += self.harmful([value], at_end=at_end)
             else:

@@ -5,6 +5,7 @@ them) are left out, and kept by role in `lacking`.
 """
 
 import pickle
+from typing import Any
 
 import torch
 
@@ -25,7 +26,7 @@ class Assembly:
     and `vocabulary`.
     """
 
-    def __init__(self, settings: dict, inputs: dict[str, Record], device: torch.device):
+    def __init__(self, settings: dict[str, Any], inputs: dict[str, Record], device: torch.device):
         self.settings, self.device = settings, device
         self.annotations = inputs["annotations"]
         tokenizer = settings["inputs"]["tokenizer"]
@@ -58,7 +59,7 @@ class Assembly:
         return queries
 
     def read(
-        self, queries: Queries, *, with_moments: bool = False, inputs: dict | None = None
+        self, queries: Queries, *, with_moments: bool = False, inputs: dict[str, Any] | None = None
     ) -> GroundingData:
         """Queries with their features and words. inputs: other ones than the cell's settings'."""
         return GroundingData(
