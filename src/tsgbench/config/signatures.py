@@ -47,6 +47,7 @@ class Signature:
 
     @property
     def defaults(self) -> dict[str, Any]:
+        """By name; see `Parameter`."""
         return {item.name: item.default for item in self.parameters}
 
 

@@ -35,7 +35,7 @@ from tsgbench.features import resample
 EXACT = ("annotated", "several")  # labels in seconds, as they were annotated
 
 
-def for_dataset(convention: dict[str, Any], dataset: str) -> dict:
+def for_dataset(convention: dict[str, Any], dataset: str) -> dict[str, Any]:
     """The convention's options on one data set: its own, or else those common to all."""
     common = {key: value for key, value in convention.items() if key != "datasets"}
     return {**common, **convention.get("datasets", {}).get(dataset, {})}
@@ -122,7 +122,7 @@ def _check_kept(predictions: Predictions, options: dict[str, Any]) -> None:
 
 def _score_chunks(
     predictions: Predictions, queries: Queries, options: dict[str, Any]
-) -> tuple[dict, dict]:
+) -> tuple[dict[str, Any], dict[str, Any]]:
     chunks = Chunks(options["chunks"], options["chunk_s"], options["best"])
     ranked, counts = rank_candidates(predictions.spans, chunks, predictions.counts)
     values = score_candidates(ranked, queries.annotators, chunks)
@@ -131,7 +131,7 @@ def _score_chunks(
 
 def _score_spans(
     predictions: Predictions, queries: Queries, options: dict[str, Any]
-) -> tuple[dict, dict]:
+) -> tuple[dict[str, Any], dict[str, Any]]:
     labels, extent = queries.moments, queries.durations
     if options["labels"] == "several":
         labels = _several(queries)
@@ -174,7 +174,10 @@ def _quantised(
     positions = positions_of(clips, options)
     if options["labels"] == "windows":
         index = resample.linspace_labels(
-            clips, options["positions"], queries.moments, queries.durations
+            clips,  # type: ignore[arg-type]  # known, or positions_of had refused
+            options["positions"],
+            queries.moments,
+            queries.durations,
         )
         return positions, index
     if options["labels"] == "nearest_span":

@@ -53,7 +53,9 @@ class Ranked:
         before = np.cumsum([0, *(len(part.counts) for part in parts)])
         return cls(
             np.concatenate([part.rows + n for part, n in zip(parts, before[:-1], strict=True)]),
-            *(np.concatenate([getattr(p, name) for p in parts]) for name in ("ranks", "found")),
+            *(  # type: ignore[call-arg]  # two, which are not counted
+                np.concatenate([getattr(p, name) for p in parts]) for name in ("ranks", "found")
+            ),
             np.concatenate([part.counts for part in parts]),
         )
 
@@ -74,12 +76,13 @@ def keep(
             is_kept[:, : need["ranks"]] = True
             continue
         if "chunks" in need:
-            ranks = first_named(spans, Chunks(need["chunks"], need["chunk_s"]))
+            # Each need has its numbers as such
+            ranks = first_named(spans, Chunks(need["chunks"], need["chunk_s"]))  # type: ignore[arg-type]
         else:
             axis = tuple(need.get(key) for key in ("iou", "positions", "labels"))
             if axis not in axes:
                 axes[axis] = on_axis(spans, durations, clips, need)[0]
-            ranks = moments.nms_ranks(axes[axis], need["above"], need["depth"])
+            ranks = moments.nms_ranks(axes[axis], need["above"], need["depth"])  # type: ignore[arg-type]
         rows, places = np.nonzero((ranks >= 0) & (ranks < depth))
         is_kept[rows, ranks[rows, places]] = True
     present = ~np.isnan(spans[..., 0])

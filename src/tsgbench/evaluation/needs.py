@@ -59,7 +59,7 @@ def needs_of(options: dict[str, Any]) -> list[Need]:
         else:
             needs.append({**axis, "above": above, "depth": depth})
     if any(map(PRECISION.fullmatch, options["metrics"])):
-        found = {"ranks": PRECISION_DEPTH}
+        found: Need = {"ranks": PRECISION_DEPTH}
         if options["nms"] is not None:
             found = {**axis, "above": options["nms"], "depth": PRECISION_DEPTH}
         needs.append(found)
@@ -94,5 +94,5 @@ def _kind(need: Need) -> tuple[Any, ...]:
     return tuple(sorted((key, value) for key, value in need.items() if key != "depth"))
 
 
-def _depth(need: Need) -> int:
+def _depth(need: dict[str, Any]) -> int:
     return need.get("ranks") or need.get("depth") or 1

@@ -88,6 +88,7 @@ class Bottleneck(nn.Module):
         self.is_residual = stride == 1 and inputs == outputs
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(m, C, H, W) to (m, C', ceil(H / stride), ceil(W / stride))."""
         y = self.project(self.depthwise(self.expand(x)))
         return y.add_(x) if self.is_residual else y
 

@@ -62,6 +62,7 @@ def extract(
     place = torch.device(_device(device))
     network, weights = _build(recipe, checkpoint)
     network.set_precision(PRECISIONS[recipe["precision"]])
+    # torch's types of `to` lack the argument
     network = network.eval().to(place, memory_format=network.MEMORY_FORMAT)  # type: ignore[call-overload]
     if recipe["batch_clips"] == AUTO:
         fitting = choose_batch(
@@ -243,6 +244,7 @@ class _Sink:
         self.waiting, self.clips, self.rows = [], 0, 0
 
     def _average(self, video: str, clips: np.ndarray, times: np.ndarray) -> None:
+        # Called with `chunk_s` alone
         self._write(video, *average_chunks(clips, times, self.chunk_s))  # type: ignore[arg-type]
 
     def _write(self, video: str, clips: np.ndarray, times: np.ndarray) -> None:

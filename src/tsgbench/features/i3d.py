@@ -63,6 +63,7 @@ class SamePool(nn.Module):
         self.stride = stride if isinstance(stride, tuple) else (stride,) * 3
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(n, C, T, H, W) to (n, C, T', H', W'), each ceil(length / stride)."""
         if not x.is_cuda and (self.kernel, self.stride) == ((3, 3, 3), (1, 1, 1)):
             return _neighbours_maximum(x)
         # An extra padded cell behind is what `ceil_mode` reaches for; no padded copy is made
@@ -98,6 +99,7 @@ class Inception(nn.Module):
         self.b3b = Unit3D(inputs, channels[5])
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(n, C, T, H, W) to (n, C', T, H, W): the four branches' channels, one after another."""
         branches = [self.b0(x), self.b1b(self.b1a(x)), self.b2b(self.b2a(x)), self.b3b(self.b3a(x))]
         return torch.cat(branches, dim=1)
 

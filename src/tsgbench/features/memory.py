@@ -79,7 +79,7 @@ class _Living(TorchDispatchMode):
     """Counts the bytes of tensors made within it, and when they are freed. peak: the most alive."""
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()  # type: ignore[no-untyped-call]  # of torch
         self.now = self.peak = 0
         self._seen: weakref.WeakSet = weakref.WeakSet()
 

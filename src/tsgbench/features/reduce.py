@@ -97,6 +97,7 @@ class Basis:
         return np.concatenate([x, -x], axis=1).clip(min=0) if self.rectify else x
 
     def arrays(self) -> dict[str, np.ndarray]:
+        """What a feature file keeps of it; `from_arrays` reads it back."""
         return {
             "columns": self.columns,
             "center": np.array(CENTERS.index(self.center)),
@@ -105,6 +106,7 @@ class Basis:
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> "Basis":
+        """The basis of which a feature file keeps these arrays."""
         return cls(arrays["columns"], CENTERS[int(arrays["center"])], bool(arrays["rectify"]))
 
 

@@ -306,9 +306,10 @@ class FeatureStore:
         self.close()
 
     def close(self) -> None:
+        """Close the file; nothing can be read any more."""
         self._file.close()
 
-    def __contains__(self, video_id: str) -> bool:
+    def __contains__(self, video_id: object) -> bool:
         return video_id in self._videos
 
     def read(self, video_id: str) -> tuple[np.ndarray, np.ndarray]:

@@ -176,7 +176,7 @@ def _read_frames(
         if frames == 1 and stream.codec_context.name in PICTURE_CODECS:
             raise UserError(f"{shown(path)}: holds one picture and no video stream")
         _check_whole(path, container, stream, end_s)
-        # The last frame's own is often only a guess
+        # The last frame's own is often only a guess; the name was that of a frame's length
         if length_s := _container_s(container):  # type: ignore[assignment]
             end_s = max(min(end_s, length_s), waiting[1])
         yield *waiting, end_s
@@ -257,7 +257,7 @@ def _centre(picture: np.ndarray, crop: int | None) -> np.ndarray:
 
 
 def shown(path: str | Path) -> str:
-    """A path as it can be printed and written to a list: bytes that are not UTF-8 as `\\xe9`."""
+    r"""A path as it can be printed and written to a list: bytes that are not UTF-8 as `\xe9`."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
@@ -272,7 +272,7 @@ def _stream_s(container: "av.container.InputContainer", stream: av.VideoStream) 
     most programs that write Matroska add a tag for each stream.
     """
     if stream.duration and container.format.name != "asf":  # there, FFmpeg repeats the container's
-        return float(stream.duration * stream.time_base)  # type: ignore[operator]
+        return float(stream.duration * stream.time_base)  # type: ignore[operator]  # both known
     for name, text in stream.metadata.items():
         found = DURATION_TAG.fullmatch(text)
         if found and name.upper().split("-")[0] == "DURATION":

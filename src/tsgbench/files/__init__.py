@@ -168,7 +168,7 @@ def is_utf8(name: str) -> bool:
 
 
 def printable(text: str) -> str:
-    """The text with what is no UTF-8 escaped, as `\\ud83d`: fit for a message or a list."""
+    r"""The text with what is no UTF-8 escaped, as `\ud83d`: fit for a message or a list."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 

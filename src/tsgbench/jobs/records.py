@@ -42,6 +42,7 @@ class Record:
 
     @property
     def identity(self) -> str:
+        """Of the settings, code and inputs that made the result."""
         return self.content["identity"]
 
     @property
@@ -55,14 +56,17 @@ class Record:
         return [self.identity, *(entry["to"] for entry in self.accepted)]
 
     def stands_for(self, identity: str) -> bool:
+        """Whether it was made for an identity, or accepted for it."""
         return identity in self.identities
 
     @property
     def digest(self) -> str:
+        """Of what the files hold."""
         return self.content["digest"]
 
     @property
     def facts(self) -> dict:
+        """What the phase counted and measured."""
         return self.content["facts"]
 
     def file(self, name: str) -> Path:

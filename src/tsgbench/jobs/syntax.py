@@ -157,7 +157,9 @@ class _Writer:
         return [f"Assert({self.node(statement.test)},[{','.join(kept)}])"]
 
     def on_AnnAssign(self, statement: ast.AnnAssign) -> list[str]:
-        types = self.type_of(statement.annotation)
+        types, target = self.type_of(statement.annotation), statement.target
+        if statement.value is None and not types and _is_plain_attribute(target):
+            return []
         if statement.value is None or types:
             # Without a value it still makes the name a local one
             return [
@@ -382,6 +384,11 @@ def _harmful(node: ast.AST, at_end: bool) -> Iterator[ast.AST]:
         return
     for child in ast.iter_child_nodes(node):
         yield from _harmful(child, at_end)
+
+
+def _is_plain_attribute(node: ast.expr) -> bool:
+    """Whether it is `name.attribute`, a type of which nothing keeps (`self.x: int`)."""
+    return isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
 
 
 def _mentions(annotation: ast.expr, names: Iterable[str]) -> bool:

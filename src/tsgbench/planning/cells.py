@@ -134,7 +134,9 @@ class Cells:
             "needs": self.catalogue.needs_of(dataset),
         }
 
-    def _layers(self, model: str, dataset: str) -> tuple[list[dict[str, Any]], list[dict]]:
+    def _layers(
+        self, model: str, dataset: str
+    ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         """What the model's file says for a data set, and what the study changes of it."""
         entry = self.catalogue.models[model]
         override = self.config.get("overrides", {}).get(model, {})
@@ -218,7 +220,9 @@ class Cells:
         return "; ".join(parts)
 
 
-def settings_of_cells(config: dict[str, Any], catalogue: Catalogue) -> Iterator[tuple[str, dict]]:
+def settings_of_cells(
+    config: dict[str, Any], catalogue: Catalogue
+) -> Iterator[tuple[str, dict[str, Any]]]:
     """(`model/dataset/ablation`, settings) of a study's cells, of one seed each."""
     cells = Cells(config, catalogue)
     one_seed = {cell[:3]: cell[3] for cell in cells}
@@ -226,7 +230,7 @@ def settings_of_cells(config: dict[str, Any], catalogue: Catalogue) -> Iterator[
         yield f"{model}/{dataset}/{ablation}", cells.settings(model, dataset, ablation, seed)
 
 
-def _merge_all(layers: list[dict[str, Any]]) -> dict:
+def _merge_all(layers: list[dict[str, Any]]) -> dict[str, Any]:
     """The sections of all layers, later ones winning."""
     merged: dict[str, Any] = {}
     for layer in layers:

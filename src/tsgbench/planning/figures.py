@@ -43,7 +43,9 @@ class Figures:
         for name, (content, parts) in self.papers.figures().items():
             yield from self._plan_figure(name, content, parts)
 
-    def _plan_figure(self, name: str, content: dict[str, Any], parts: list[dict]) -> Iterator[Job]:
+    def _plan_figure(
+        self, name: str, content: dict[str, Any], parts: list[dict[str, Any]]
+    ) -> Iterator[Job]:
         draw = next(part["draw"] for part in parts if "draw" in part)
         printed = list(dict.fromkeys(one for part in parts for one in as_list(part["dataset"])))
         drawn = [one for printed_one in printed for one in self.papers.of_study(printed_one)]
@@ -84,7 +86,7 @@ class Figures:
         protocol = self.papers.protocol(dataset, content)
         return as_list(protocols_of(self.catalogue.datasets[dataset])[protocol]["test"])
 
-    def _system(self, system: str, datasets: list[str], content: dict[str, Any]) -> dict:
+    def _system(self, system: str, datasets: list[str], content: dict[str, Any]) -> dict[str, Any]:
         """One system of a figure: how it is called, the protocol by which the paper got its numbers
         on each data set, and the seeds of its cells."""
         model, ablation = system.split("/")
@@ -112,14 +114,14 @@ class Figures:
 
     def _inspected(self, systems: list[dict[str, Any]], datasets: list[str]) -> list[str]:
         """The cells that choose a figure's queries: on each data set, of the first system there."""
-        found = {}
+        found: dict[str, str] = {}
         for cell in self._cells_of(systems, datasets):
             found.setdefault(cell.split("/")[1], cell)
         return list(found.values())
 
     def _figure_inputs(
         self, reads: str, systems: list[dict[str, Any]], datasets: list[str]
-    ) -> dict:
+    ) -> dict[str, Any]:
         if reads == "statistics":
             return {
                 f"statistics:{one}": self.statistics[one]

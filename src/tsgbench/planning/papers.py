@@ -31,7 +31,7 @@ class Papers(Specifications):
         check_cells(catalogue.published, catalogue.models)
         self.generated = [name for name in config["datasets"] if "generated" in self._data(name)]
 
-    def tables(self) -> list[tuple[str, dict[str, Any], dict]]:
+    def tables(self) -> list[tuple[str, dict[str, Any], dict[str, Any]]]:
         """Every printed table: (`paper/table1`, the paper's file, the table's entry)."""
         return [
             (f"{paper}/{table['id']}", content, table)
@@ -39,9 +39,9 @@ class Papers(Specifications):
             for table in content["tables"]
         ]
 
-    def figures(self) -> dict[str, tuple[dict[str, Any], list[dict]]]:
+    def figures(self) -> dict[str, tuple[dict[str, Any], list[dict[str, Any]]]]:
         """Every figure that is drawn: `paper/figure1` -> the paper's file, the figure's parts."""
-        found: dict[str, tuple[dict[str, Any], list[dict]]] = {}
+        found: dict[str, tuple[dict[str, Any], list[dict[str, Any]]]] = {}
         for paper, content in self.catalogue.published.items():
             for figure in content.get("figures", []):
                 name = f"{paper}/{target_name(figure['id'])}"
@@ -62,7 +62,7 @@ class Papers(Specifications):
         """Generated data sets, where the study has none of the paper's."""
         return [] if any(self.of_study(name) for name in printed) else self.generated
 
-    def settings(self, name: str, content: dict[str, Any], table: dict) -> dict:
+    def settings(self, name: str, content: dict[str, Any], table: dict[str, Any]) -> dict[str, Any]:
         """The specification of a table of systems."""
         paper, number = name.split("/")
         blocks = [self._block(place, content) for place in self.places(table["datasets"])]
@@ -83,11 +83,11 @@ class Papers(Specifications):
             against=self._reference(table, rows),
         )
 
-    def _reference(self, table: dict[str, Any], rows: list[dict]) -> str | None:
+    def _reference(self, table: dict[str, Any], rows: list[dict[str, Any]]) -> str | None:
         """Label of the row that those of a table of ablations are tested against."""
         if table["kind"] != "ablation":
             return None
-        return next(row["label"] for row in rows if row["cell"] == reference_of(table))
+        return next(str(row["label"]) for row in rows if row["cell"] == reference_of(table))
 
     # --- blocks ------------------------------------------------------------------------------
 
@@ -117,7 +117,7 @@ class Papers(Specifications):
         told = {"name": f"{printed}:printed", "title": title, "printed": printed}
         return told | {"is_missing": True}
 
-    def _block(self, place: dict[str, Any], content: dict) -> dict:
+    def _block(self, place: dict[str, Any], content: dict[str, Any]) -> dict[str, Any]:
         """A place as the block of a table of systems."""
         if place.get("is_missing"):
             return place
@@ -149,7 +149,9 @@ class Papers(Specifications):
 
     # --- rows --------------------------------------------------------------------------------
 
-    def _rows(self, table: dict[str, Any], blocks: list[dict], content: dict) -> list[dict]:
+    def _rows(
+        self, table: dict[str, Any], blocks: list[dict[str, Any]], content: dict[str, Any]
+    ) -> list[dict[str, Any]]:
         """The printed rows, one for each method; a method printed for two data sets is one row."""
         rows: dict[str, dict[str, Any]] = {}
         for number, printed in enumerate(table["rows"]):
@@ -173,11 +175,11 @@ class Papers(Specifications):
         # Quoted rows first, in the paper's order: its own stand below them, as it prints them
         return sorted(rows.values(), key=lambda row: not row["is_quoted"])
 
-    def _label(self, table: dict[str, Any], row: dict) -> str:
+    def _label(self, table: dict[str, Any], row: dict[str, Any]) -> str:
         """The printed method; with its settings where the table has several rows of that name."""
         same = [r for r in table["rows"] if r["method"] == row["method"]]
         if len({r["cell"] for r in same}) < 2:
-            return row["method"]
+            return str(row["method"])
         values = [
             f"{key.replace('_', ' ')} {value}"
             for key, value in row["setting"].items()
@@ -185,7 +187,9 @@ class Papers(Specifications):
         ]
         return f"{row['method']} ({', '.join(values)})"
 
-    def _beside(self, blocks: list[dict[str, Any]], content: dict) -> list[dict]:
+    def _beside(
+        self, blocks: list[dict[str, Any]], content: dict[str, Any]
+    ) -> list[dict[str, Any]]:
         """Systems that see no video, by the paper's protocol: baselines and the model's twin."""
         rows: dict[str, dict[str, Any]] = {}
         for block in blocks:

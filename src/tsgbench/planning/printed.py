@@ -11,7 +11,7 @@ QUOTED_ONLY = "quoted only"
 FULL = "full"
 
 
-def check_cells(published: dict[str, dict[str, Any]], models: dict[str, dict]) -> None:
+def check_cells(published: dict[str, dict[str, Any]], models: dict[str, dict[str, Any]]) -> None:
     """Refuse a printed row or drawn figure that names no cell, or one that does not exist."""
     for paper, content in published.items():
         for table in content["tables"]:
@@ -41,7 +41,7 @@ def _check_cell(cell: str, models: dict[str, dict[str, Any]], where: str) -> Non
 def reference_of(table: dict[str, Any]) -> str:
     """`model/ablation` of the row that the others of a table of ablations are tested against."""
     if "against" in table:
-        return table["against"]
+        return str(table["against"])
     full = (row["cell"] for row in table["rows"] if row["cell"].endswith(f"/{FULL}"))
     return next(full, "")
 
@@ -59,7 +59,8 @@ def _check_reference(table: dict[str, Any], where: str) -> None:
 
 def protocol_of(content: dict[str, Any], printed: str | None) -> str:
     """The protocol by which a paper got its numbers on a data set, by the data set's name there."""
-    return content["paper"].get("protocols", {}).get(printed, {}).get("protocol", DEFAULT)
+    practice: dict[str, str] = content["paper"].get("protocols", {}).get(printed, {})
+    return practice.get("protocol", DEFAULT)
 
 
 def printed_protocols(
@@ -109,7 +110,7 @@ def own_method(published: dict[str, dict[str, Any]], paper: str, model: str) -> 
     for table in published[paper]["tables"]:
         for row in table["rows"] if table["kind"] == "comparison" else []:
             if row.get("cell") == f"{model}/{FULL}":
-                return row["method"]
+                return str(row["method"])
     return None
 
 
@@ -150,7 +151,9 @@ def target_name(figure: str) -> str:
     return figure.rstrip("abcdefgh").replace("fig", "figure")
 
 
-def practice_of(content: dict[str, Any], printed: str | None, table: str | None = None) -> dict:
+def practice_of(
+    content: dict[str, Any], printed: str | None, table: str | None = None
+) -> dict[str, Any]:
     """How a paper got its numbers on a data set, for `reporting.departures` to compare.
 
     printed: the data set's name there. table: the paper's, whose number of runs may be its own.
@@ -178,7 +181,7 @@ def practice_of(content: dict[str, Any], printed: str | None, table: str | None 
     }
 
 
-def examples_to_choose(figures: list[dict[str, Any]]) -> list[dict]:
+def examples_to_choose(figures: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The queries that figures print, with their moments where these are in the text, for an
     inspection to look for."""
     return [

@@ -84,7 +84,7 @@ class Reports:
         return self.layout.job("statistics", {"dataset": dataset}, settings, inputs, job.modules)
 
     def _plan_statistics_table(
-        self, name: str, content: dict[str, Any], table: dict
+        self, name: str, content: dict[str, Any], table: dict[str, Any]
     ) -> Iterator[Job]:
         stand_ins = self.papers.stand_ins(table["datasets"])
         settings = {
@@ -101,7 +101,7 @@ class Reports:
         }
         yield self.layout.job("table", {"table": name}, settings, inputs)
 
-    def _stand_in(self, dataset: str, table: dict[str, Any]) -> dict:
+    def _stand_in(self, dataset: str, table: dict[str, Any]) -> dict[str, Any]:
         """A generated data set's row: counted as the first of the paper's, by its own splits."""
         tokenizer = table["rows"][0]["reproduce"]["tokenizer"]
         return {
@@ -116,13 +116,17 @@ class Reports:
         parts = {part: as_list(splits[role]) for part, role in PARTS.items()}
         return {**parts, "all": [split for part in parts.values() for split in part]}
 
-    def _plan_systems_table(self, name: str, content: dict[str, Any], table: dict) -> Iterator[Job]:
+    def _plan_systems_table(
+        self, name: str, content: dict[str, Any], table: dict[str, Any]
+    ) -> Iterator[Job]:
         settings = self.papers.settings(name, content, table)
         wanted = self.papers.wanted(settings)
         inputs = self.layout.cell_records(wanted, "run", "metrics")
         yield self.layout.job("table", {"table": name}, settings, inputs)
 
-    def _plan_efficiency(self, name: str, content: dict[str, Any], table: dict) -> Iterator[Job]:
+    def _plan_efficiency(
+        self, name: str, content: dict[str, Any], table: dict[str, Any]
+    ) -> Iterator[Job]:
         """The paper's own model and the others, each by its first seed on the paper's data."""
         measured = {}
         places = self.papers.places(table["datasets"])
@@ -156,7 +160,7 @@ class Reports:
         inputs = {**train.inputs, "run": train.record}
         return self.layout.job("measure", train.wildcards, settings, inputs, train.modules)
 
-    def _printed(self, name: str, content: dict[str, Any]) -> dict:
+    def _printed(self, name: str, content: dict[str, Any]) -> dict[str, Any]:
         paper, number = name.split("/")
         return {
             **describe_study(self.config, name),

@@ -32,7 +32,9 @@ class Specifications:
         for model, dataset, ablation, seed in cells:
             self.seeds.setdefault(f"{model}/{dataset}/{ablation}", []).append(seed)
 
-    def specify(self, name: str, *, notes: list[str], rows: list[dict[str, Any]], **more) -> dict:
+    def specify(
+        self, name: str, *, notes: list[str], rows: list[dict[str, Any]], **more: Any
+    ) -> dict[str, Any]:
         """The specification of a table, complete."""
         models = (row["cell"].partition("/")[0] for row in rows if any(row["seeds"].values()))
         papers = sorted({place[0] for row in rows for place in row["printed"].values()})
@@ -68,7 +70,7 @@ class Specifications:
             },
         }
 
-    def add_features(self, blocks: list[dict[str, Any]], rows: list[dict]) -> None:
+    def add_features(self, blocks: list[dict[str, Any]], rows: list[dict[str, Any]]) -> None:
         """Give every block the features that its own cells read."""
         for block in blocks:
             prefixes = [row["prefixes"].get(block["name"]) for row in rows]
@@ -80,11 +82,11 @@ class Specifications:
     def add_printed(
         self,
         row: dict[str, Any],
-        block: dict,
+        block: dict[str, Any],
         place: list[Any],
         *,
         has_cells: bool = True,
-        table=None,
+        table: str | None = None,
     ) -> None:
         """Set a row of a paper's file beside a row, in a block.
 

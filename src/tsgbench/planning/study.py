@@ -85,8 +85,8 @@ class Study:
                 (f"tsgbench.datasets.{entry['reader']}",),
             )
         )
-        for features in self._features_of(dataset):
-            self._plan_features(dataset, features, raw, annotations)
+        for recipe in self._features_of(dataset):
+            self._plan_features(dataset, recipe, raw, annotations)
         if chosen["vectors"] == LEARNED_VECTORS:
             vectors = self._add(
                 self.layout.job(
@@ -260,8 +260,9 @@ class Study:
         """Whether a job reads, however indirectly, a cell that is trained on demand alone."""
         if record not in self._on_demand:
             job = self.jobs[record]
+            cell = job.wildcards
             waits = job.phase == "train" and self.cells.is_on_demand(
-                **{**job.wildcards, "seed": int(job.wildcards["seed"])}
+                cell["model"], cell["dataset"], cell["ablation"], int(cell["seed"])
             )
             self._on_demand[record] = waits or any(map(self.needs_on_demand, job.inputs.values()))
         return self._on_demand[record]

@@ -5,15 +5,14 @@ from typing import Any
 from tsgbench.config import HEADLINE, as_list, is_variant, protocols_of
 from tsgbench.errors import UserError
 from tsgbench.jobs.layout import DEFAULT, join_ablation
-from tsgbench.planning.cells import FULL
-from tsgbench.planning.printed import own_method, own_place, system_label
+from tsgbench.planning.printed import FULL, own_method, own_place, system_label
 from tsgbench.planning.specification import Specifications, new_row
 
 
 class Tables(Specifications):
     """Specifications of a study's tables."""
 
-    def settings(self, table: str, spec: dict[str, Any]) -> dict:
+    def settings(self, table: str, spec: dict[str, Any]) -> dict[str, Any]:
         """The table's specification, complete: labels, protocol, features, published numbers."""
         chosen = spec.get("datasets", list(self.config["datasets"]))
         blocks = [block for dataset in chosen for block in self._blocks(dataset, spec)]
@@ -36,11 +35,13 @@ class Tables(Specifications):
             against=self._reference(table, spec, rows),
         )
 
-    def _reference(self, table: str, spec: dict[str, Any], rows: list[dict]) -> str | None:
+    def _reference(
+        self, table: str, spec: dict[str, Any], rows: list[dict[str, Any]]
+    ) -> str | None:
         """Label of the row that the others are tested against, if the table asks for it."""
         if "against" not in spec:
             return None
-        labels = {row["cell"]: row["label"] for row in rows}
+        labels: dict[str, str] = {row["cell"]: row["label"] for row in rows}
         if spec["against"] not in labels:
             raise UserError(
                 f"tables.{table}.against: {spec['against']!r} is no row of the table; it has"
@@ -49,7 +50,7 @@ class Tables(Specifications):
         return labels[spec["against"]]
 
     def _protocols(
-        self, system: dict[str, Any], ablation: str, spec: dict, chosen: list[str]
+        self, system: dict[str, Any], ablation: str, spec: dict[str, Any], chosen: list[str]
     ) -> dict[str, list[str]]:
         """The protocols of a system that a table shows, each with its data sets."""
         paper = self.catalogue.models[system["model"]].get("paper")
@@ -63,7 +64,7 @@ class Tables(Specifications):
                     found.setdefault(protocol, []).append(dataset)
         return found
 
-    def _blocks(self, dataset: str, spec: dict[str, Any]) -> list[dict]:
+    def _blocks(self, dataset: str, spec: dict[str, Any]) -> list[dict[str, Any]]:
         """A data set's blocks of rows: one, or one for each named part of its test split.
 
         A block's protocol is the first that the table shows: rows by others are marked.
@@ -85,8 +86,8 @@ class Tables(Specifications):
         ] or [block]
 
     def _row(
-        self, system: dict[str, Any], ablation: str, protocol: str, blocks: list[dict]
-    ) -> dict:
+        self, system: dict[str, Any], ablation: str, protocol: str, blocks: list[dict[str, Any]]
+    ) -> dict[str, Any]:
         """A system, in the blocks of its data sets."""
         name = system["model"]
         model = self.catalogue.models[name]

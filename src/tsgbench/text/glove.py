@@ -188,6 +188,7 @@ def _open_stream(path: Path, member: str | None) -> Iterator[io.BufferedReader]:
                     f"{path}: holds {names or 'no .txt or .vec file'}; name the member to read"
                 )
             with archive.open(member or names[0]) as stream:
+                # A member of an archive is a raw stream, which its type does not say
                 yield io.BufferedReader(stream, 1 << 20)  # type: ignore[arg-type]
     except KeyError:
         raise UserError(f"{path}: has no member {member!r}; it holds {names}") from None

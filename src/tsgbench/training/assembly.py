@@ -5,6 +5,7 @@ them) are left out, and kept by role in `lacking`.
 """
 
 import pickle
+from types import TracebackType
 from typing import Any
 
 import torch
@@ -38,7 +39,12 @@ class Assembly:
     def __enter__(self) -> "Assembly":
         return self
 
-    def __exit__(self, kind, error, trace) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.store.close()
 
     def load(self, role: str, *, with_moments: bool = False) -> GroundingData:

@@ -72,10 +72,12 @@ class Subject:
 
     @property
     def device(self) -> torch.device:
+        """Where it computes."""
         return self.cell.device
 
     @property
     def checkpoint(self) -> Path:
+        """The file of the trained weights."""
         return self.run.file("checkpoint.pt")
 
     def model(self) -> Grounder:
@@ -225,4 +227,8 @@ def _peak(device: torch.device) -> int:
 
 
 def _resident(name: str) -> int:
-    return 1024 * int(re.search(rf"^{name}:\s+(\d+) kB", STATUS.read_text(), re.MULTILINE)[1])
+    return 1024 * int(
+        re.search(  # type: ignore[index]  # Linux has the line
+            rf"^{name}:\s+(\d+) kB", STATUS.read_text(), re.MULTILINE
+        )[1]
+    )

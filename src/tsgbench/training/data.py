@@ -198,7 +198,7 @@ class _SourceClips:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Clips (B, T, D), zero on padding, and mask (B, T) of the given videos (CPU long)."""
         drawn = torch.rand(len(videos), generator=order, dtype=torch.float64).numpy()
-        videos = videos.numpy()
+        videos = videos.numpy()  # type: ignore[assignment]  # the same numbers
         offset = (drawn * (self.limits[videos] + 1)).astype(np.int64)
         starts, stops = resample.stride_pick(self.lengths[videos], self.target, offset=offset)
         real = (stops > starts)[:, : (stops > starts).sum(axis=1).max()]

@@ -243,7 +243,14 @@ def _copy_of(model: nn.Module) -> dict[str, torch.Tensor]:
     return {name: value.detach().clone() for name, value in model.state_dict().items()}
 
 
-def _save(path, state, model, optimizer, order, best) -> None:
+def _save(
+    path: Path,
+    state: State,
+    model: Grounder,
+    optimizer: torch.optim.Optimizer,
+    order: torch.Generator,
+    best: dict[str, torch.Tensor],
+) -> None:
     content = {
         "state": vars(state),
         "model": model.state_dict(),
@@ -294,7 +301,10 @@ def _read_state(path: Path, device: torch.device) -> dict[str, Any] | None:
 
 
 def _resume(
-    content: dict[str, Any], model, optimizer, order
+    content: dict[str, Any],
+    model: Grounder,
+    optimizer: torch.optim.Optimizer,
+    order: torch.Generator,
 ) -> tuple[State, dict[str, torch.Tensor]]:
     model.load_state_dict(content["model"])
     optimizer.load_state_dict(content["optimizer"])

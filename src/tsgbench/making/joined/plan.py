@@ -52,6 +52,7 @@ class Joined:
 
     @property
     def frames(self) -> int:
+        """Length in frames: its segments lie back to back."""
         return self.segments[-1].end
 
 

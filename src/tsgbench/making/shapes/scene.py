@@ -69,6 +69,8 @@ class Event:
 
 @dataclass(frozen=True)
 class Scene:
+    """What a video shows: length in frames, things, and what they do when."""
+
     frames: int
     things: list[Thing]
     events: list[Event]  # by start
