@@ -125,12 +125,13 @@ def fetch(
         if found := fetch_from(whole, [join_address(mirror, whole.path)], how, "mirror"):
             return _facts(source, "", [found], whole.tried)
         for kind, files in stand_ins:
-            found = [  # type: ignore[assignment]  # a name for either
+            brought = [
                 fetch_from(wanted, [join_address(mirror, wanted.path)], how, "mirror")
                 for wanted in files
             ]
-            if all(found):  # type: ignore[arg-type]
-                return _facts(source, kind, found, whole.tried)  # type: ignore[arg-type]
+            complete = [one for one in brought if one is not None]
+            if len(complete) == len(files):
+                return _facts(source, kind, complete, whole.tried)
             whole.tried += [reason for wanted in files for reason in wanted.tried]
     if found := _fetch_upstream(whole, source, how):
         return _facts(source, "", [found], whole.tried)

@@ -115,6 +115,7 @@ class Gathering:
                 path.unlink()
 
     def place(self, video: str) -> Path:
+        """Where a video lies, or will."""
         return self.folder / f"{video}{self.spec['suffix']}"
 
     def run(self, near: Bring, upstream: Bring) -> None:
