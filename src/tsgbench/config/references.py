@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from tsgbench.config.values import LEARNED_VECTORS, OWN_FEATURES, as_list, protocols_of, roles_of
 from tsgbench.config.wording import hint_at
 from tsgbench.errors import UserError
-from tsgbench.jobs.layout import DEFAULT, DEFAULT_STUDY, MAKERS, TAKEN
+from tsgbench.jobs.cells import DEFAULT
+from tsgbench.jobs.layout import DEFAULT_STUDY, MAKERS, TAKEN
 
 
 def need_known(name: str, known: Iterable[str], where: str, kind: str) -> None:
