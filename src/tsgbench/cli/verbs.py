@@ -87,7 +87,7 @@ def _limit_threads(threads: int) -> None:
 
 def run_phase(options: argparse.Namespace) -> None:
     _limit_threads(options.threads)
-    from tsgbench.cli.running import run_job
+    from tsgbench.running.job import run_job
 
     study = _read_study(options)
     job = study.find_key(options.phase, options.key)
@@ -141,6 +141,27 @@ def accept(options: argparse.Namespace) -> None:
     counted = ", ".join(f"{number} {phase}" for phase, number in phases.items())
     verb = "would accept" if options.dry_run else "accepted"
     print(f"{verb} {len(verdict.accepted)} results{f' ({counted})' if counted else ''}")
+
+
+def verify(options: argparse.Namespace) -> int:
+    _limit_threads(1)
+    from tsgbench.cli import verifying
+    from tsgbench.planning.accepting import find_target
+    from tsgbench.running.verification import verify
+
+    if options.targets:  # the first says whose; `find_target` refuses those of another study
+        _follow_study(options, options.targets[0])
+    study = _read_study(options)
+    found = verify(
+        study,
+        [find_target(study, name) for name in options.targets],
+        cells=options.retrain,
+        seed=options.seed,
+        tolerance=options.tolerance,
+        progress=verifying.progress,
+    )
+    print(verifying.as_json(found) if options.json else verifying.as_text(found, study.name))
+    return 1 if found.problems else 0
 
 
 def show_models(options: argparse.Namespace) -> None:
@@ -207,8 +228,8 @@ def explain(options: argparse.Namespace) -> None:
 
 def compile_pdf(options: argparse.Namespace) -> None:
     """By hand, a machine without TeX is told so; the workflow's job, asked for a file, fails."""
-    from tsgbench.cli.running import run_job
     from tsgbench.reporting.pdf import why_no_pdf
+    from tsgbench.running.job import run_job
 
     if lacking := why_no_pdf():
         print(lacking, file=sys.stderr)
@@ -220,9 +241,9 @@ def compile_pdf(options: argparse.Namespace) -> None:
 
 
 def track(options: argparse.Namespace) -> int:
-    from tsgbench.cli.running import log_cells
     from tsgbench.jobs.records import read_record
     from tsgbench.planning.freshness import CURRENT, Freshness
+    from tsgbench.running.job import log_cells
 
     study = _read_study(options)
     freshness = Freshness(study)
