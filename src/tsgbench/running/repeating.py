@@ -10,7 +10,7 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tsgbench.errors import UserError
@@ -31,7 +31,7 @@ def repeat(study: Study, job: Job, record: Record) -> Iterator[str]:
     kept = record.path.parent.resolve()
     with _apart(job.inputs.values()):
         try:
-            facts, files = _run(study, job)
+            facts, files = _run(study, job, record.identity)
         except UserError as error:
             yield f"cannot be made again: {error}"
             return
@@ -66,14 +66,14 @@ def retrain(study: Study, job: Job, record: Record, tolerance: float) -> Retrain
     scoring = study.find("evaluate", job.wildcards)
     before = read_record(kept / "metrics.json").facts["metrics"]
     with _apart([*job.inputs.values(), scoring.inputs["annotations"]]):
-        facts, files = _run(study, job, record.facts.get("threads", 1))
+        facts, files = _run(study, job, record.identity, record.facts.get("threads", 1))
         hardware = (str(record.facts.get("hardware")), str(facts.get("hardware")))
         listed = record.content["outputs"]
         if all(sha256_file(path) == listed[path.name]["sha256"] for path in files):
             return Retrained(job.key, True, 0.0, hardware)
         outputs = {path.name: {} for path in files}
         made = {"run": Record(Path(job.record), {**record.content, "outputs": outputs})}
-        after = _run(study, scoring, made=made)[0]["metrics"]
+        after = _run(study, scoring, record.identity, made=made)[0]["metrics"]
     apart = {name: abs(after[name] - value) for name, value in before.items() if value is not None}
     problems = tuple(
         f"trained again: {name}: {before[name]:.2f} -> {after[name]:.2f}, beyond the tolerance of"
@@ -85,13 +85,20 @@ def retrain(study: Study, job: Job, record: Record, tolerance: float) -> Retrain
 
 
 def _run(
-    study: Study, job: Job, threads: int = 1, made: dict[str, Record] | None = None
+    study: Study,
+    job: Job,
+    identity: str,
+    threads: int = 1,
+    made: dict[str, Record] | None = None,
 ) -> tuple[dict, list[Path]]:
-    """Do a job's phase in this folder: its facts and files. made: inputs that have no record."""
+    """Do a job's phase in this folder: its facts and files.
+
+    identity: the recorded one, which tables print. made: inputs that have no record.
+    """
     made = made or {}
     inputs = {role: made.get(role) or read_record(path) for role, path in job.inputs.items()}
-    phase = importlib.import_module(f"tsgbench.phases.{job.phase}")
-    return phase.run(task_of(study, job, inputs, threads))
+    task = replace(task_of(study, job, inputs, threads), identity=identity)
+    return importlib.import_module(f"tsgbench.phases.{job.phase}").run(task)
 
 
 @contextmanager
