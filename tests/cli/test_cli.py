@@ -147,7 +147,7 @@ def test_what_the_system_refuses_is_one_sentence_in_any_phase(error, said, capsy
     def refuse(*args, **options):
         raise error
 
-    monkeypatch.setattr("tsgbench.cli.running.run_job", refuse)
+    monkeypatch.setattr("tsgbench.running.job.run_job", refuse)
     assert main(["job", "render", "shapes"]) == 1
     assert capsys.readouterr().err.startswith(f"tsgbench: error: {said}")
 

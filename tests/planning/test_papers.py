@@ -7,7 +7,7 @@ import pytest
 
 from tsgbench.config import Catalogue, load_study, protocols_of
 from tsgbench.errors import UserError
-from tsgbench.jobs.layout import split_ablation
+from tsgbench.jobs.cells import CellId, split_ablation
 from tsgbench.planning.cells import Cells
 from tsgbench.planning.papers import Papers
 from tsgbench.planning.printed import (
@@ -223,7 +223,7 @@ def test_a_paper_study_has_the_cells_of_every_printed_row():
     assert "match_none" not in names
     tacos = {cell[2] for cell in study.cells if cell[:2] == ("seqpan", "tacos")}
     assert not any("@" in name for name in tacos)
-    settings = study.cells.settings("seqpan", "activitynet_captions", "match_none@val_1", 0)
+    settings = study.cells.settings(CellId("seqpan", "activitynet_captions", "match_none@val_1", 0))
     assert settings["ablation"] == "match_none"
     assert settings["splits"] == {
         "protocol": "val_1",
@@ -344,8 +344,8 @@ def test_a_cell_that_an_ordinary_system_names_does_not_wait(config):
     twice = {"model": "seqpan", "ablations": ["blind"], "seeds": [0, 1], "on_demand": True}
     config["systems"].append(twice)
     cells = Cells(config, Catalogue.load())
-    assert not cells.is_on_demand("seqpan", "charades_sta", "blind@no_val", 0)
-    assert cells.is_on_demand("seqpan", "charades_sta", "blind@no_val", 1)
+    assert not cells.is_on_demand(CellId("seqpan", "charades_sta", "blind@no_val", 0))
+    assert cells.is_on_demand(CellId("seqpan", "charades_sta", "blind@no_val", 1))
     assert len(list(cells)) == len(set(cells))
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from little_study import CONFIG, METRICS, RUN, make, make_all
 
-from tsgbench.cli import running as jobs
 from tsgbench.config import Catalogue
 from tsgbench.errors import UserError
 from tsgbench.jobs.layout import DEFAULT_STUDY
@@ -16,6 +15,7 @@ from tsgbench.phases import evaluate, train
 from tsgbench.planning import sharing
 from tsgbench.planning.freshness import CURRENT, Freshness
 from tsgbench.planning.study import Study
+from tsgbench.running import job as jobs
 
 
 class Pair:

@@ -10,6 +10,7 @@ import yaml
 
 from tsgbench.config import Catalogue, load_study, merge, read_yaml
 from tsgbench.errors import UserError
+from tsgbench.jobs.cells import CellId
 from tsgbench.jobs.layout import Layout, foreign_results, report_names, study_of
 from tsgbench.making.shapes import DEFAULTS
 from tsgbench.planning.study import Study
@@ -131,15 +132,15 @@ def test_a_change_of_the_data_reaches_everything(config):
 
 def test_ablations_differ_from_the_full_model_only_where_they_say(config):
     study = Study(config)
-    full = study.cells.settings("seqpan", "shapes", "full", 0)
-    blind = study.cells.settings("seqpan", "shapes", "blind", 0)
+    full = study.cells.settings(CellId("seqpan", "shapes", "full", 0))
+    blind = study.cells.settings(CellId("seqpan", "shapes", "blind", 0))
     assert blind["inputs"] == full["inputs"] | {"video": "zero"}
     assert blind["model_settings"] == full["model_settings"] and blind["train"] == full["train"]
 
 
 def test_presets_apply(config):
     paper = merge(config, {"overrides": {"seqpan": {"preset": "paper"}}})
-    settings = Study(paper).cells.settings("seqpan", "shapes", "full", 0)["model_settings"]
+    settings = Study(paper).cells.settings(CellId("seqpan", "shapes", "full", 0))["model_settings"]
     assert settings["char"] is False and settings["st_mode"] == "st_hard"
 
 
@@ -148,7 +149,9 @@ def test_defaults_hold_unless_a_preset_is_chosen(config):
     config["datasets"]["charades_sta"] = {"features": "blank_i3d_w16s8", "vectors": "learned"}
     del config["overrides"]
     config["systems"] = [{"model": "prior", "seeds": [0]}]
-    found = Study(config).cells.settings("ia_net", "charades_sta", "full", 0)["model_settings"]
+    found = Study(config).cells.settings(CellId("ia_net", "charades_sta", "full", 0))[
+        "model_settings"
+    ]
     assert found == entry["settings"]["model"] != found | entry["presets"]["official"]["model"]
 
 
@@ -169,9 +172,8 @@ def test_presets_differ_by_data_set(config):
         ({"preset": "official", "model": {"alpha": 3}}, 3),
     ):
         study = Study(merge(config, {"overrides": {"ia_net": override}}), catalogue)
-        assert (
-            study.cells.settings("ia_net", "shapes", "full", 0)["model_settings"]["alpha"] == alpha
-        )
+        settings = study.cells.settings(CellId("ia_net", "shapes", "full", 0))
+        assert settings["model_settings"]["alpha"] == alpha
 
 
 def test_render_settings_in_the_catalogue_are_the_renderers_own():
@@ -192,7 +194,7 @@ def test_without_video_only_blind_systems_are_accepted():
 
 
 def features_read(config: dict, model: str) -> str:
-    return Study(config).cells.settings(model, "shapes", "full", 0)["inputs"]["features"]
+    return Study(config).cells.settings(CellId(model, "shapes", "full", 0))["inputs"]["features"]
 
 
 def test_a_study_chooses_features_for_all_models_and_others_for_one(config):

@@ -114,6 +114,7 @@ def _parser() -> argparse.ArgumentParser:
     known.group("a study and its results:")
     _add_plan(known)
     _add_explain(known)
+    _add_verify(known)
     _add_accept(known)
     _add_ui(known)
     _add_track(known)
@@ -171,6 +172,36 @@ def _add_explain(known: _Verbs) -> None:
     verb.add_argument("--row", help="the system as the table calls it, or model/ablation")
     verb.add_argument("--metric", help='such as "R@1,IoU=0.7" (default: all)')
     verb.add_argument("--dataset", help="where the table has several (default: all)")
+    _add_json(verb)
+
+
+def _add_verify(known: _Verbs) -> None:
+    verb = known.add(
+        "verify",
+        verbs.verify,
+        "check results: every digest, every score and table made again, cells trained again",
+        "Check results with all that they were made from: files against their digests; scores,"
+        " tables and what is written from them made again in a folder apart, and compared to the"
+        " byte. Changes nothing; ends with status 1 and names what differs (docs/verifying.md).",
+    )
+    verb.add_argument(
+        "targets",
+        nargs="*",
+        metavar="TARGET",
+        help="results, with all that they are made from: results/table1.tex (default: all here)",
+    )
+    verb.add_argument(
+        "--retrain", type=int, default=0, metavar="N", help="train N cells again, too"
+    )
+    verb.add_argument("--seed", type=int, default=0, help="what draws them (default 0)")
+    verb.add_argument(
+        "--tolerance",
+        type=float,
+        default=1.0,
+        metavar="POINTS",
+        help="by which their metrics may differ where bytes do (default 1)",
+    )
+    _add_study(verb)
     _add_json(verb)
 
 

@@ -109,17 +109,17 @@ def render(statuses: list[Status], totals: dict) -> str:
     for kind in dict.fromkeys(status.kind for status in statuses):
         lines.append(f"{kind}:")
         for status in (status for status in statuses if status.kind == kind):
-            expected = "?" if status.expected is None else _size(status.expected)
-            sizes = f"{_size(status.here)} of {expected}"
+            expected = "?" if status.expected is None else as_size(status.expected)
+            sizes = f"{as_size(status.here)} of {expected}"
             note = f"  ({status.note})" if status.note else ""
             lines.append(f"  {status.state:8}{status.name:36} {sizes:22}{status.origin}{note}")
             lines.append(f"          {status.purpose} [{status.licence}]")
     unknown = totals["unknown_sizes"]
     lines.append(
-        f"{totals['present']} of {totals['sources']} sources present; {_size(totals['bytes_here'])}"
-        f" here, {_size(totals['bytes_to_fetch'])} to fetch"
+        f"{totals['present']} of {totals['sources']} sources present;"
+        f" {as_size(totals['bytes_here'])} here, {as_size(totals['bytes_to_fetch'])} to fetch"
         + (f" and {unknown} of unknown size" if unknown else "")
-        + f"; {_size(totals['bytes_free'])} of disk free"
+        + f"; {as_size(totals['bytes_free'])} of disk free"
     )
     return "\n".join(lines)
 
@@ -246,7 +246,8 @@ def _nearest(path: Path) -> Path:
     return next(folder for folder in (path, *path.parents) if folder.exists())
 
 
-def _size(count: int) -> str:
+def as_size(count: int) -> str:
+    """Bytes as a listing says them: `1.5 GB`."""
     for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if count >= scale:
             return f"{count / scale:.1f} {unit}"

@@ -91,7 +91,7 @@ def _limit_threads(threads: int) -> None:
 def run_phase(options: argparse.Namespace) -> None:
     """`tsgbench job`: one job, as the workflow runs it."""
     _limit_threads(options.threads)
-    from tsgbench.cli.running import run_job
+    from tsgbench.running.job import run_job
 
     study = _read_study(options)
     job = study.find_key(options.phase, options.key)
@@ -147,6 +147,28 @@ def accept(options: argparse.Namespace) -> None:
     counted = ", ".join(f"{number} {phase}" for phase, number in phases.items())
     verb = "would accept" if options.dry_run else "accepted"
     print(f"{verb} {len(verdict.accepted)} results{f' ({counted})' if counted else ''}")
+
+
+def verify(options: argparse.Namespace) -> int:
+    """`tsgbench verify`: whether results are what made them says; 1 where one is not."""
+    _limit_threads(1)
+    from tsgbench.cli import verifying
+    from tsgbench.planning.accepting import find_target
+    from tsgbench.running.verification import verify
+
+    if options.targets:  # the first says whose; `find_target` refuses those of another study
+        _follow_study(options, options.targets[0])
+    study = _read_study(options)
+    found = verify(
+        study,
+        [find_target(study, name) for name in options.targets],
+        cells=options.retrain,
+        seed=options.seed,
+        tolerance=options.tolerance,
+        progress=verifying.progress,
+    )
+    print(verifying.as_json(found) if options.json else verifying.as_text(found, study.name))
+    return 1 if found.problems else 0
 
 
 def show_models(options: argparse.Namespace) -> None:
@@ -218,8 +240,8 @@ def explain(options: argparse.Namespace) -> None:
 
 def compile_pdf(options: argparse.Namespace) -> None:
     """By hand, a machine without TeX is told so; the workflow's job, asked for a file, fails."""
-    from tsgbench.cli.running import run_job
     from tsgbench.reporting.pdf import why_no_pdf
+    from tsgbench.running.job import run_job
 
     if lacking := why_no_pdf():
         print(lacking, file=sys.stderr)
@@ -232,9 +254,9 @@ def compile_pdf(options: argparse.Namespace) -> None:
 
 def track(options: argparse.Namespace) -> int:
     """`tsgbench track`: log to MLflow what is not logged yet; 1 where something is left."""
-    from tsgbench.cli.running import log_cells
     from tsgbench.jobs.records import read_record
     from tsgbench.planning.freshness import CURRENT, Freshness
+    from tsgbench.running.job import log_cells
 
     study = _read_study(options)
     freshness = Freshness(study)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 from tsgbench.config.values import LEARNED_VECTORS, OWN_FEATURES, as_list, protocols_of, roles_of
 from tsgbench.config.wording import hint_at
 from tsgbench.errors import UserError
-from tsgbench.jobs.layout import DEFAULT, DEFAULT_STUDY, MAKERS, TAKEN
+from tsgbench.jobs.cells import DEFAULT
+from tsgbench.jobs.layout import DEFAULT_STUDY, MAKERS, TAKEN
 
 if TYPE_CHECKING:
     from tsgbench.config.catalogue import Catalogue

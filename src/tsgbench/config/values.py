@@ -1,6 +1,7 @@
 """Words that config files may use in the place of names, and how their values combine."""
 
-from tsgbench.jobs.layout import DEFAULT, MAKERS
+from tsgbench.jobs.cells import DEFAULT
+from tsgbench.jobs.layout import MAKERS
 from tsgbench.settings import LAST
 
 # As a study's features of a data set: every model reads those that its own entry names

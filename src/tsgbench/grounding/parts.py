@@ -6,6 +6,7 @@ from pathlib import Path
 from tsgbench.downloads.manifest import files_of
 from tsgbench.errors import UserError
 from tsgbench.files import sha256_file
+from tsgbench.jobs.cells import CellId
 from tsgbench.jobs.layout import Layout, studies_with_cells
 from tsgbench.jobs.records import Record, damages, read_record
 
@@ -38,11 +39,11 @@ def find_cell(name: str | Path) -> Path:
                 " folder of one that is: results/cells/seqpan/shapes/full/seed0"
             )
         return folder
-    if len(folder.parts) != 4 or not folder.name.startswith("seed"):
-        raise UserError(
-            f"--cell: {name}: neither a folder nor a cell's name, such as seqpan/shapes/full/seed0"
-        )
-    paths = [Path(Layout(s).cell_record("train", str(name))) for s in studies_with_cells()]
+    try:
+        cell = CellId.parse(str(name))
+    except UserError as error:
+        raise UserError(f"--cell: no folder, and {error}") from None
+    paths = [Path(Layout(s).cell_record("train", str(cell))) for s in studies_with_cells()]
     found = [path.parent for path in paths if path.is_file()]
     if len(found) != 1:
         said = f"several studies have it, name one: {', '.join(map(str, found))}"

@@ -2,5 +2,5 @@
 
 `layout`: the paths of every phase, and the job. `code` and `syntax`: the digest of what a job runs.
 `records`: the file beside each result. Nothing here knows a study (`planning/`) or runs a job
-(`cli/running.py`).
+(`running/`).
 """

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
+from tsgbench.jobs.cells import CellId
 from tsgbench.jobs.code import code_digest
 
 DEFAULT_STUDY = "demo"  # has the folders themselves; every other study one of its name in them
@@ -19,8 +20,7 @@ RESULTS, LOGS = "results", "logs"
 # The phases that make a data set's videos and annotations: each is the key of its settings in
 # config/datasets.yaml and in a study
 MAKERS = ("render", "join")
-DEFAULT = "default"  # the protocol that a data set's `splits` state
-# {ablation} names the protocol too, where it is not the data set's default (`join_ablation`)
+# {ablation} names the protocol too, where it is not the data set's default (`cells.join_ablation`)
 _CELL = "{results}/cells/{model}/{dataset}/{ablation}/seed{seed}"
 _RECORDS = {
     "download": "data/raw/{source}.json",
@@ -176,10 +176,7 @@ class Layout:
 
     def cell_record(self, phase: str, cell: str) -> str:
         """Path of a phase's record of the cell `model/dataset/ablation/seed0`."""
-        model, dataset, ablation, seed = cell.split("/")
-        return self.records[phase].format(
-            model=model, dataset=dataset, ablation=ablation, seed=seed.removeprefix("seed")
-        )
+        return self.records[phase].format(**CellId.parse(cell).wildcards)
 
     def cell_records(self, cells: list[str], *roles: str) -> dict[str, str]:
         """Inputs of a job: `role:cell` -> the record of that role."""
@@ -286,29 +283,6 @@ class Job:
     def roots(self) -> tuple[str, ...]:
         """The modules that its code starts from; what they import follows."""
         return (f"tsgbench.phases.{self.phase}", *self.modules)
-
-
-def join_ablation(ablation: str, protocol: str) -> str:
-    """What a cell's name says of both: `full` by the default protocol, else `full@val_1`."""
-    return ablation if protocol == DEFAULT else f"{ablation}@{protocol}"
-
-
-def split_ablation(name: str) -> tuple[str, str]:
-    """The ablation and the protocol that this part of a cell's name stands for."""
-    ablation, _, protocol = name.partition("@")
-    return ablation, protocol or DEFAULT
-
-
-def cell_prefix(system: dict, dataset: str) -> str:
-    """`model/dataset/ablation` of the cells of a figure's system, whose `protocols` say by which
-    one of each data set; by the default one without them."""
-    protocol = system.get("protocols", {}).get(dataset, DEFAULT)
-    return f"{system['model']}/{dataset}/{join_ablation(system['ablation'], protocol)}"
-
-
-def cell_name(cell: tuple[str, str, str, int]) -> str:
-    """(model, dataset, ablation, seed) as `model/dataset/ablation/seed0`."""
-    return "{}/{}/{}/seed{}".format(*cell)
 
 
 def describe_study(config: dict, name: str) -> dict:

@@ -114,8 +114,7 @@ def write_record(
             "phase": phase,
             "key": key,
             "identity": identity,
-            # What consumers read: the files, or the facts where there is no file beside the record
-            "digest": digest({name: entry["sha256"] for name, entry in outputs.items()} or facts),
+            "digest": digest_of(outputs, facts),
             "settings": settings,
             "code": code,
             "inputs": {
@@ -131,6 +130,11 @@ def write_record(
             "made": made,
         },
     )
+
+
+def digest_of(outputs: dict[str, dict], facts: dict) -> str:
+    """Of what consumers read: the files, or the facts where there is no file beside the record."""
+    return digest({name: entry["sha256"] for name, entry in outputs.items()} or facts)
 
 
 def read_record(path: str | Path) -> Record:
@@ -195,10 +199,13 @@ def check_input(path: str | Path, identity: str) -> Record:
     return record
 
 
-def damages(record: Record) -> Iterator[str]:
-    """In words, the files of a record that are missing or not what it says."""
+def damages(record: Record, max_hashed: float = MAX_HASHED_BYTES) -> Iterator[str]:
+    """In words, the files of a record that are missing or not what it says.
+
+    max_hashed: bytes of the largest file that is read whole; of larger ones the size is compared.
+    """
     for name, file in record.files().items():
-        problem = _damage(file, record.content["outputs"][name])
+        problem = _damage(file, record.content["outputs"][name], max_hashed)
         if problem:
             yield f"{file}: {problem}"
 
@@ -221,7 +228,7 @@ def current_record(path: Path, identity: str) -> Record | None:
     return record if is_whole else None
 
 
-def _damage(file: Path, expected: dict, max_hashed: int = MAX_HASHED_BYTES) -> str | None:
+def _damage(file: Path, expected: dict, max_hashed: float) -> str | None:
     with named(file):
         if not file.exists():
             return GONE

@@ -104,6 +104,7 @@ def run(task: Task) -> Outcome:
         "epoch_seconds": [round(row[DURATION], 2) for row in state.history],
         "device": str(device),
         "hardware": describe_hardware(device),
+        "threads": torch.get_num_threads(),
         "versions": {"torch": torch.__version__, "python": platform.python_version()},
     }
     return facts, list(task.files.values())

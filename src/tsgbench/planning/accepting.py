@@ -49,7 +49,7 @@ def judge(study: "Study", targets: Iterable[str] = (), *, settings: bool = False
     """
     accepted: dict[str, Record] = {}
     refused: dict[str, str] = {}
-    wanted = _with_ancestors(study, targets)
+    wanted = with_ancestors(study, targets)
     for path, job in study.jobs.items():  # inputs before what is made from them
         if path not in wanted or not Path(path).exists():
             continue
@@ -104,7 +104,8 @@ def find_target(study: "Study", name: str) -> str:
     )
 
 
-def _with_ancestors(study: "Study", targets: Iterable[str]) -> set[str]:
+def with_ancestors(study: "Study", targets: Iterable[str]) -> set[str]:
+    """Some results and all that they are made from; of no targets, all of the study's."""
     waiting = list(targets) or list(study.jobs)
     found: set[str] = set()
     while waiting:
@@ -125,7 +126,7 @@ def _objections(
 ) -> Iterator[str]:
     """Why a result cannot be accepted, most telling first; nothing of one that is current."""
     content = record.content
-    changed = list(_differences(content.get("settings"), job.settings))
+    changed = list(differences(content.get("settings"), job.settings))
     if changed and job.phase == "download":
         yield f"another source was downloaded ({changed[0]})"
     if changed and not settings:
@@ -147,7 +148,7 @@ def _objections(
     yield from damages(record)
 
 
-def _differences(old: object, new: object, name: str = "") -> Iterator[str]:
+def differences(old: object, new: object, name: str = "") -> Iterator[str]:
     """In words, the settings in which two differ: `train.lr: 0.001 -> 0.002`."""
     if digest(old) == digest(new):
         return
@@ -159,7 +160,7 @@ def _differences(old: object, new: object, name: str = "") -> Iterator[str]:
             elif key not in new:
                 yield f"{inner}: {_short(old[key])} -> not set"
             else:
-                yield from _differences(old[key], new[key], inner)
+                yield from differences(old[key], new[key], inner)
     else:
         yield f"{name}: {_short(old)} -> {_short(new)}"
 

@@ -1,6 +1,6 @@
 """The cells of a study: every (model, dataset, ablation, seed), and what decides each training.
 
-The ablation of a cell is its name (`layout.join_ablation`), which says the protocol as well.
+The ablation of a cell is its name (`jobs.cells.join_ablation`), which says the protocol as well.
 """
 
 from collections.abc import Iterable, Iterator
@@ -17,7 +17,7 @@ from tsgbench.config import (
     roles_of,
 )
 from tsgbench.errors import UserError
-from tsgbench.jobs.layout import DEFAULT, join_ablation, split_ablation
+from tsgbench.jobs.cells import DEFAULT, CellId, join_ablation, split_ablation
 from tsgbench.planning.printed import FULL, printed_ablations, printed_protocols
 
 # Phases whose feature files hold no pixels are told apart by this prefix of the recipe's name.
@@ -33,26 +33,26 @@ class Cells:
 
     def __init__(self, config: dict[str, Any], catalogue: Catalogue):
         self.config, self.catalogue, self.study = config, catalogue, config["study"]
-        self._settled: dict[tuple[str, str, str], dict[str, Any]] = {}
-        self._is_on_demand: dict[tuple[str, str, str, int], bool] = {}
+        self._settled: dict[str, dict[str, Any]] = {}
+        self._is_on_demand: dict[CellId, bool] = {}
         for system in config["systems"]:
             if not system.get("run", True):
                 continue
             for dataset in system.get("datasets", config["datasets"]):
                 for name in self.names(system, dataset):
                     for seed in system["seeds"]:
-                        cell = (system["model"], dataset, name, seed)
+                        cell = CellId(system["model"], dataset, name, seed)
                         # Two systems may name a cell: it waits for a demand only if both say so
                         waits = system.get("on_demand", False)
                         self._is_on_demand[cell] = waits and self._is_on_demand.get(cell, True)
 
-    def __iter__(self) -> Iterator[tuple[str, str, str, int]]:
-        """Every (model, dataset, ablation, seed), in the order of the study's systems."""
+    def __iter__(self) -> Iterator[CellId]:
+        """Every cell, in the order of the study's systems."""
         return iter(self._is_on_demand)
 
-    def is_on_demand(self, model: str, dataset: str, ablation: str, seed: int) -> bool:
+    def is_on_demand(self, cell: CellId) -> bool:
         """Whether a cell is trained only for a table or figure that is asked for by name."""
-        return self._is_on_demand[model, dataset, ablation, seed]
+        return self._is_on_demand[cell]
 
     def ablations(self, system: dict[str, Any], dataset: str | None = None) -> list[str]:
         """A system's ablations; of those, with a data set, the ones that mean anything there."""
@@ -94,17 +94,16 @@ class Cells:
             for protocol in self.protocols(system, dataset)
         ]
 
-    def settings(self, model: str, dataset: str, ablation: str, seed: int) -> dict[str, Any]:
+    def settings(self, cell: CellId) -> dict[str, Any]:
         """Everything that decides one cell's training, and nothing else.
 
         Later sources win: the model's defaults, the preset that the study chose, the model's
         settings for the data set, the preset's for the data set, the study's features of the data
         set, the study's overrides, those for the data set, the ablation's difference.
         """
-        key = (model, dataset, ablation)
-        if key not in self._settled:
-            self._settled[key] = self._settle(*key)
-        return self._settled[key] | {"seed": seed}
+        if cell.prefix not in self._settled:
+            self._settled[cell.prefix] = self._settle(cell.model, cell.dataset, cell.ablation)
+        return self._settled[cell.prefix] | {"seed": cell.seed}
 
     def _settle(self, model: str, dataset: str, name: str) -> dict[str, Any]:
         ablation, protocol = split_ablation(name)
@@ -175,14 +174,14 @@ class Cells:
 
     def check_pixels(self, source: str) -> None:
         """Without video features only systems that never look at the video mean anything."""
-        for model, dataset, ablation, seed in self:
-            inputs = self.settings(model, dataset, ablation, seed)["inputs"]
+        for cell in self:
+            inputs = self.settings(cell)["inputs"]
             is_blank = inputs["features"].startswith(BLANK_PREFIX)
             if is_blank and inputs.get("video", "real") != "zero":
                 raise UserError(
-                    f"{source}: systems: {model}/{ablation} looks at the video, but data set"
-                    f" {dataset} has no video features here; use the ablation 'blind' or give the"
-                    " data set a feature recipe"
+                    f"{source}: systems: {cell.model}/{cell.ablation} looks at the video, but data"
+                    f" set {cell.dataset} has no video features here; use the ablation 'blind' or"
+                    " give the data set a feature recipe"
                 )
 
     def _splits(self, dataset: str, protocol: str) -> dict[str, Any]:
@@ -194,11 +193,7 @@ class Cells:
     def chosen_inputs(self, dataset: str, name: str) -> list[str]:
         """The values of one input among the cells of a data set, sorted."""
         return sorted(
-            {
-                self.settings(model, data, ablation, seed)["inputs"][name]
-                for model, data, ablation, seed in self
-                if data == dataset
-            }
+            {self.settings(cell)["inputs"][name] for cell in self if cell.dataset == dataset}
         )
 
     def describe_features(self, dataset: str, rows: Iterable[tuple[str, str]]) -> str:
@@ -206,7 +201,10 @@ class Cells:
 
         What systems read that never look at the video counts only where no other is there.
         """
-        inputs = [(row[0], self.settings(row[0], dataset, row[1], 0)["inputs"]) for row in rows]
+        inputs = [
+            (model, self.settings(CellId(model, dataset, ablation, 0))["inputs"])
+            for model, ablation in rows
+        ]
         seeing = [one for one in inputs if one[1].get("video", "real") != "zero"]
         readers: dict[str, list[str]] = {}
         for model, read in seeing or inputs:
@@ -225,9 +223,8 @@ def settings_of_cells(
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """(`model/dataset/ablation`, settings) of a study's cells, of one seed each."""
     cells = Cells(config, catalogue)
-    one_seed = {cell[:3]: cell[3] for cell in cells}
-    for (model, dataset, ablation), seed in one_seed.items():
-        yield f"{model}/{dataset}/{ablation}", cells.settings(model, dataset, ablation, seed)
+    for prefix, cell in {cell.prefix: cell for cell in cells}.items():
+        yield prefix, cells.settings(cell)
 
 
 def _merge_all(layers: list[dict[str, Any]]) -> dict[str, Any]:

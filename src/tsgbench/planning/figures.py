@@ -4,12 +4,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from tsgbench.config import Catalogue, as_list, protocols_of
-from tsgbench.jobs.layout import (
-    Job,
-    Layout,
-    cell_prefix,
-    describe_study,
-)
+from tsgbench.jobs.cells import CellId, cell_names, cell_prefix
+from tsgbench.jobs.layout import Job, Layout, describe_study
 from tsgbench.planning.papers import Papers
 from tsgbench.planning.printed import examples_to_choose, system_label, target_name
 
@@ -106,17 +102,15 @@ class Figures:
     ) -> list[str]:
         """Names of the cells of some systems, each by its first seed or by all."""
         prefixes = [cell_prefix(system, dataset) for system in systems for dataset in datasets]
-        return [
-            f"{prefix}/seed{seed}"
-            for prefix in prefixes
-            for seed in self.papers.seeds.get(prefix, [])[: 1 if first else None]
-        ]
+        last = 1 if first else None
+        seeds = {prefix: self.papers.seeds.get(prefix, [])[:last] for prefix in prefixes}
+        return [cell for prefix in prefixes for cell in cell_names(prefix, seeds[prefix])]
 
     def _inspected(self, systems: list[dict[str, Any]], datasets: list[str]) -> list[str]:
         """The cells that choose a figure's queries: on each data set, of the first system there."""
         found: dict[str, str] = {}
         for cell in self._cells_of(systems, datasets):
-            found.setdefault(cell.split("/")[1], cell)
+            found.setdefault(CellId.parse(cell).dataset, cell)
         return list(found.values())
 
     def _figure_inputs(
@@ -131,7 +125,7 @@ class Figures:
         is_first = reads == "inspections"
         cells = self._cells_of(systems, datasets, first=is_first)
         inputs = self.layout.cell_records(cells, "run", "metrics")
-        shown = {cell.split("/")[1] for cell in cells}
+        shown = {CellId.parse(cell).dataset for cell in cells}
         inputs |= {f"annotations:{one}": self.annotations[one].record for one in sorted(shown)}
         if is_first:
             inputs |= self.layout.cell_records(self._inspected(systems, datasets), "inspection")

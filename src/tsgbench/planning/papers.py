@@ -11,7 +11,7 @@ from typing import Any
 
 from tsgbench.config import HEADLINE, Catalogue, protocols_of
 from tsgbench.errors import UserError
-from tsgbench.jobs.layout import join_ablation, split_ablation
+from tsgbench.jobs.cells import CellId, join_ablation, split_ablation
 from tsgbench.planning.cells import Cells
 from tsgbench.planning.printed import (
     QUOTED_ONLY,
@@ -199,7 +199,7 @@ class Papers(Specifications):
                 ablation, protocol = split_ablation(name)
                 if (dataset, protocol) != (block.get("dataset"), block.get("protocol")):
                     continue
-                settings = self.cells.settings(model, dataset, name, seeds[0])
+                settings = self.cells.settings(CellId(model, dataset, name, seeds[0]))
                 is_twin = entry.get("paper") == content["paper"]["key"] and (
                     settings["inputs"].get("video") == "zero"
                 )

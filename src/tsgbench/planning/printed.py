@@ -5,7 +5,7 @@ protocol, and how the printed numbers came to be.
 from typing import Any
 
 from tsgbench.errors import UserError
-from tsgbench.jobs.layout import DEFAULT
+from tsgbench.jobs.cells import DEFAULT
 
 QUOTED_ONLY = "quoted only"
 FULL = "full"

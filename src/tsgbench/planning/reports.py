@@ -10,12 +10,8 @@ from typing import Any
 
 from tsgbench.config import Catalogue, as_list, is_variant
 from tsgbench.files import digest
-from tsgbench.jobs.layout import (
-    Job,
-    Layout,
-    cell_name,
-    describe_study,
-)
+from tsgbench.jobs.cells import cell_names
+from tsgbench.jobs.layout import Job, Layout, describe_study
 from tsgbench.planning.cells import Cells
 from tsgbench.planning.figures import Figures
 from tsgbench.planning.papers import Papers
@@ -135,8 +131,8 @@ class Reports:
                 if "paper" not in entry or is_variant(model, entry):
                     continue
                 prefix = self.papers.prefix(f"{model}/{FULL}", dataset, content)
-                if prefix in self.papers.seeds:
-                    measured[f"{prefix}/seed{self.papers.seeds[prefix][0]}"] = dataset
+                for cell in cell_names(prefix, self.papers.seeds.get(prefix, [])[:1]):
+                    measured[cell] = dataset
         for cell in measured:
             yield self._plan_measure(cell)
         settings = {
@@ -172,7 +168,7 @@ class Reports:
     # --- words -------------------------------------------------------------------------------
 
     def _plan_findings(self) -> Job:
-        ordinary = [cell_name(cell) for cell in self.cells if not self.cells.is_on_demand(*cell)]
+        ordinary = [str(cell) for cell in self.cells if not self.cells.is_on_demand(cell)]
         models = {s["model"]: self.catalogue.models[s["model"]] for s in self.config["systems"]}
         titles = {}
         for name, entry in models.items():

@@ -18,6 +18,7 @@ from typing import Any
 
 from tsgbench.config import HEADLINE, Catalogue, protocols_of, roles_of
 from tsgbench.files import digest
+from tsgbench.jobs.cells import cell_names
 from tsgbench.jobs.layout import describe_study
 from tsgbench.planning.cells import Cells
 from tsgbench.planning.printed import practice_of
@@ -29,8 +30,8 @@ class Specifications:
     def __init__(self, config: dict[str, Any], catalogue: Catalogue, cells: Cells):
         self.config, self.catalogue, self.cells = config, catalogue, cells
         self.seeds: dict[str, list[int]] = {}  # model/dataset/ablation -> seeds
-        for model, dataset, ablation, seed in cells:
-            self.seeds.setdefault(f"{model}/{dataset}/{ablation}", []).append(seed)
+        for cell in cells:
+            self.seeds.setdefault(cell.prefix, []).append(cell.seed)
 
     def specify(
         self, name: str, *, notes: list[str], rows: list[dict[str, Any]], **more: Any
@@ -104,10 +105,10 @@ class Specifications:
     def wanted(self, settings: dict[str, Any]) -> list[str]:
         """Names of the cells that a table or figure shows and the study has."""
         wanted = [
-            f"{prefix}/seed{seed}"
+            cell
             for row in settings["rows"]
             for prefix in row["prefixes"].values()
-            for seed in self.seeds.get(prefix, [])
+            for cell in cell_names(prefix, self.seeds.get(prefix, []))
         ]
         return list(dict.fromkeys(wanted))
 

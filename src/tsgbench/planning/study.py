@@ -21,7 +21,8 @@ from tsgbench.config import (
 from tsgbench.downloads import content_key
 from tsgbench.errors import UserError
 from tsgbench.files import digest
-from tsgbench.jobs.layout import Job, Layout, cell_name, describe_study
+from tsgbench.jobs.cells import CellId
+from tsgbench.jobs.layout import Job, Layout, describe_study
 from tsgbench.planning.cells import BLANK_PREFIX, Cells, settings_of_cells
 from tsgbench.planning.reports import Reports
 from tsgbench.planning.tables import Tables
@@ -49,7 +50,7 @@ class Study:
         for dataset in config["datasets"]:
             self._plan_dataset(dataset)
         for cell in self.cells:
-            self._plan_cell(*cell)
+            self._plan_cell(cell)
         self._plan_report()
 
     # --- the plan --------------------------------------------------------------------------
@@ -162,16 +163,15 @@ class Study:
     def _features_of(self, dataset: str) -> list[str]:
         return self.cells.chosen_inputs(dataset, "features")
 
-    def _plan_cell(self, model: str, dataset: str, ablation: str, seed: int) -> None:
-        settings = self.cells.settings(model, dataset, ablation, seed)
+    def _plan_cell(self, cell: CellId) -> None:
+        settings, dataset = self.cells.settings(cell), cell.dataset
         features = settings["inputs"]["features"]
         text = {"dataset": dataset, "tokenizer": settings["inputs"]["tokenizer"]}
-        wildcards = {"model": model, "dataset": dataset, "ablation": ablation, "seed": str(seed)}
         annotations = self.layout.records["annotations"].format(dataset=dataset)
         run = self._add(
             self.layout.job(
                 "train",
-                wildcards,
+                cell.wildcards,
                 settings,
                 {
                     "annotations": annotations,
@@ -186,7 +186,7 @@ class Study:
         self._add(
             self.layout.job(
                 "evaluate",
-                wildcards,
+                cell.wildcards,
                 {
                     "headline": HEADLINE,
                     "splits": settings["splits"]["test"],
@@ -198,13 +198,13 @@ class Study:
         )
 
     def _plan_report(self) -> None:
-        ordinary = [cell for cell in self.cells if not self.cells.is_on_demand(*cell)]
+        ordinary = [cell for cell in self.cells if not self.cells.is_on_demand(cell)]
         everything = self._cell_inputs(ordinary)
         tables = Tables(self.config, self.catalogue, self.cells)
         for table, spec in self.config["tables"].items():
             settings = tables.settings(table, spec)
             shown = {prefix for row in settings["rows"] for prefix in row["prefixes"].values()}
-            read = self._cell_inputs([cell for cell in ordinary if "/".join(cell[:3]) in shown])
+            read = self._cell_inputs([cell for cell in ordinary if cell.prefix in shown])
             self._add_new(self.layout.job("table", {"table": table}, settings, read))
         self._add_new(self.layout.job("summary", {}, {"study": self.name}, everything))
         annotations = {
@@ -260,16 +260,12 @@ class Study:
         """Whether a job reads, however indirectly, a cell that is trained on demand alone."""
         if record not in self._on_demand:
             job = self.jobs[record]
-            cell = job.wildcards
-            waits = job.phase == "train" and self.cells.is_on_demand(
-                cell["model"], cell["dataset"], cell["ablation"], int(cell["seed"])
-            )
+            waits = job.phase == "train" and self.cells.is_on_demand(CellId.of(job.wildcards))
             self._on_demand[record] = waits or any(map(self.needs_on_demand, job.inputs.values()))
         return self._on_demand[record]
 
-    def _cell_inputs(self, cells: list[tuple[str, str, str, int]]) -> dict[str, str]:
-        names = [cell_name(cell) for cell in cells]
-        return self.layout.cell_records(names, "run", "metrics")
+    def _cell_inputs(self, cells: list[CellId]) -> dict[str, str]:
+        return self.layout.cell_records(list(map(str, cells)), "run", "metrics")
 
     def _add_new(self, job: Job) -> str:
         """A report that would overwrite another is refused."""

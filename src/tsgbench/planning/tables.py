@@ -4,7 +4,7 @@ from typing import Any
 
 from tsgbench.config import HEADLINE, as_list, is_variant, protocols_of
 from tsgbench.errors import UserError
-from tsgbench.jobs.layout import DEFAULT, join_ablation
+from tsgbench.jobs.cells import DEFAULT, join_ablation
 from tsgbench.planning.printed import FULL, own_method, own_place, system_label
 from tsgbench.planning.specification import Specifications, new_row
 

@@ -1,7 +1,7 @@
 """The sentences around a table: what was measured, on what, by which protocol."""
 
 from tsgbench.features.durations import DIFFERS_S, DIFFERS_SHARE
-from tsgbench.jobs.layout import DEFAULT
+from tsgbench.jobs.cells import DEFAULT
 from tsgbench.reporting.departures import describe_selection, selection_of
 from tsgbench.reporting.document import DEMO, Block, Value
 from tsgbench.reporting.draft import Result, Row, Table

@@ -8,6 +8,7 @@ from typing import Any
 
 from tsgbench.errors import UserError
 from tsgbench.files import read_json
+from tsgbench.jobs.cells import CellId
 from tsgbench.jobs.layout import layout_of_cell
 
 SCHEMA = 1
@@ -107,13 +108,12 @@ class Cell:
 
     def _files(self) -> dict[str, str]:
         """Paths of its records, of the files these list, and of the log of its training."""
-        model, dataset, ablation, seed = split_name(self.name)
-        names = {"model": model, "dataset": dataset, "ablation": ablation, "seed": seed}
         files = ["run.json", "metrics.json"]
         for record in (self.run, self.evaluation):
             files += record.get("outputs", {})
         found = {name: (self.folder / name).as_posix() for name in files}
-        return found | {"log": layout_of_cell(self.folder).logs["train"].format(**names)}
+        log = layout_of_cell(self.folder).logs["train"]
+        return found | {"log": log.format(**CellId.parse(self.name).wildcards)}
 
 
 def read_cell(
@@ -158,14 +158,6 @@ def read_cells(cells: Mapping[str, str | Path]) -> dict[str, Cell]:
     """Every evaluated cell, by name; those not run yet are left out."""
     read = {name: read_cell(name, folder) for name, folder in cells.items()}
     return {name: cell for name, cell in read.items() if cell is not None}
-
-
-def split_name(name: str) -> tuple[str, str, str, int]:
-    """`model/dataset/ablation/seed0` as (model, dataset, ablation, 0)."""
-    parts = name.split("/")
-    if len(parts) != 4 or not parts[3].removeprefix("seed").isdigit():
-        raise UserError(f"{name!r} is not a cell; cells are called model/dataset/ablation/seed0")
-    return parts[0], parts[1], parts[2], int(parts[3].removeprefix("seed"))
 
 
 def _read_record(path: Path, phase: str) -> dict:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from tsgbench.errors import UserError
 from tsgbench.files import read_json, write_json
-from tsgbench.jobs.layout import DEFAULT
+from tsgbench.jobs.cells import DEFAULT
 from tsgbench.reporting.provenance import anchor
 
 SCHEMA = 3

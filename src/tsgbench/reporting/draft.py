@@ -6,7 +6,7 @@ Ranks, tests and captions ask the cells; `describe` then leaves of them what rea
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from tsgbench.jobs.layout import DEFAULT
+from tsgbench.jobs.cells import DEFAULT
 from tsgbench.reporting.document import Block, Departure, Group, Value
 from tsgbench.reporting.published import Printed
 

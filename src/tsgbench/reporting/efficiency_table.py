@@ -11,9 +11,8 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 from tsgbench.errors import UserError
-from tsgbench.jobs.layout import split_ablation
+from tsgbench.jobs.cells import CellId, split_ablation
 from tsgbench.jobs.records import Record
-from tsgbench.reporting.cells import split_name
 from tsgbench.reporting.document import Block, Group, Value
 from tsgbench.reporting.draft import Result, Row, Table, of_study, with_printed
 from tsgbench.reporting.published import Printed, head_line, read_rows
@@ -134,8 +133,8 @@ def build_efficiency_table(
 
 def _system(cell: str) -> str:
     """`model/ablation` of a cell, by whichever protocol."""
-    model, _, name, _ = split_name(cell)
-    return f"{model}/{split_ablation(name)[0]}"
+    found = CellId.parse(cell)
+    return f"{found.model}/{split_ablation(found.ablation)[0]}"
 
 
 def _columns_of_printed(entry: dict, where: str) -> dict[str, str]:
@@ -183,7 +182,7 @@ def _result(spec: dict, system: str, block: dict, records: dict[str, Record]) ->
     wanted = [
         cell
         for cell in spec["cells"]
-        if _system(cell) == system and split_name(cell)[1] == block["name"]
+        if _system(cell) == system and CellId.parse(cell).dataset == block["name"]
     ]
     return Result(wanted, [Measured(cell, records[cell]) for cell in wanted if cell in records])
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from tsgbench.jobs.layout import split_ablation
+from tsgbench.jobs.cells import CellId, split_ablation
 from tsgbench.jobs.records import Record
 from tsgbench.planning.printed import protocol_of, system_label
-from tsgbench.reporting.cells import Cell, read_cells, split_name
+from tsgbench.reporting.cells import Cell, read_cells
 from tsgbench.reporting.document import Value
 from tsgbench.reporting.numbers import UNDEFINED, Shown
 from tsgbench.reporting.published import Printed, find_printed, read_paper, read_rows
@@ -227,13 +227,13 @@ def gather(
     root = Path(os.path.relpath(Path(), folder)).as_posix() + "/"
     grouped: dict[tuple[str, str, str], list[Cell]] = {}
     for name, cell in read_cells(cells).items():
-        model, dataset, ablation, _ = split_name(name)
+        model, dataset, ablation, _ = CellId.parse(name)
         grouped.setdefault((model, dataset, ablation), []).append(cell)
     systems = []
     for (model, dataset, name), found in grouped.items():
         ablation, protocol = split_ablation(name)
         title = system_label(spec["models"][model]["title"], ablation, protocol)
-        ordered = sorted(found, key=lambda cell: split_name(cell.name)[3])
+        ordered = sorted(found, key=lambda cell: CellId.parse(cell.name).seed)
         systems.append(System(model, dataset, name, title, tuple(ordered), root))
     order = {name: place for place, name in enumerate(spec["datasets"])}
     systems.sort(key=lambda system: order[system.dataset])

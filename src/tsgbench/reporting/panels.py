@@ -1,7 +1,7 @@
 """What figures of cells share: one panel a data set, whose systems have cells or were not run.
 
 A figure's `spec` and `records` are those of `reporting.figures`; a cell is
-`model/dataset/ablation/seed0` (jobs/layout.py), a system `model/ablation` and one of
+`model/dataset/ablation/seed0` (jobs/cells.py), a system `model/ablation` and one of
 `spec["systems"]`.
 """
 
@@ -13,7 +13,7 @@ import numpy as np
 from tsgbench.datasets.table import read_splits
 from tsgbench.errors import UserError
 from tsgbench.evaluation.query_scores import QueryScores, read_query_scores
-from tsgbench.jobs.layout import cell_prefix
+from tsgbench.jobs.cells import cell_names, cell_prefix
 from tsgbench.jobs.records import Record
 from tsgbench.reporting.cells import Cell, read_cell
 
@@ -44,15 +44,10 @@ def find_system(spec: dict, name: str) -> dict:
     )
 
 
-def cell_names(system: dict, dataset: str) -> list[str]:
-    """The names of a system's cells on a data set, one a seed."""
-    return [f"{cell_prefix(system, dataset)}/seed{seed}" for seed in system["seeds"]]
-
-
 def read_system(system: dict, dataset: str, records: dict[str, Record]) -> list[Cell]:
     """A system's evaluated cells on a data set; none if it was not run there."""
     found = []
-    for name in cell_names(system, dataset):
+    for name in cell_names(cell_prefix(system, dataset), system["seeds"]):
         record = records.get(f"metrics:{name}")
         found.append(read_cell(name, record.path.parent if record else None))
     return [cell for cell in found if cell is not None]

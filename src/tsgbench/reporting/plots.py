@@ -8,7 +8,8 @@ from pathlib import Path
 from statistics import fmean
 
 from tsgbench.files import write_json, write_text
-from tsgbench.reporting.cells import Cell, read_cells, split_name
+from tsgbench.jobs.cells import CellId
+from tsgbench.reporting.cells import Cell, read_cells
 from tsgbench.tracking.history import read_history
 
 
@@ -44,7 +45,7 @@ def write_learning_curves(cells: Mapping[str, str | Path], path: str | Path) -> 
         history = Path(folder) / "history.csv"
         if not history.exists():
             continue
-        model, dataset, ablation, seed = split_name(name)
+        model, dataset, ablation, seed = CellId.parse(name)
         fixed = {"cell": name, "dataset": dataset, "system": f"{model}/{ablation}", "seed": seed}
         rows += [{**fixed, "epoch": epoch, **values} for epoch, values in read_history(history)]
     _write_csv(path, ["cell", "dataset", "system", "seed", "epoch"], rows)
@@ -54,13 +55,13 @@ def _systems(cells: Mapping[str, str | Path]) -> dict[tuple[str, str], list[Cell
     """Evaluated cells by (data set, model/ablation), in a fixed order."""
     grouped: dict[tuple[str, str], list[Cell]] = {}
     for name, cell in sorted(read_cells(cells).items(), key=lambda item: _order(item[0])):
-        model, dataset, ablation, _ = split_name(name)
+        model, dataset, ablation, _ = CellId.parse(name)
         grouped.setdefault((dataset, f"{model}/{ablation}"), []).append(cell)
     return grouped
 
 
 def _order(name: str) -> tuple:
-    model, dataset, ablation, seed = split_name(name)
+    model, dataset, ablation, seed = CellId.parse(name)
     return dataset, model, ablation, seed
 
 

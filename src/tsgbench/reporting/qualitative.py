@@ -16,7 +16,7 @@ from tsgbench.datasets.table import Queries
 from tsgbench.evaluation.predictions import read_first
 from tsgbench.inspection.examples import Example, find_example, read_examples
 from tsgbench.inspection.store import Inspected, read_inspection
-from tsgbench.jobs.layout import cell_prefix
+from tsgbench.jobs.cells import cell_names, cell_prefix
 from tsgbench.jobs.records import Record
 
 NOT_RUN = "not run"
@@ -203,8 +203,7 @@ def missing_note(spec: dict, dataset: str) -> str:
 
 def _first_cell(system: dict, dataset: str, records: dict[str, Record], role: str) -> str:
     """The cell of the first seed that has a record of this role; empty if none has."""
-    for seed in system["seeds"]:
-        cell = f"{cell_prefix(system, dataset)}/seed{seed}"
+    for cell in cell_names(cell_prefix(system, dataset), system["seeds"]):
         if f"{role}:{cell}" in records:
             return cell
     return ""

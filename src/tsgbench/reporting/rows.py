@@ -5,6 +5,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 from tsgbench.errors import UserError
+from tsgbench.jobs.cells import cell_names
 from tsgbench.reporting.cells import Cell, read_cell
 from tsgbench.reporting.document import Block, Value, Verdict
 from tsgbench.reporting.draft import Result, with_difference, with_printed
@@ -31,7 +32,7 @@ def read_result(
 
     prefix: `model/dataset/ablation`. cells: cell name -> folder; a missing one was not run.
     """
-    wanted = [f"{prefix}/seed{seed}" for seed in seeds]
+    wanted = cell_names(prefix, seeds)
     found = [read_cell(cell, cells.get(cell), convention, part) for cell in wanted]
     result = Result(wanted, [cell for cell in found if cell is not None])
     _check_same_system(result.cells)

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tsgbench.jobs.layout import DEFAULT
+from tsgbench.jobs.cells import DEFAULT
 from tsgbench.jobs.records import Record
 from tsgbench.reporting.departures import describe_selection
 from tsgbench.reporting.document import Block, Document, read_document

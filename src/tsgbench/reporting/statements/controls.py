@@ -1,6 +1,6 @@
 """Statements on what a system's score is owed to: the video, its features, or neither."""
 
-from tsgbench.jobs.layout import DEFAULT, split_ablation
+from tsgbench.jobs.cells import DEFAULT, split_ablation
 from tsgbench.reporting.evidence import Evidence, System, as_table
 from tsgbench.reporting.statements import main_metric, scope_of, statement
 

@@ -56,17 +56,7 @@ def _make(study: Study, job: Job, inputs: dict[str, Record], threads: int) -> No
     """Do the phase and write its record. inputs: role -> checked record."""
     import_as_digested(*job.roots)
     identity = study.identity(job.record)
-    task = Task(
-        settings=job.settings,
-        inputs=inputs,
-        identity=identity,
-        record=Path(job.record),
-        files={role: Path(path) for role, path in job.files.items()},
-        wildcards=job.wildcards,
-        study=study.name,
-        threads=threads,
-        mirror=mirror_of(study.config),
-    )
+    task = task_of(study, job, inputs, threads)
     phase = importlib.import_module(f"tsgbench.phases.{job.phase}")
     started = time.perf_counter()
     made = {"study": study.name, "git_commit": git_commit()}
@@ -93,6 +83,21 @@ def _make(study: Study, job: Job, inputs: dict[str, Record], threads: int) -> No
     for folder in task.done_with:
         shutil.rmtree(folder, ignore_errors=True)
     log.info("%s %s: done in %.1f s, wrote %s", job.phase, job.key, made["seconds"], job.record)
+
+
+def task_of(study: Study, job: Job, inputs: dict[str, Record], threads: int = 1) -> Task:
+    """A job as its phase is told of it."""
+    return Task(
+        settings=job.settings,
+        inputs=inputs,
+        identity=study.identity(job.record),
+        record=Path(job.record),
+        files={role: Path(path) for role, path in job.files.items()},
+        wildcards=job.wildcards,
+        study=study.name,
+        threads=threads,
+        mirror=mirror_of(study.config),
+    )
 
 
 @contextmanager
