@@ -135,12 +135,7 @@ class FSAN(Grounder):
         self.match_weight, self.inner_weight = match_weight, inner_weight
         self.outer_weight = outer_weight
 
-        block: dict[str, Any] = {
-            "width": width,
-            "heads": heads,
-            "expansion": expansion,
-            "dropout": dropout,
-        }
+        block: Any = {"width": width, "heads": heads, "expansion": expansion, "dropout": dropout}
         self.vectors = WordVectors(words)
         self.project_words = nn.Linear(self.vectors.dim, width)
         self.text = nn.ModuleList(AttentionBlock(**block) for _ in range(text_layers))
