@@ -56,7 +56,7 @@ class Clips(Section):
     pool: Literal["last_mean", "channel_stats"] = Field(
         description="How they become one vector per clip."
     )
-    batch_clips: Literal["auto"] | Size = Field(None, description="Clips computed at once.")
+    batch_clips: Size = Field(None, description="Clips computed at once.")
     compile: bool = Field(None, description="Through torch.compile, where that works.")
     dtype: DType = Field(None, description="On disk.")
     max_failed_share: Share = Field(None, description=LOST)
