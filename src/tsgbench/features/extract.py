@@ -243,9 +243,7 @@ def _compute(network: Network, batch: np.ndarray, recipe: dict, device: torch.de
             clips = torch.from_numpy(batch).to(device)
             taps = {name: x.float() for name, x in network(clips, recipe["taps"]).items()}
             return POOLS[recipe["pool"]](taps).cpu().numpy()
-    except (MemoryError, RuntimeError) as error:  # PyTorch has a class of its own for GPUs alone
-        if isinstance(error, RuntimeError) and "memory" not in str(error):
-            raise
+    except (MemoryError, torch.OutOfMemoryError) as error:
         raise UserError(
             f"feature recipe: batch_clips: {len(batch)} clips at once do not fit into the memory of"
             f" {device}; set a smaller number, or give the job more memory or fewer threads"
