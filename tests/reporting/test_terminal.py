@@ -18,7 +18,7 @@ def document(spec, cells, published) -> Document:
 
 
 def test_means_and_spreads_are_the_documents(document):
-    lines = render_terminal(document, STEM, 100).splitlines()
+    lines = render_terminal(document, STEM, 300).splitlines()
     for row in document.rows:
         for result in row.results.values():
             label = result.label[:17]
