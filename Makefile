@@ -39,7 +39,7 @@ lock:
 table1: $(READY)
 	$(BIN)/snakemake --cores $(CORES) results/table1.tex
 	@$(BIN)/tsgbench pdf results/table1.tex
-	@cat results/table1.md
+	@$(BIN)/tsgbench show results/table1.tex
 
 report: $(READY)
 	$(BIN)/snakemake --cores $(CORES) papers results/report.html
@@ -47,11 +47,12 @@ report: $(READY)
 
 real: $(READY)
 	$(BIN)/snakemake --cores $(CORES) results/real/table1.tex results/real/features.tex --configfile config/real.yaml
-	@cat results/real/table1.md
+	@$(BIN)/tsgbench show results/real/table1.tex
+	@$(BIN)/tsgbench show results/real/features.tex
 
 blind: $(READY)
 	$(BIN)/snakemake --cores 2 results/blind/charades_sta.tex --configfile config/blind.yaml
-	@cat results/blind/charades_sta.md
+	@$(BIN)/tsgbench show results/blind/charades_sta.tex
 
 # The page's links start from its folder, and docs/ is one nearer to the root
 findings: $(READY)

@@ -197,7 +197,7 @@ import sys
 from pathlib import Path
 from tsgbench.features.extract import extract
 recipe = {"extractor": "c3d", "network": {"width": 0.03125}, "frames": {"resize": [16, 16]},
-          "taps": ["conv3b"], "pool": "last_mean", "batch_clips": "auto"}
+          "taps": ["conv3b"], "pool": "last_mean"}
 facts = extract({"v": Path(sys.argv[1])}, Path(sys.argv[1] + ".h5"), recipe=recipe, identity="me",
                 threads=1, device="cpu")
 clips = facts["clips"]

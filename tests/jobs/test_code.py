@@ -199,7 +199,6 @@ HARMLESS = {
         "all %d GPUs are in use",
         "none of %d GPUs is free",
     ),
-    "log line of batches": ("features.memory", "batches of %d: %.0f MB per clip", "%d at %.0f MB"),
     "label of a progress bar": ("features.feeding", '"extracting"', '"reading videos"'),
     "type of an argument": ("training.trainer", "seed: int,", "seed: 'int | None',"),
     "type that is returned": ("datasets.table", ") -> Queries:", ") -> 'Queries | None':"),

@@ -113,6 +113,7 @@ def _parser() -> argparse.ArgumentParser:
     known = _Verbs(parser)
     known.group("a study and its results:")
     _add_plan(known)
+    _add_show(known)
     _add_explain(known)
     _add_verify(known)
     _add_accept(known)
@@ -160,6 +161,11 @@ def _add_plan(known: _Verbs) -> None:
     )
     _add_study(verb)
     _add_json(verb)
+
+
+def _add_show(known: _Verbs) -> None:
+    verb = known.add("show", verbs.show_table, "a table's numbers, as wide as the terminal")
+    verb.add_argument("table", type=Path, help="any file of a table: results/table1.tex")
 
 
 def _add_explain(known: _Verbs) -> None:

@@ -230,6 +230,21 @@ def write_schemas(options: argparse.Namespace) -> None:  # noqa: ARG001 (a verb'
     print("\n".join(f"wrote {path}" for path in written) or "all is as the code has it")
 
 
+def show_table(options: argparse.Namespace) -> None:
+    """`tsgbench show`: a table's numbers, as wide as the terminal."""
+    import shutil
+
+    from tsgbench.reporting.document import read_document
+    from tsgbench.reporting.explain import stem_of
+    from tsgbench.reporting.terminal import next_steps, render_terminal
+
+    stem = stem_of(options.table, Path())
+    document = read_document(f"{stem}.provenance.json")
+    width = shutil.get_terminal_size((100, 24)).columns
+    print(render_terminal(document, stem, width))
+    print(next_steps(document, stem))
+
+
 def explain(options: argparse.Namespace) -> None:
     """`tsgbench explain`: where a number of a table comes from."""
     from tsgbench.reporting.explain import as_text, explain

@@ -1,6 +1,5 @@
 """Videos to clip features: decode ahead in threads, batch clips across videos, pool, store."""
 
-import json
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -20,11 +19,10 @@ from tsgbench.features.compiling import Network, compiled
 from tsgbench.features.durations import check_durations, compare_durations
 from tsgbench.features.failures import check_failures
 from tsgbench.features.feeding import batches, decode_ahead
-from tsgbench.features.journal import begun_with
-from tsgbench.features.memory import ask_for_large_pages, choose_batch
+from tsgbench.features.memory import ask_for_large_pages
 from tsgbench.features.networks import ClipNetwork, find_network, load_checkpoint
 from tsgbench.features.pooling import POOLS, average_chunks, chunk_starts
-from tsgbench.features.recipe import AUTO, PRECISIONS, check_recipe, clip_shape, square_side
+from tsgbench.features.recipe import PRECISIONS, check_recipe, clip_shape, square_side
 from tsgbench.features.store import FeatureWriter, check_name
 
 Item = TypeVar("Item")
@@ -48,8 +46,8 @@ def extract(
     `checkpoint` names; without one the weights are random, and the file says so. A killed run goes
     on where it stopped. durations: seconds of each video as annotated, to be compared with the
     features' (durations.py); None: not to be. Returns facts: videos, clips (through the network, by
-    this run), rows (written), dim, seconds, clips_per_s, resumed, weights, device, batch_clips and
-    compile (as they turned out), durations (what the comparison gave, or None) and failed, a list
+    this run), rows (written), dim, seconds, clips_per_s, resumed, weights, device, batch_clips,
+    compile (as it turned out), durations (what the comparison gave, or None) and failed, a list
     of {video, reason}; more failures, or durations that differ, than `max_failed_share` are a
     `TooManyFailed`.
     """
@@ -64,14 +62,6 @@ def extract(
     network.set_precision(PRECISIONS[recipe["precision"]])
     # torch's types of `to` lack the argument
     network = network.eval().to(place, memory_format=network.MEMORY_FORMAT)  # type: ignore[call-overload]
-    if recipe["batch_clips"] == AUTO:
-        fitting = choose_batch(
-            lambda batch: _compute(network, batch, recipe, place),
-            clip_shape(recipe),
-            place,
-            _workers(place, threads),
-        )
-        recipe |= {"batch_clips": _begun_batch(out, recipe, identity, fitting)}
     compute = network
     if recipe["compile"]:
         batch = (recipe["batch_clips"], *clip_shape(recipe))
@@ -134,17 +124,6 @@ def _build(recipe: dict, checkpoint: Path | None) -> tuple[ClipNetwork, str]:
     if checkpoint is None:
         return network, f"random, seed {settings.get('seed', 0)}"
     return network, load_checkpoint(network, checkpoint)
-
-
-def _begun_batch(out: Path, recipe: dict, identity: str, fitting: int) -> int:
-    """Clips a batch: those of the killed run that began `out`, if that was this very job and they
-    still fit, because another size may round differently; else `fitting`."""
-    begun = begun_with(out)
-    if not begun or begun["identity"] != identity:
-        return fitting
-    size = begun["recipe"]["batch_clips"]
-    is_same = begun["recipe"] | {"batch_clips": AUTO} == json.loads(json.dumps(recipe))
-    return size if is_same and size <= fitting else fitting
 
 
 def _workers(device: torch.device, threads: int) -> int:
@@ -263,8 +242,14 @@ def _look_ahead(items: Iterable[Item], number: int) -> Iterator[Item]:
 
 
 def _compute(network: Network, batch: np.ndarray, recipe: dict, device: torch.device) -> np.ndarray:
-    """(n, T, H, W, 3) uint8 to (n, dim) float32."""
-    with torch.inference_mode():
-        clips = torch.from_numpy(batch).to(device)
-        taps = {name: x.float() for name, x in network(clips, recipe["taps"]).items()}
-        return POOLS[recipe["pool"]](taps).cpu().numpy()
+    """(n, T, H, W, 3) uint8 to (n, dim) float32; `UserError` where memory is too small for that."""
+    try:
+        with torch.inference_mode():
+            clips = torch.from_numpy(batch).to(device)
+            taps = {name: x.float() for name, x in network(clips, recipe["taps"]).items()}
+            return POOLS[recipe["pool"]](taps).cpu().numpy()
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        raise UserError(
+            f"feature recipe: batch_clips: {len(batch)} clips at once do not fit into the memory of"
+            f" {device}; set a smaller number, or give the job more memory or fewer threads"
+        ) from error

@@ -17,16 +17,6 @@ def journal_of(path: str | Path) -> Path:
     return path.with_name(path.name + ".partial")
 
 
-def begun_with(path: str | Path) -> dict | None:
-    """Attributes with which a killed run began the feature file `path`; None if there was none."""
-    journal = journal_of(path)
-    if not journal.is_file():
-        return None
-    with open(journal, "rb") as stream:
-        head, _, _ = next(scan(stream), ({}, b"", 0))
-    return head.get("attrs") if head.get("journal") == JOURNAL else None
-
-
 def pack(head: dict, body: bytes) -> bytes:
     """One record."""
     text = json.dumps(head).encode()

@@ -7,8 +7,6 @@ import torch
 from tsgbench.errors import UserError
 from tsgbench.features.pooling import POOLS
 
-AUTO = "auto"  # as `batch_clips`: by memory
-
 DEFAULTS: dict[str, Any] = {
     "checkpoint": None,
     "network": {},
@@ -18,7 +16,7 @@ DEFAULTS: dict[str, Any] = {
     "until_s": None,
     "chunk_s": None,
     "precision": "float32",
-    "batch_clips": AUTO,
+    "batch_clips": 8,  # one number everywhere: kernels round by it (docs/features.md)
     "compile": False,
     "dtype": "float32",
     "max_failed_share": 0.0,
@@ -53,9 +51,9 @@ def check_recipe(recipe: dict) -> dict:
         raise UserError(f"feature recipe: chunk_s: {recipe['chunk_s']!r} must be above 0, or null")
     if not recipe["taps"] or not isinstance(recipe["taps"], list | tuple):
         raise UserError(f"feature recipe: taps: {recipe['taps']!r} is no list of names")
-    size = recipe.get("batch_clips", AUTO)
-    if size != AUTO and not (isinstance(size, int) and size >= 1):
-        raise UserError(f"feature recipe: batch_clips: {size!r} is wrong; give {AUTO} or 1 or more")
+    size = recipe.get("batch_clips", DEFAULTS["batch_clips"])
+    if not (isinstance(size, int) and size >= 1):
+        raise UserError(f"feature recipe: batch_clips: {size!r} is wrong; give 1 or more")
     frames = recipe["frames"]
     if (
         not isinstance(frames, dict)

@@ -21,7 +21,7 @@ from tsgbench.datasets.table import Queries, read_splits
 from tsgbench.errors import UserError
 from tsgbench.evaluation.needs import Need
 from tsgbench.features.extract import extract
-from tsgbench.features.recipe import AUTO, bearing_all_but_one
+from tsgbench.features.recipe import bearing_all_but_one
 from tsgbench.features.reduce import Reduction, carried_attrs, write_reduced
 from tsgbench.features.store import FeatureStore, FeatureWriter
 from tsgbench.features.video import probe
@@ -102,13 +102,14 @@ class Cell:
         """Decode and extract as the cell's features were. Files that cannot be read are listed in
         `failed`; `UserError` if none can."""
         numbered = {str(number): Path(path) for number, path in enumerate(paths)}
+        recipe = self.parts.extraction.content["settings"]
         folder = tempfile.TemporaryDirectory(prefix="tsgbench-")
         try:
             raw, out = Path(folder.name) / "clips.h5", Path(folder.name) / "features.h5"
             facts = extract(
                 numbered,
                 raw,
-                recipe=bearing_all_but_one(self._recipe(), len(numbered)),
+                recipe=bearing_all_but_one(recipe, len(numbered)),
                 identity=self.parts.extraction.identity,
                 threads=threads,
                 checkpoint=self.parts.checkpoint,
@@ -123,13 +124,6 @@ class Cell:
         videos.paths = {name: numbered[name] for name in videos.store.video_ids}
         videos.durations = {name: probe(path).duration_s for name, path in videos.paths.items()}
         return videos
-
-    def _recipe(self) -> dict:
-        """Batches as in the extraction: another size may round differently."""
-        facts = self.parts.extraction.facts
-        is_same = torch.device(facts["device"]).type == self.device.type
-        size = facts["batch_clips"] if is_same else AUTO
-        return self.parts.extraction.content["settings"] | {"batch_clips": size}
 
     def _reduce(self, raw: Path, out: Path) -> None:
         dtype = (self.parts.inputs["features"].content["settings"]["reduce"] or {}).get("dtype")

@@ -30,7 +30,7 @@ PLUMBING = {
     "tsgbench.settings.choices": "refuses a setting, or changes nothing",
     "tsgbench.features.compiling": "compiles a network if the machine can: the same function",
     "tsgbench.features.journal": "gives back the bytes it was given, or refuses by checksum",
-    "tsgbench.features.memory": "sizes batches by free memory, which no identity covers",
+    "tsgbench.features.memory": "asks for large pages of memory; computes nothing",
     "tsgbench.files": "moves bytes: whole or not at all, unpacked, digested; JSON as Python has it",
     "tsgbench.phases": "carries a job's settings and inputs to its phase",
     "tsgbench.jobs.syntax": "tells what made a result; makes none",

@@ -34,7 +34,7 @@ def explain(
     metric, dataset: None for all. root: where the paths of the provenance start. `UserError` if a
     name fits nothing or several things, with what there is.
     """
-    stem = _stem(Path(table), root)
+    stem = stem_of(Path(table), root)
     content = read_document(f"{stem}.provenance.json")
     logged = _logged_runs(stem)
     chosen = [_choose_row(content, row)] if row else content.rows
@@ -79,7 +79,7 @@ def explain(
     }
 
 
-def _stem(path: Path, root: Path) -> Path:
+def stem_of(path: Path, root: Path) -> Path:
     """The table's path without its ending, whichever of its files is named."""
     name = path.name
     end = next((end for end in ENDS if name.endswith(end)), "")

@@ -54,7 +54,7 @@ class Clips(Section):
     pool: Literal["last_mean", "channel_stats"] = Field(
         description="How they become one vector per clip."
     )
-    batch_clips: Literal["auto"] | Size = left_out("Clips computed at once.")
+    batch_clips: Size = left_out("Clips computed at once.")
     compile: bool = left_out("Through torch.compile, where that works.")
     dtype: DType = left_out("On disk.")
     max_failed_share: Share = left_out(LOST)
