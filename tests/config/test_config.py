@@ -316,7 +316,9 @@ def test_the_files_of_the_repository_meet_their_schemas():
     files = {name: [f"config/{name}.yaml"] for name in ("datasets", "sources", "features")}
     files |= {"conventions": ["config/conventions.yaml"]}
     files |= {"model": [f"config/models/{name}.yaml" for name in known_models(ROOT)]}
-    files |= {"study": [f"config/{name}.yaml" for name in ("demo", "blind", "paper")]}
+    files |= {
+        "study": [f"config/{name}.yaml" for name in ("demo", "blind", "paper", "released_features")]
+    }
     for name, paths in files.items():
         schema = json.loads(Path(f"config/schemas/{name}.schema.json").read_text())
         jsonschema.Draft202012Validator.check_schema(schema)

@@ -258,7 +258,13 @@ def test_groups_list_their_members(tmp_path, member, said):
     run(files, {"a": 4.0}, tmp_path / "f.h5", PLAIN | {"member": "deep/fc6"})
 
 
-@pytest.mark.parametrize("there", ["v_{}", "{}.mp4", "prefix/{}"])
+@pytest.mark.parametrize("ending", [".avi", ".mp4"])
+def test_names_may_end_like_files(tmp_path, ending):
+    files = write_hdf5(tmp_path / "x.hdf5", {video + ending: numbers(3, 4) for video in AB})
+    assert run(files, AB, tmp_path / "f.h5", PLAIN)["videos"] == 2
+
+
+@pytest.mark.parametrize("there", ["v_{}", "{}.c3d", "prefix/{}"])
 def test_other_names_are_shown_beside_those_asked_for(tmp_path, there):
     names = [there.format(video) for video in AB]
     files = write_hdf5(tmp_path / "x.hdf5", {name: numbers(3, 4) for name in names})

@@ -127,7 +127,7 @@ def test_what_an_ablation_serves(catalogue):
 # --- tables over a study ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["demo", "blind", "paper"])
+@pytest.mark.parametrize("name", ["demo", "blind", "paper", "released_features"])
 def test_every_numbered_table_is_a_job_of_every_study(name):
     config, source = load_study(f"config/{name}.yaml")
     study = Study(config, source=source)

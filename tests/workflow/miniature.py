@@ -18,7 +18,6 @@ from tsgbench.planning.study import Study
 from workflow import upstream
 from workflow.conftest import Project, check_out
 
-SHRUNK = ("paper", "features", "sources")
 PAPER = ("--configfile", "config/paper.yaml")
 # Of the papers' own tables and figures: one kind each
 PRINTED = (
@@ -163,12 +162,13 @@ def run_everything(folder: Path) -> Ran:
     return Ran(project, made, study, first.stdout + first.stderr, asked)
 
 
-def shrink_project(project: Project) -> tuple[dict, dict]:
+def shrink_project(project: Project, name: str = "paper") -> tuple[dict, dict]:
     """Make the copy's study and recipes small; the study, and the sources as they are."""
     config = project.folder / "config"
-    read = {name: yaml.safe_load((config / f"{name}.yaml").read_text()) for name in SHRUNK}
-    study, recipes = shrink_study(read["paper"]), shrink_features(read["features"])
-    write_yaml(config / "paper.yaml", study)
+    names = (name, "features", "sources")
+    read = {name: yaml.safe_load((config / f"{name}.yaml").read_text()) for name in names}
+    study, recipes = shrink_study(read[name]), shrink_features(read["features"])
+    write_yaml(config / f"{name}.yaml", study)
     write_yaml(config / "features.yaml", recipes)
     return study, read["sources"]
 

@@ -21,6 +21,8 @@ DRY = {
     "snakemake --cores 8 papers results/report.html": "some seventy jobs",
     "snakemake --cores 8 results/blind/table1.tex --configfile config/blind.yaml": "downloads",
     "snakemake --cores 8 download --configfile config/paper.yaml": "downloads",
+    "snakemake --cores 8 download --configfile config/released_features.yaml": "downloads",
+    "snakemake --cores 8 --resources gpu=1 --configfile config/released_features.yaml": "downloads",
     "snakemake everything --configfile config/paper.yaml --profile profiles/slurm": "a cluster",
 }
 NOT_RUN = {

@@ -68,11 +68,12 @@ def sentence(number: int) -> str:
 @dataclass
 class Upstream:
     """files: source -> its bytes. videos: path below the server's root -> bytes (None: gone).
-    by_hand: file name -> bytes of what a person fetches."""
+    by_hand, by_hand_features: file name -> bytes of what a person fetches."""
 
     files: dict[str, bytes] = field(default_factory=dict)
     videos: dict[str, bytes | None] = field(default_factory=dict)
     by_hand: dict[str, bytes] = field(default_factory=dict)
+    by_hand_features: dict[str, bytes] = field(default_factory=dict)
 
 
 def make_upstream(folder: Path) -> Upstream:
@@ -230,7 +231,8 @@ def _didemo_row(number: int, video: str, said: str, chunks: int, turn: int) -> d
 
 
 def _features(made: Upstream, folder: Path) -> None:
-    """ActivityNet's of all its videos, also those taken off the site; DiDeMo's six rows a video."""
+    """ActivityNet's of all its videos, also those taken off the site; DiDeMo's six rows a video;
+    Charades' a file a video, in a folder; those of TACoS by the names of its files."""
     rng = np.random.default_rng(7)
     path = folder / "sub_activitynet_v1-3.c3d.hdf5"
     with h5py.File(path, "w") as file:
@@ -247,6 +249,26 @@ def _features(made: Upstream, folder: Path) -> None:
                 rows[CHUNKS - (n < 2) :] = 0
                 file.create_dataset(video, data=rows)
     made.files["didemo_vgg_fc7"] = path.read_bytes()
+    made.files["charades_i3d_tmlga"] = _zip(
+        {
+            f"i3d_features/{video}.npy": _npy(rng, 1024)
+            for videos in CHARADES.values()
+            for video in videos
+        }
+    )
+    path = folder / "tall_c3d_features.hdf5"
+    with h5py.File(path, "w") as file:
+        for videos in TACOS.values():
+            for video in videos:
+                file.create_dataset(f"{video}.avi", data=rng.normal(size=(20, 4096)))
+    made.by_hand_features = {path.name: path.read_bytes()}
+
+
+def _npy(rng: np.random.Generator, width: int) -> bytes:
+    """As I3D's releases: (rows, 1, 1, width)."""
+    stream = io.BytesIO()
+    np.save(stream, rng.normal(size=(9, 1, 1, width)).astype(np.float32))
+    return stream.getvalue()
 
 
 def _weights(made: Upstream, folder: Path) -> None:

@@ -9,13 +9,9 @@ from pathlib import Path
 from tsgbench.config import protocols_of, roles_of
 from tsgbench.datasets.readers import read_annotations
 from tsgbench.errors import UserError
+from tsgbench.features.failures import VIDEO_ENDINGS
 from tsgbench.files import read_json
 from tsgbench.jobs.records import read_record
-
-VIDEO_ENDINGS = (
-    *(".3gp", ".avi", ".flv", ".m4v", ".mkv", ".mov"),
-    *(".mp4", ".mpeg", ".mpg", ".webm", ".wmv"),
-)
 
 
 def list_datasets(

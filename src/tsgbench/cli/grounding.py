@@ -4,8 +4,8 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from tsgbench.cli.datasets import VIDEO_ENDINGS
 from tsgbench.errors import UserError
+from tsgbench.features.failures import VIDEO_ENDINGS
 from tsgbench.features.video import shown
 from tsgbench.grounding import Answer, load, output
 

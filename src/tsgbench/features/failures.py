@@ -12,6 +12,10 @@ from tsgbench.files import write_text
 FIELDS = ("video", "reason")
 LISTS = (".csv", ".json", ".txt")  # beside the videos of a download
 PICTURES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp")  # beside them, or frames of them
+VIDEO_ENDINGS = (
+    *(".3gp", ".avi", ".flv", ".m4v", ".mkv", ".mov"),
+    *(".mp4", ".mpeg", ".mpg", ".webm", ".wmv"),
+)
 
 
 class TooManyFailed(UserError):

@@ -16,7 +16,7 @@ import tsgbench
 from tsgbench.errors import UserError
 from tsgbench.features.captions import read_captions
 from tsgbench.features.durations import check_durations, compare_durations
-from tsgbench.features.failures import check_failures, find_file, name_by_video
+from tsgbench.features.failures import VIDEO_ENDINGS, check_failures, find_file, name_by_video
 from tsgbench.features.store import FeatureWriter
 from tsgbench.files.access import why
 
@@ -228,7 +228,9 @@ def _hdf5(
         raise UserError(f"{path}: not an HDF5 file, or damaged ({error}); get it again") from None
 
     def read(video: str) -> np.ndarray:
-        name = next((name for name in (video, Path(video).stem) if _has(file, name)), None)
+        # Ids may end like files, and so may a release's names: TACoS's do in either
+        names = (video, Path(video).stem, *(video + ending for ending in VIDEO_ENDINGS))
+        name = next((name for name in names if _has(file, name)), None)
         if name is None:
             raise _Unusable(ABSENT)
         where = f"{path}: {name}"

@@ -65,7 +65,9 @@ class Study:
         maker = maker_of(entry)
         raw = {role: self._plan_source(name) for role, name in entry["files"].items()}
         features = [self.catalogue.features[name] for name in self._features_of(dataset)]
-        if "videos" in entry and (maker or any("clips" in recipe for recipe in features)):
+        # Released features are reduced without a video, too
+        is_decoded = any(recipe.get("clips") in self.catalogue.clips for recipe in features)
+        if "videos" in entry and (maker or is_decoded):
             raw["videos"] = self._plan_source(entry["videos"])
         if maker:
             settings = merge(entry[maker], chosen.get(maker, {}))
