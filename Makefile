@@ -12,7 +12,7 @@ PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --d
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help env table1 report real blind findings test test-fast faults lint clean
+.PHONY: help env lock table1 report real blind findings test test-fast faults lint clean
 
 help:
 	@echo "make table1     environment, then the demo study's Table 1 (offline, minutes on two cores)"
@@ -23,13 +23,18 @@ help:
 	@echo "make blind      Table 1 on the real Charades-STA annotations, without video"
 	@echo "make findings   the whole blind study (one to two hours on two cores), and docs/findings.md from it"
 	@echo "make env        only the environment, in $(VENV)"
-	@echo "make lint       ruff, snakefmt, codespell and snakemake --lint"
+	@echo "make lock       the lock anew after a change of pyproject.toml (needs uv)"
+	@echo "make lint       ruff, mypy, snakefmt, codespell and snakemake --lint"
 
 env: $(READY)
 
-$(READY): envs/requirements.lock envs/create.sh pyproject.toml
+$(READY): envs/requirements.lock envs/torch.lock envs/create.sh pyproject.toml
 	PYTHON="$(PYTHON)" TORCH_INDEX="$(TORCH_INDEX)" sh envs/create.sh "$(VENV)"
 	@touch $@
+
+# What pyproject.toml asks for, with checksums; make UPGRADE=--upgrade lock: everything at its newest
+lock:
+	sh envs/lock.sh $(UPGRADE)
 
 table1: $(READY)
 	$(BIN)/snakemake --cores $(CORES) results/table1.tex
@@ -69,11 +74,12 @@ faults: $(READY)
 	$(PYTEST) -m faults
 
 # Prose and code; tests misspell on purpose
-TEXTS = src docs config published workflow benchmarks envs/create.sh Snakefile Makefile $(wildcard *.md)
+TEXTS = src docs config published workflow benchmarks $(wildcard envs/*.sh) Snakefile Makefile $(wildcard *.md)
 
 lint: $(READY)
 	$(BIN)/ruff check src tests benchmarks
 	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/mypy
 	$(BIN)/codespell $(TEXTS)
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint

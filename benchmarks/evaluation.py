@@ -49,7 +49,9 @@ def main() -> None:
     _time_resampling(queries, options, np.random.default_rng(0))
 
 
-def _time_scoring(kind: Callable, candidates: int, queries: Queries, options) -> None:
+def _time_scoring(
+    kind: Callable, candidates: int, queries: Queries, options: argparse.Namespace
+) -> None:
     conventions = Catalogue.load().conventions_of(options.dataset)
     needs = Catalogue.load().needs_of(options.dataset)
     clips = np.full(len(queries), CLIPS)
@@ -111,7 +113,9 @@ def _bytes_per_query(path: Path, queries: Queries) -> str:
     return f"{path.stat().st_size / len(queries):,.0f} bytes per query"
 
 
-def _seconds(predictions: Predictions, queries: Queries, convention: dict, options) -> float:
+def _seconds(
+    predictions: Predictions, queries: Queries, convention: dict, options: argparse.Namespace
+) -> float:
     """Median of the repetitions."""
     return _median(
         lambda: evaluate_convention(predictions, queries, convention, options.dataset),
@@ -119,7 +123,9 @@ def _seconds(predictions: Predictions, queries: Queries, convention: dict, optio
     )
 
 
-def _time_resampling(queries: Queries, options, rng: np.random.Generator) -> None:
+def _time_resampling(
+    queries: Queries, options: argparse.Namespace, rng: np.random.Generator
+) -> None:
     """Of as many metrics as the headline has: hits, and an IoU."""
     scores = 100.0 * rng.integers(0, 2, (9, len(queries)))
     scores[-1] = rng.uniform(0, 100, len(queries))

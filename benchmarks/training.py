@@ -2,6 +2,7 @@
 
 import argparse
 import time
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -79,7 +80,7 @@ def main() -> None:
         print(f"{options.model} {name}: {1e3 * seconds:.1f} ms, {rate:.0f} queries/s ({where})")
 
 
-def median_seconds(work, steps: int, device: str) -> float:
+def median_seconds(work: Callable[[], object], steps: int, device: str) -> float:
     times = []
     for _ in range(steps + 3):
         started = time.perf_counter()

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Create the environment in the folder $1 from the pinned lock, with the Python in $PYTHON.
+# Create the environment in the folder $1 from the pinned locks, with the Python in $PYTHON.
 set -eu
 folder="$1"
 python="${PYTHON:-python3}"
@@ -14,10 +14,16 @@ here="$(dirname "$0")"
     echo "cannot create an environment with '$python': apt install python3-venv" >&2
     exit 1
 }
-if [ -n "${TORCH_INDEX:-}" ]; then
-    version="$(sed -n 's/^torch==\([0-9.]*\).*/\1/p' "$here/requirements.lock")"
-    "$folder/bin/python" -m pip install --quiet --index-url "$TORCH_INDEX" "torch==$version"
-fi
 echo "installing the pinned environment into $folder (about 2 GB, a few minutes)"
-"$folder/bin/python" -m pip install --quiet --requirement "$here/requirements.lock"
+# Every file by its SHA-256. No dependencies: the lock names them all, as the check below confirms
+"$folder/bin/python" -m pip install --quiet --require-hashes --no-deps \
+    --requirement "$here/requirements.lock"
+# By its version alone: builds with and without CUDA differ, and one with CUDA brings its libraries
+"$folder/bin/python" -m pip install --quiet ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} \
+    --requirement "$here/torch.lock"
 "$folder/bin/python" -m pip install --quiet --no-deps --no-build-isolation --editable "$here/.."
+"$folder/bin/python" -m pip check >/dev/null || {
+    "$folder/bin/python" -m pip check >&2 || true
+    echo "the lock lacks what is named above: make lock" >&2
+    exit 1
+}

@@ -58,9 +58,17 @@ def write_cell(
         "settings": settings,
         "code": "c0de" * 4,
         "inputs": {
-            "features": {"identity": "f" * 16, "digest": "fd" * 8},
-            "vocabulary": {"identity": "b" * 16, "digest": "bd" * 8},
-            "annotations": {"identity": "a" * 16, "digest": "ad" * 8},
+            "features": {"record": "data/features.json", "identity": "f" * 16, "digest": "fd" * 8},
+            "vocabulary": {
+                "record": "data/vocabulary.json",
+                "identity": "b" * 16,
+                "digest": "bd" * 8,
+            },
+            "annotations": {
+                "record": "data/annotations.json",
+                "identity": "a" * 16,
+                "digest": "ad" * 8,
+            },
         },
         "outputs": {"checkpoint.pt": {"sha256": "0" * 64, "bytes": 9}},
         "facts": {
@@ -90,7 +98,7 @@ def write_cell(
             "schema": 1,
             "phase": "evaluate",
             "identity": digest([identity, "evaluate"]),
-            "inputs": {"run": {"identity": identity}},
+            "inputs": {"run": {"record": "run.json", "identity": identity, "digest": "rd" * 8}},
             "settings": {"score": {part: [part] for part in parts or {}}},
             "facts": {
                 "queries": 400,

@@ -86,6 +86,19 @@ def test_refuses_malformed_records(record, text):
     assert current_record(record, "0123456789abcdef") is None
 
 
+@pytest.mark.parametrize("missing", ["record", "identity", "digest"])
+def test_refuses_a_record_that_does_not_say_what_it_read(record, missing):
+    content = json.loads(record.read_text())
+    entry = {"record": "data/a.json", "identity": "1" * 16, "digest": "2" * 16}
+    content["inputs"] = {"a": entry}
+    record.write_text(json.dumps(content))
+    assert read_record(record).content["inputs"]["a"] == entry
+    content["inputs"] = {"a": {name: said for name, said in entry.items() if name != missing}}
+    record.write_text(json.dumps(content))
+    with pytest.raises(UserError, match=r"inputs is missing, or of another form"):
+        read_record(record)
+
+
 def test_digest_follows_the_files_not_the_circumstances(record, tmp_path):
     before = read_record(record).digest
     content = json.loads(record.read_text())

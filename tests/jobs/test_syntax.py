@@ -45,6 +45,7 @@ SAME = {
     "argument's type": ("def f(x: int, *y: str) -> int: return x", "def f(x, *y): return x"),
     "variable's type": ("x: int = 3", "x = 3"),
     "attribute's type": ("def f(s): s.x: int = 3", "def f(s): s.x = 3"),
+    "attribute's type alone": ("def f(s):\n    s.x: int\n    return s", "def f(s): return s"),
     "field's type": (
         "from dataclasses import dataclass\n@dataclass\nclass A:\n    x: int = 3\n    y: str",
         "from dataclasses import dataclass\n@dataclass\nclass A:\n    x: 'Any' = 3\n    y: int",

@@ -42,10 +42,9 @@ def wrong_counts(model: str, text: str) -> list[str]:
         whole = cells.count(f"{model}/full")
         if [number(said[place]) for place in (2, 3, 4)] != [len(cells), len(cells) - whole, whole]:
             wrong.append(said[0])
-    for said in re.finditer(rf"{NUMBER} ablations", OF_A_TABLE.sub("", text)):
-        if number(said[1]) != len(CATALOGUE[model]["ablations"]):
-            wrong.append(said[0])
-    return wrong
+    named = re.finditer(rf"{NUMBER} ablations", OF_A_TABLE.sub("", text))
+    count = len(CATALOGUE[model]["ablations"])
+    return wrong + [said[0] for said in named if number(said[1]) != count]
 
 
 @pytest.mark.parametrize("model", sections())

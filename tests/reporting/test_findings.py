@@ -305,6 +305,18 @@ def test_what_video_and_features_are_worth(bench):
     assert said.index("| Whole video | [12.00] |") < said.index("| Action word | [10.00] |")
 
 
+def test_a_twin_without_the_number_is_not_compared(bench):
+    """As one that was scored before the study asked for that metric."""
+    bench.add("net/real/full/seed0", {R5: 50.0}, trained=True, video="real")
+    bench.add("net/real/blind/seed0", {R7: 20.0}, trained=True)
+    bench.add("net/real/other/seed0", {R7: 35.0}, trained=True, video="real", features="plain")
+    said = unlinked(bench.say("controls"))
+    assert "| Net | [50.00] | n/a | not run | n/a |" in said
+    assert "`plain` for `c3d_random_stats_w16s8_pca128` | n/a | [50.00] | n/a |" in said
+    bench.add("net/real/mismatched/seed0", {R5: 22.5}, trained=True, video="mismatched")
+    assert "| Net | [50.00] | n/a | [22.50] | +27.50 |" in unlinked(bench.say("controls"))
+
+
 def test_twins_and_features_of_another_protocol_are_not_compared(bench):
     bench.add("net/real/full/seed0", {R5: 50.0}, trained=True, video="real")
     bench.add("net/real/blind@val_1/seed0", {R5: 20.0}, trained=True)

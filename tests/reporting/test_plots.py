@@ -75,7 +75,7 @@ def test_plots_need_no_network():
 
 
 def test_a_wrong_cell_name_is_refused(cells, tmp_path):
-    with pytest.raises(UserError, match="is not a cell"):
+    with pytest.raises(UserError, match="is no cell"):
         write_learning_curves({"seqpan": next(iter(cells.values()))}, tmp_path / "learning.csv")
 
 

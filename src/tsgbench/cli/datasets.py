@@ -116,11 +116,12 @@ def _count(
         content = read_json(record)
         if content.get("settings") == asked:
             return _shorten(content["facts"]), str(record), None
-    missing = sorted(role for role, path in files.items() if path is None)
+    present = {role: path for role, path in files.items() if path is not None}
+    missing = sorted(files.keys() - present.keys())
     if missing:
         return None, None, f"not here: {', '.join(missing)}"
     try:
-        _, report = read_annotations(entry["reader"], files, settings=entry.get("settings", {}))
+        _, report = read_annotations(entry["reader"], present, settings=entry.get("settings", {}))
     except UserError as error:
         return None, None, str(error)
     return _shorten(report), "raw files", None

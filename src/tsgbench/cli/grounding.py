@@ -63,6 +63,7 @@ def write(figure: Path | None, clip: Path | None, answers: list[Answer]) -> None
 
 
 def as_json(answers: list[Answer]) -> str:
+    """The answers as a JSON list, moments in seconds, as `--json` prints them."""
     return json.dumps([asdict(one) | {"video": shown(one.video)} for one in answers], indent=2)
 
 

@@ -83,18 +83,21 @@ class _Verbs:
         self.listed.help = f"{parser.prog} {metavar} --help says more of each"
 
     def group(self, title: str) -> None:
-        self.parser.description += f"\n\n{title}"
+        self._say(f"\n\n{title}")
 
     def add(
         self, name: str, do: Callable, about: str, description: str | None = None
     ) -> argparse.ArgumentParser:
         """A verb that does `do`, with one line about it for the list, or more for its own help."""
-        self.parser.description += f"\n  {name:<12}{about}"
+        self._say(f"\n  {name:<12}{about}")
         verb = self.listed.add_parser(
             name, description=description or about[0].upper() + about[1:] + "."
         )
         verb.set_defaults(verb=do)
         return verb
+
+    def _say(self, text: str) -> None:
+        self.parser.description = (self.parser.description or "") + text
 
 
 def _parser() -> argparse.ArgumentParser:

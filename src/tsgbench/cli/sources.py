@@ -247,6 +247,7 @@ def _nearest(path: Path) -> Path:
 
 
 def as_size(count: int) -> str:
+    """Bytes as a listing says them: `1.5 GB`."""
     for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if count >= scale:
             return f"{count / scale:.1f} {unit}"

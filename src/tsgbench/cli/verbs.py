@@ -33,6 +33,7 @@ def _read_study(options: argparse.Namespace) -> "Study":
 
 
 def extract(options: argparse.Namespace) -> int:
+    """`tsgbench extract`: features of one's own videos; 1 where one of them failed."""
     _limit_threads(options.threads)
     from tsgbench.cli.own_videos import extract_files, find_recipe
 
@@ -53,6 +54,7 @@ def extract(options: argparse.Namespace) -> int:
 
 
 def ground(options: argparse.Namespace) -> int:
+    """`tsgbench ground`: moments of sentences in one's own videos; 1 where a video failed."""
     _limit_threads(options.threads)
     from tsgbench.cli import grounding
 
@@ -69,6 +71,7 @@ def ground(options: argparse.Namespace) -> int:
 
 
 def show_features(options: argparse.Namespace) -> None:
+    """`tsgbench features`: what a feature file holds, and a picture of it."""
     from tsgbench.reporting import feature_file as describe
 
     facts = describe.describe(options.file, options.videos)
@@ -86,6 +89,7 @@ def _limit_threads(threads: int) -> None:
 
 
 def run_phase(options: argparse.Namespace) -> None:
+    """`tsgbench job`: one job, as the workflow runs it."""
     _limit_threads(options.threads)
     from tsgbench.running.job import run_job
 
@@ -95,6 +99,7 @@ def run_phase(options: argparse.Namespace) -> None:
 
 
 def show_plan(options: argparse.Namespace) -> None:
+    """`tsgbench plan`: every job, its identity and the state of its result."""
     from tsgbench.planning.freshness import Freshness
 
     study = _read_study(options)
@@ -119,6 +124,7 @@ def show_plan(options: argparse.Namespace) -> None:
 
 
 def accept(options: argparse.Namespace) -> None:
+    """`tsgbench accept`: declare results current that a harmless change made stale."""
     from collections import Counter
 
     from tsgbench.planning.accepting import accept, find_target, judge
@@ -144,6 +150,7 @@ def accept(options: argparse.Namespace) -> None:
 
 
 def verify(options: argparse.Namespace) -> int:
+    """`tsgbench verify`: whether results are what made them says; 1 where one is not."""
     _limit_threads(1)
     from tsgbench.cli import verifying
     from tsgbench.planning.accepting import find_target
@@ -165,6 +172,7 @@ def verify(options: argparse.Namespace) -> int:
 
 
 def show_models(options: argparse.Namespace) -> None:
+    """`tsgbench models`: models, their ablations, and the printed rows that each serves."""
     from tsgbench.planning.printed import served_rows
 
     models, published = Catalogue.load().models, Catalogue.load().published
@@ -185,6 +193,7 @@ def show_models(options: argparse.Namespace) -> None:
 
 
 def show_datasets(options: argparse.Namespace) -> None:
+    """`tsgbench datasets`: protocols, and the rows kept and dropped."""
     from tsgbench.cli.datasets import as_text, list_datasets
     from tsgbench.jobs.layout import Layout
 
@@ -196,6 +205,7 @@ def show_datasets(options: argparse.Namespace) -> None:
 
 
 def show_sources(options: argparse.Namespace) -> None:
+    """`tsgbench sources`: what is to be downloaded, and what is here."""
     from tsgbench.cli import sources as listing
     from tsgbench.jobs.layout import Layout
 
@@ -212,7 +222,8 @@ def show_sources(options: argparse.Namespace) -> None:
         print(listing.render(statuses, totals))
 
 
-def write_schemas(options: argparse.Namespace) -> None:
+def write_schemas(options: argparse.Namespace) -> None:  # noqa: ARG001 (a verb's signature)
+    """`tsgbench schemas`: the schemas and docs/settings.md, where they are not up to date."""
     from tsgbench.config.reference import write_all
 
     written = write_all(Path())
@@ -220,6 +231,7 @@ def write_schemas(options: argparse.Namespace) -> None:
 
 
 def show_table(options: argparse.Namespace) -> None:
+    """`tsgbench show`: a table's numbers, as wide as the terminal."""
     import shutil
 
     from tsgbench.reporting.document import read_document
@@ -234,6 +246,7 @@ def show_table(options: argparse.Namespace) -> None:
 
 
 def explain(options: argparse.Namespace) -> None:
+    """`tsgbench explain`: where a number of a table comes from."""
     from tsgbench.reporting.explain import as_text, explain
 
     facts = explain(options.table, options.row, options.metric, options.dataset)
@@ -255,6 +268,7 @@ def compile_pdf(options: argparse.Namespace) -> None:
 
 
 def track(options: argparse.Namespace) -> int:
+    """`tsgbench track`: log to MLflow what is not logged yet; 1 where something is left."""
     from tsgbench.jobs.records import read_record
     from tsgbench.planning.freshness import CURRENT, Freshness
     from tsgbench.running.job import log_cells
@@ -271,6 +285,7 @@ def track(options: argparse.Namespace) -> int:
 
 
 def ui(options: argparse.Namespace) -> None:
+    """`tsgbench ui`: MLflow's page of the runs, with the metrics of the study's tables."""
     from tsgbench.tracking import default_uri, resolve_uri
     from tsgbench.tracking.page import need_runs, serve, share_view
 

@@ -11,6 +11,7 @@ from tsgbench.config.catalogue import Catalogue
 from tsgbench.config.refusals import check
 from tsgbench.config.sections import conventions, datasets, features, models, sources
 from tsgbench.config.sections.study import study_type
+from tsgbench.config.signatures import Signature
 from tsgbench.config.values import merge
 from tsgbench.config.variants import DIFFERENCES, check_variants, expand_variants
 from tsgbench.errors import UserError
@@ -49,7 +50,7 @@ def check_catalogue(found: dict, config: Path) -> None:
         _check_model(name, entry, found, str(config / "models" / f"{name}.yaml"))
 
 
-def check_study(config: dict, catalogue, source: str, settings_of: SettingsOf) -> None:
+def check_study(config: dict, catalogue: Catalogue, source: str, settings_of: SettingsOf) -> None:
     """Refuse a study whose sections, names or cells the catalogue does not allow.
 
     settings_of: what the plan makes of the study, each cell's name and settings, to be checked for
@@ -105,7 +106,7 @@ def _settings(layer: dict) -> dict:
     return {part: layer[part] for part in ("inputs", "model", "train") if part in layer}
 
 
-def _refuse_misfit(signature, model: dict, inputs: dict, where: str) -> None:
+def _refuse_misfit(signature: Signature, model: dict, inputs: dict, where: str) -> None:
     """`UserError` for settings that are each allowed and do not fit together."""
     settings = signature.defaults | model
     misfit = misfit_of_model(settings, signature.conflicts)

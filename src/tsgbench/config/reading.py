@@ -111,7 +111,7 @@ def _measure(text: str, path: str | Path) -> None:
     held: dict[str, int] = {}  # anchor -> values that it stands for
     opened: list[_Open] = []
     for event in yaml.parse(text, Loader=SAFE_LOADER):
-        where = f"{path}, line {event.start_mark.line + 1}"
+        where = f"{path}, line {event.start_mark.line + 1 if event.start_mark else 1}"
         if isinstance(event, yaml.MappingStartEvent | yaml.SequenceStartEvent):
             opened.append(_Open(event.anchor, isinstance(event, yaml.MappingStartEvent)))
             if len(opened) > DEEPEST:
@@ -126,7 +126,7 @@ def _measure(text: str, path: str | Path) -> None:
         elif isinstance(event, yaml.AliasEvent):
             if any(event.anchor == item.anchor for item in opened):
                 raise UserError(f"{where}: *{event.anchor} contains itself; write it out")
-            anchor, values = None, held.get(event.anchor, 1)
+            anchor, values = None, held.get(event.anchor or "", 1)
         else:
             continue
         if values > MOST_VALUES:

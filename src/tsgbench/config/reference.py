@@ -1,6 +1,7 @@
 """Schemas for editors and docs/settings.md, written from the sections (`tsgbench schemas`)."""
 
 import json
+from collections.abc import Iterable
 from functools import reduce
 from operator import or_
 from pathlib import Path
@@ -12,7 +13,7 @@ from tsgbench.config import signatures
 from tsgbench.config.reading import need_project, read_yaml
 from tsgbench.config.refusals import describe, kind_of
 from tsgbench.config.sections import conventions, datasets, features, models, sources
-from tsgbench.config.sections.common import as_yaml
+from tsgbench.config.sections.common import Section, as_yaml
 from tsgbench.config.sections.study import study_type
 from tsgbench.settings import InputSettings, TrainSettings
 
@@ -106,17 +107,18 @@ def _page(known: dict[str, str]) -> str:
     for name, module in known.items():
         found = models.signature_of(name, module)
         parts += [f"### `model` of {name}\n", _parameters(found)]
-    for title, kind in (
+    sections: tuple[tuple[str, type[Section]], ...] = (
         ("Data sets (`config/datasets.yaml`, by name)", datasets.DataSet),
         ("Features (`config/features.yaml`)", features.File),
         ("Sources (`config/sources.yaml`, by name)", sources.Source),
         ("Conventions (`config/conventions.yaml`, by name)", conventions.Convention),
-    ):
-        parts += [f"## {title}\n", *_section_and_parts(kind)]
+    )
+    for title, section in sections:
+        parts += [f"## {title}\n", *_section_and_parts(section)]
     return "\n".join(parts)
 
 
-def _section_and_parts(kind: type) -> list[str]:
+def _section_and_parts(kind: type[Section]) -> list[str]:
     """Tables of a section and of those below it, but for the models' own, which stand elsewhere."""
     parts, seen, waiting = [_fields(kind)], set(), list(_below(kind))
     while waiting:
@@ -129,7 +131,7 @@ def _section_and_parts(kind: type) -> list[str]:
     return parts
 
 
-def _below(kind: type) -> list[tuple[str, type]]:
+def _below(kind: type[Section]) -> list[tuple[str, type[Section]]]:
     found = []
     for name, field in kind.model_fields.items():
         waiting = [kind_of(field)]
@@ -144,7 +146,7 @@ def _below(kind: type) -> list[tuple[str, type]]:
     return found
 
 
-def _fields(kind: type) -> str:
+def _fields(kind: type[Section]) -> str:
     rows = []
     for name, field in kind.model_fields.items():
         default = "required" if field.is_required() else _value(field.default)
@@ -174,7 +176,7 @@ def _value(value: object) -> str:
     return str(list(value)) if isinstance(value, tuple) else str(value)
 
 
-def _table(rows: Any) -> str:
+def _table(rows: Iterable[tuple[str, str, str, str]]) -> str:
     lines = ["| field | takes | default | |", "|---|---|---|---|"]
     for name, takes, default, help in rows:
         cells = [f"`{name}`", takes, default, help]

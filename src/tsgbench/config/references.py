@@ -1,12 +1,16 @@
 """Names that must stand somewhere else, and what a protocol may do: between sections and files."""
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from tsgbench.config.values import LEARNED_VECTORS, OWN_FEATURES, as_list, protocols_of, roles_of
 from tsgbench.config.wording import hint_at
 from tsgbench.errors import UserError
 from tsgbench.jobs.cells import DEFAULT
 from tsgbench.jobs.layout import DEFAULT_STUDY, MAKERS, TAKEN
+
+if TYPE_CHECKING:
+    from tsgbench.config.catalogue import Catalogue
 
 
 def need_known(name: str, known: Iterable[str], where: str, kind: str) -> None:
@@ -40,8 +44,8 @@ def _check_protocol(protocol: dict, where: str) -> None:
                 raise UserError(f"{where}.score.{name}: {split!r} is not tested; add it to `test`")
 
 
-def check_features(name: str, known, where: str) -> None:
-    """A recipe that a study or model names, and all that it is made of. known: a `Catalogue`."""
+def check_features(name: str, known: "Catalogue", where: str) -> None:
+    """A recipe that a study or model names, and all that it is made of."""
     need_known(name, known.features, where, "feature recipe")
 
 
@@ -127,7 +131,7 @@ def layers_of(entry: dict) -> list[tuple[str, dict]]:
     return layers
 
 
-def check_names_of_study(config: dict, catalogue, source: str) -> None:
+def check_names_of_study(config: dict, catalogue: "Catalogue", source: str) -> None:
     """Every name by which a study means something of the catalogue, or of itself."""
     _check_folders(config, catalogue, source)
     for dataset, chosen in config["datasets"].items():
@@ -150,7 +154,7 @@ def check_names_of_study(config: dict, catalogue, source: str) -> None:
         _check_override(override, config, catalogue, model, f"{source}: overrides.{model}")
 
 
-def _check_folders(config: dict, catalogue, source: str) -> None:
+def _check_folders(config: dict, catalogue: "Catalogue", source: str) -> None:
     """Refuse a study, or a table of the default one, whose folder would be somebody else's."""
     name = config["study"]
     if name in TAKEN or name in catalogue.published:
@@ -167,7 +171,7 @@ def _check_folders(config: dict, catalogue, source: str) -> None:
             )
 
 
-def _check_system(system: dict, config: dict, catalogue, where: str) -> None:
+def _check_system(system: dict, config: dict, catalogue: "Catalogue", where: str) -> None:
     need_known(system["model"], catalogue.models, f"{where}.model", "model")
     named, model = system.get("ablations", []), catalogue.models[system["model"]]
     for ablation in [] if isinstance(named, str) else named:
@@ -176,7 +180,7 @@ def _check_system(system: dict, config: dict, catalogue, where: str) -> None:
     _check_part(system, config, catalogue, where)
 
 
-def _check_table(spec: dict, config: dict, catalogue, where: str) -> None:
+def _check_table(spec: dict, config: dict, catalogue: "Catalogue", where: str) -> None:
     _check_part(spec, config, catalogue, where)
     if "convention" in spec:
         named = f"{where}.convention"
@@ -191,7 +195,7 @@ def _check_table(spec: dict, config: dict, catalogue, where: str) -> None:
         need_known(ablation, known, f"{where}.ablations", "ablation of the study's models")
 
 
-def _check_part(spec: dict, config: dict, catalogue, where: str) -> None:
+def _check_part(spec: dict, config: dict, catalogue: "Catalogue", where: str) -> None:
     """The data sets of a system or table, and protocols that at least one of them has."""
     chosen = spec.get("datasets", list(config["datasets"]))
     for dataset in chosen:
@@ -203,7 +207,9 @@ def _check_part(spec: dict, config: dict, catalogue, where: str) -> None:
         need_known(protocol, list(dict.fromkeys(known)), f"{where}.protocols", "protocol")
 
 
-def _check_override(override: dict, config: dict, catalogue, model: str, where: str) -> None:
+def _check_override(
+    override: dict, config: dict, catalogue: "Catalogue", model: str, where: str
+) -> None:
     entry = catalogue.models[model]
     if "preset" in override:
         known = entry.get("presets", {})

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from annotated_types import Ge, Gt, Le, Lt, MultipleOf
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 
 from tsgbench.config.sections.common import NAME
 from tsgbench.config.wording import did_you_mean, either, show
@@ -56,7 +57,7 @@ def describe(kind: Any) -> str:
     return ", ".join([WORDS.get(kind, "a value"), *limits])
 
 
-def _sentence(errors: list[dict], kind: Any, content: Any, source: str) -> str:
+def _sentence(errors: list[ErrorDetails], kind: Any, content: Any, source: str) -> str:
     placed = [(_path(error, content), error) for error in errors]
     path = max((path for path, _ in placed), key=lambda path: (len(path), *map(str, path)))
     found = [error for place, error in placed if place == path]
@@ -74,13 +75,13 @@ def _sentence(errors: list[dict], kind: Any, content: Any, source: str) -> str:
         value = value[part]
     kinds = list(_kinds_at(kind, path))
     if _rank(error) == "extra_forbidden":
-        return _unknown_key(error["loc"][-1], list(_kinds_at(kind, path)), where)
+        return _unknown_key(str(error["loc"][-1]), list(_kinds_at(kind, path)), where)
     if (error["loc"] and error["loc"][-1] == "[key]") or error["type"] == "invalid_key":
         return _wrong_key(error, kinds, where)
     return _wrong_value(value, kinds, where, error)
 
 
-def _wrong_value(value: Any, kinds: list, where: str, error: dict) -> str:
+def _wrong_value(value: Any, kinds: list, where: str, error: ErrorDetails) -> str:
     choices = [choice for kind in kinds if get_origin(kind) is Literal for choice in get_args(kind)]
     lengths = {"too_short": "min_length", "too_long": "max_length"}
     if error["type"] in lengths:
@@ -121,7 +122,7 @@ def _unknown_key(key: str, owners: list, where: str) -> str:
     return f"{where}: unknown key {key!r}; {near or allowed}"
 
 
-def _wrong_key(error: dict, kinds: list, where: str) -> str:
+def _wrong_key(error: ErrorDetails, kinds: list, where: str) -> str:
     keys = [get_args(kind)[0] for kind in kinds if get_origin(kind) is dict]
     name = error["input"] if error["type"] != "invalid_key" else error["loc"][-1]
     choices = [choice for key in keys if get_origin(key) is Literal for choice in get_args(key)]
@@ -131,12 +132,12 @@ def _wrong_key(error: dict, kinds: list, where: str) -> str:
     return f"{where}: {show(name)} is not allowed as a key; use {allowed}{hint}"
 
 
-def _rank(error: dict) -> str:
+def _rank(error: ErrorDetails) -> str:
     kinds = ("value_error", "missing", "extra_forbidden")
     return error["type"] if error["type"] in kinds else "other"
 
 
-def _path(error: dict, content: Any) -> tuple:
+def _path(error: ErrorDetails, content: Any) -> tuple:
     """Where in the content it is wrong: pydantic's place without the parts that name types."""
     path, value = [], content
     loc = error["loc"]

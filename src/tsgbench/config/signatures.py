@@ -7,7 +7,8 @@ the same way. Help is what the docstring says after `name:`, or `name, other:`.
 
 import ast
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import MISSING, dataclass, fields
 from functools import cache
 from pathlib import Path
@@ -46,6 +47,7 @@ class Signature:
 
     @property
     def defaults(self) -> dict[str, Any]:
+        """By name; see `Parameter`."""
         return {item.name: item.default for item in self.parameters}
 
 
@@ -81,7 +83,7 @@ def of_registered(folder: str, module: str, name: str, *, strict: bool = True) -
         hint = did_you_mean(name, registered) or f"it registers {', '.join(registered) or 'none'}"
         raise UserError(f"{path}: registers no {name!r}; {hint}")
     line = [registered[name]]
-    while base := next((classes[b.id] for b in line[-1].bases if _is_in(b, classes)), None):
+    while base := next(_bases_in(classes, line[-1]), None):
         line.append(base)
     text = "\n".join(ast.get_docstring(node) or "" for node in line)
     for node in line:
@@ -109,7 +111,7 @@ def helps(text: str, names: Sequence[str]) -> dict[str, str]:
     if not listed:
         return {}
     parts = re.split(rf"(?<![\w`.])((?:(?:{listed}), )*(?:{listed})): ", text)
-    said = {}
+    said: dict[str, str] = {}
     for group, words in zip(parts[1::2], parts[2::2], strict=True):
         for name in group.split(", "):
             said.setdefault(name, words.strip().rstrip(".;"))
@@ -138,8 +140,10 @@ def _registered_as(node: ast.ClassDef) -> str | None:
     return None
 
 
-def _is_in(base: ast.expr, classes: dict) -> bool:
-    return isinstance(base, ast.Name) and base.id in classes
+def _bases_in(classes: dict[str, ast.ClassDef], node: ast.ClassDef) -> Iterator[ast.ClassDef]:
+    for base in node.bases:
+        if isinstance(base, ast.Name) and base.id in classes:
+            yield classes[base.id]
 
 
 def _conflicts(line: list[ast.ClassDef]) -> settings.Conflicts:
@@ -168,17 +172,17 @@ def _parameters(
 
 def _kind(argument: ast.arg, path: Path, strict: bool) -> Any:
     """The type that an annotation of our own source stands for."""
-    try:
-        code = compile(ast.Expression(argument.annotation), str(path), "eval")
-        return eval(code, {"__builtins__": {}}, KNOWN)
-    except (NameError, TypeError, AttributeError):
-        if not strict:
-            return Any
-        raise UserError(
-            f"{path}, line {argument.lineno}: {argument.arg}: settings are annotated with int,"
-            " float, str, bool, Literal, Sequence, tuple and the names of tsgbench/settings.py, so"
-            " that they can be checked"
-        ) from None
+    if argument.annotation is not None:
+        with suppress(NameError, TypeError, AttributeError):
+            code = compile(ast.Expression(argument.annotation), str(path), "eval")
+            return eval(code, {"__builtins__": {}}, KNOWN)
+    if not strict:
+        return Any
+    raise UserError(
+        f"{path}, line {argument.lineno}: {argument.arg}: settings are annotated with int,"
+        " float, str, bool, Literal, Sequence, tuple and the names of tsgbench/settings.py, so"
+        " that they can be checked"
+    )
 
 
 def _literal(node: ast.expr) -> Any:

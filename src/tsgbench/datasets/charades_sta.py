@@ -38,7 +38,7 @@ def read(
     files: roles `train`, `test`, `durations_train`, `durations_test`. val_share: part of the
     training videos held out, ranked by a hash of `val_seed` and the video id.
     """
-    durations = {}
+    durations: dict[str, float] = {}
     for role in ("durations_train", "durations_test"):
         durations |= read_durations(need_file(files, role, NAME))
     train = _read_lines(need_file(files, "train", NAME), durations)

@@ -13,6 +13,7 @@ val: the videos of val, less those that are held out to select checkpoints.
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -34,7 +35,7 @@ def read(
     files: roles `val`, `test` and, if it can be had, `train`. held_out_share: part of the videos of
     val that select checkpoints where there is no training file.
     """
-    held_out = {"share": held_out_share, "seed": held_out_seed}
+    held_out: dict[str, Any] = {"share": held_out_share, "seed": held_out_seed}
     return read_splits_or_stand_in(files, NAME, _read_rows, **held_out)
 
 
@@ -73,7 +74,7 @@ def _read_rows(path: Path, label: str) -> list[Row]:
     return rows
 
 
-def _read_chunks(pair: object, where: str) -> tuple[float, float]:
+def _read_chunks(pair: Any, where: str) -> tuple[float, float]:
     """Seconds of the chunks from i to j inclusive."""
     is_pair = isinstance(pair, list) and len(pair) == 2 and all(type(end) is int for end in pair)
     if not is_pair or not 0 <= pair[0] <= pair[1]:

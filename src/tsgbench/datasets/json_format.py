@@ -9,6 +9,7 @@ import json
 import math
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from tsgbench.datasets.readers import Row, need_file, read_lines
 from tsgbench.errors import UserError
@@ -20,7 +21,7 @@ KINDS = {dict: "an object", list: "a list", str: "a text", int: "a whole number"
 Clock = Callable[[str, dict, str], tuple[float | None, float]]
 
 
-def read_strict(path: Path, kind: type) -> dict | list:
+def read_strict(path: Path, kind: type) -> Any:
     """The JSON object or list of a file.
 
     `UserError` names line and column of malformed JSON, and a name that stands twice in one object:
@@ -57,14 +58,14 @@ def _parse(text: str, path: Path, first_line: int = 1) -> object:
         raise UserError(f"{path}: nested without end; download it again") from None
 
 
-def need(holder: dict, name: str, kind: type, where: str):
+def need(holder: dict, name: str, kind: type, where: str) -> Any:
     """Field `name` of a JSON object; `UserError` if it is missing or of another kind."""
     if name not in holder:
         raise UserError(f"{where}: {name}: is missing; download the file again")
     return check_kind(holder[name], kind, where, name)
 
 
-def check_kind(value: object, kind: type, where: str, name: str):
+def check_kind(value: object, kind: type, where: str, name: str) -> Any:
     """The value, if it is of this kind (true and false are no numbers)."""
     if not isinstance(value, kind) or isinstance(value, bool):
         raise UserError(
@@ -74,7 +75,7 @@ def check_kind(value: object, kind: type, where: str, name: str):
     return value
 
 
-def number(value: object, where: str, name: str) -> float:
+def number(value: Any, where: str, name: str) -> float:
     """A finite JSON number (a text that looks like one is refused)."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not math.isfinite(value):
@@ -92,7 +93,10 @@ def optional_number(holder: dict, name: str, where: str) -> float | None:
 
 def field_clock(name: str) -> Clock:
     """For entries whose field `name` is their duration, all times being seconds."""
-    return lambda video, entry, where: (optional_number(entry, name, where), 1.0)
+    return lambda video, entry, where: (  # noqa: ARG005 (a Clock takes the video, too)
+        optional_number(entry, name, where),
+        1.0,
+    )
 
 
 def read_videos(path: Path, label: str, clock: Clock) -> list[Row]:

@@ -6,6 +6,7 @@ not read here.
 """
 
 from pathlib import Path
+from typing import Any
 
 from tsgbench.datasets.readers import Row, need_file, parse_seconds, register
 from tsgbench.errors import UserError
@@ -43,11 +44,11 @@ def read(files: dict[str, Path]) -> dict[str, list[Row]]:
     return splits
 
 
-def _need(holder: object, name: str, kind: type, where: str):
+def _need(holder: object, name: str, kind: type, where: str) -> Any:
     if not isinstance(holder, dict) or not isinstance(holder.get(name), kind):
         raise UserError(f"{where}: {name}: missing or no {kind.__name__}; make the data set again")
     return holder[name]
 
 
 def _need_seconds(holder: dict, name: str, where: str) -> float:
-    return parse_seconds(holder.get(name), where, name)
+    return parse_seconds(holder.get(name), where, name)  # type: ignore[arg-type]  # refuses None

@@ -12,6 +12,7 @@ one; parts of one upload stay together.
 """
 
 from pathlib import Path
+from typing import Any
 
 from tsgbench.datasets.json_format import need, optional_number, read_moment, read_strict_lines
 from tsgbench.datasets.readers import Row, read_splits_or_stand_in, register
@@ -29,7 +30,7 @@ def read(
     files: roles `val`, `test` and, if wanted, `train`. held_out_share: part of the uploads of val
     that select checkpoints where there is no training file.
     """
-    held_out = {"share": held_out_share, "seed": held_out_seed}
+    held_out: dict[str, Any] = {"share": held_out_share, "seed": held_out_seed}
     return read_splits_or_stand_in(files, NAME, _read_rows, **held_out, group_of=upload_of)
 
 

@@ -40,7 +40,7 @@ def read(files: dict[str, Path], *, full_stop: bool = False) -> dict[str, list[R
     `durations_val` and `durations_test`, files that do, of the same videos. An entry with `fps`
     counts in frames, any other in seconds. full_stop: end every sentence with one.
     """
-    durations = {}
+    durations: dict[str, float | None] = {}
     for role in sorted(files):
         if role.startswith("durations_"):
             durations |= _read_durations(files[role])

@@ -10,6 +10,7 @@ of a folder's files).
 import logging
 import urllib.parse
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from tsgbench.downloads.identifiers import read_list
 from tsgbench.downloads.parts import fetch_parts
@@ -34,7 +35,7 @@ def obtain(
     mirror: str | None,
     progress: bool,
     ready: dict[str, list[Path]] | None = None,
-    **patience,
+    **patience: Any,
 ) -> dict:
     """Bring the source `name`, of whichever form its entry has, below the folder `destination`.
 
@@ -91,7 +92,7 @@ def fetch(
     *,
     mirror: str | None,
     progress: bool,
-    **patience,
+    **patience: Any,
 ) -> dict:
     """Bring one file below the folder `destination`, at its own relative `path`.
 
@@ -124,12 +125,13 @@ def fetch(
         if found := fetch_from(whole, [join_address(mirror, whole.path)], how, "mirror"):
             return _facts(source, "", [found], whole.tried)
         for kind, files in stand_ins:
-            found = [
+            brought = [
                 fetch_from(wanted, [join_address(mirror, wanted.path)], how, "mirror")
                 for wanted in files
             ]
-            if all(found):
-                return _facts(source, kind, found, whole.tried)
+            complete = [one for one in brought if one is not None]
+            if len(complete) == len(files):
+                return _facts(source, kind, complete, whole.tried)
             whole.tried += [reason for wanted in files for reason in wanted.tried]
     if found := _fetch_upstream(whole, source, how):
         return _facts(source, "", [found], whole.tried)

@@ -115,6 +115,7 @@ class Gathering:
                 path.unlink()
 
     def place(self, video: str) -> Path:
+        """Where a video lies, or will."""
         return self.folder / f"{video}{self.spec['suffix']}"
 
     def run(self, near: Bring, upstream: Bring) -> None:
@@ -275,7 +276,7 @@ def _from_upstream(
     spec = source["videos"]
     if spec["by"] == "page":
 
-        def ask_a_person(video: str, target: Path) -> None:
+        def ask_a_person(_video: str, _target: Path) -> None:
             raise Unavailable("to be placed by hand", is_final=False)
 
         return ask_a_person

@@ -30,7 +30,7 @@ def show_progress(
 ) -> Iterator[Callable[[int], None]]:
     """Yield a function to call with the bytes so far; draws on stderr, or nothing at all."""
     if not progress:
-        yield lambda done: None
+        yield lambda _done: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn

@@ -39,8 +39,10 @@ def write_manifest(folder: Path, names: Iterable[str]) -> dict[str, Entry]:
             raise UserError(f"{folder}: {name!a}: its name is not UTF-8; rename the file")
         size = (folder / name).stat().st_size
         old = known.get(name)
-        is_same = old is not None and old.bytes == size
-        entries[name] = old if is_same else Entry(size, sha256_file(folder / name))
+        if old is not None and old.bytes == size:
+            entries[name] = old
+        else:
+            entries[name] = Entry(size, sha256_file(folder / name))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(FIELDS)

@@ -21,7 +21,8 @@ def fetch_packaged(source: dict, destination: Path, how: RetryPolicy, mirror: st
     files = keep(wanted)
     if files is None and mirror:
         asked = [fetch_from(one, [join_address(mirror, one.path)], how, "mirror") for one in wanted]
-        files = asked if all(asked) else None
+        come = [one for one in asked if one is not None]
+        files = come if len(come) == len(wanted) else None
     if files is None:
         places = _find_members(source["path"], spec)
         files = [_copy(one, places[member], spec, how) for member, one in members.items()]

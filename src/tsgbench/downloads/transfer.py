@@ -28,7 +28,7 @@ RETRIED_STATUS = (408, 425, 429, 500, 502, 503, 504)
 
 
 class DownloadRefusedError(Exception):
-    """This address will not give the file. is_final: nor will it tomorrow."""
+    """An address will not give the file. is_final: nor will it tomorrow."""
 
     def __init__(self, reason: str, *, is_final: bool = True):
         super().__init__(reason)
@@ -36,7 +36,7 @@ class DownloadRefusedError(Exception):
 
 
 class Interrupted(Exception):
-    """This attempt failed; another one may succeed, `wait_s` seconds later at the earliest."""
+    """An attempt failed; another one may succeed, `wait_s` seconds later at the earliest."""
 
     def __init__(self, reason: str, wait_s: float = 0.0):
         super().__init__(reason)
@@ -65,6 +65,7 @@ class FileSpec:
         return self.target.with_name(self.target.name + ".part.json")
 
     def discard_part(self) -> None:
+        """Forget what has come so far, and what is noted of it."""
         self.part.unlink(missing_ok=True)
         self.note.unlink(missing_ok=True)
 

@@ -39,6 +39,7 @@ class Loss:
 
     @classmethod
     def of(cls, error: Unavailable) -> "Loss":
+        """As of today, for the reason that the error gives."""
         return cls(str(error), datetime.now(UTC).date().isoformat(), error.is_final)
 
 

@@ -18,6 +18,7 @@ A convention names its options and this module knows only the options; it never 
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -34,13 +35,13 @@ from tsgbench.features import resample
 EXACT = ("annotated", "several")  # labels in seconds, as they were annotated
 
 
-def for_dataset(convention: dict, dataset: str) -> dict:
+def for_dataset(convention: dict[str, Any], dataset: str) -> dict[str, Any]:
     """The convention's options on one data set: its own, or else those common to all."""
     common = {key: value for key, value in convention.items() if key != "datasets"}
     return {**common, **convention.get("datasets", {}).get(dataset, {})}
 
 
-def needs_clips(convention: dict) -> bool:
+def needs_clips(convention: dict[str, Any]) -> bool:
     """Whether the number of source clips must be known: the axis is quantised from it."""
     return convention["predictions"] == "spans" and (
         convention["labels"] not in EXACT or convention["iou"] == "index"
@@ -63,7 +64,7 @@ class Scores:
         """The values in percent, whose means are the metrics."""
         return {name: 100.0 * values for name, values in self.values.items()}
 
-    def summarise(self, rows: np.ndarray | slice = slice(None)) -> dict[str, dict]:
+    def summarise(self, rows: np.ndarray | slice = slice(None)) -> dict[str, dict[str, Any]]:
         """`metrics`, name -> percent, and `counts`, of the given queries as if there were only
         those; `queries` among the counts is their number. A metric that is defined for none of them
         is left out."""
@@ -75,14 +76,20 @@ class Scores:
 
 
 def evaluate_convention(
-    predictions: Predictions | np.ndarray, queries: Queries, convention: dict, dataset: str
-) -> dict[str, dict]:
+    predictions: Predictions | np.ndarray,
+    queries: Queries,
+    convention: dict[str, Any],
+    dataset: str,
+) -> dict[str, dict[str, Any]]:
     """The `metrics`, name -> percent, and `counts` of all queries; see `score_convention`."""
     return score_convention(predictions, queries, convention, dataset).summarise()
 
 
 def score_convention(
-    predictions: Predictions | np.ndarray, queries: Queries, convention: dict, dataset: str
+    predictions: Predictions | np.ndarray,
+    queries: Queries,
+    convention: dict[str, Any],
+    dataset: str,
 ) -> Scores:
     """Score predictions under one convention, query by query.
 
@@ -100,7 +107,7 @@ def score_convention(
     return Scores(values, {"queries": one_each, **counts})
 
 
-def _check_kept(predictions: Predictions, options: dict) -> None:
+def _check_kept(predictions: Predictions, options: dict[str, Any]) -> None:
     if predictions.kept is None:
         return
     unmet = first_unmet(needs_of(options), predictions.kept)
@@ -113,14 +120,18 @@ def _check_kept(predictions: Predictions, options: dict) -> None:
         )
 
 
-def _score_chunks(predictions: Predictions, queries: Queries, options: dict) -> tuple[dict, dict]:
+def _score_chunks(
+    predictions: Predictions, queries: Queries, options: dict[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
     chunks = Chunks(options["chunks"], options["chunk_s"], options["best"])
     ranked, counts = rank_candidates(predictions.spans, chunks, predictions.counts)
     values = score_candidates(ranked, queries.annotators, chunks)
     return {name: values[name] for name in options["metrics"]}, counts
 
 
-def _score_spans(predictions: Predictions, queries: Queries, options: dict) -> tuple[dict, dict]:
+def _score_spans(
+    predictions: Predictions, queries: Queries, options: dict[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
     labels, extent = queries.moments, queries.durations
     if options["labels"] == "several":
         labels = _several(queries)
@@ -157,13 +168,16 @@ def _several(queries: Queries) -> np.ndarray:
 
 
 def _quantised(
-    clips: np.ndarray | None, queries: Queries, options: dict
+    clips: np.ndarray | None, queries: Queries, options: dict[str, Any]
 ) -> tuple[np.ndarray, np.ndarray]:
     """(Q,) positions of each video's axis and (Q, 2) inclusive indices of the annotated moments."""
     positions = positions_of(clips, options)
     if options["labels"] == "windows":
         index = resample.linspace_labels(
-            clips, options["positions"], queries.moments, queries.durations
+            clips,  # type: ignore[arg-type]  # known, or positions_of had refused
+            options["positions"],
+            queries.moments,
+            queries.durations,
         )
         return positions, index
     if options["labels"] == "nearest_span":

@@ -16,6 +16,7 @@ doubles: a candidate that lies on a threshold falls to the same side here and th
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -52,7 +53,9 @@ class Ranked:
         before = np.cumsum([0, *(len(part.counts) for part in parts)])
         return cls(
             np.concatenate([part.rows + n for part, n in zip(parts, before[:-1], strict=True)]),
-            *(np.concatenate([getattr(p, name) for p in parts]) for name in ("ranks", "found")),
+            *(  # type: ignore[call-arg]  # two, which are not counted
+                np.concatenate([getattr(p, name) for p in parts]) for name in ("ranks", "found")
+            ),
             np.concatenate([part.counts for part in parts]),
         )
 
@@ -67,18 +70,19 @@ def keep(
     """
     spans, depth = ranked[..., :2], ranked.shape[1]
     is_kept = np.zeros(spans.shape[:2], dtype=bool)
-    axes: dict[tuple, np.ndarray] = {}
+    axes: dict[tuple[Any, ...], np.ndarray] = {}
     for need in needs:
         if "ranks" in need:
             is_kept[:, : need["ranks"]] = True
             continue
         if "chunks" in need:
-            ranks = first_named(spans, Chunks(need["chunks"], need["chunk_s"]))
+            # Each need has its numbers as such
+            ranks = first_named(spans, Chunks(need["chunks"], need["chunk_s"]))  # type: ignore[arg-type]
         else:
             axis = tuple(need.get(key) for key in ("iou", "positions", "labels"))
             if axis not in axes:
                 axes[axis] = on_axis(spans, durations, clips, need)[0]
-            ranks = moments.nms_ranks(axes[axis], need["above"], need["depth"])
+            ranks = moments.nms_ranks(axes[axis], need["above"], need["depth"])  # type: ignore[arg-type]
         rows, places = np.nonzero((ranks >= 0) & (ranks < depth))
         is_kept[rows, ranks[rows, places]] = True
     present = ~np.isnan(spans[..., 0])
@@ -87,7 +91,7 @@ def keep(
 
 
 def on_axis(
-    spans: np.ndarray, durations: np.ndarray, clips: np.ndarray | None, options: dict
+    spans: np.ndarray, durations: np.ndarray, clips: np.ndarray | None, options: dict[str, Any]
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Spans (Q, K, 2) in the unit in which a convention compares them: seconds, or indices.
 
@@ -100,7 +104,7 @@ def on_axis(
     return moments.to_index(spans, durations, positions_of(clips, options))
 
 
-def positions_of(clips: np.ndarray | None, options: dict) -> np.ndarray:
+def positions_of(clips: np.ndarray | None, options: dict[str, Any]) -> np.ndarray:
     """(Q,) length of the axis of indices; `UserError` if it, or the number of clips, is unknown."""
     if clips is None:
         raise UserError(

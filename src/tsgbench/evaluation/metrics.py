@@ -12,6 +12,7 @@ the share of a hit, a discounted hit or the IoU, all in [0, 1].
 import math
 import re
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +30,7 @@ Overlap = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def evaluate(
-    predictions: np.ndarray, annotated: np.ndarray, metrics: list[str], **how
+    predictions: np.ndarray, annotated: np.ndarray, metrics: list[str], **how: Any
 ) -> dict[str, float]:
     """The metrics of ranked predictions: name -> percent. how: as of `score_queries`."""
     scores = score_queries(predictions, annotated, metrics, **how)
@@ -86,7 +87,8 @@ def score_queries(
             n, m = int(parsed[name]["n"]), float(parsed[name]["m"])
             hits = COMPARISONS[compare](overlaps[:, :n], m)
             if parsed[name]["discounted"]:
-                hits = hits * _closeness(kept[:, :n], annotated, extent)
+                # `extent` is known, or this metric had been refused
+                hits = hits * _closeness(kept[:, :n], annotated, extent)  # type: ignore[arg-type]
             scores[name] = hits.max(axis=1).astype(np.float64)
     if "mIoU" in metrics:
         scores["mIoU"] = np.nan_to_num(iou(predictions[:, :1], several)).max(axis=1)
@@ -94,7 +96,11 @@ def score_queries(
 
 
 def _precisions(
-    predictions: np.ndarray, several: np.ndarray, metrics: list[str], nms: Nms, lengths: dict
+    predictions: np.ndarray,
+    several: np.ndarray,
+    metrics: list[str],
+    nms: Nms,
+    lengths: dict[str, Any],
 ) -> dict[str, np.ndarray]:
     """The values of the metrics that are an average precision, see `precision`."""
     wanted = {name: match for name in metrics if (match := PRECISION.fullmatch(name))}
@@ -130,7 +136,7 @@ def _closeness(kept: np.ndarray, annotated: np.ndarray, extent: np.ndarray) -> n
     return np.nan_to_num((1 - off).clip(min=0).prod(axis=-1))
 
 
-def _parse(metrics: list[str]) -> dict[str, re.Match]:
+def _parse(metrics: list[str]) -> dict[str, re.Match[str]]:
     parsed = {name: METRIC.fullmatch(name) for name in metrics if not _is_other(name)}
     unknown = [name for name, match in parsed.items() if match is None]
     if unknown:
@@ -138,7 +144,7 @@ def _parse(metrics: list[str]) -> dict[str, re.Match]:
             f"unknown metric {unknown[0]!r}; use names like 'R@1,IoU=0.5', 'dR@1,IoU=0.5', 'mAP' or"
             " 'mIoU'"
         )
-    return parsed
+    return parsed  # type: ignore[return-value]  # every one matches
 
 
 def _is_other(name: str) -> bool:
@@ -146,11 +152,11 @@ def _is_other(name: str) -> bool:
     return name == "mIoU" or PRECISION.fullmatch(name) is not None
 
 
-def _depth(parsed: dict[str, re.Match]) -> int:
+def _depth(parsed: dict[str, re.Match[str]]) -> int:
     return max((int(match["n"]) for match in parsed.values()), default=1)
 
 
-def _by_threshold(parsed: dict[str, re.Match], nms: Nms) -> dict[float | None, list[str]]:
+def _by_threshold(parsed: dict[str, re.Match[str]], nms: Nms) -> dict[float | None, list[str]]:
     """Metrics by the suppression they need, so that each suppression is run once."""
     groups: dict[float | None, list[str]] = {}
     for name, match in parsed.items():

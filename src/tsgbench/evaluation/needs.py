@@ -19,6 +19,7 @@ computes them before every command.
 
 import re
 from collections.abc import Iterable
+from typing import Any
 
 METRIC = re.compile(r"(?P<discounted>d?)R@(?P<n>[1-9]\d*),IoU=(?P<m>0\.\d{1,2})")
 # Average precision: over all thresholds, at one of them, or of moments of one range of lengths
@@ -43,7 +44,7 @@ def threshold_at(m: str, nms: Nms) -> float | None:
     return float(m) - nms["minus"] if isinstance(nms, dict) else nms
 
 
-def needs_of(options: dict) -> list[Need]:
+def needs_of(options: dict[str, Any]) -> list[Need]:
     """What one convention needs, with the options that it has on a data set."""
     if options["predictions"] == "chunks":
         return [{"chunks": options["chunks"], "chunk_s": options["chunk_s"]}]
@@ -58,14 +59,14 @@ def needs_of(options: dict) -> list[Need]:
         else:
             needs.append({**axis, "above": above, "depth": depth})
     if any(map(PRECISION.fullmatch, options["metrics"])):
-        found = {"ranks": PRECISION_DEPTH}
+        found: Need = {"ranks": PRECISION_DEPTH}
         if options["nms"] is not None:
             found = {**axis, "above": options["nms"], "depth": PRECISION_DEPTH}
         needs.append(found)
     return _deepest(needs)
 
 
-def needs_of_all(conventions: Iterable[dict]) -> list[Need]:
+def needs_of_all(conventions: Iterable[dict[str, Any]]) -> list[Need]:
     """What all the conventions of a data set need together, and what figures show."""
     shared = [need for options in conventions for need in needs_of(options)]
     return _deepest([{"ranks": SHOWN}, *shared])
@@ -79,7 +80,7 @@ def first_unmet(wanted: list[Need], held: list[Need]) -> Need | None:
 
 def _deepest(needs: list[Need]) -> list[Need]:
     """Each kind of need once, as deep as the deepest, in the order of their first appearance."""
-    deepest: dict[tuple, Need] = {}
+    deepest: dict[tuple[Any, ...], Need] = {}
     for need in needs:
         known = deepest.setdefault(_kind(need), need)
         if _depth(need) > _depth(known):
@@ -87,11 +88,11 @@ def _deepest(needs: list[Need]) -> list[Need]:
     return list(deepest.values())
 
 
-def _kind(need: Need) -> tuple:
+def _kind(need: Need) -> tuple[Any, ...]:
     if "ranks" in need:
         return ("ranks",)
     return tuple(sorted((key, value) for key, value in need.items() if key != "depth"))
 
 
-def _depth(need: Need) -> int:
+def _depth(need: dict[str, Any]) -> int:
     return need.get("ranks") or need.get("depth") or 1

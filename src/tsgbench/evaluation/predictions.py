@@ -10,6 +10,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -45,7 +46,7 @@ class Predictions:
 
     def take(self, rows: np.ndarray) -> "Predictions":
         """The given queries, in the given order."""
-        taken = {
+        taken: dict[str, Any] = {
             name: None if values is None else values[rows]
             for name, values in (("clips", self.clips), ("counts", self.counts))
         }
@@ -95,7 +96,7 @@ def read_unanswered(path: str | Path) -> set[str]:
     return set(_read_metadata(path).get(UNANSWERED, []))
 
 
-def _read_metadata(path: str | Path) -> dict[bytes, list | None]:
+def _read_metadata(path: str | Path) -> dict[bytes, Any]:
     """The JSON values in the file's schema, without those of other programs."""
     try:
         metadata = pq.read_schema(path).metadata or {}

@@ -108,4 +108,4 @@ def read_query_scores(path: str | Path) -> QueryScores:
         if not is_right.all():  # nor is NaN
             raise UserError(f"{path}: {name}: not percentages; evaluate the cell again")
     by_name = {tuple(name.split("/", maxsplit=1)): values for name, values in columns.items()}
-    return QueryScores(path, *labels, by_name)
+    return QueryScores(path, *labels, by_name)  # type: ignore[call-arg,arg-type]  # three labels

@@ -12,7 +12,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
 # What oneDNN computes in on this processor: bfloat16 needs AVX-512 or AVX-NE-CONVERT
-ONEDNN_TYPES = (torch.float32,) if torch.backends.mkldnn.is_available() else ()
+ONEDNN_TYPES: tuple[torch.dtype, ...] = (
+    (torch.float32,) if torch.backends.mkldnn.is_available() else ()
+)
 if ONEDNN_TYPES and torch.ops.mkldnn._is_mkldnn_bf16_supported():
     ONEDNN_TYPES += (torch.bfloat16,)
 
@@ -45,18 +47,23 @@ def convolve(x: torch.Tensor, conv: _ConvNd, norm: _BatchNorm) -> torch.Tensor:
     padding = same_padding(x.shape[2:], kernel, stride)
     before, after = padding[::2][::-1], padding[1::2][::-1]
     if before != after:
-        x, before = F.pad(x, padding), 0
+        x, before = F.pad(x, padding), 0  # type: ignore[assignment]  # one number for all
     # Otherwise the convolution itself can pad, which saves a copy
     return CONVOLUTIONS[len(kernel)](x, weight, bias, stride, before, groups=conv.groups)
 
 
 def _folded(
-    conv: nn.Module, norm: nn.Module, dtype: torch.dtype
+    conv: _ConvNd, norm: nn.modules.batchnorm._BatchNorm, dtype: torch.dtype
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Weight and bias of convolution and batch norm together, folded in full precision."""
     exact = torch.promote_types(norm.weight.dtype, torch.float32)
-    scale = norm.weight.to(exact) * (norm.running_var.to(exact) + norm.eps).rsqrt()
-    bias = norm.bias.to(exact) - norm.running_mean.to(exact) * scale
+    scale = (
+        norm.weight.to(exact)
+        * (
+            norm.running_var.to(exact) + norm.eps  # type: ignore[union-attr]  # it has statistics
+        ).rsqrt()
+    )
+    bias = norm.bias.to(exact) - norm.running_mean.to(exact) * scale  # type: ignore[union-attr]
     weight = conv.weight.to(exact) * scale.view(-1, *(1,) * (conv.weight.ndim - 1))
     return weight.to(dtype), bias.to(dtype)
 

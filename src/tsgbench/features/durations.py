@@ -6,6 +6,7 @@ video, features of a part of it.
 """
 
 from pathlib import Path
+from typing import Any
 
 from tsgbench.features.failures import TooManyFailed
 
@@ -38,7 +39,7 @@ def check_durations(out: Path, differ: list[dict], videos: int, allowed: float) 
 
     `TooManyFailed` if more than the share `allowed` of `videos` differ, as for those that fail.
     """
-    facts = {
+    facts: dict[str, Any] = {
         "compared": videos,
         "differ": len(differ),
         "first": [f"{row['video']}: {row['reason']}" for row in differ[:NAMED]],

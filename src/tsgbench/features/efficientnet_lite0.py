@@ -88,6 +88,7 @@ class Bottleneck(nn.Module):
         self.is_residual = stride == 1 and inputs == outputs
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(m, C, H, W) to (m, C', ceil(H / stride), ceil(W / stride))."""
         y = self.project(self.depthwise(self.expand(x)))
         return y.add_(x) if self.is_residual else y
 
@@ -132,7 +133,10 @@ class EfficientNetLite0(FrameNetwork):
         for repeats, *_ in STAGES:
             for number, block in enumerate(self.blocks[place : place + repeats]):
                 share = 1 if number == 0 else repeats
-                block.project.conv.weight.data.mul_((2 * share) ** -0.5)
+                # A Bottleneck, which a ModuleList does not say
+                block.project.conv.weight.data.mul_(  # type: ignore[union-attr,operator]
+                    (2 * share) ** -0.5
+                )
             place += repeats
 
     @classmethod

@@ -60,7 +60,8 @@ def extract(
     place = torch.device(_device(device))
     network, weights = _build(recipe, checkpoint)
     network.set_precision(PRECISIONS[recipe["precision"]])
-    network = network.eval().to(place, memory_format=network.MEMORY_FORMAT)
+    # torch's types of `to` lack the argument
+    network = network.eval().to(place, memory_format=network.MEMORY_FORMAT)  # type: ignore[call-overload]
     compute = network
     if recipe["compile"]:
         batch = (recipe["batch_clips"], *clip_shape(recipe))
@@ -177,7 +178,10 @@ def _run(
         for vectors, pieces in _look_ahead(started, workers + 1):
             for piece in pieces:
                 if len(piece.times):
-                    mine = vectors.result()[piece.row : piece.row + len(piece.times)]
+                    # A piece with clips came with a batch of them
+                    mine = vectors.result()[  # type: ignore[union-attr]
+                        piece.row : piece.row + len(piece.times)
+                    ]
                     sink.add(piece.video, mine, piece.times)
                 if piece.is_last:
                     sink.close(piece.video, piece.is_broken)
@@ -219,7 +223,8 @@ class _Sink:
         self.waiting, self.clips, self.rows = [], 0, 0
 
     def _average(self, video: str, clips: np.ndarray, times: np.ndarray) -> None:
-        self._write(video, *average_chunks(clips, times, self.chunk_s))
+        # Called with `chunk_s` alone
+        self._write(video, *average_chunks(clips, times, self.chunk_s))  # type: ignore[arg-type]
 
     def _write(self, video: str, clips: np.ndarray, times: np.ndarray) -> None:
         self.writer.append(video, clips, times)

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -51,7 +51,7 @@ def stopped_list(failed: Path) -> Path:
 
 
 @contextmanager
-def listed_if_stopped(path: Path, others: list[dict] = ()) -> Iterator[None]:
+def listed_if_stopped(path: Path, others: Sequence[dict] = ()) -> Iterator[None]:
     """List all failures in `path` if too many of them stop what is in the `with` block, and say so;
     if it ends well, an old list is taken away. others: {video, reason}, listed with them."""
     try:

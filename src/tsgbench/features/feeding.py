@@ -6,11 +6,12 @@ import queue
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +29,7 @@ class Chunk:
     """Some clips of one video, in order; its last chunk, which may be empty, closes it."""
 
     video: str
-    clips: np.ndarray | None
+    clips: Any  # an array as of `read_clips`; None: it stands in the batch, from `row` on
     times: np.ndarray
     is_last: bool = False
     is_broken: bool = False
@@ -64,7 +65,7 @@ def batches(chunks: Iterable[Chunk], size: int) -> Iterator[tuple[np.ndarray | N
 
 def decode_ahead(
     videos: dict[str, Path], recipe: dict, decoders: int, failed: list[dict]
-) -> Iterator[Chunk]:
+) -> Generator[Chunk, None, None]:
     """Chunks of all videos, in order, decoded in threads while the caller computes.
 
     A few videos are open at a time, each with a few chunks waiting, so memory depends neither on
@@ -78,7 +79,7 @@ def decode_ahead(
 
         def start_next() -> None:
             for name in itertools.islice(names, 1):
-                box = queue.Queue(maxsize=CHUNKS_AHEAD)
+                box: queue.Queue = queue.Queue(maxsize=CHUNKS_AHEAD)
                 pool.submit(_decode, videos[name], recipe, box, stop)
                 ahead.append((name, box))
 

@@ -7,6 +7,7 @@ TensorFlow's "same" does, which is what those weights were trained with.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +21,7 @@ BATCH_NORM_EPSILON = 1e-3  # as in the release
 
 # name, output channels, kernel, stride of the plain convolutions and of the poolings (channels
 # None), and the channels of the Inception blocks: branches 0, 1a, 1b, 2a, 2b, 3b (figure 3)
-LAYERS = (
+LAYERS: tuple[tuple[Any, ...], ...] = (
     ("Conv3d_1a_7x7", 64, 7, 2),
     ("MaxPool3d_2a_3x3", None, (1, 3, 3), (1, 2, 2)),
     ("Conv3d_2b_1x1", 64, 1, 1),
@@ -62,6 +63,7 @@ class SamePool(nn.Module):
         self.stride = stride if isinstance(stride, tuple) else (stride,) * 3
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(n, C, T, H, W) to (n, C, T', H', W'), each ceil(length / stride)."""
         if not x.is_cuda and (self.kernel, self.stride) == ((3, 3, 3), (1, 1, 1)):
             return _neighbours_maximum(x)
         # An extra padded cell behind is what `ceil_mode` reaches for; no padded copy is made
@@ -97,6 +99,7 @@ class Inception(nn.Module):
         self.b3b = Unit3D(inputs, channels[5])
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(n, C, T, H, W) to (n, C', T, H, W): the four branches' channels, one after another."""
         branches = [self.b0(x), self.b1b(self.b1a(x)), self.b2b(self.b2a(x)), self.b3b(self.b3a(x))]
         return torch.cat(branches, dim=1)
 

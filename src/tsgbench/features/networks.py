@@ -26,7 +26,12 @@ class ClipNetwork(nn.Module):
     MEMORY_FORMAT: torch.memory_format = torch.channels_last_3d
 
     @classmethod
-    def for_clips(cls, settings: dict, clip_len: int, size: int | None) -> "ClipNetwork":
+    def for_clips(
+        cls,
+        settings: dict,
+        clip_len: int,  # noqa: ARG003 (for networks that depend on it, as C3D)
+        size: int | None,  # noqa: ARG003
+    ) -> "ClipNetwork":
         """Build for clips of `clip_len` square pictures of `size` pixels (None: not square, or not
         known beforehand), with a recipe's `network` section as arguments."""
         return cls(**settings)
@@ -36,7 +41,7 @@ class ClipNetwork(nn.Module):
         """Our name of a parameter that a public checkpoint calls `name`."""
         return name
 
-    def train(self, mode: bool = True) -> "ClipNetwork":
+    def train(self, mode: bool = True) -> "ClipNetwork":  # noqa: ARG002 (as nn.Module has it)
         """Stays in evaluation mode: this is a frozen extractor."""
         return super().train(False)
 

@@ -1,11 +1,13 @@
 """A recipe of clips: its defaults, what is wrong with one, and the shape of its clips."""
 
+from typing import Any
+
 import torch
 
 from tsgbench.errors import UserError
 from tsgbench.features.pooling import POOLS
 
-DEFAULTS = {
+DEFAULTS: dict[str, Any] = {
     "checkpoint": None,
     "network": {},
     "clip_len": 16,

@@ -7,6 +7,7 @@ learned on training videos alone, and kept in the file so that it can be applied
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -51,7 +52,7 @@ class Reduction:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """What a feature file keeps of it."""
-        kept = {**self.basis.arrays(), "mean": self.mean, "scale": self.scale}
+        kept: dict[str, Any] = {**self.basis.arrays(), "mean": self.mean, "scale": self.scale}
         if self.components is not None:
             kept |= {
                 "components": self.components,
@@ -96,6 +97,7 @@ class Basis:
         return np.concatenate([x, -x], axis=1).clip(min=0) if self.rectify else x
 
     def arrays(self) -> dict[str, np.ndarray]:
+        """What a feature file keeps of it; `from_arrays` reads it back."""
         return {
             "columns": self.columns,
             "center": np.array(CENTERS.index(self.center)),
@@ -104,6 +106,7 @@ class Basis:
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> "Basis":
+        """The basis of which a feature file keeps these arrays."""
         return cls(arrays["columns"], CENTERS[int(arrays["center"])], bool(arrays["rectify"]))
 
 
@@ -152,7 +155,11 @@ def fit(store: FeatureStore, train_ids: list[str], steps: dict) -> tuple[Reducti
         reduction.mean = mean
         # a constant number stays what it is: zero after centring
         reduction.scale = np.where(deviation > TINY * deviation.max(), deviation, 1.0)
-    facts = {"train_videos": len(train_ids), "train_clips": rows, "explained_variance": None}
+    facts: dict[str, Any] = {
+        "train_videos": len(train_ids),
+        "train_clips": rows,
+        "explained_variance": None,
+    }
     if steps["pca"]:
         facts["explained_variance"] = _fit_pca(store, train_ids, reduction, steps["pca"], rows)
     return reduction, facts
@@ -252,7 +259,7 @@ def _check_steps(steps: dict) -> dict:
     return full | {"pca": None if pca == "none" else pca}
 
 
-def _is_choice(value: object) -> bool:
+def _is_choice(value: Any) -> bool:
     is_list = isinstance(value, list) and bool(value)
     return value is None or (is_list and set(value) <= set(STATISTICS))
 

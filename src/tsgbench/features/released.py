@@ -7,6 +7,7 @@ recipe states it (`times`), and the file says that it came from the recipe.
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -103,7 +104,7 @@ def convert(
     }
 
 
-def row_times(rows: int, duration_s: float, times: str | dict) -> np.ndarray:
+def row_times(rows: int, duration_s: float, times: Any) -> np.ndarray:
     """(rows, 2) seconds that each row stands for.
 
     times: `equal` (the rows divide the video into equal parts, as the code that reads these
@@ -207,7 +208,9 @@ Reader = Callable[[str], np.ndarray]
 
 @contextmanager
 def _hdf5(
-    files: dict[str, Path], recipe: dict, vectors: Sequence[Path]
+    files: dict[str, Path],
+    recipe: dict,
+    vectors: Sequence[Path],  # noqa: ARG001 (for captions, which become rows by them)
 ) -> Iterator[tuple[Reader, Collection[str]]]:
     """One HDF5 file. Yields the function that reads a video's array, and the videos' names."""
     found = [path for name, path in files.items() if name.endswith(HDF5_ENDINGS)]
@@ -220,7 +223,7 @@ def _hdf5(
     try:
         file = h5py.File(path, "r")
     except OSError as error:
-        if found := why(path, error):
+        if found := why(path, error):  # type: ignore[assignment]  # reused
             raise found from None
         raise UserError(f"{path}: not an HDF5 file, or damaged ({error}); get it again") from None
 
@@ -283,7 +286,9 @@ def _follow(group: h5py.Group, name: str, where: str) -> h5py.Group | h5py.Datas
 
 @contextmanager
 def _npy(
-    files: dict[str, Path], recipe: dict, vectors: Sequence[Path]
+    files: dict[str, Path],
+    recipe: dict,  # noqa: ARG001 (as the other layouts are called)
+    vectors: Sequence[Path],  # noqa: ARG001
 ) -> Iterator[tuple[Reader, Collection[str]]]:
     """A NumPy file a video, anywhere in the release, named by the video."""
     found = name_by_video(files, (".npy",))

@@ -13,6 +13,7 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
 
 import h5py
 import numpy as np
@@ -90,7 +91,12 @@ class FeatureWriter:
         self._resume()
         return self
 
-    def __exit__(self, kind, error, trace) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         try:
             if kind is None:
                 self._finish()
@@ -200,7 +206,7 @@ class FeatureWriter:
                 if head["video"] != video:
                     video, filled = head["video"], 0
                     sets = self._create(file, video, counts[video])
-                filled = self._fill(sets, body, filled, head["shape"][0])
+                filled = self._fill(sets, body, filled, head["shape"][0])  # type: ignore[arg-type]
 
     def _count_clips(self) -> dict[str, int]:
         """Clips of each video in the journal, which may stand there in parts."""
@@ -210,12 +216,13 @@ class FeatureWriter:
                 counts[head["video"]] = counts.get(head["video"], 0) + head["shape"][0]
         return counts
 
+    # That `dim` is known once there is a video, no type says
     def _create(self, file: h5py.File, video: str, total: int) -> dict[str, h5py.Dataset]:
         """Room for a video's `total` clips and their times."""
         sets = {}
         for name, dtype, columns in (("clips", self.dtype, self.dim), ("times_s", np.float64, 2)):
             # a checksum needs chunks; about a megabyte each
-            rows = max(1, min(total, CHUNK_BYTES // (np.dtype(dtype).itemsize * columns)))
+            rows = max(1, min(total, CHUNK_BYTES // (np.dtype(dtype).itemsize * columns)))  # type: ignore[operator]
             sets[name] = file.create_dataset(
                 f"videos/{video}/{name}",
                 shape=(total, columns),
@@ -227,7 +234,7 @@ class FeatureWriter:
 
     def _fill(self, sets: dict[str, h5py.Dataset], body: bytes, start: int, n: int) -> int:
         """One record's `n` clips into their place; returns where the next ones go."""
-        clips, times = self._unpack(body, n, self.dim)
+        clips, times = self._unpack(body, n, self.dim)  # type: ignore[arg-type]
         sets["clips"][start : start + n] = clips
         sets["times_s"][start : start + n] = times
         return start + n
@@ -290,13 +297,19 @@ class FeatureStore:
     def __enter__(self) -> "FeatureStore":
         return self
 
-    def __exit__(self, kind, error, trace) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.close()
 
     def close(self) -> None:
+        """Close the file; nothing can be read any more."""
         self._file.close()
 
-    def __contains__(self, video_id: str) -> bool:
+    def __contains__(self, video_id: object) -> bool:
         return video_id in self._videos
 
     def read(self, video_id: str) -> tuple[np.ndarray, np.ndarray]:

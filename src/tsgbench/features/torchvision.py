@@ -44,7 +44,11 @@ class Torchvision(FrameNetwork):
         """torchvision's `conv1.weight` is our `network.conv1.weight`."""
         return f"network.{name}"
 
-    def see(self, pictures: torch.Tensor, taps: Sequence[str]) -> dict[str, torch.Tensor]:
+    def see(
+        self,
+        pictures: torch.Tensor,
+        taps: Sequence[str],  # noqa: ARG002 (both come at once)
+    ) -> dict[str, torch.Tensor]:
         """As the base class says: (m, C) and (m, classes)."""
         self._seen.clear()
         logits = self.network(pictures)

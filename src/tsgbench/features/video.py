@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -175,7 +176,8 @@ def _read_frames(
         if frames == 1 and stream.codec_context.name in PICTURE_CODECS:
             raise UserError(f"{shown(path)}: holds one picture and no video stream")
         _check_whole(path, container, stream, end_s)
-        if length_s := _container_s(container):  # the last frame's own is often only a guess
+        # The last frame's own is often only a guess; the name was that of a frame's length
+        if length_s := _container_s(container):  # type: ignore[assignment]
             end_s = max(min(end_s, length_s), waiting[1])
         yield *waiting, end_s
 
@@ -210,16 +212,18 @@ class _Shrinker:
         return _centre(np.rot90(small.to_ndarray(), turns), self.crop)
 
 
-def _timed(container, stream) -> Iterator[tuple[av.VideoFrame, float, float]]:
+def _timed(
+    container: "av.container.InputContainer", stream: av.VideoStream
+) -> Iterator[tuple[av.VideoFrame, float, float]]:
     """Frames with start and own length in seconds; starts strictly increase."""
-    tick_s = stream.time_base
+    tick_s: Any = stream.time_base  # of a stream of frames, never None
     frame_s = 1 / (stream.average_rate or stream.guessed_rate or Fraction(25))
     # AVI stores no presentation times: those that FFmpeg guesses jump back and forth behind
     # B-frames, while the decoding times, counted from the first, are those of the display.
     has_times = container.format.name != "avi"
     zero, last = None, None
     for frame in container.decode(stream):
-        stamp = frame.pts if has_times else frame.dts
+        stamp: Any = frame.pts if has_times else frame.dts
         if zero is None:
             zero = (
                 Fraction(container.start_time or 0, av.time_base) if has_times else stamp * tick_s
@@ -253,22 +257,22 @@ def _centre(picture: np.ndarray, crop: int | None) -> np.ndarray:
 
 
 def shown(path: str | Path) -> str:
-    """A path as it can be printed and written to a list: bytes that are not UTF-8 as `\\xe9`."""
+    r"""A path as it can be printed and written to a list: bytes that are not UTF-8 as `\xe9`."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def _container_s(container) -> float | None:
+def _container_s(container: "av.container.InputContainer") -> float | None:
     return container.duration / av.time_base if container.duration else None
 
 
-def _stream_s(container, stream) -> float | None:
+def _stream_s(container: "av.container.InputContainer", stream: av.VideoStream) -> float | None:
     """Length of the video stream itself by the header, or None.
 
     Matroska, FLV and ASF state the container's alone, which sound or subtitles may make longer;
     most programs that write Matroska add a tag for each stream.
     """
     if stream.duration and container.format.name != "asf":  # there, FFmpeg repeats the container's
-        return float(stream.duration * stream.time_base)
+        return float(stream.duration * stream.time_base)  # type: ignore[operator]  # both known
     for name, text in stream.metadata.items():
         found = DURATION_TAG.fullmatch(text)
         if found and name.upper().split("-")[0] == "DURATION":
@@ -278,7 +282,9 @@ def _stream_s(container, stream) -> float | None:
     return None
 
 
-def _check_whole(path: str | Path, container, stream, end_s: float) -> None:
+def _check_whole(
+    path: str | Path, container: "av.container.InputContainer", stream: av.VideoStream, end_s: float
+) -> None:
     declared_s = _stream_s(container, stream)
     if not stream.duration:  # other lengths count from zero, wherever the film starts
         end_s += max(0, container.start_time or 0) / av.time_base
@@ -301,7 +307,10 @@ def _check_whole(path: str | Path, container, stream, end_s: float) -> None:
 
 
 def _is_short(declared_s: float | None, end_s: float) -> bool:
-    return bool(declared_s) and declared_s - end_s > max(MISSING_S, MISSING_SHARE * declared_s)
+    return bool(declared_s) and (
+        declared_s - end_s  # type: ignore[operator]  # not None, or bool() had said so
+        > max(MISSING_S, MISSING_SHARE * declared_s)  # type: ignore[operator]
+    )
 
 
 def _last_packet_s(path: str | Path) -> float:
@@ -344,7 +353,7 @@ def _open(path: str | Path) -> Iterator[tuple]:
         ) from None
 
 
-def _film(path: Path, container):
+def _film(path: Path, container: "av.container.InputContainer") -> av.VideoStream:
     """The video stream that a player would show: pictures apart, the one marked as default."""
     if container.format.name.split(",")[0].endswith(("_pipe", "image2")):
         raise UserError(f"{shown(path)}: is a picture, not a video; name video files")

@@ -19,6 +19,7 @@ from contextlib import contextmanager, suppress
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from tsgbench.errors import UserError
 from tsgbench.files.access import WRITING, Inaccessible, named, try_lock, why
@@ -136,8 +137,8 @@ def read_utf8(path: str | Path) -> str:
         ) from None
 
 
-def read_json(path: str | Path) -> object:
-    """Read JSON; `UserError` if the file is missing or malformed."""
+def read_json(path: str | Path) -> Any:
+    """Read JSON, whatever it holds; `UserError` if the file is missing or malformed."""
     try:
         with named(path):
             return json.loads(read_utf8(path))
@@ -167,7 +168,7 @@ def is_utf8(name: str) -> bool:
 
 
 def printable(text: str) -> str:
-    """The text with what is no UTF-8 escaped, as `\\ud83d`: fit for a message or a list."""
+    r"""The text with what is no UTF-8 escaped, as `\ud83d`: fit for a message or a list."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 

@@ -12,12 +12,14 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 
 import numpy as np
 import torch
 
 from tsgbench.datasets.table import Queries, read_splits
 from tsgbench.errors import UserError
+from tsgbench.evaluation.needs import Need
 from tsgbench.features.extract import extract
 from tsgbench.features.recipe import bearing_all_but_one
 from tsgbench.features.reduce import Reduction, carried_attrs, write_reduced
@@ -68,7 +70,12 @@ class Videos:
     def __enter__(self) -> "Videos":
         return self
 
-    def __exit__(self, kind, error, trace) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.store.close()
         self._folder.cleanup()
 
@@ -155,7 +162,7 @@ class Cell:
             half=train.get("resident") == "fp16",
         )
         seed_everything(self.settings["seed"])
-        needs = [{"iou": "seconds", "above": apart, "depth": top}]
+        needs: list[Need] = [{"iou": "seconds", "above": apart, "depth": top}]
         ranked = predict(self.model, data, needs, train.get("batch_size", 1))
         found: list[list[Moment]] = [[] for _ in asked]
         for row, rank, numbers in zip(ranked.rows, ranked.ranks, ranked.found, strict=True):

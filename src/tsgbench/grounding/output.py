@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -56,13 +58,13 @@ def draw_answers(path: Path, answers: list[Answer]) -> None:
         if one.video not in frames:
             pictures = read_thumbnails(one.video, one.duration_s)
             frames[one.video] = Shown(one.duration_s, *pictures)
-        query = frames[one.video]
+        query: Any = frames[one.video]  # has what is drawn of an `Inspected`
         page.add_text(f"“{one.sentence}”", size=8.5)
         page.add_text(shown(one.video.name), size=7, color="#404040")
         if len(query.thumbnails):
             page.add(
                 strip_height(query, TIMES) + 0.04,
-                lambda band, query=query: draw_strip(band, query, LEFT, TIMES),
+                partial(draw_strip, query=query, left=LEFT, width=TIMES),
             )
         lanes = [
             (f"{place}: score {m.score:.3f}", (m.start_s, m.end_s), SYSTEMS[0])
@@ -70,7 +72,7 @@ def draw_answers(path: Path, answers: list[Answer]) -> None:
         ]
         page.add(
             lanes_height(lanes),
-            lambda band, query=query, lanes=lanes: draw_lanes(band, query, lanes),
+            partial(draw_lanes, query=query, lanes=lanes),
         )
     with rc_context(STYLE), atomic_path(path) as temporary:
         page.make(has_title=False).savefig(temporary, format=path.suffix[1:], dpi=150)

@@ -1,6 +1,7 @@
 """Which queries of a test split are looked at: the best, the worst, and those named or printed."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -36,7 +37,7 @@ def choose_queries(
     """
     chosen = [Choice(row, "example") for row in dict.fromkeys(examples)]
     place = {name: row for row, name in enumerate(queries.query_ids)}
-    taken = {choice.row for choice in chosen}
+    taken: Any = {choice.row for choice in chosen}
     named = [place[name] for name in dict.fromkeys(ids) if place[name] not in taken]
     chosen += [Choice(row, "named") for row in named]
     is_short = words < MIN_WORDS

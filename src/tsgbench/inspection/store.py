@@ -3,6 +3,7 @@
 import zipfile
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -62,7 +63,7 @@ def write_inspection(path: str | Path, inspected: list[Inspected]) -> None:
             else:
                 arrays[f"{place}/{item.name}"] = np.asarray(value)
     with atomic_path(path) as temporary, open(temporary, "wb") as stream:
-        np.savez_compressed(stream, **arrays)
+        np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]  # none of its options
 
 
 def read_inspection(path: str | Path) -> list[Inspected]:
@@ -80,7 +81,7 @@ def read_inspection(path: str | Path) -> list[Inspected]:
 
 
 def _read_query(arrays: dict[str, np.ndarray], prefix: str) -> Inspected:
-    values = {}
+    values: dict[str, Any] = {}
     for item in fields(Inspected):
         if item.name == "maps":
             start = prefix + MAPS

@@ -1,6 +1,7 @@
 """A few frames of a video, evenly over its length, as small pictures."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,7 @@ def read_thumbnails(path: str | Path, duration_s: float) -> tuple[np.ndarray, np
     """
     step_s = duration_s / FRAMES
     ticks = 0
-    pictures = []
+    pictures: Any = []
     # A clock of twice as many ticks: every second one is the middle of an eighth
     clips = read_clips(
         path, size=HEIGHT, keep_aspect=True, clip_len=1, stride=1, fps=2 / step_s,

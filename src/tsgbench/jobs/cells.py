@@ -37,7 +37,8 @@ class CellId(NamedTuple):
     @classmethod
     def of(cls, wildcards: Mapping[str, str]) -> Self:
         """The cell of these wildcards."""
-        return cls(**{**wildcards, "seed": int(wildcards["seed"])})
+        model, dataset, ablation = (wildcards[name] for name in ("model", "dataset", "ablation"))
+        return cls(model, dataset, ablation, int(wildcards["seed"]))
 
     @classmethod
     def parse(cls, name: str) -> Self:
@@ -47,7 +48,8 @@ class CellId(NamedTuple):
         is_seed = f"seed{number}" == seed and number.isdecimal()
         if len(parts) != 3 or not all(parts) or not is_seed:
             raise UserError(f"{name!r} is no cell; cells are called model/dataset/ablation/seed0")
-        return cls(*parts, int(number))
+        model, dataset, ablation = parts
+        return cls(model, dataset, ablation, int(number))
 
 
 def cell_names(prefix: str, seeds: Iterable[int]) -> list[str]:

@@ -132,7 +132,9 @@ def _data(module: str) -> dict[Path, bytes]:
 
 def _source(module: str) -> Path:
     # From the package's own folder: finding a spec would import the parent packages.
-    root = Path(find_spec(PACKAGE).origin).parent
+    spec = find_spec(PACKAGE)
+    assert spec and spec.origin, f"{PACKAGE} holds this module"
+    root = Path(spec.origin).parent
     path = root.joinpath(*module.split(".")[1:])
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 

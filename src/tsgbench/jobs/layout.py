@@ -252,23 +252,28 @@ class Job:
 
     @property
     def record(self) -> str:
+        """Path of the record, the file that other jobs read."""
         return self.layout.records[self.phase].format(**self.wildcards)
 
     @property
     def files(self) -> dict[str, str]:
+        """Role -> path of the files with fixed names beside the record."""
         patterns = self.layout.files.get(self.phase, {})
         return {role: pattern.format(**self.wildcards) for role, pattern in patterns.items()}
 
     @property
     def log(self) -> str:
+        """Path of the log."""
         return self.layout.logs[self.phase].format(**self.wildcards)
 
     @property
     def benchmark(self) -> str:
+        """Path of Snakemake's measurements: time and memory."""
         return self.layout.benchmarks[self.phase].format(**self.wildcards)
 
     @cached_property
     def code(self) -> str:
+        """Digest of the code that decides the result."""
         # A downloaded file is what its checksum says, whichever code fetched it
         if self.phase == "download":
             return "none"

@@ -8,9 +8,10 @@ number under a new setting. A user may declare that a result stands for another 
 after a harmless change of code (`accepted`; planning/accepting.py).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any, NotRequired, TypedDict
 
 from tsgbench.errors import UserError
 from tsgbench.files import digest, read_json, sha256_file, write_json
@@ -33,19 +34,68 @@ OPTIONAL = ("settings", "made", "accepted")
 GONE = "is missing though its record lists it"
 
 
+class Output(TypedDict):
+    """A file that a job made."""
+
+    sha256: str
+    bytes: int
+
+
+class Input(TypedDict):
+    """A record that a job read, as it was then: its path, identity and digest."""
+
+    record: str
+    identity: str
+    digest: str
+
+
+# What a user declared: who, when, why, at which commit, from which identity and code to which
+Acceptance = TypedDict(
+    "Acceptance",
+    {
+        "by": str,
+        "at": str,
+        "reason": str,
+        "commit": str | None,
+        "from": str,
+        "to": str,
+        "code": list[str | None],
+    },
+    total=False,
+)
+
+
+class Content(TypedDict):
+    """What a record says (docs/identity.md). Optional is what no reader needs: see `FORM`."""
+
+    schema: int
+    identity: str
+    digest: str
+    inputs: dict[str, Input]
+    outputs: dict[str, Output]
+    facts: dict[str, Any]
+    phase: NotRequired[str]
+    key: NotRequired[str]
+    settings: NotRequired[dict[str, Any]]
+    code: NotRequired[str]
+    made: NotRequired[dict[str, Any]]
+    accepted: NotRequired[list[Acceptance]]
+
+
 @dataclass(frozen=True)
 class Record:
     """A record read from disk. `content` is the JSON object, `folder` where its files are."""
 
     path: Path
-    content: dict
+    content: Content
 
     @property
     def identity(self) -> str:
+        """Of the settings, code and inputs that made the result."""
         return self.content["identity"]
 
     @property
-    def accepted(self) -> list[dict]:
+    def accepted(self) -> list[Acceptance]:
         """What users declared, oldest first: by, at, reason, commit, from, to, code."""
         return self.content.get("accepted", [])
 
@@ -55,14 +105,17 @@ class Record:
         return [self.identity, *(entry["to"] for entry in self.accepted)]
 
     def stands_for(self, identity: str) -> bool:
+        """Whether it was made for an identity, or accepted for it."""
         return identity in self.identities
 
     @property
     def digest(self) -> str:
+        """Of what the files hold."""
         return self.content["digest"]
 
     @property
     def facts(self) -> dict:
+        """What the phase counted and measured."""
         return self.content["facts"]
 
     def file(self, name: str) -> Path:
@@ -96,7 +149,7 @@ def write_record(
     unlike the facts it differs between two equal runs.
     """
     path = Path(path)
-    outputs = {
+    outputs: dict[str, Output] = {
         file.relative_to(path.parent).as_posix(): {
             "sha256": sha256_file(file),
             "bytes": file.stat().st_size,
@@ -128,7 +181,7 @@ def write_record(
     )
 
 
-def digest_of(outputs: dict[str, dict], facts: dict) -> str:
+def digest_of(outputs: Mapping[str, Output], facts: dict) -> str:
     """Of what consumers read: the files, or the facts where there is no file beside the record."""
     return digest({name: entry["sha256"] for name, entry in outputs.items()} or facts)
 
@@ -157,7 +210,7 @@ def _wrong_field(content: object) -> str | None:
                 return name
     if not all(map(_is_output, content["outputs"], content["outputs"].values())):
         return "outputs"
-    if not all(isinstance(entry, dict) for entry in content["inputs"].values()):
+    if not all(map(_is_input, content["inputs"].values())):
         return "inputs"
     if not all(
         isinstance(entry, dict) and isinstance(entry.get("to"), str)
@@ -165,6 +218,13 @@ def _wrong_field(content: object) -> str | None:
     ):
         return "accepted"
     return None
+
+
+def _is_input(entry: object) -> bool:
+    """Whether this says which record was read, and what it was then."""
+    return isinstance(entry, dict) and all(
+        isinstance(entry.get(name), str) for name in Input.__required_keys__
+    )
 
 
 def _is_output(name: str, entry: object) -> bool:
@@ -224,7 +284,7 @@ def current_record(path: Path, identity: str) -> Record | None:
     return record if is_whole else None
 
 
-def _damage(file: Path, expected: dict, max_hashed: float) -> str | None:
+def _damage(file: Path, expected: Output, max_hashed: float) -> str | None:
     with named(file):
         if not file.exists():
             return GONE

@@ -7,7 +7,7 @@ awaits or yields. Whatever is not known to be harmless counts: a needless rerun 
 """
 
 import ast
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 
 LOG_CALLS = frozenset(("critical", "debug", "error", "exception", "info", "log", "warning"))
 PROGRESS_MODULES = ("rich.progress.", "tqdm.")
@@ -127,7 +127,7 @@ class _Writer:
             texts += [self.node(statement)] if special is None else special(statement)
         return texts
 
-    def on_Pass(self, statement: ast.Pass) -> list[str]:
+    def on_Pass(self, _statement: ast.Pass) -> list[str]:
         return []
 
     def on_Expr(self, statement: ast.Expr) -> list[str]:
@@ -144,8 +144,10 @@ class _Writer:
 
     def on_Raise(self, statement: ast.Raise) -> list[str]:
         error = statement.exc
-        is_call = isinstance(error, ast.Call)
-        said = self.without_texts(error, at_end=True) if is_call else self.part(error)
+        if isinstance(error, ast.Call):
+            said = self.without_texts(error, at_end=True)
+        else:
+            said = self.part(error)
         return [f"Raise({said},{self.part(statement.cause)})"]
 
     def on_Assert(self, statement: ast.Assert) -> list[str]:
@@ -155,7 +157,9 @@ class _Writer:
         return [f"Assert({self.node(statement.test)},[{','.join(kept)}])"]
 
     def on_AnnAssign(self, statement: ast.AnnAssign) -> list[str]:
-        types = self.type_of(statement.annotation)
+        types, target = self.type_of(statement.annotation), statement.target
+        if statement.value is None and not types and _is_plain_attribute(target):
+            return []
         if statement.value is None or types:
             # Without a value it still makes the name a local one
             return [
@@ -235,7 +239,7 @@ class _Writer:
     def part(self, node: ast.AST | None) -> str:
         return "" if node is None else self.node(node)
 
-    def node(self, node: object) -> str:
+    def node(self, node: ast.AST) -> str:
         """Any node. Empty and absent fields are left out: versions of Python differ in them."""
         if isinstance(node, ast.Name):
             self.used.add(node.id)
@@ -280,15 +284,17 @@ class _Writer:
         return self.node(annotation) if self.with_types or acts else ""
 
     def without_texts(
-        self, call: ast.Call, labels: Iterable[str] = (), *, at_end: bool = False
+        self, call: ast.Call, labels: Container[str] = (), *, at_end: bool = False
     ) -> str:
         """A call without its arguments that are text; labels: keywords that hold text at any rate.
         at_end: whether the work ends there, with an error."""
         parts = [self.node(call.func)]
-        for argument in [*call.args, *call.keywords]:
-            is_keyword = isinstance(argument, ast.keyword)
-            value = argument.value if is_keyword else argument
-            is_label = is_keyword and argument.arg in labels
+        arguments: list[ast.expr | ast.keyword] = [*call.args, *call.keywords]
+        for argument in arguments:
+            if isinstance(argument, ast.keyword):
+                value, is_label = argument.value, argument.arg in labels
+            else:
+                value, is_label = argument, False
             if (is_label or _is_text(value)) and not _has_side_effect(value):
                 parts += self.harmful([value], at_end=at_end)
             else:
@@ -378,6 +384,11 @@ def _harmful(node: ast.AST, at_end: bool) -> Iterator[ast.AST]:
         return
     for child in ast.iter_child_nodes(node):
         yield from _harmful(child, at_end)
+
+
+def _is_plain_attribute(node: ast.expr) -> bool:
+    """Whether it is `name.attribute`, a type of which nothing keeps (`self.x: int`)."""
+    return isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
 
 
 def _mentions(annotation: ast.expr, names: Iterable[str]) -> bool:

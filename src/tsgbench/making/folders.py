@@ -8,7 +8,7 @@ import difflib
 import multiprocessing
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from importlib import metadata
@@ -25,7 +25,11 @@ Result = TypeVar("Result")
 
 # x264 at a constant quantiser. Not its usual rate control (crf): the macroblock tree behind it
 # gives other bytes from run to run, even with one thread.
-ENCODER = {"preset": "veryfast", "threads": "1", "x264-params": "cpu-independent=1"}
+ENCODER: dict[str, object] = {
+    "preset": "veryfast",
+    "threads": "1",
+    "x264-params": "cpu-independent=1",
+}
 
 
 def fill_in(settings: dict, defaults: dict, whose: str) -> dict:
@@ -105,7 +109,7 @@ def in_parallel(
         pool.shutdown(cancel_futures=True)
 
 
-def _progress(items: Iterable[Result], total: int, doing: str) -> Iterator[Result]:
+def _progress(items: Iterable[Result], total: int, doing: str) -> Iterable[Result]:
     from rich.console import Console
     from rich.progress import track
 

@@ -7,6 +7,7 @@ import difflib
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -108,7 +109,12 @@ def register(name: str) -> Callable[[type[Grounder]], type[Grounder]]:
 
 
 def build(
-    name: str, *, clip_dim: int, words: WordTable, settings: dict, module: str | None = None
+    name: str,
+    *,
+    clip_dim: int,
+    words: WordTable,
+    settings: dict[str, Any],
+    module: str | None = None,
 ) -> Grounder:
     """Build the model `name`, defined in `models/{module or name}.py`.
 
@@ -132,7 +138,7 @@ def build(
     return model(clip_dim, words, **settings)
 
 
-def _check_settings(name: str, model: type[Grounder], settings: dict) -> None:
+def _check_settings(name: str, model: type[Grounder], settings: dict[str, Any]) -> None:
     known = model.__init__.__kwdefaults__ or {}
     for key in settings:
         if key not in known:

@@ -4,7 +4,7 @@ the others look at neither.
 What they score is what a data set gives away, and so what a model must beat.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -40,6 +40,7 @@ class Baseline(Grounder):
         raise NotImplementedError
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """Nothing: what is answered is drawn or counted in `decode`."""
         return {}
 
     def loss(self, outputs: dict[str, Tensor], batch: Batch) -> dict[str, Tensor]:
@@ -77,6 +78,7 @@ class Random(Drawn):
     """Both ends drawn uniformly from the video."""
 
     def shares(self, batch: Batch, k: int | None) -> Tensor:
+        """(B, K, 2) drawn anew for each query, K being `k` or `draws`."""
         # 1 - [0, 1) is (0, 1]: no moment ends at zero.
         shape = (len(batch.dur), self.draws if k is None else k, 2)
         drawn = 1 - torch.rand(shape, generator=self.generator, dtype=torch.float64)
@@ -88,6 +90,7 @@ class WholeVideo(Baseline):
     """From the first second to the last; one candidate per query."""
 
     def shares(self, batch: Batch, k: int | None) -> Tensor:
+        """(B, 1, 2): 0 and 1."""
         return torch.tensor([0.0, 1.0], dtype=torch.float64).expand(len(batch.dur), 1, 2)
 
 
@@ -99,6 +102,7 @@ class Prior(Drawn):
         self, clip_dim: int, words: WordTable, *, draws: Size = 100, seed: Count | None = None
     ):
         super().__init__(clip_dim, words, draws=draws, seed=seed)
+        self.moments: Tensor
         self.register_buffer("moments", torch.empty(0, 2, dtype=torch.float64))
 
     def fit(self, queries: Queries, tokens: Tensor) -> None:
@@ -107,13 +111,16 @@ class Prior(Drawn):
         self.moments = torch.as_tensor(shares, dtype=torch.float64, device=self.moments.device)
 
     def shares(self, batch: Batch, k: int | None) -> Tensor:
+        """(B, K, 2) training moments drawn for each query, K being `k` or `draws`."""
         if not len(self.moments):
             raise RuntimeError("prior: no training moments; call fit or load a state first")
         shape = (len(batch.dur), self.draws if k is None else k)
         drawn = torch.randint(len(self.moments), shape, generator=self.generator)
         return self.moments[drawn.to(self.moments.device)]
 
-    def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs) -> None:
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
+    ) -> None:
         # As many moments as were saved, not as the buffer of a fresh model holds.
         saved = state_dict.get(prefix + "moments")
         if saved is not None:
@@ -142,6 +149,7 @@ class GridPrior(Baseline):
         # (S, 2) edges of every span in cells: short ones first, so that ties go to them
         spans = [(start, start + size) for size in range(1, grid + 1) for start in range(grid)]
         spans = [span for span in spans if span[1] <= grid]
+        self.spans: Tensor
         self.register_buffer("spans", torch.tensor(spans, dtype=torch.float64), persistent=False)
 
     def counted(self, queries: Queries) -> tuple[np.ndarray, np.ndarray]:
@@ -192,6 +200,7 @@ class FrequencyPrior(GridPrior):
         seed: Count | None = None,
     ):
         super().__init__(clip_dim, words, grid=grid, step_s=step_s, seed=seed)
+        self.ranking: Tensor
         self.register_buffer("ranking", torch.full((len(self.spans),), -1))
 
     def fit(self, queries: Queries, tokens: Tensor) -> None:
@@ -201,6 +210,7 @@ class FrequencyPrior(GridPrior):
         self.ranking.copy_(torch.from_numpy(np.argsort(-counts, kind="stable")))
 
     def shares(self, batch: Batch, k: int | None) -> Tensor:
+        """(B, K, 2) the spans that fit the video, most frequent first."""
         if self.ranking[0] < 0:
             raise RuntimeError("prior_frequency: call fit or load a state first")
         return self.in_video(self.ranking.expand(len(batch.dur), -1), batch, k)
@@ -237,7 +247,9 @@ class ActionPrior(GridPrior):
         self.judge, self.min_count, self.smoothing = judge, min_count, smoothing
         # Row 0, the padding's, is of all queries
         shape = (len(words.words), len(self.spans))
+        self.rankings: Tensor
         self.register_buffer("rankings", torch.full(shape, -1, dtype=torch.int16))
+        self.expected: Tensor
         self.register_buffer("expected", torch.full(shape[:1], -1.0, dtype=torch.float64))
 
     def fit(self, queries: Queries, tokens: Tensor) -> None:
@@ -278,6 +290,7 @@ class ActionPrior(GridPrior):
         return counts.astype(np.float64), sizes
 
     def shares(self, batch: Batch, k: int | None) -> Tensor:
+        """(B, K, 2) the spans that fit the video, in the order of the word that tells most."""
         if self.rankings[0, 0] < 0:
             raise RuntimeError("prior_action: call fit or load a state first")
         tokens = batch.tokens.to(self.expected.device)
@@ -311,9 +324,12 @@ class Cuts(GridPrior):
     ):
         super().__init__(clip_dim, words, grid=grid, seed=seed)
         self.choose = choose
+        self.counts: Tensor
         self.register_buffer("counts", torch.zeros(len(self.spans), dtype=torch.float64))
         # Of the training moments, in seconds; 0 until they are known
+        self.mean_s: Tensor
         self.register_buffer("mean_s", torch.zeros((), dtype=torch.float64))
+        self.shortest_s: Tensor
         self.register_buffer("shortest_s", torch.zeros((), dtype=torch.float64))
 
     def fit(self, queries: Queries, tokens: Tensor) -> None:

@@ -142,7 +142,7 @@ class CMA(Grounder):
         self.localiser = Localiser(width, output)
 
     def forward(self, batch: Batch, *, with_maps: bool = False) -> dict[str, Tensor]:
-        """Returns:
+        """What is found, by name.
 
         location: (B, 2) start and end as shares of the video.
         clip_weights: (B, T) temporal attention (eq. 18), zero on padding.
@@ -165,7 +165,8 @@ class CMA(Grounder):
         if self.structure != "encoder":
             for place, layer in enumerate(self.decoder, start=1):
                 if with_maps:
-                    maps = layer.maps(words, clips, q_mask, v_mask)
+                    # A DecoderLayer, which a ModuleList does not say
+                    maps = layer.maps(words, clips, q_mask, v_mask)  # type: ignore[operator]
                     outputs |= {f"attention{place}_{name}": found for name, found in maps.items()}
                 words, clips = layer(words, clips, q_mask, v_mask)
         outputs["location"], outputs["clip_weights"] = self.localiser(clips, v_mask)
@@ -234,6 +235,7 @@ class LearnedPositions(Positions):
         self.setting = setting
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, S, D) -> (B, S, D); `UserError` if S is more than the table has."""
         if x.shape[1] > len(self.table):
             raise UserError(
                 f"config/models/cma.yaml: {self.setting}: a batch is {x.shape[1]} long but the"
@@ -258,6 +260,7 @@ class QueryEncoder(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(self, tokens: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """tokens, mask: (B, L). Returns the states (B, L, D) and the sentence (B, D)."""
         x = self.vectors(tokens)
         for place, layer in enumerate(self.layers):
             x = layer(self.dropout(x) if place else x, mask)
@@ -296,6 +299,7 @@ class Fusion(nn.Module):
             self.join = nn.Linear(width, width)
 
     def forward(self, clips: Tensor, guide: Tensor) -> Tensor:
+        """clips: (B, 1, T, D), guide: (B, K, 1, D), or any that broadcast. Returns (B, K, T, D)."""
         if self.kind == "add":
             return clips + guide
         if self.kind == "hadamard":
@@ -323,6 +327,7 @@ class AttentionBlock(nn.Module):
     def forward(
         self, x: Tensor, mask: Tensor, seen: Tensor | None = None, seen_mask: Tensor | None = None
     ) -> Tensor:
+        """(B, S, D); without `seen`, x attends to itself."""
         if seen is None:
             q, k, v = self.project(x).chunk(3, dim=-1)
             seen_mask = mask
@@ -331,7 +336,9 @@ class AttentionBlock(nn.Module):
             weight, bias = self.project.weight, self.project.bias
             q = F.linear(x, weight[:width], bias[:width])
             k, v = F.linear(seen, weight[width:], bias[width:]).chunk(2, dim=-1)
-        found = self.out(self.attention(q, k, v, seen_mask[:, None, None]))
+        found = self.out(
+            self.attention(q, k, v, seen_mask[:, None, None])  # type: ignore[index]  # with `seen`
+        )
         return self.norm(x + self.dropout(found)) * mask[..., None]
 
     def weights(self, x: Tensor, seen: Tensor, seen_mask: Tensor) -> Tensor:
@@ -357,6 +364,7 @@ class FeedForward(nn.Module):
             self.norm = nn.LayerNorm(width)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """(B, S, D) -> (B, S, D). mask: (B, S)."""
         if not self.hidden:
             return x
         return self.norm(x + self.layers(x)) * mask[..., None]
@@ -371,6 +379,7 @@ class EncoderLayer(nn.Module):
         self.ffn = FeedForward(width, ffn_width, dropout)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """mask: (B, T); padding comes out as zero."""
         return self.ffn(self.own(x, mask), mask)
 
 
@@ -391,6 +400,7 @@ class DecoderLayer(nn.Module):
     def forward(
         self, words: Tensor, clips: Tensor, q_mask: Tensor, v_mask: Tensor
     ) -> tuple[Tensor, Tensor]:
+        """words: (B, L, D), q_mask: (B, L), clips: (B, T, D), v_mask: (B, T). Shapes stay."""
         own_words, own_clips = self.words.own(words, q_mask), self.clips.own(clips, v_mask)
         return (
             self.words(own_words, q_mask, own_clips, v_mask),
@@ -420,6 +430,7 @@ class Branch(nn.Module):
             self.ffn = FeedForward(width, ffn_width, dropout)
 
     def forward(self, x: Tensor, mask: Tensor, other: Tensor, other_mask: Tensor) -> Tensor:
+        """x: (B, S, D), other: (B, S', D). Returns (B, S, D): x itself if it does not look back."""
         if not self.looks_back:
             return x
         return self.ffn(self.other(x, mask, other, other_mask), mask)
@@ -437,7 +448,9 @@ class Localiser(nn.Module):
         self.ends = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 2))
         first = torch.tensor(FIRST_MOMENT)
         with torch.no_grad():
-            self.ends[-1].bias.copy_(first.logit() if output == "sigmoid" else first)
+            self.ends[-1].bias.copy_(  # type: ignore[operator]  # of a linear layer
+                first.logit() if output == "sigmoid" else first
+            )
 
     def forward(self, clips: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """clips: (B, T, D). Returns the ends (B, 2) and the weights of the clips (B, T)."""

@@ -24,7 +24,8 @@ There is no public code. What the paper leaves open, and the choice taken:
   projections of eq. 4-5, printed without, have biases.
 """
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -134,12 +135,12 @@ class FIAN(Grounder):
         fused = width * (4 if integrate == "matrix" else streams)
         self.final_gru = BidirectionalGRU(fused, width // 2)
         if head == "content":
-            self.head = ContentHead(width, windows, rho, max_clips)
+            self.head: ContentHead | AnchorHead = ContentHead(width, windows, rho, max_clips)
         else:
             self.head = AnchorHead(width, windows, max_clips, is_centred=head == "cmin")
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """Returns, for the J candidates of `self.head.candidates`, zero where not legal:
+        """Outputs for the J candidates of `self.head.candidates`, zero where not legal.
 
         candidate_score: (B, J) logits.
         candidate_offset: (B, J, 2) shifts of start and end in clips; `tgn` has none.
@@ -215,7 +216,7 @@ class FIAN(Grounder):
             index_iou(candidates, span[:, None].to(logits.dtype)), self.legal(batch.v_mask)
         )
         entropy = F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
-        losses = {"align": sum(masked_mean(entropy, part) for part in parts)}
+        losses: dict[str, Any] = {"align": sum(masked_mean(entropy, part) for part in parts)}
         if self.head_kind != "tgn":
             shifts = span[:, None] - candidates  # (B, J, 2)
             apart = F.smooth_l1_loss(
@@ -225,9 +226,9 @@ class FIAN(Grounder):
         return losses
 
     def label(self, overlap: Tensor, legal: Tensor) -> tuple[Tensor, list[Tensor], Tensor]:
-        """From the IoU of each candidate with its query's moment, (B, J):
+        """What is learned of candidates, by their IoU (B, J) with the query's moment.
 
-        the label of its score; the parts whose mean losses are added (the positives and the
+        Returns the label of its score; the parts whose mean losses are added (the positives and the
         negatives, so that both weigh the same); the candidates whose ends are learned.
         """
         overlap = overlap.masked_fill(~legal, 0.0)
@@ -259,7 +260,9 @@ class FIAN(Grounder):
         return span_moments(clip_spans(spans, counts), scores, batch.dur, counts)
 
 
-def build_encoders(branches: str, integrate: str, share: str, make) -> nn.ModuleDict:
+def build_encoders(
+    branches: str, integrate: str, share: str, make: Callable[[], nn.Module]
+) -> nn.ModuleDict:
     """The encoders of sec. 3.3 that reach the result, named by branch and receiver."""
     names = []
     if branches != "vq":
@@ -313,7 +316,7 @@ class Encoder(nn.Module):
     def __init__(self, width: int, heads: int, dropout: float, ffn_scale: int, attention: str):
         super().__init__()
         if attention == "soft":
-            self.attention = AdditiveAttention(width)
+            self.attention: AdditiveAttention | GuidedAttention = AdditiveAttention(width)
         else:
             self.attention = GuidedAttention(width, heads, has_gate=attention == "cga")
         self.norm_attention, self.norm_ffn = nn.LayerNorm(width), nn.LayerNorm(width)
@@ -367,6 +370,7 @@ class AdditiveAttention(nn.Module):
         self.score = nn.Linear(width, 1, bias=False)
 
     def forward(self, x: Tensor, y: Tensor, y_mask: Tensor) -> Tensor:
+        """x: (B, S, D), y: (B, S', D), y_mask: (B, S'). Returns what x finds in y, (B, S, D)."""
         return self.weights(x, y, y_mask) @ y
 
     def weights(self, x: Tensor, y: Tensor, y_mask: Tensor) -> Tensor:
@@ -392,7 +396,10 @@ class GatedIntegration(nn.Module):
         laid = []
         for layer, query in zip(self.lay, queries, strict=True):
             # A shorter batch stands at the first places, as if it were padded with zeros.
-            weight, bias = layer.weight[:clips, :words], layer.bias[:clips]
+            weight, bias = (  # of a linear layer
+                layer.weight[:clips, :words],  # type: ignore[index]
+                layer.bias[:clips],  # type: ignore[index]
+            )
             laid.append(F.linear(query.transpose(1, 2), weight, bias).transpose(1, 2))  # eq. 11
         query = torch.cat(laid, dim=-1)
         return self.norm(video + self.gate(query).sigmoid() * query)  # eq. 13-14
@@ -419,6 +426,7 @@ class ContentHead(nn.Module):
             torch.stack([start, start + size - 1], dim=1)
             for start, size in zip(starts, windows, strict=True)
         ]
+        self.candidates: Tensor
         self.register_buffer("candidates", torch.cat(spans).float(), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -442,6 +450,7 @@ class AnchorHead(nn.Module):
         before = torch.tensor(windows).float() - 1
         last = place + (before / 2 if is_centred else 0 * before)
         spans = torch.stack([last - before, last], dim=-1)  # (max_clips, windows, 2)
+        self.candidates: Tensor
         self.register_buffer("candidates", spans.flatten(0, 1), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -44,7 +44,7 @@ within each segment, and a sentence fits a video as well as its best segment. Pr
 attentions have no bias, as in eq. 1-2.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -135,7 +135,7 @@ class FSAN(Grounder):
         self.match_weight, self.inner_weight = match_weight, inner_weight
         self.outer_weight = outer_weight
 
-        block = {"width": width, "heads": heads, "expansion": expansion, "dropout": dropout}
+        block: Any = {"width": width, "heads": heads, "expansion": expansion, "dropout": dropout}
         self.vectors = WordVectors(words)
         self.project_words = nn.Linear(self.vectors.dim, width)
         self.text = nn.ModuleList(AttentionBlock(**block) for _ in range(text_layers))
@@ -327,7 +327,7 @@ class Interaction(nn.Module):
     after this one, or the map, reads the words.
     """
 
-    def __init__(self, cross: bool, inner: bool, makes_words: bool, **block):
+    def __init__(self, cross: bool, inner: bool, makes_words: bool, **block: Any):
         super().__init__()
 
         def make(is_wanted: bool) -> AttentionBlock | None:
@@ -339,6 +339,7 @@ class Interaction(nn.Module):
     def forward(
         self, words: Tensor, clips: Tensor, q_mask: Tensor, v_mask: Tensor
     ) -> tuple[Tensor, Tensor]:
+        """words: (B, L, D), q_mask: (B, L), clips: (B, T, D), v_mask: (B, T). Shapes stay."""
         old_words, old_clips = words, clips
         if self.cross_words is not None:
             words = self.cross_words(old_words, old_clips, v_mask)

@@ -129,9 +129,15 @@ class IANet(Grounder):
         self.anchors, self.span, self.label = anchors, span, label
         self.average, self.alpha = average, alpha
         self.positives, self.positive_share = positives, positive_share
-        widths = torch.tensor(widths, dtype=torch.float32)
-        self.register_buffer("widths", effective_widths(widths, half_width), persistent=False)
+        widths = torch.tensor(widths, dtype=torch.float32)  # type: ignore[assignment]  # the same
+        self.widths: Tensor
+        self.register_buffer(
+            "widths",
+            effective_widths(widths, half_width),  # type: ignore[arg-type]
+            persistent=False,
+        )
         apart = (stride * self.widths).round().clamp(min=1)
+        self.apart: Tensor
         self.register_buffer("apart", apart, persistent=False)
 
         self.words = WordVectors(words)
@@ -164,13 +170,19 @@ class IANet(Grounder):
             if isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
             elif isinstance(module, nn.GRU):
-                for part in module.weight_ih_l0.chunk(3):  # one a gate
+                for part in module.weight_ih_l0.chunk(3):  # type: ignore[operator]  # one a gate
                     nn.init.xavier_uniform_(part)
-                for part in module.weight_hh_l0.chunk(3):
+                for part in module.weight_hh_l0.chunk(3):  # type: ignore[operator]
                     nn.init.orthogonal_(part)
-        for block in self.blocks:
-            nn.init.orthogonal_(block.inter.clips.weight, ATTENTION_START)
-            nn.init.orthogonal_(block.inter.words.weight, ATTENTION_START)
+        for block in self.blocks:  # of InteractionBlock, which a ModuleList does not say
+            nn.init.orthogonal_(
+                block.inter.clips.weight,  # type: ignore[union-attr,arg-type]
+                ATTENTION_START,
+            )
+            nn.init.orthogonal_(
+                block.inter.words.weight,  # type: ignore[union-attr,arg-type]
+                ATTENTION_START,
+            )
         for module in self.modules():
             if isinstance(module, Calibration):
                 nn.init.constant_(module.gate_bias, GATE_START)
@@ -184,7 +196,7 @@ class IANet(Grounder):
         attention1_clips_over_clips: (B, T, T); attention1_words_over_words.
         """
         clips, words, q_mask = self.encode(batch)
-        v_mask, outputs = batch.v_mask, {}
+        v_mask, outputs = batch.v_mask, {}  # type: ignore[var-annotated]  # of tensors
         masks = (v_mask, q_mask)
         if not self.mask_attention:
             masks = torch.ones_like(v_mask), torch.ones_like(q_mask)
@@ -234,7 +246,11 @@ class IANet(Grounder):
     def spans(self, batch: Batch) -> Tensor:
         """(B, 2) long, the moments in clips, first and last; see the module's docstring."""
         if self.span == "grid":
-            return index_labels(batch.gt, batch.dur, batch.v_mask.sum(dim=1))
+            return index_labels(
+                batch.gt,  # type: ignore[arg-type]  # who learns has moments
+                batch.dur,
+                batch.v_mask.sum(dim=1),
+            )
         if batch.windows is None:
             raise UserError(
                 "config/models/ia_net.yaml: span: 'windows' are those of inputs.resample"
@@ -343,6 +359,8 @@ class InterAttention(nn.Module):
         self.heads = heads
         self.clips = nn.Linear(width, width, bias=False)
         self.words = nn.Linear(width, width, bias=False)
+        self.clip_slots: Tensor
+        self.word_slots: Tensor
         for name in ("clip_slots", "word_slots"):
             drawn = torch.randn(slots, width) * 0.02
             if slots:
@@ -378,6 +396,7 @@ class IntraAttention(nn.Module):
         self.project = nn.Linear(width, width, bias=False)  # queries and keys alike
 
     def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """mask: (B, S). Returns (B, S, D), and the weights (B, S, S), the mean of the heads."""
         y = split_heads(self.project(x), self.heads)
         weights = mean_weights((y * y.shape[-1] ** -0.5) @ y.transpose(2, 3), mask)
         return weights @ x, weights
@@ -396,6 +415,7 @@ class Calibration(nn.Module):
         return self.refine_and_gate.bias[len(self.refine_and_gate.bias) // 2 :]
 
     def forward(self, x: Tensor, found: Tensor) -> Tensor:
+        """x, found: (B, S, D). Returns (B, S, D), between x and its refinement."""
         refined, gate = self.refine_and_gate(torch.cat([x, found], dim=-1)).chunk(2, dim=-1)
         refined = refined.tanh()
         return refined + gate.sigmoid() * (x - refined)  # Z * x + (1 - Z) * R
@@ -405,6 +425,7 @@ class Residual(nn.Module):
     """Where the ablation has no calibration."""
 
     def forward(self, x: Tensor, found: Tensor) -> Tensor:
+        """x, found: (B, S, D). Returns their sum."""
         return x + found
 
 
@@ -453,6 +474,7 @@ class CosineAlignment(nn.Module):
         self.gamma = gamma
 
     def forward(self, clips: Tensor, words: Tensor, q_mask: Tensor) -> Tensor:
+        """clips: (B, T, D), words: (B, L, D), q_mask: (B, L). Returns (B, T, D)."""
         cosine = F.normalize(clips, dim=-1) @ F.normalize(words, dim=-1).transpose(1, 2)
         return masked_softmax(cosine / self.gamma, q_mask[:, None]) @ words
 
@@ -467,6 +489,7 @@ class AdditiveAlignment(nn.Module):
         self.weigh = nn.Linear(width, 1, bias=False)
 
     def forward(self, clips: Tensor, words: Tensor, q_mask: Tensor) -> Tensor:
+        """clips: (B, T, D), words: (B, L, D), q_mask: (B, L). Returns (B, T, D)."""
         both = self.clips(clips)[:, :, None] + self.words(words)[:, None]  # (B, T, L, D)
         scores = self.weigh(both.tanh()).squeeze(-1)
         return masked_softmax(scores, q_mask[:, None]) @ words
@@ -475,5 +498,6 @@ class AdditiveAlignment(nn.Module):
 class Hidden(nn.Linear):
     """A layer with ReLU, called as a recurrence is: it looks at one clip and needs no mask."""
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:  # type: ignore[override]  # see above
+        """x: (B, T, inputs). Returns (B, T, outputs), not negative."""
         return super().forward(x).relu()

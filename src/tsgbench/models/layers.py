@@ -45,7 +45,9 @@ class WordVectors(nn.Module):
         vectors[is_unknown] = 0.0
         vectors[PAD] = 0.0
         self.dim = vectors.shape[1]
+        self.vectors: Tensor
         self.register_buffer("vectors", vectors)
+        self.is_unknown: Tensor
         self.register_buffer("is_unknown", is_unknown)
         # As long as the other vectors are, so that the unknown word is neither silent nor loud.
         known = vectors[torch.as_tensor(words.has_vector, dtype=torch.bool)]
@@ -53,6 +55,7 @@ class WordVectors(nn.Module):
         self.unknown = nn.Parameter(torch.randn(self.dim) * scale)
 
     def forward(self, tokens: Tensor) -> Tensor:
+        """(B, L) rows of the word table to (B, L, dim)."""
         known = F.embedding(tokens, self.vectors)
         return known + self.is_unknown[tokens].unsqueeze(-1) * self.unknown
 
@@ -68,6 +71,7 @@ class Dropout(nn.Dropout):
     LEVELS = 1 << 16
 
     def forward(self, x: Tensor) -> Tensor:
+        """The same shape; in training, elements are dropped and the others scaled up."""
         dropped = round(self.p * self.LEVELS)
         if not self.training or dropped == 0 or x.device.type != "cpu":
             return super().forward(x)
@@ -91,6 +95,7 @@ class DepthwiseConv(nn.Module):
         nn.init.xavier_uniform_(self.weight)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, S, D) -> (B, S, D)."""
         planes = x.transpose(1, 2).unsqueeze(2)  # (B, D, 1, S), channels last in memory
         padding = (0, self.kernel // 2)
         out = F.conv2d(planes, self.weight, padding=padding, groups=self.weight.shape[0])
@@ -111,6 +116,7 @@ class MultiHeadAttention(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
+        """(B, Sq, D) for queries (B, Sq, D), keys and values (B, Sk, D)."""
         if queries.device.type == "cpu" and queries.dtype == torch.bfloat16:
             # The CPU kernel's backward is ten times slower in half precision.
             with torch.autocast("cpu", enabled=False):
@@ -118,6 +124,7 @@ class MultiHeadAttention(nn.Module):
         return self.attend(queries, keys, values, mask)
 
     def attend(self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
+        """As `forward`, in the precision of its inputs."""
         q, k, v = (
             x.unflatten(-1, (self.heads, -1)).transpose(1, 2) for x in (queries, keys, values)
         )
@@ -147,6 +154,7 @@ class Positions(nn.Module):
         self.table = nn.Parameter(nn.init.xavier_uniform_(torch.empty(length, width)))
 
     def forward(self, x: Tensor) -> Tensor:
+        """S is at most the length of the table."""
         return x + self.table[: x.shape[1]]
 
 
@@ -162,12 +170,15 @@ class SinusoidalPositions(nn.Module):
         self.first = first
         pair = torch.arange((width + 1) // 2, dtype=torch.float64)
         rates = torch.exp(-math.log(10_000.0) * 2 * pair / width)
+        self.rates: Tensor
         self.register_buffer("rates", rates.repeat_interleave(2)[:width], persistent=False)
         # A cosine is a sine a quarter of a turn later.
         turns = math.pi / 2 * (torch.arange(width, dtype=torch.float64) % 2)
+        self.turns: Tensor
         self.register_buffer("turns", turns, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Of any length, in the precision of x."""
         last = self.first + x.shape[1]
         places = torch.arange(self.first, last, device=x.device, dtype=self.rates.dtype)
         return x + torch.sin(places[:, None] * self.rates + self.turns).to(x.dtype)
@@ -195,10 +206,12 @@ class Bidirectional(nn.Module):
 
     def __init__(self, inputs: int, width: int):
         super().__init__()
-        self.ahead = self.cell(inputs, width, batch_first=True)
-        self.back = self.cell(inputs, width, batch_first=True)
+        # A GRU or an LSTM, which torch's types make differ from their base
+        self.ahead = self.cell(inputs, width, batch_first=True)  # type: ignore[call-arg,arg-type]
+        self.back = self.cell(inputs, width, batch_first=True)  # type: ignore[call-arg,arg-type]
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """In full precision where the processor has no other."""
         if x.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
             # The CPU has no recurrence in half precision.
             with torch.autocast("cpu", enabled=False):
@@ -206,6 +219,7 @@ class Bidirectional(nn.Module):
         return self.run(x, mask)
 
     def run(self, x: Tensor, mask: Tensor) -> Tensor:
+        """As `forward`, in the precision of x."""
         ahead, _ = self.ahead(x)
         back, _ = self.back(reverse_within_length(x, mask))
         both = torch.cat([ahead, reverse_within_length(back, mask)], dim=-1)

@@ -44,7 +44,9 @@ class Match(Baseline):
                 " made of captions with the data set's own vectors (layout captions)"
             )
         self.above, self.smooth, self.rare = above, smooth, rare
+        self.vectors: Tensor
         self.register_buffer("vectors", torch.from_numpy(words.vectors), persistent=False)
+        self.weights: Tensor
         self.register_buffer("weights", torch.zeros(len(words.words)))  # 0 until they are known
 
     def fit(self, queries: Queries, tokens: Tensor) -> None:

@@ -24,7 +24,7 @@ paper's i / (n - 1) gives a span of one clip no length.
 """
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -156,7 +156,7 @@ class SeqPAN(Grounder):
             glorot_start(self)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """Returns, with -inf on padded clips of the first two:
+        """Outputs by name, with -inf on padded clips of the first two.
 
         start, end: (B, T) logits of the first and the last clip.
         attention: (B, T, L) weight of each word for each clip (eq. 16), for figures.
@@ -239,7 +239,7 @@ class SeqPAN(Grounder):
 
     def location_loss(self, outputs: dict[str, Tensor], span: Tensor, counts: Tensor) -> Tensor:
         """Mean over the batch of the cross-entropies of start and end."""
-        total = 0.0
+        total: Any = 0.0
         for name, index in zip(("start", "end"), span.unbind(1), strict=True):
             logits = precise(outputs[name])
             targets = boundary_targets(
@@ -273,11 +273,14 @@ class WordEncoder(nn.Module):
         super().__init__()
         self.vectors = WordVectors(words)
         self.characters = CharacterCNN(words.words, char_dim, dropout) if char_dim else None
-        features = self.vectors.dim + (self.characters.dim if char_dim else 0)
+        features = self.vectors.dim + (
+            self.characters.dim if char_dim else 0  # type: ignore[union-attr]  # then there are some
+        )
         self.project = nn.Sequential(nn.Linear(features, width), layer_norm(width))
         self.dropout = Dropout(dropout)
 
     def forward(self, tokens: Tensor) -> Tensor:
+        """(B, L) rows of the word table to (B, L, D)."""
         x = self.dropout(self.vectors(tokens))
         if self.characters is not None:
             x = torch.cat([x, self.characters(tokens)], dim=-1)
@@ -304,6 +307,7 @@ class CharacterCNN(nn.Module):
         rows[UNK, 0] = UNK
         for row, word in enumerate(spelt, start=UNK + 1):
             rows[row, : len(word)] = torch.tensor([known[c] for c in word], dtype=torch.long)
+        self.spelling: Tensor
         self.register_buffer("spelling", rows)  # (V, C)
         self.vectors = nn.Parameter(torch.randn(len(known) + 1, char_dim) * 0.1)
         self.kernels = nn.ParameterList(
@@ -313,6 +317,7 @@ class CharacterCNN(nn.Module):
         self.biases = nn.ParameterList(torch.zeros(filters) for filters in self.FILTERS)
 
     def forward(self, tokens: Tensor) -> Tensor:
+        """(B, L) rows of the word table to (B, L, 100)."""
         vectors = torch.cat([torch.zeros_like(self.vectors[:1]), self.vectors])  # row 0: no letter
         if self.training and self.dropout.p:
             return self.of_occurrences(self.spelling[tokens.flatten()], vectors).unflatten(
@@ -478,6 +483,7 @@ class Cascade(nn.ModuleList):
     """Transformer blocks one after the other, that count as one block (fig. 10)."""
 
     def forward(self, x: Tensor, real: Tensor, split: int) -> Tensor:
+        """x: (B, S, D), two sequences end to end, split at `split`; real: (B, S) bool."""
         for block in self:
             x = block(x, real, split)
         return x
@@ -593,7 +599,7 @@ class Localiser(nn.Module):
         seen = v_mask[:, None, None] if mask_convolutions else leaky_mask(v_mask, x.dtype)
         encoded, logits = x, []
         for place, (norm, score) in enumerate(zip(self.norms, self.scores, strict=True)):
-            encoder = self.encoders[place % len(self.encoders)]
+            encoder: Any = self.encoders[place % len(self.encoders)]
             encoded = encoder["convolutions"](encoder["positions"](encoded), kept)
             encoded = encoder["block"](encoded, seen) * kept[..., None]
             joined = torch.cat([norm(encoded), x], dim=-1)
@@ -623,6 +629,7 @@ class JoinedLinear(nn.Linear):
 
 
 def layer_norm(width: int, *, bias: bool = True) -> nn.LayerNorm:
+    """With the epsilon of the public code."""
     return nn.LayerNorm(width, eps=NORM_EPS, bias=bias)
 
 
@@ -646,7 +653,10 @@ def glorot_start(model: SeqPAN) -> None:
     """
     for module in model.modules():
         if isinstance(module, nn.Linear):
-            glorot(module.weight, getattr(module, "fans", module.weight.shape))
+            glorot(
+                module.weight,
+                getattr(module, "fans", module.weight.shape),  # type: ignore[arg-type]  # two
+            )
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
         elif isinstance(module, ContextQueryAttention):

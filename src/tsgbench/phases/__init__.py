@@ -11,6 +11,9 @@ from pathlib import Path
 
 from tsgbench.jobs.records import Record
 
+# The facts for the record, and every file that was made
+Outcome = tuple[dict, list[Path]]
+
 
 @dataclass
 class Task:
@@ -32,4 +35,5 @@ class Task:
 
     @property
     def folder(self) -> Path:
+        """Where the record will lie, and files beside or below it."""
         return self.record.parent

@@ -10,10 +10,15 @@ from pathlib import Path
 from tsgbench.datasets.readers import read_annotations
 from tsgbench.datasets.table import write_queries
 from tsgbench.files import write_text
-from tsgbench.phases import Task
+from tsgbench.jobs.records import Record
+from tsgbench.phases import Outcome, Task
 
 
-def run(task: Task):
+def run(task: Task) -> Outcome:
+    """settings: the reader, its own settings, and which `generated` file has which role.
+
+    facts: rows kept and dropped, with reasons.
+    """
     settings = dict(task.settings)
     reader, generated = settings.pop("reader"), settings.pop("generated")
     files = {role: _file(record, generated.get(role)) for role, record in task.inputs.items()}
@@ -43,7 +48,7 @@ def write_bad_rows(path: Path, report: dict) -> None:
     write_text(path, text.getvalue())
 
 
-def _file(record, name):
+def _file(record: Record, name: str | None) -> Path:
     """The named file among those a renderer made, or the one file of a download."""
     files = record.files()
     return next(path for path in files.values() if name in (None, path.name))

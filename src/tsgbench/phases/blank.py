@@ -8,10 +8,11 @@ import numpy as np
 
 from tsgbench.datasets.table import video_durations
 from tsgbench.features.store import FeatureWriter
-from tsgbench.phases import Task
+from tsgbench.phases import Outcome, Task
 
 
-def run(task: Task):
+def run(task: Task) -> Outcome:
+    """settings: a recipe with a `timeline`. facts: how many videos got zeros."""
     recipe = task.settings
     durations = video_durations(task.inputs["annotations"])
     timeline = recipe["timeline"]

@@ -3,10 +3,11 @@
 from tsgbench.config import Catalogue
 from tsgbench.downloads import obtain
 from tsgbench.downloads.manifest import files_of
-from tsgbench.phases import Task
+from tsgbench.phases import Outcome, Task
 
 
-def run(task: Task):
+def run(task: Task) -> Outcome:
+    """facts: as `downloads.fetch` returns them: which files came, and from where."""
     facts = obtain(
         task.wildcards["source"],
         Catalogue.load().sources,

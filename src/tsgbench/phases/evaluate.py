@@ -17,10 +17,10 @@ from tsgbench.evaluation.conventions import Scores, needs_clips, score_conventio
 from tsgbench.evaluation.predictions import Predictions, read_ranked, read_unanswered
 from tsgbench.evaluation.query_scores import write_query_scores
 from tsgbench.files import digest
-from tsgbench.phases import Task
+from tsgbench.phases import Outcome, Task
 
 
-def run(task: Task):
+def run(task: Task) -> Outcome:
     """facts: metrics in percent: the headline's, every convention's, and both for each part.
 
     settings: `headline`, `conventions` (name -> options, the data set's differences applied),

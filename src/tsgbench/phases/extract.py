@@ -17,11 +17,16 @@ from tsgbench.features.failures import (
     stopped_list,
     write_failures,
 )
-from tsgbench.phases import Task
+from tsgbench.phases import Outcome, Task
 from tsgbench.training.devices import choose_device
 
 
-def run(task: Task):
+def run(task: Task) -> Outcome:
+    """settings: a recipe of clips.
+
+    facts: as `features.extract` counts them, and videos without clips: those that `failed`, and
+    those that were `unavailable`.
+    """
     annotations = task.inputs["annotations"]
     durations = video_durations(annotations)
     found = name_by_video(files_of(task.inputs["videos"]))

@@ -3,13 +3,13 @@
 from pathlib import Path
 
 from tsgbench.files import write_text
-from tsgbench.phases import Task
+from tsgbench.phases import Outcome, Task
 from tsgbench.reporting.findings import gather, write_findings
 
 PUBLISHED = Path("published")
 
 
-def run(task: Task):
+def run(task: Task) -> Outcome:
     """facts: which statements were made, and which could not be for want of results."""
     roles: dict[str, dict] = {"run": {}, "statistics": {}}
     for role, record in task.inputs.items():

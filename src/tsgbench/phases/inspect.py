@@ -27,7 +27,7 @@ from tsgbench.inspection.thumbnails import read_thumbnails
 from tsgbench.jobs.records import Record
 from tsgbench.models.base import Batch, Grounder
 from tsgbench.models.targets import index_labels, region_labels
-from tsgbench.phases import Task
+from tsgbench.phases import Outcome, Task
 from tsgbench.text import words_seen
 from tsgbench.training.assembly import Assembly
 from tsgbench.training.data import GroundingData, place_times
@@ -56,12 +56,13 @@ class Shown:
 
     @cached_property
     def ious(self) -> np.ndarray:
+        """(Q,) of each query's first prediction with its moment; none without predictions."""
         if self.spans is None:
             return np.zeros(0)
         return iou(self.spans[:, 0], self.data.queries.moments)
 
 
-def run(task: Task):
+def run(task: Task) -> Outcome:
     """facts: the chosen queries with their IoU, the maps there are, and videos without frames.
 
     settings: `model` (all that the training was given) and `choose`: `best` and `worst` (numbers),
@@ -216,7 +217,8 @@ def _regions(
         return {}
     counts = batch.v_mask.sum(dim=1)
     span = index_labels(moment.to(counts.device), batch.dur, counts)
-    labels = region_labels(span, counts, logits.shape[1], model.extension)
+    # A model with such logits has an extension
+    labels = region_labels(span, counts, logits.shape[1], model.extension)  # type: ignore[arg-type]
     return {
         "regions_true": labels[0].cpu().numpy().astype(np.int8),
         "regions_found": logits[0].argmax(dim=-1).cpu().numpy().astype(np.int8),

@@ -3,10 +3,11 @@
 from tsgbench.downloads.manifest import MANIFEST, files_of
 from tsgbench.downloads.unavailable import read_unavailable
 from tsgbench.making.joined import join
-from tsgbench.phases import Task
+from tsgbench.phases import Outcome, Task
 
 
-def run(task: Task):
+def run(task: Task) -> Outcome:
+    """settings: those of the joining (docs/joined.md). facts: as `join` counts them."""
     folder = task.folder / task.wildcards["dataset"]
     clips = files_of(task.inputs["videos"])
     (sentences,) = files_of(task.inputs["sentences"]).values()

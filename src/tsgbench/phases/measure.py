@@ -12,12 +12,12 @@ import platform
 import numpy as np
 import torch
 
-from tsgbench.phases import Task
+from tsgbench.phases import Outcome, Task
 from tsgbench.training.cost import Subject, count_sizes, measure_memory, measure_times
 from tsgbench.training.devices import choose_device, describe_hardware
 
 
-def run(task: Task):
+def run(task: Task) -> Outcome:
     """facts: `sizes` (the same in every run), `seconds_per_query` and `memory` by batch size,
     `shapes` of the largest batch, and the machine.
 

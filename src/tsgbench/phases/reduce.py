@@ -3,10 +3,14 @@
 from tsgbench.datasets.table import read_splits
 from tsgbench.features.failures import read_failures
 from tsgbench.features.reduce import reduce
-from tsgbench.phases import Task
+from tsgbench.phases import Outcome, Task
 
 
-def run(task: Task):
+def run(task: Task) -> Outcome:
+    """settings: a recipe's `reduce`, and the `splits` that it learns from.
+
+    facts: as `reduce` counts them, and training videos without clips.
+    """
     recipe = dict(task.settings)
     queries = read_splits(task.inputs["annotations"], recipe.pop("splits"))
     (clips,) = task.inputs["clips"].files(".h5").values()

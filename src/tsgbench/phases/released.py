@@ -4,10 +4,11 @@ from tsgbench.datasets.table import video_durations
 from tsgbench.downloads.manifest import files_of
 from tsgbench.features.failures import listed_if_stopped, stopped_list, write_failures
 from tsgbench.features.released import convert
-from tsgbench.phases import Task
+from tsgbench.phases import Outcome, Task
 
 
-def run(task: Task):
+def run(task: Task) -> Outcome:
+    """settings: a recipe's `released`. facts: videos converted, unused and failed."""
     annotations = task.inputs["annotations"]
     parts = [record for role, record in task.inputs.items() if role.startswith("released")]
     words = [task.inputs["vectors"]] if "vectors" in task.inputs else []

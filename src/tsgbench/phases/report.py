@@ -1,11 +1,11 @@
 """Put every table and figure of the study on one page and into one document."""
 
 from tsgbench.files import write_text
-from tsgbench.phases import Task
+from tsgbench.phases import Outcome, Task
 from tsgbench.reporting.report import gather, render_report_html, render_report_latex
 
 
-def run(task: Task):
+def run(task: Task) -> Outcome:
     """facts: how many tables, figures and cells it shows, and cells that were not run."""
     report = gather(task.settings, task.inputs, task.identity)
     write_text(task.files["html"], render_report_html(report, task.folder))

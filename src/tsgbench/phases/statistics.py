@@ -6,17 +6,18 @@ their videos. Both for each split, for all splits together (`all`) and for the u
 table or figure counts, under their splits joined by `+`.
 """
 
+from collections.abc import Callable
 from functools import cache
 
 from tsgbench.datasets.readers import read_as_printed
 from tsgbench.datasets.statistics import average_moments, count_moments, describe
 from tsgbench.datasets.table import Queries, join, read_queries
-from tsgbench.phases import Task
+from tsgbench.phases import Outcome, Task
 from tsgbench.phases.annotations import _file  # the same files of the same roles
 from tsgbench.text.tokens import find_tokenizer
 
 
-def run(task: Task):
+def run(task: Task) -> Outcome:
     """settings: those of the annotations phase, `parts` (lists of splits), `tokenizers`, `bins`."""
     settings = dict(task.settings)
     reader, generated = settings.pop("reader"), settings.pop("generated")
@@ -81,6 +82,6 @@ def _described(queries: Queries, tokenizers: list[str]) -> dict:
 
 
 @cache
-def _remembering(tokenizer: str):
+def _remembering(tokenizer: str) -> Callable[[str], list[str]]:
     """The tokeniser, which splits each sentence once although it is in several parts."""
     return cache(find_tokenizer(tokenizer))

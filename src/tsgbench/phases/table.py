@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tsgbench.phases import Task
+from tsgbench.phases import Outcome, Task
 from tsgbench.reporting.comparison import compare_rows
 from tsgbench.reporting.describe import describe
 from tsgbench.reporting.efficiency_table import build_efficiency_table
@@ -18,7 +18,8 @@ KINDS = {
 }
 
 
-def run(task: Task):
+def run(task: Task) -> Outcome:
+    """settings: a table's specification (`planning/specification.py`). facts: rows and cells."""
     kind = task.settings["kind"]
     if kind in KINDS:
         build, role = KINDS[kind]
@@ -26,8 +27,9 @@ def run(task: Task):
     else:
         cells = {name: record.path.parent for name, record in _named(task, "run:").items()}
         table = build_table(task.settings, cells, PUBLISHED)
-        for dataset in table.datasets if table.against else []:
-            compare_rows(table.rows, dataset.name, table.against, table.metrics)
+        if table.against:
+            for dataset in table.datasets:
+                compare_rows(table.rows, dataset.name, table.against, table.metrics)
     write_table(describe(table, task.identity), task.record.with_suffix(""))
     return {"rows": len(table.rows), "cells": len(_named(task, "run:"))}, list(task.files.values())
 

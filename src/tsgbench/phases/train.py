@@ -17,7 +17,7 @@ import torch
 from tsgbench.datasets.table import Queries
 from tsgbench.evaluation.predictions import write_predictions
 from tsgbench.files import atomic_path, locked
-from tsgbench.phases import Task
+from tsgbench.phases import Outcome, Task
 from tsgbench.settings import LAST, TrainSettings
 from tsgbench.training.assembly import Assembly
 from tsgbench.training.devices import choose_device, describe_hardware
@@ -37,7 +37,7 @@ DURATION = "seconds"  # of an epoch
 BUSY = "it trains this very cell: wait for it, or stop it; the next run goes on from its last epoch"
 
 
-def run(task: Task):
+def run(task: Task) -> Outcome:
     """facts: size, epochs and seconds of the training, and the machine it ran on.
 
     settings: `splits` (role -> list of splits; `select` may be empty), `inputs`, `train` (see

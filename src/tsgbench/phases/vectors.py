@@ -1,11 +1,12 @@
 """Learn word vectors from a data set's own training sentences, in GloVe's text format."""
 
 from tsgbench.datasets.table import read_splits
-from tsgbench.phases import Task
+from tsgbench.phases import Outcome, Task
 from tsgbench.text import learn_vectors, write_glove
 
 
-def run(task: Task):
+def run(task: Task) -> Outcome:
+    """settings: `splits` to learn from, and those of `learn_vectors`. facts: how many words."""
     settings = dict(task.settings)
     sentences = read_splits(task.inputs["annotations"], settings.pop("splits")).sentences
     words, vectors = learn_vectors(sentences, **settings)

@@ -1,11 +1,12 @@
 """Collect a data set's words under one tokeniser, with their frozen vectors."""
 
 from tsgbench.datasets.table import read_queries
-from tsgbench.phases import Task
+from tsgbench.phases import Outcome, Task
 from tsgbench.text import build_vocabulary, save_word_table
 
 
-def run(task: Task):
+def run(task: Task) -> Outcome:
+    """settings: the `tokenizer`. facts: words with and without a vector, also by split."""
     # All splits: the vectors are frozen, so a word of the test split leaks nothing
     # (models/common.md, section 2).
     sentences = {

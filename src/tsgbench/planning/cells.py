@@ -4,6 +4,7 @@ The ablation of a cell is its name (`jobs.cells.join_ablation`), which says the 
 """
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from tsgbench.config import (
     ALL,
@@ -30,9 +31,9 @@ class Cells:
     config: a checked study.
     """
 
-    def __init__(self, config: dict, catalogue: Catalogue):
+    def __init__(self, config: dict[str, Any], catalogue: Catalogue):
         self.config, self.catalogue, self.study = config, catalogue, config["study"]
-        self._settled: dict[str, dict] = {}
+        self._settled: dict[str, dict[str, Any]] = {}
         self._is_on_demand: dict[CellId, bool] = {}
         for system in config["systems"]:
             if not system.get("run", True):
@@ -53,7 +54,7 @@ class Cells:
         """Whether a cell is trained only for a table or figure that is asked for by name."""
         return self._is_on_demand[cell]
 
-    def ablations(self, system: dict, dataset: str | None = None) -> list[str]:
+    def ablations(self, system: dict[str, Any], dataset: str | None = None) -> list[str]:
         """A system's ablations; of those, with a data set, the ones that mean anything there."""
         known = self.catalogue.models[system["model"]]["ablations"]
         named = system.get("ablations", [FULL])
@@ -65,7 +66,7 @@ class Cells:
             if dataset in [None, *known[ablation].get("datasets", [dataset])]
         ]
 
-    def protocols(self, system: dict, dataset: str) -> list[str]:
+    def protocols(self, system: dict[str, Any], dataset: str) -> list[str]:
         """The protocols by which a system is run on a data set.
 
         Where the system names none: those of the printed rows if it is trained for these alone,
@@ -85,7 +86,7 @@ class Cells:
             )
         return [name for name in dict.fromkeys(found) if name in protocols_of(entry)]
 
-    def names(self, system: dict, dataset: str) -> list[str]:
+    def names(self, system: dict[str, Any], dataset: str) -> list[str]:
         """A system's ablations on a data set by each of its protocols, as cells are called."""
         return [
             join_ablation(ablation, protocol)
@@ -93,7 +94,7 @@ class Cells:
             for protocol in self.protocols(system, dataset)
         ]
 
-    def settings(self, cell: CellId) -> dict:
+    def settings(self, cell: CellId) -> dict[str, Any]:
         """Everything that decides one cell's training, and nothing else.
 
         Later sources win: the model's defaults, the preset that the study chose, the model's
@@ -104,7 +105,7 @@ class Cells:
             self._settled[cell.prefix] = self._settle(cell.model, cell.dataset, cell.ablation)
         return self._settled[cell.prefix] | {"seed": cell.seed}
 
-    def _settle(self, model: str, dataset: str, name: str) -> dict:
+    def _settle(self, model: str, dataset: str, name: str) -> dict[str, Any]:
         ablation, protocol = split_ablation(name)
         entry = self.catalogue.models[model]
         own, chosen = self._layers(model, dataset)
@@ -132,7 +133,9 @@ class Cells:
             "needs": self.catalogue.needs_of(dataset),
         }
 
-    def _layers(self, model: str, dataset: str) -> tuple[list[dict], list[dict]]:
+    def _layers(
+        self, model: str, dataset: str
+    ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         """What the model's file says for a data set, and what the study changes of it."""
         entry = self.catalogue.models[model]
         override = self.config.get("overrides", {}).get(model, {})
@@ -181,7 +184,7 @@ class Cells:
                     " give the data set a feature recipe"
                 )
 
-    def _splits(self, dataset: str, protocol: str) -> dict:
+    def _splits(self, dataset: str, protocol: str) -> dict[str, Any]:
         """What a protocol trains, selects and tests on: role -> list of splits; and its parts."""
         chosen = protocols_of(self.catalogue.datasets[dataset])[protocol]
         parts = {name: as_list(splits) for name, splits in chosen.get("score", {}).items()}
@@ -215,16 +218,18 @@ class Cells:
         return "; ".join(parts)
 
 
-def settings_of_cells(config: dict, catalogue: Catalogue) -> Iterator[tuple[str, dict]]:
+def settings_of_cells(
+    config: dict[str, Any], catalogue: Catalogue
+) -> Iterator[tuple[str, dict[str, Any]]]:
     """(`model/dataset/ablation`, settings) of a study's cells, of one seed each."""
     cells = Cells(config, catalogue)
     for prefix, cell in {cell.prefix: cell for cell in cells}.items():
         yield prefix, cells.settings(cell)
 
 
-def _merge_all(layers: list[dict]) -> dict:
+def _merge_all(layers: list[dict[str, Any]]) -> dict[str, Any]:
     """The sections of all layers, later ones winning."""
-    merged: dict = {}
+    merged: dict[str, Any] = {}
     for layer in layers:
         merged = merge(merged, {k: v for k, v in layer.items() if k in SECTIONS})
     return merged

@@ -1,6 +1,7 @@
 """The papers' figures as jobs of a study, and the inspections that some of them draw from."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from tsgbench.config import Catalogue, as_list, protocols_of
 from tsgbench.jobs.cells import CellId, cell_names, cell_prefix
@@ -20,7 +21,7 @@ class Figures:
 
     def __init__(
         self,
-        config: dict,
+        config: dict[str, Any],
         catalogue: Catalogue,
         papers: Papers,
         annotations: dict[str, Job],
@@ -38,7 +39,9 @@ class Figures:
         for name, (content, parts) in self.papers.figures().items():
             yield from self._plan_figure(name, content, parts)
 
-    def _plan_figure(self, name: str, content: dict, parts: list[dict]) -> Iterator[Job]:
+    def _plan_figure(
+        self, name: str, content: dict[str, Any], parts: list[dict[str, Any]]
+    ) -> Iterator[Job]:
         draw = next(part["draw"] for part in parts if "draw" in part)
         printed = list(dict.fromkeys(one for part in parts for one in as_list(part["dataset"])))
         drawn = [one for printed_one in printed for one in self.papers.of_study(printed_one)]
@@ -74,12 +77,12 @@ class Figures:
         module = f"tsgbench.reporting.figures.{draw['kind']}"
         yield self.layout.job("figure", {"figure": name}, settings, inputs, (module,))
 
-    def _tested(self, dataset: str, content: dict) -> list[str]:
+    def _tested(self, dataset: str, content: dict[str, Any]) -> list[str]:
         """The splits that the paper's numbers of a data set are of."""
         protocol = self.papers.protocol(dataset, content)
         return as_list(protocols_of(self.catalogue.datasets[dataset])[protocol]["test"])
 
-    def _system(self, system: str, datasets: list[str], content: dict) -> dict:
+    def _system(self, system: str, datasets: list[str], content: dict[str, Any]) -> dict[str, Any]:
         """One system of a figure: how it is called, the protocol by which the paper got its numbers
         on each data set, and the seeds of its cells."""
         model, ablation = system.split("/")
@@ -95,7 +98,7 @@ class Figures:
         return found | {"seeds": sorted(seeds)}
 
     def _cells_of(
-        self, systems: list[dict], datasets: list[str], *, first: bool = True
+        self, systems: list[dict[str, Any]], datasets: list[str], *, first: bool = True
     ) -> list[str]:
         """Names of the cells of some systems, each by its first seed or by all."""
         prefixes = [cell_prefix(system, dataset) for system in systems for dataset in datasets]
@@ -103,14 +106,16 @@ class Figures:
         seeds = {prefix: self.papers.seeds.get(prefix, [])[:last] for prefix in prefixes}
         return [cell for prefix in prefixes for cell in cell_names(prefix, seeds[prefix])]
 
-    def _inspected(self, systems: list[dict], datasets: list[str]) -> list[str]:
+    def _inspected(self, systems: list[dict[str, Any]], datasets: list[str]) -> list[str]:
         """The cells that choose a figure's queries: on each data set, of the first system there."""
-        found = {}
+        found: dict[str, str] = {}
         for cell in self._cells_of(systems, datasets):
             found.setdefault(CellId.parse(cell).dataset, cell)
         return list(found.values())
 
-    def _figure_inputs(self, reads: str, systems: list[dict], datasets: list[str]) -> dict:
+    def _figure_inputs(
+        self, reads: str, systems: list[dict[str, Any]], datasets: list[str]
+    ) -> dict[str, Any]:
         if reads == "statistics":
             return {
                 f"statistics:{one}": self.statistics[one]
@@ -140,7 +145,7 @@ class Figures:
         settings = {"model": train.settings, "choose": self._choose(train)}
         return self.layout.job("inspect", train.wildcards, settings, inputs, train.modules)
 
-    def _choose(self, train: Job) -> dict:
+    def _choose(self, train: Job) -> dict[str, Any]:
         """Which queries of a cell are looked at: chosen by the study, printed, best and worst."""
         content = self.catalogue.published.get(train.wildcards["model"], {})
         ids = self.config.get("inspect", {}).get(train.wildcards["dataset"], [])

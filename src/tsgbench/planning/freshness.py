@@ -62,8 +62,9 @@ class Freshness:
             return STALE
         recorded = found.content["inputs"]
         for role, path in self.study.jobs[record].inputs.items():
+            read = recorded[role]["digest"] if role in recorded else None
             # An input that is not here (not pulled, or cleaned away) cannot contradict the result
-            if Path(path).exists() and _digest(path) != recorded.get(role, {}).get("digest"):
+            if Path(path).exists() and _digest(path) != read:
                 return STALE
         return CURRENT
 

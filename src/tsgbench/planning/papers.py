@@ -7,6 +7,8 @@ A data set of the paper that the study lacks keeps its printed rows, marked as n
 data set stands in for them, with nothing printed beside it.
 """
 
+from typing import Any
+
 from tsgbench.config import HEADLINE, Catalogue, protocols_of
 from tsgbench.errors import UserError
 from tsgbench.jobs.cells import CellId, join_ablation, split_ablation
@@ -24,12 +26,12 @@ from tsgbench.planning.specification import Specifications, new_row
 class Papers(Specifications):
     """Specifications of printed tables and figures over the cells of one study."""
 
-    def __init__(self, config: dict, catalogue: Catalogue, cells: Cells):
+    def __init__(self, config: dict[str, Any], catalogue: Catalogue, cells: Cells):
         super().__init__(config, catalogue, cells)
         check_cells(catalogue.published, catalogue.models)
         self.generated = [name for name in config["datasets"] if "generated" in self._data(name)]
 
-    def tables(self) -> list[tuple[str, dict, dict]]:
+    def tables(self) -> list[tuple[str, dict[str, Any], dict[str, Any]]]:
         """Every printed table: (`paper/table1`, the paper's file, the table's entry)."""
         return [
             (f"{paper}/{table['id']}", content, table)
@@ -37,9 +39,9 @@ class Papers(Specifications):
             for table in content["tables"]
         ]
 
-    def figures(self) -> dict[str, tuple[dict, list[dict]]]:
+    def figures(self) -> dict[str, tuple[dict[str, Any], list[dict[str, Any]]]]:
         """Every figure that is drawn: `paper/figure1` -> the paper's file, the figure's parts."""
-        found: dict[str, tuple[dict, list[dict]]] = {}
+        found: dict[str, tuple[dict[str, Any], list[dict[str, Any]]]] = {}
         for paper, content in self.catalogue.published.items():
             for figure in content.get("figures", []):
                 name = f"{paper}/{target_name(figure['id'])}"
@@ -60,7 +62,7 @@ class Papers(Specifications):
         """Generated data sets, where the study has none of the paper's."""
         return [] if any(self.of_study(name) for name in printed) else self.generated
 
-    def settings(self, name: str, content: dict, table: dict) -> dict:
+    def settings(self, name: str, content: dict[str, Any], table: dict[str, Any]) -> dict[str, Any]:
         """The specification of a table of systems."""
         paper, number = name.split("/")
         blocks = [self._block(place, content) for place in self.places(table["datasets"])]
@@ -81,18 +83,18 @@ class Papers(Specifications):
             against=self._reference(table, rows),
         )
 
-    def _reference(self, table: dict, rows: list[dict]) -> str | None:
+    def _reference(self, table: dict[str, Any], rows: list[dict[str, Any]]) -> str | None:
         """Label of the row that those of a table of ablations are tested against."""
         if table["kind"] != "ablation":
             return None
-        return next(row["label"] for row in rows if row["cell"] == reference_of(table))
+        return next(str(row["label"]) for row in rows if row["cell"] == reference_of(table))
 
     # --- blocks ------------------------------------------------------------------------------
 
-    def _data(self, name: str) -> dict:
+    def _data(self, name: str) -> dict[str, Any]:
         return self.catalogue.datasets[name]
 
-    def places(self, printed: list[str]) -> list[dict]:
+    def places(self, printed: list[str]) -> list[dict[str, Any]]:
         """Where the numbers of a paper's data sets stand: in the blocks of the study's own, of what
         stands in for them all, and of those that the study lacks.
 
@@ -104,18 +106,18 @@ class Papers(Specifications):
             found += own or [self._missing(name)]
         return found
 
-    def _place(self, dataset: str, printed: str | None) -> dict:
+    def _place(self, dataset: str, printed: str | None) -> dict[str, Any]:
         told = {"name": dataset, "dataset": dataset, "title": self._data(dataset)["title"]}
         return told | {"printed": printed, "stands_in": printed is None}
 
-    def _missing(self, printed: str) -> dict:
+    def _missing(self, printed: str) -> dict[str, Any]:
         entries = self.catalogue.datasets.values()
         titles = [entry["title"] for entry in entries if entry.get("published") == printed]
         title = titles[0] if titles else printed
         told = {"name": f"{printed}:printed", "title": title, "printed": printed}
         return told | {"is_missing": True}
 
-    def _block(self, place: dict, content: dict) -> dict:
+    def _block(self, place: dict[str, Any], content: dict[str, Any]) -> dict[str, Any]:
         """A place as the block of a table of systems."""
         if place.get("is_missing"):
             return place
@@ -123,7 +125,7 @@ class Papers(Specifications):
         protocol, convention = self.protocol(dataset, content), self._convention(dataset, content)
         return self.block(dataset, protocol, convention) | place
 
-    def protocol(self, dataset: str, content: dict) -> str:
+    def protocol(self, dataset: str, content: dict[str, Any]) -> str:
         """By which of a data set's protocols a paper's numbers follow, and so all beside them."""
         entry = self._data(dataset)
         protocol = protocol_of(content, entry.get("published"))
@@ -134,12 +136,12 @@ class Papers(Specifications):
             )
         return protocol
 
-    def prefix(self, system: str, dataset: str, content: dict) -> str:
+    def prefix(self, system: str, dataset: str, content: dict[str, Any]) -> str:
         """`model/dataset/ablation` of the cells of `model/ablation` by a paper's protocol."""
         model, ablation = system.split("/")
         return f"{model}/{dataset}/{join_ablation(ablation, self.protocol(dataset, content))}"
 
-    def _convention(self, dataset: str, content: dict) -> str:
+    def _convention(self, dataset: str, content: dict[str, Any]) -> str:
         """The paper's own way of scoring where the data set names it, else the headline's."""
         named = self._data(dataset).get("conventions", [])
         chosen = content["paper"].get("conventions", {}).get(self._data(dataset).get("published"))
@@ -147,9 +149,11 @@ class Papers(Specifications):
 
     # --- rows --------------------------------------------------------------------------------
 
-    def _rows(self, table: dict, blocks: list[dict], content: dict) -> list[dict]:
+    def _rows(
+        self, table: dict[str, Any], blocks: list[dict[str, Any]], content: dict[str, Any]
+    ) -> list[dict[str, Any]]:
         """The printed rows, one for each method; a method printed for two data sets is one row."""
-        rows: dict[str, dict] = {}
+        rows: dict[str, dict[str, Any]] = {}
         for number, printed in enumerate(table["rows"]):
             label = self._label(table, printed)
             is_quoted = printed["cell"] == QUOTED_ONLY
@@ -171,11 +175,11 @@ class Papers(Specifications):
         # Quoted rows first, in the paper's order: its own stand below them, as it prints them
         return sorted(rows.values(), key=lambda row: not row["is_quoted"])
 
-    def _label(self, table: dict, row: dict) -> str:
+    def _label(self, table: dict[str, Any], row: dict[str, Any]) -> str:
         """The printed method; with its settings where the table has several rows of that name."""
         same = [r for r in table["rows"] if r["method"] == row["method"]]
         if len({r["cell"] for r in same}) < 2:
-            return row["method"]
+            return str(row["method"])
         values = [
             f"{key.replace('_', ' ')} {value}"
             for key, value in row["setting"].items()
@@ -183,9 +187,11 @@ class Papers(Specifications):
         ]
         return f"{row['method']} ({', '.join(values)})"
 
-    def _beside(self, blocks: list[dict], content: dict) -> list[dict]:
+    def _beside(
+        self, blocks: list[dict[str, Any]], content: dict[str, Any]
+    ) -> list[dict[str, Any]]:
         """Systems that see no video, by the paper's protocol: baselines and the model's twin."""
-        rows: dict[str, dict] = {}
+        rows: dict[str, dict[str, Any]] = {}
         for block in blocks:
             for prefix, seeds in self.seeds.items():
                 model, dataset, name = prefix.split("/")
@@ -206,6 +212,6 @@ class Papers(Specifications):
         return list(rows.values())
 
 
-def _order(metric: str) -> tuple:
+def _order(metric: str) -> tuple[Any, ...]:
     """R@1 before R@5 before the mean, thresholds rising."""
     return (metric == "mIoU", metric.partition(",")[0], metric)

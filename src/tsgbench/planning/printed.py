@@ -2,6 +2,8 @@
 protocol, and how the printed numbers came to be.
 """
 
+from typing import Any
+
 from tsgbench.errors import UserError
 from tsgbench.jobs.cells import DEFAULT
 
@@ -9,7 +11,7 @@ QUOTED_ONLY = "quoted only"
 FULL = "full"
 
 
-def check_cells(published: dict[str, dict], models: dict[str, dict]) -> None:
+def check_cells(published: dict[str, dict[str, Any]], models: dict[str, dict[str, Any]]) -> None:
     """Refuse a printed row or drawn figure that names no cell, or one that does not exist."""
     for paper, content in published.items():
         for table in content["tables"]:
@@ -28,7 +30,7 @@ def check_cells(published: dict[str, dict], models: dict[str, dict]) -> None:
                 _check_cell(system, models, f"published/{paper}.yaml: {figure['id']}: draw.systems")
 
 
-def _check_cell(cell: str, models: dict[str, dict], where: str) -> None:
+def _check_cell(cell: str, models: dict[str, dict[str, Any]], where: str) -> None:
     model, _, ablation = cell.partition("/")
     if model not in models or ablation not in models[model]["ablations"]:
         raise UserError(
@@ -36,15 +38,15 @@ def _check_cell(cell: str, models: dict[str, dict], where: str) -> None:
         )
 
 
-def reference_of(table: dict) -> str:
+def reference_of(table: dict[str, Any]) -> str:
     """`model/ablation` of the row that the others of a table of ablations are tested against."""
     if "against" in table:
-        return table["against"]
+        return str(table["against"])
     full = (row["cell"] for row in table["rows"] if row["cell"].endswith(f"/{FULL}"))
     return next(full, "")
 
 
-def _check_reference(table: dict, where: str) -> None:
+def _check_reference(table: dict[str, Any], where: str) -> None:
     if table["kind"] != "ablation":
         return
     reference = reference_of(table)
@@ -55,13 +57,14 @@ def _check_reference(table: dict, where: str) -> None:
         )
 
 
-def protocol_of(content: dict, printed: str | None) -> str:
+def protocol_of(content: dict[str, Any], printed: str | None) -> str:
     """The protocol by which a paper got its numbers on a data set, by the data set's name there."""
-    return content["paper"].get("protocols", {}).get(printed, {}).get("protocol", DEFAULT)
+    practice: dict[str, str] = content["paper"].get("protocols", {}).get(printed, {})
+    return practice.get("protocol", DEFAULT)
 
 
 def printed_protocols(
-    published: dict[str, dict], printed: str | None, paper: str | None
+    published: dict[str, dict[str, Any]], printed: str | None, paper: str | None
 ) -> list[str]:
     """The protocols of one paper's numbers on a data set, or of all papers'; at least the default.
 
@@ -76,7 +79,7 @@ def printed_protocols(
     return list(dict.fromkeys(found)) or [DEFAULT]
 
 
-def served_rows(published: dict[str, dict]) -> dict[str, list[str]]:
+def served_rows(published: dict[str, dict[str, Any]]) -> dict[str, list[str]]:
     """`model/ablation` -> the printed rows and figures it reproduces, as `paper table: row`."""
     served: dict[str, list[str]] = {}
     for paper, content in published.items():
@@ -96,18 +99,18 @@ def _add(served: dict[str, list[str]], cell: str, row: str) -> None:
         rows.append(row)
 
 
-def printed_ablations(published: dict[str, dict], model: str) -> list[str]:
+def printed_ablations(published: dict[str, dict[str, Any]], model: str) -> list[str]:
     """Ablations of a model that some printed row or figure needs."""
     cells = [cell.split("/") for cell in served_rows(published)]
     return [ablation for name, ablation in cells if name == model]
 
 
-def own_method(published: dict[str, dict], paper: str, model: str) -> str | None:
+def own_method(published: dict[str, dict[str, Any]], paper: str, model: str) -> str | None:
     """What a paper calls the row of its comparison tables that the full model reproduces."""
     for table in published[paper]["tables"]:
         for row in table["rows"] if table["kind"] == "comparison" else []:
             if row.get("cell") == f"{model}/{FULL}":
-                return row["method"]
+                return str(row["method"])
     return None
 
 
@@ -118,7 +121,9 @@ def system_label(title: str, ablation: str, protocol: str = DEFAULT) -> str:
     return label if protocol == DEFAULT else f"{label}, protocol {protocol}"
 
 
-def own_place(paper: str, content: dict, dataset: str | None, method: str | None) -> list | None:
+def own_place(
+    paper: str, content: dict[str, Any], dataset: str | None, method: str | None
+) -> list[Any] | None:
     """[paper, table, place] of a paper's own row for a data set in its comparison tables; None if
     it prints none.
 
@@ -146,7 +151,9 @@ def target_name(figure: str) -> str:
     return figure.rstrip("abcdefgh").replace("fig", "figure")
 
 
-def practice_of(content: dict, printed: str | None, table: str | None = None) -> dict:
+def practice_of(
+    content: dict[str, Any], printed: str | None, table: str | None = None
+) -> dict[str, Any]:
     """How a paper got its numbers on a data set, for `reporting.departures` to compare.
 
     printed: the data set's name there. table: the paper's, whose number of runs may be its own.
@@ -174,7 +181,7 @@ def practice_of(content: dict, printed: str | None, table: str | None = None) ->
     }
 
 
-def examples_to_choose(figures: list[dict]) -> list[dict]:
+def examples_to_choose(figures: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The queries that figures print, with their moments where these are in the text, for an
     inspection to look for."""
     return [

@@ -6,6 +6,7 @@ inspections or their measured efficiency.
 """
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from tsgbench.config import Catalogue, as_list, is_variant
 from tsgbench.files import digest
@@ -31,7 +32,7 @@ class Reports:
 
     def __init__(
         self,
-        config: dict,
+        config: dict[str, Any],
         catalogue: Catalogue,
         cells: Cells,
         annotations: dict[str, Job],
@@ -78,7 +79,9 @@ class Reports:
         inputs = {**job.inputs, "queries": job.record}
         return self.layout.job("statistics", {"dataset": dataset}, settings, inputs, job.modules)
 
-    def _plan_statistics_table(self, name: str, content: dict, table: dict) -> Iterator[Job]:
+    def _plan_statistics_table(
+        self, name: str, content: dict[str, Any], table: dict[str, Any]
+    ) -> Iterator[Job]:
         stand_ins = self.papers.stand_ins(table["datasets"])
         settings = {
             **self._printed(name, content),
@@ -94,7 +97,7 @@ class Reports:
         }
         yield self.layout.job("table", {"table": name}, settings, inputs)
 
-    def _stand_in(self, dataset: str, table: dict) -> dict:
+    def _stand_in(self, dataset: str, table: dict[str, Any]) -> dict[str, Any]:
         """A generated data set's row: counted as the first of the paper's, by its own splits."""
         tokenizer = table["rows"][0]["reproduce"]["tokenizer"]
         return {
@@ -109,13 +112,17 @@ class Reports:
         parts = {part: as_list(splits[role]) for part, role in PARTS.items()}
         return {**parts, "all": [split for part in parts.values() for split in part]}
 
-    def _plan_systems_table(self, name: str, content: dict, table: dict) -> Iterator[Job]:
+    def _plan_systems_table(
+        self, name: str, content: dict[str, Any], table: dict[str, Any]
+    ) -> Iterator[Job]:
         settings = self.papers.settings(name, content, table)
         wanted = self.papers.wanted(settings)
         inputs = self.layout.cell_records(wanted, "run", "metrics")
         yield self.layout.job("table", {"table": name}, settings, inputs)
 
-    def _plan_efficiency(self, name: str, content: dict, table: dict) -> Iterator[Job]:
+    def _plan_efficiency(
+        self, name: str, content: dict[str, Any], table: dict[str, Any]
+    ) -> Iterator[Job]:
         """The paper's own model and the others, each by its first seed on the paper's data."""
         measured = {}
         places = self.papers.places(table["datasets"])
@@ -149,7 +156,7 @@ class Reports:
         inputs = {**train.inputs, "run": train.record}
         return self.layout.job("measure", train.wildcards, settings, inputs, train.modules)
 
-    def _printed(self, name: str, content: dict) -> dict:
+    def _printed(self, name: str, content: dict[str, Any]) -> dict[str, Any]:
         paper, number = name.split("/")
         return {
             **describe_study(self.config, name),
@@ -187,7 +194,7 @@ class Reports:
         return self.layout.job("findings", {}, settings, {**runs, **inputs})
 
 
-def printed_parts(published: dict[str, dict], dataset: str) -> list[list[str]]:
+def printed_parts(published: dict[str, dict[str, Any]], dataset: str) -> list[list[str]]:
     """Every union of splits of a data set that some paper counts, each once."""
     found = []
     for paper in published.values():

@@ -14,6 +14,8 @@ printed table `paper` and `table`. Then
   paper got its numbers (`printed.practice_of`).
 """
 
+from typing import Any
+
 from tsgbench.config import HEADLINE, Catalogue, protocols_of, roles_of
 from tsgbench.files import digest
 from tsgbench.jobs.cells import cell_names
@@ -25,13 +27,15 @@ from tsgbench.planning.printed import practice_of
 class Specifications:
     """Makes specifications over the cells of one study."""
 
-    def __init__(self, config: dict, catalogue: Catalogue, cells: Cells):
+    def __init__(self, config: dict[str, Any], catalogue: Catalogue, cells: Cells):
         self.config, self.catalogue, self.cells = config, catalogue, cells
         self.seeds: dict[str, list[int]] = {}  # model/dataset/ablation -> seeds
         for cell in cells:
             self.seeds.setdefault(cell.prefix, []).append(cell.seed)
 
-    def specify(self, name: str, *, notes: list[str], rows: list[dict], **more) -> dict:
+    def specify(
+        self, name: str, *, notes: list[str], rows: list[dict[str, Any]], **more: Any
+    ) -> dict[str, Any]:
         """The specification of a table, complete."""
         models = (row["cell"].partition("/")[0] for row in rows if any(row["seeds"].values()))
         papers = sorted({place[0] for row in rows for place in row["printed"].values()})
@@ -45,7 +49,7 @@ class Specifications:
             **more,
         }
 
-    def block(self, dataset: str, protocol: str, convention: str) -> dict:
+    def block(self, dataset: str, protocol: str, convention: str) -> dict[str, Any]:
         """The block of a data set, its features left out until its rows are known."""
         entry = self.catalogue.datasets[dataset]
         chosen = protocols_of(entry)[protocol]
@@ -67,7 +71,7 @@ class Specifications:
             },
         }
 
-    def add_features(self, blocks: list[dict], rows: list[dict]) -> None:
+    def add_features(self, blocks: list[dict[str, Any]], rows: list[dict[str, Any]]) -> None:
         """Give every block the features that its own cells read."""
         for block in blocks:
             prefixes = [row["prefixes"].get(block["name"]) for row in rows]
@@ -77,7 +81,13 @@ class Specifications:
             block["features"] = found
 
     def add_printed(
-        self, row: dict, block: dict, place: list, *, has_cells: bool = True, table=None
+        self,
+        row: dict[str, Any],
+        block: dict[str, Any],
+        place: list[Any],
+        *,
+        has_cells: bool = True,
+        table: str | None = None,
     ) -> None:
         """Set a row of a paper's file beside a row, in a block.
 
@@ -92,7 +102,7 @@ class Specifications:
             changed = self.cells.changed(model, block["dataset"])
             row["practice"][name] = practice | {"changed": changed}
 
-    def wanted(self, settings: dict) -> list[str]:
+    def wanted(self, settings: dict[str, Any]) -> list[str]:
         """Names of the cells that a table or figure shows and the study has."""
         wanted = [
             cell
@@ -103,7 +113,9 @@ class Specifications:
         return list(dict.fromkeys(wanted))
 
 
-def new_row(label: str, cell: str, group: str | None = None, *, is_quoted: bool = False) -> dict:
+def new_row(
+    label: str, cell: str, group: str | None = None, *, is_quoted: bool = False
+) -> dict[str, Any]:
     """A row that stands in no block yet."""
     told = {"label": label, "cell": cell, "group": group, "is_quoted": is_quoted}
     return told | {"prefixes": {}, "seeds": {}, "printed": {}, "practice": {}}

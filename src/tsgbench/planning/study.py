@@ -7,6 +7,7 @@ before every command.
 """
 
 import difflib
+from typing import Any
 
 from tsgbench.config import (
     HEADLINE,
@@ -32,7 +33,9 @@ LEARNED_VECTORS = "learned"
 class Study:
     """A checked study and its jobs, by record path, inputs before consumers."""
 
-    def __init__(self, config: dict, catalogue: Catalogue | None = None, source: str = "config"):
+    def __init__(
+        self, config: dict[str, Any], catalogue: Catalogue | None = None, source: str = "config"
+    ):
         catalogue = catalogue or Catalogue.load()
         check_study(config, catalogue, source, settings_of_cells)
         self.config, self.catalogue = config, catalogue = expand_variants(config, catalogue)
@@ -85,8 +88,8 @@ class Study:
                 (f"tsgbench.datasets.{entry['reader']}",),
             )
         )
-        for features in self._features_of(dataset):
-            self._plan_features(dataset, features, raw, annotations)
+        for recipe in self._features_of(dataset):
+            self._plan_features(dataset, recipe, raw, annotations)
         if chosen["vectors"] == LEARNED_VECTORS:
             vectors = self._add(
                 self.layout.job(
@@ -119,7 +122,9 @@ class Study:
             self.layout.job("download", {"source": name}, {"content": content_key(source)}, needs)
         )
 
-    def _plan_features(self, dataset: str, name: str, raw: dict, annotations: str) -> None:
+    def _plan_features(
+        self, dataset: str, name: str, raw: dict[str, Any], annotations: str
+    ) -> None:
         recipe = self.catalogue.features[name]
         wildcards = {"dataset": dataset, "features": name}
         if name.startswith(BLANK_PREFIX):
@@ -144,7 +149,7 @@ class Study:
         }
         self._add(self.layout.job("reduce", wildcards, settings, inputs))
 
-    def _plan_clips(self, dataset: str, name: str, raw: dict, annotations: str) -> str:
+    def _plan_clips(self, dataset: str, name: str, raw: dict[str, Any], annotations: str) -> str:
         """What a reduction reads: clips of our own, or features as released."""
         if name not in self.catalogue.clips:
             self._plan_features(dataset, name, raw, annotations)

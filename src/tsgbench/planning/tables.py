@@ -1,17 +1,18 @@
 """The study's own tables of systems, with each model's printed numbers beside its cells."""
 
+from typing import Any
+
 from tsgbench.config import HEADLINE, as_list, is_variant, protocols_of
 from tsgbench.errors import UserError
 from tsgbench.jobs.cells import DEFAULT, join_ablation
-from tsgbench.planning.cells import FULL
-from tsgbench.planning.printed import own_method, own_place, system_label
+from tsgbench.planning.printed import FULL, own_method, own_place, system_label
 from tsgbench.planning.specification import Specifications, new_row
 
 
 class Tables(Specifications):
     """Specifications of a study's tables."""
 
-    def settings(self, table: str, spec: dict) -> dict:
+    def settings(self, table: str, spec: dict[str, Any]) -> dict[str, Any]:
         """The table's specification, complete: labels, protocol, features, published numbers."""
         chosen = spec.get("datasets", list(self.config["datasets"]))
         blocks = [block for dataset in chosen for block in self._blocks(dataset, spec)]
@@ -34,11 +35,13 @@ class Tables(Specifications):
             against=self._reference(table, spec, rows),
         )
 
-    def _reference(self, table: str, spec: dict, rows: list[dict]) -> str | None:
+    def _reference(
+        self, table: str, spec: dict[str, Any], rows: list[dict[str, Any]]
+    ) -> str | None:
         """Label of the row that the others are tested against, if the table asks for it."""
         if "against" not in spec:
             return None
-        labels = {row["cell"]: row["label"] for row in rows}
+        labels: dict[str, str] = {row["cell"]: row["label"] for row in rows}
         if spec["against"] not in labels:
             raise UserError(
                 f"tables.{table}.against: {spec['against']!r} is no row of the table; it has"
@@ -47,7 +50,7 @@ class Tables(Specifications):
         return labels[spec["against"]]
 
     def _protocols(
-        self, system: dict, ablation: str, spec: dict, chosen: list[str]
+        self, system: dict[str, Any], ablation: str, spec: dict[str, Any], chosen: list[str]
     ) -> dict[str, list[str]]:
         """The protocols of a system that a table shows, each with its data sets."""
         paper = self.catalogue.models[system["model"]].get("paper")
@@ -61,7 +64,7 @@ class Tables(Specifications):
                     found.setdefault(protocol, []).append(dataset)
         return found
 
-    def _blocks(self, dataset: str, spec: dict) -> list[dict]:
+    def _blocks(self, dataset: str, spec: dict[str, Any]) -> list[dict[str, Any]]:
         """A data set's blocks of rows: one, or one for each named part of its test split.
 
         A block's protocol is the first that the table shows: rows by others are marked.
@@ -82,7 +85,9 @@ class Tables(Specifications):
             for part, splits in parts.items()
         ] or [block]
 
-    def _row(self, system: dict, ablation: str, protocol: str, blocks: list[dict]) -> dict:
+    def _row(
+        self, system: dict[str, Any], ablation: str, protocol: str, blocks: list[dict[str, Any]]
+    ) -> dict[str, Any]:
         """A system, in the blocks of its data sets."""
         name = system["model"]
         model = self.catalogue.models[name]
@@ -96,7 +101,7 @@ class Tables(Specifications):
                 self.add_printed(row, block, place)
         return row
 
-    def _printed(self, model: dict, dataset: str | None) -> list | None:
+    def _printed(self, model: dict[str, Any], dataset: str | None) -> list[Any] | None:
         """What the paper of a model prints for it on a data set, if anything."""
         paper = model["paper"]
         method = own_method(self.catalogue.published, paper, model["model"])

@@ -6,6 +6,7 @@ from tsgbench.reporting.departures import describe_selection, selection_of
 from tsgbench.reporting.document import DEMO, Block, Value
 from tsgbench.reporting.draft import Result, Row, Table
 from tsgbench.reporting.numbers import DOUBTFUL, NOT_RUN, SIGNIFICANT, UNDEFINED, VERDICT_MARKS
+from tsgbench.reporting.published import Printed
 
 
 def caption(table: Table) -> str:
@@ -136,9 +137,8 @@ def only_printed_label(row: Row) -> str:
     return row.label if row.is_quoted else f"{row.label} ({NOT_RUN} not run; printed)"
 
 
-def printed_label(table: Table, result: Result) -> str:
+def printed_label(table: Table, result: Result, printed: Printed) -> str:
     """For example `printed (SeqPAN, Table 1) [a, c]`, with the letters of its departures."""
-    printed = result.printed
     texts = {departure.text for departure in result.departures}
     marks = ", ".join(letter for letter, text in table.departures.items() if text in texts)
     return f"printed ({printed.method}, {printed.number})" + (f" [{marks}]" if marks else "")

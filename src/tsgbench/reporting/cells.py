@@ -1,8 +1,10 @@
 """Reading cells for reports. A number without its identity, or of another run, is refused."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tsgbench.errors import UserError
 from tsgbench.files import read_json
@@ -152,7 +154,7 @@ def read_cell(
     return cell
 
 
-def read_cells(cells: dict[str, str | Path]) -> dict[str, Cell]:
+def read_cells(cells: Mapping[str, str | Path]) -> dict[str, Cell]:
     """Every evaluated cell, by name; those not run yet are left out."""
     read = {name: read_cell(name, folder) for name, folder in cells.items()}
     return {name: cell for name, cell in read.items() if cell is not None}
@@ -169,6 +171,6 @@ def _read_record(path: Path, phase: str) -> dict:
     return record
 
 
-def _is_percentage(value: object) -> bool:
+def _is_percentage(value: Any) -> bool:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return is_number and math.isfinite(value) and 0.0 <= value <= 100.0

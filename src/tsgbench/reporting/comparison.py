@@ -1,5 +1,6 @@
 """Whether the rows of a table differ from one of them, tested query by query."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from tsgbench.evaluation.resampling import holm
@@ -25,7 +26,7 @@ def compare_rows(rows: list[Row], dataset: str, against: str, metrics: list[str]
         for result, values in zip(tested, found, strict=True)
         for metric, p_value in values.items()
     ]
-    corrected = holm([p_value for *_, p_value in places]) if places else []
+    corrected: Iterable[float] = holm([p_value for *_, p_value in places]) if places else []
     for (result, metric, _), p_value in zip(places, corrected, strict=True):
         result.values[metric] = replace(result.values[metric], p_value=float(p_value))
 

@@ -57,13 +57,14 @@ def _result(table: draft.Table, row: draft.Row, result: draft.Result) -> Result:
         wanted=result.wanted,
         departures=result.departures,
         cells=[cell.provenance() for cell in result.cells],
-        printed=printed
-        and PrintedRow(
+        printed=PrintedRow(
             paper=printed.paper,
             system=printed.system,
             table=printed.table,
             row=printed.method,
-            label=printed_label(table, result),
-        ),
+            label=printed_label(table, result, printed),
+        )
+        if printed
+        else None,
         values=result.values,
     )

@@ -212,6 +212,7 @@ class Document:
 
     @property
     def results(self) -> list[Result]:
+        """Of all rows and data sets, row by row."""
         return [result for row in self.rows for result in row.results.values()]
 
     def results_of(self, block: Block) -> list[Result]:

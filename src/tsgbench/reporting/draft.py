@@ -4,9 +4,9 @@ Ranks, tests and captions ask the cells; `describe` then leaves of them what rea
 """
 
 from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 from tsgbench.jobs.cells import DEFAULT
-from tsgbench.reporting.cells import Cell
 from tsgbench.reporting.document import Block, Departure, Group, Value
 from tsgbench.reporting.published import Printed
 
@@ -21,7 +21,9 @@ class Result:
     """
 
     wanted: list[str]
-    cells: list[Cell]
+    # Of a table of systems, evaluated ones (`cells.Cell`); of others, what stands in their place:
+    # `efficiency_table.Measured`, `statistics_table.Described`
+    cells: list[Any]
     values: dict[str, Value] = field(default_factory=dict)
     printed: Printed | None = None
     departures: list[Departure] = field(default_factory=list)
@@ -53,7 +55,7 @@ class Result:
         return self.printed is not None and not self.wanted
 
     @property
-    def status(self) -> str:
+    def status(self) -> Literal["complete", "partial", "not run"]:
         """`complete`, `partial` (some seeds) or `not run`."""
         if not self.cells:
             return "not run"

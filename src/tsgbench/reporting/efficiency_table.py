@@ -75,6 +75,7 @@ class Measured:
 
     @property
     def folder(self) -> Path:
+        """Where its record lies."""
         return self.record.path.parent
 
     def provenance(self) -> dict:
@@ -190,7 +191,7 @@ def _fill_values(result: Result, places: dict[str, str]) -> None:
     result.values = {column.title: _value(column, result.cells) for column in COLUMNS}
     result.values |= {title: Value() for title in _added(places)}
     if result.printed is not None:
-        _add_printed(result, places)
+        _add_printed(result, result.printed, places)
 
 
 def _value(column: Column, cells: list[Measured]) -> Value:
@@ -204,13 +205,13 @@ def _value(column: Column, cells: list[Measured]) -> Value:
     )
 
 
-def _add_printed(result: Result, places: dict[str, str]) -> None:
+def _add_printed(result: Result, printed: Printed, places: dict[str, str]) -> None:
     """Printed numbers with the digits that the paper gives."""
     for metric, title in places.items():
-        number = result.printed.values.get(metric)
+        number = printed.values.get(metric)
         digits = None if number is None else len(f"{number:g}".partition(".")[2])
         value = result.values[title]
-        result.values[title] = with_printed(value, result.printed, metric, decimals=digits)
+        result.values[title] = with_printed(value, printed, metric, decimals=digits)
 
 
 # Sentences --------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from statistics import fmean, stdev
+from typing import Any
 
 from tsgbench.jobs.cells import CellId, split_ablation
 from tsgbench.jobs.records import Record
@@ -34,10 +35,12 @@ class System:
 
     @property
     def sees_video(self) -> bool:
+        """Whether its clips are not all zero."""
         return self.cells[0].run["settings"]["inputs"].get("video", "real") != "zero"
 
     @property
     def is_trained(self) -> bool:
+        """Whether it has parameters to learn: baselines have none."""
         return self.cells[0].is_trained
 
     @property
@@ -77,17 +80,17 @@ class System:
             found.append(metrics.get(metric))
         return [] if None in found else found
 
-    def mean(self, metric: str, **scope) -> float | None:
+    def mean(self, metric: str, **scope: Any) -> float | None:
         """Mean over seeds of what `scores` gives."""
         found = self.scores(metric, **scope)
         return fmean(found) if found else None
 
-    def deviation(self, metric: str, **scope) -> float | None:
+    def deviation(self, metric: str, **scope: Any) -> float | None:
         """Sample standard deviation over seeds; None for a single one."""
         found = self.scores(metric, **scope)
         return stdev(found) if len(found) > 1 else None
 
-    def show(self, metric: str, **scope) -> str:
+    def show(self, metric: str, **scope: Any) -> str:
         """The mean, with its deviation, as a link to where it comes from; `n/a` without one."""
         value = Value(self.mean(metric, **scope), self.deviation(metric, **scope))
         return UNDEFINED if value.mean is None else self.link(Shown(value).mean_std)
@@ -121,6 +124,7 @@ class PrintedRow:
 
     @property
     def key(self) -> tuple[str, str, int]:
+        """Paper, table and place in it."""
         return self.printed.paper, self.printed.table, self.number
 
     def value(self, metric: str) -> float | None:
@@ -145,9 +149,10 @@ class Evidence:
 
     @property
     def datasets(self) -> dict[str, dict]:
+        """Name -> what the study says of each data set, its title among it."""
         return self.spec["datasets"]
 
-    def select(self, **fields) -> list[System]:
+    def select(self, **fields: Any) -> list[System]:
         """Systems with these values of fields or properties, in the order of the study."""
         return [
             system

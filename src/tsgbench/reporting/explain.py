@@ -6,8 +6,10 @@ every cell against its files: the same runs, the same scores, or what has change
 
 import contextlib
 import difflib
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import TypeVar
 
 from tsgbench.config import find_study
 from tsgbench.errors import UserError
@@ -105,7 +107,10 @@ def _match(wanted: str, names: list[str], kind: str) -> str:
     return _match_any(wanted, {name: (name,) for name in names}, kind)
 
 
-def _match_any(wanted: str, known: dict, kind: str) -> object:
+Key = TypeVar("Key")  # what is chosen among, by its names
+
+
+def _match_any(wanted: str, known: Mapping[Key, tuple[str, ...]], kind: str) -> Key:
     """The key of `known` (key -> its names) that is meant: exact, any case, or a unique start."""
     asked = _plain(wanted)
     for fits in (
@@ -127,7 +132,7 @@ def _match_any(wanted: str, known: dict, kind: str) -> object:
     raise UserError(f"--{_option(kind)} {wanted!r}: no such {kind} in the table; {said}")
 
 
-def _best_name(names: tuple, known: dict) -> str:
+def _best_name(names: tuple, known: Mapping) -> str:
     """The first name of an entry that no other entry has."""
     others = [name for several in known.values() if several is not names for name in several]
     return next((name for name in names if name not in others), names[0])

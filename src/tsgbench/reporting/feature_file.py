@@ -2,12 +2,18 @@
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tsgbench.features.store import FeatureStore
 from tsgbench.files import atomic_path
 from tsgbench.reporting.plotting import PLAIN_TEXT
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.collections import QuadMesh
+    from matplotlib.figure import Figure
 
 COLUMNS = 56  # of a time axis in text
 # how many clips cover a column: none, one, two, more
@@ -122,7 +128,7 @@ def plot(path: str | Path, out: str | Path, videos: int = 6) -> None:
         figure.savefig(temporary, format=kind, dpi=150, metadata=undated)
 
 
-def _draw(path: str | Path, videos: int):
+def _draw(path: str | Path, videos: int) -> "Figure":
     from matplotlib.figure import Figure
 
     with FeatureStore(path) as store:
@@ -149,7 +155,7 @@ def _short(name: str, letters: int = 22) -> str:
     return name if len(name) <= letters else name[: letters - 3] + "..."
 
 
-def _draw_axes(axis, names: list[str], read: list[np.ndarray], number: int) -> None:
+def _draw_axes(axis: "Axes", names: list[str], read: list[np.ndarray], number: int) -> None:
     """When each clip of each video is on screen. read: times (n, 2) of each."""
     for row, times in enumerate(read):
         heights = row + (np.arange(len(times)) % 4 - 1.5) * 0.15  # clips overlap
@@ -159,7 +165,7 @@ def _draw_axes(axis, names: list[str], read: list[np.ndarray], number: int) -> N
     axis.set_title(f"clips of {len(names)} of {number} videos", fontsize=10)
 
 
-def _draw_numbers(axis, name: str, clips: np.ndarray, times: np.ndarray):
+def _draw_numbers(axis: "Axes", name: str, clips: np.ndarray, times: np.ndarray) -> "QuadMesh":
     """A video's numbers from each clip's start to the next one's; returns the image."""
     # each number against its own mean and deviation: else a few large ones hide what changes
     deviation = clips.std(0)
@@ -181,7 +187,7 @@ def _draw_numbers(axis, name: str, clips: np.ndarray, times: np.ndarray):
     return image
 
 
-def _draw_variance(axis, variance: np.ndarray) -> None:
+def _draw_variance(axis: "Axes", variance: np.ndarray) -> None:
     """What the PCA's first components keep together. variance: share of each, (K,)."""
     kept = np.cumsum(variance)
     components = np.arange(1, len(kept) + 1)

@@ -1,11 +1,15 @@
 """Maps of words and clips as grey cells, and beside them where the moment is and was found."""
 
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tsgbench.inspection.store import Inspected
 from tsgbench.reporting.timeline import SYSTEMS, TRUTH
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 MARK = 0.09  # inches of a bar that marks a span
 WORD_SIZE, SMALLEST_SIZE = 7.0, 4.0  # points
@@ -23,7 +27,7 @@ def word_size(words: int, inches: float) -> float:
     return max(SMALLEST_SIZE, min(WORD_SIZE, 72 * inches / words / LINE_GAP))
 
 
-def show(axes, values: np.ndarray, extent: tuple) -> tuple[float, float]:
+def show(axes: "Axes", values: np.ndarray, extent: tuple) -> tuple[float, float]:
     """values: rows from top to bottom; extent: left, right, bottom, top.
 
     Returns what white and black stand for: each map uses all greys.
@@ -44,7 +48,9 @@ def show(axes, values: np.ndarray, extent: tuple) -> tuple[float, float]:
     return white, black
 
 
-def mark_span(axes, span: np.ndarray, query: Inspected, *, is_truth: bool, upright: bool) -> None:
+def mark_span(
+    axes: "Axes", span: np.ndarray, query: Inspected, *, is_truth: bool, upright: bool
+) -> None:
     """A strip of its own with one bar at the span: solid for the truth, hatched for the found."""
     look = TRUTH if is_truth else SYSTEMS[0]
     length = span[1] - span[0]
@@ -62,7 +68,9 @@ def mark_span(axes, span: np.ndarray, query: Inspected, *, is_truth: bool, uprig
         spine.set_visible(False)
 
 
-def map_rows(fixed: dict, name: str, values: np.ndarray, rows: list[str], over: list[str]):
+def map_rows(
+    fixed: dict, name: str, values: np.ndarray, rows: list[str], over: list[str]
+) -> list[dict]:
     """Rows of the CSV: one a line of the map, its values in one field, blanks between."""
     return [
         fixed | {"map": name, "at": at, "over": " ".join(over)}

@@ -84,10 +84,12 @@ class System:
 
     @property
     def name(self) -> str:
+        """`model/dataset/ablation`."""
         return system_of(self.cells[0]["cell"])
 
     @property
     def inputs(self) -> dict:
+        """Role -> identity and digest of what its first cell was made from."""
         return self.cells[0].get("inputs", {})
 
     @property

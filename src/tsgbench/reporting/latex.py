@@ -1,4 +1,4 @@
-"""A table as LaTeX (booktabs, siunitx) to be `\\input`; its numbers link to its page's sections."""
+r"""A table as LaTeX (booktabs, siunitx) to be `\input`; its numbers link to its page's sections."""
 
 import re
 
@@ -34,7 +34,8 @@ def lay_out(document: Document) -> dict:
 
 def _pages(document: Document) -> list[list[Block]]:
     """Data sets, as many to a page as fit; one data set is never torn apart."""
-    pages, used = [], ROWS_PER_PAGE
+    pages: list[list[Block]] = []
+    used: float = ROWS_PER_PAGE
     for block in document.datasets:
         rows = 2 + sum(_height(result) for result in document.results_of(block))
         if used + rows > ROWS_PER_PAGE:

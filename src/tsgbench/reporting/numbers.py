@@ -24,10 +24,12 @@ class Shown:
 
     @property
     def mean(self) -> str:
+        """Mean of the seeds."""
         return self.digits(self.value.mean)
 
     @property
     def std(self) -> str:
+        """Deviation of the seeds; empty for a single one."""
         return self.digits(self.value.std)
 
     @property
@@ -37,6 +39,7 @@ class Shown:
 
     @property
     def seeds(self) -> list[str]:
+        """Each seed's number."""
         return [self.digits(seed) for seed in self.value.seeds]
 
     @property
@@ -58,6 +61,7 @@ class Shown:
 
     @property
     def printed_std(self) -> str:
+        """The deviation that the paper prints; empty where it prints none."""
         return self.digits(self.value.published_std)
 
     @property

@@ -7,6 +7,11 @@ move such axes apart, or let sentences run into each other.
 from collections.abc import Callable
 from dataclasses import dataclass
 from textwrap import wrap
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 WIDTH = 7.2  # inches, as wide as a page's text
 LEFT, RIGHT = 1.45, 1.2  # of labels and of numbers beside an axis of time
@@ -20,7 +25,7 @@ def headline(spec: dict) -> str:
     return " ".join([*demo, *spec.get("notes", [])])
 
 
-def add_headline(figure, spec: dict) -> None:
+def add_headline(figure: "Figure", spec: dict) -> None:
     """Put that line there, as large as the figure's width allows."""
     if line := headline(spec):
         size = min(9, 0.98 * figure.get_figwidth() / (CHARACTER * len(line)))
@@ -31,11 +36,11 @@ def add_headline(figure, spec: dict) -> None:
 class Band:
     """A horizontal strip of a page; places are inches from its left end and its top."""
 
-    figure: object
+    figure: "Figure"
     top: float  # inches from the figure's bottom
     height: float
 
-    def axes(self, left: float, top: float, width: float, height: float):
+    def axes(self, left: float, top: float, width: float, height: float) -> "Axes":
         """Axes whose upper left corner lies there."""
         page_width, page_height = self.figure.get_size_inches()
         bottom = self.top - top - height
@@ -43,7 +48,7 @@ class Band:
             (left / page_width, bottom / page_height, width / page_width, height / page_height)
         )
 
-    def text(self, left: float, top: float, text: str, *, size: float, **style) -> None:
+    def text(self, left: float, top: float, text: str, *, size: float, **style: Any) -> None:
         """Text that hangs from there."""
         page_width, page_height = self.figure.get_size_inches()
         x, y = left / page_width, (self.top - top) / page_height
@@ -60,14 +65,14 @@ class Page:
         """A band of so many inches, drawn when the page is made."""
         self._bands.append((height, draw))
 
-    def add_text(self, text: str, *, size: float, gap: float = 0.03, **style) -> None:
+    def add_text(self, text: str, *, size: float, gap: float = 0.03, **style: Any) -> None:
         """Text over the whole width, wrapped."""
         lines = wrap(text, int((WIDTH - 2 * MARGIN) / (CHARACTER * size)))
         height = len(lines) * size * 1.25 / 72 + gap
         shown = "\n".join(lines)
         self.add(height, lambda band: band.text(MARGIN, 0, shown, size=size, **style))
 
-    def make(self, *, has_title: bool):
+    def make(self, *, has_title: bool) -> "Figure":
         """The figure. has_title: leave room for the line that `write_figure` puts on top."""
         from matplotlib.figure import Figure
 

@@ -6,6 +6,7 @@ A figure's `spec` and `records` are those of `reporting.figures`; a cell is
 """
 
 from textwrap import wrap
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +16,10 @@ from tsgbench.evaluation.query_scores import QueryScores, read_query_scores
 from tsgbench.jobs.cells import cell_names, cell_prefix
 from tsgbench.jobs.records import Record
 from tsgbench.reporting.cells import Cell, read_cell
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")  # Okabe and Ito
 DASHES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)), (0, (8, 3)))
@@ -44,7 +49,7 @@ def read_system(system: dict, dataset: str, records: dict[str, Record]) -> list[
     found = []
     for name in cell_names(cell_prefix(system, dataset), system["seeds"]):
         record = records.get(f"metrics:{name}")
-        found.append(read_cell(name, record and record.path.parent))
+        found.append(read_cell(name, record.path.parent if record else None))
     return [cell for cell in found if cell is not None]
 
 
@@ -126,7 +131,9 @@ def _printed_splits(spec: dict, dataset: str) -> list[str]:
     return (spec.get("printed") or {}).get("splits", {}).get(dataset, [])
 
 
-def make_panels(spec: dict, width: float, height: float, parts: tuple[float, ...] = (1.0,)):
+def make_panels(
+    spec: dict, width: float, height: float, parts: tuple[float, ...] = (1.0,)
+) -> tuple["Figure", dict[str, list["Axes"]]]:
     """A figure and, for each data set, its axes from top to bottom (`parts`: relative heights).
 
     width, height: inches of a panel without the legend, which stands below all of them.
@@ -148,7 +155,7 @@ def make_panels(spec: dict, width: float, height: float, parts: tuple[float, ...
 
 
 def write_title(
-    axes, spec: dict, dataset: str, width: float, *lines: str, cells: list[Cell]
+    axes: "Axes", spec: dict, dataset: str, width: float, *lines: str, cells: list[Cell]
 ) -> None:
     """The data set's title and lines below it, wrapped to a panel `width` inches wide.
 
@@ -164,14 +171,14 @@ def write_title(
     axes.set_title("\n".join(text), fontsize=TITLE_SIZE)
 
 
-def mark_not_run(axes) -> None:
+def mark_not_run(axes: "Axes") -> None:
     """Say in the middle of a panel that nothing of it was run."""
     axes.text(0.5, 0.5, NOT_RUN, transform=axes.transAxes, ha="center", va="center", color="0.35")
 
 
-def write_legend(figure, panels: dict[str, list]) -> None:
+def write_legend(figure: "Figure", panels: dict[str, list["Axes"]]) -> None:
     """One legend below all panels: every label once, in the order in which panels have them."""
-    entries = {}
+    entries: dict[str, Any] = {}
     for axes in (each for panel in panels.values() for each in panel):
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             entries.setdefault(label, handle)

@@ -45,7 +45,7 @@ def why_no_pdf() -> str | None:
     """
     engine = shutil.which("pdflatex")
     if engine is None:
-        reason = "no TeX engine (pdflatex) is installed"
+        reason: str | None = "no TeX engine (pdflatex) is installed"
     else:
         with tempfile.TemporaryDirectory(prefix="tsgbench-tex-") as name:
             reason = _try_out(engine, Path(name))

@@ -3,6 +3,7 @@
 import csv
 import io
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import fmean
 
@@ -12,7 +13,7 @@ from tsgbench.reporting.cells import Cell, read_cells
 from tsgbench.tracking.history import read_history
 
 
-def write_metrics(cells: dict[str, str | Path], folder: str | Path) -> list[Path]:
+def write_metrics(cells: Mapping[str, str | Path], folder: str | Path) -> list[Path]:
     """`DATASET/MODEL/ABLATION.json` for each system: {metric: mean over seeds}, in percent.
 
     A file each, since `dvc metrics show` has a row for each file; what other systems left in the
@@ -28,7 +29,7 @@ def write_metrics(cells: dict[str, str | Path], folder: str | Path) -> list[Path
     return files
 
 
-def write_systems(cells: dict[str, str | Path], path: str | Path) -> None:
+def write_systems(cells: Mapping[str, str | Path], path: str | Path) -> None:
     """CSV for a bar chart: one line a system and data set, one column a metric (means)."""
     rows = [
         {"system": system, "dataset": dataset, "seeds": len(seeds), **_means(seeds)}
@@ -37,7 +38,7 @@ def write_systems(cells: dict[str, str | Path], path: str | Path) -> None:
     _write_csv(path, ["system", "dataset", "seeds"], rows)
 
 
-def write_learning_curves(cells: dict[str, str | Path], path: str | Path) -> None:
+def write_learning_curves(cells: Mapping[str, str | Path], path: str | Path) -> None:
     """CSV for a line chart: one line a cell and epoch, with every column any history has."""
     rows = []
     for name, folder in sorted(cells.items(), key=lambda item: _order(item[0])):
@@ -50,7 +51,7 @@ def write_learning_curves(cells: dict[str, str | Path], path: str | Path) -> Non
     _write_csv(path, ["cell", "dataset", "system", "seed", "epoch"], rows)
 
 
-def _systems(cells: dict[str, str | Path]) -> dict[tuple[str, str], list[Cell]]:
+def _systems(cells: Mapping[str, str | Path]) -> dict[tuple[str, str], list[Cell]]:
     """Evaluated cells by (data set, model/ablation), in a fixed order."""
     grouped: dict[tuple[str, str], list[Cell]] = {}
     for name, cell in sorted(read_cells(cells).items(), key=lambda item: _order(item[0])):
@@ -67,8 +68,9 @@ def _order(name: str) -> tuple:
 def _means(seeds: list[Cell]) -> dict[str, float]:
     means = {}
     for metric in seeds[0].metrics:
-        values = [cell.metrics.get(metric) for cell in seeds]
-        if None not in values:
+        found = [cell.metrics.get(metric) for cell in seeds]
+        values = [value for value in found if value is not None]
+        if len(values) == len(seeds):
             means[metric] = round(fmean(values), 2)
     return means
 

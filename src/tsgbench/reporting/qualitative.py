@@ -5,7 +5,7 @@ ones, from their prediction files.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 
@@ -190,7 +190,7 @@ def printed_rows(spec: dict) -> list[dict]:
     return rows
 
 
-def seconds(span) -> dict:
+def seconds(span: Sequence[float] | np.ndarray) -> dict:
     """The two columns of a span."""
     return {"start_s": f"{span[0]:.4f}", "end_s": f"{span[1]:.4f}"}
 

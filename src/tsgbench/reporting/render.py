@@ -142,7 +142,7 @@ def _markdown_rows(document: Document, block: Block) -> list[str]:
             lines.append([f"*{_plain(result.label)}*", *printed])
             continue
         lines.append([_plain(result.label), *(_markdown_value(result, v) for v in values)])
-        if printed:
+        if result.printed and printed:
             lines.append([f"*{_plain(result.printed.label)}*", *printed])
     return ["| " + " | ".join(cells) + " |" for cells in lines]
 
@@ -157,7 +157,7 @@ def _markdown_value(result: Result, value: Value) -> str:
 
 def _marked(text: str, rank: int | None) -> str:
     """Best bold, second underlined."""
-    return {1: f"**{text}**", 2: f"<u>{text}</u>"}.get(rank, text)
+    return {1: f"**{text}**", 2: f"<u>{text}</u>"}.get(rank or 0, text)
 
 
 def _markdown_printed(value: Value) -> str:

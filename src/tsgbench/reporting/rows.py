@@ -97,7 +97,9 @@ def _rank(results: list[Result], metric: str) -> None:
     if len(entered) < 2 or len({cell.asked for result in entered for cell in result.cells}) > 1:
         return
     # Rounded as printed: two equal numbers in the table must not be told apart by their marks
-    means = [round(result.values[metric].mean, 2) for result in entered]
+    means = [
+        round(mean, 2) for result in entered if (mean := result.values[metric].mean) is not None
+    ]
     places = sorted(set(means), reverse=True)
     for result, mean in zip(entered, means, strict=True):
         place = places.index(mean)
@@ -119,7 +121,7 @@ def _check_same_system(cells: list[Cell]) -> None:
 def _without_seed(cell: Cell, name: str) -> object:
     part = cell.run.get(name)
     if name == "settings":
-        return {key: value for key, value in part.items() if key not in ("seed", "study")}
+        return {key: value for key, value in (part or {}).items() if key not in ("seed", "study")}
     if name == "inputs":
         return {role: entry.get("identity") for role, entry in (part or {}).items()}
     return part

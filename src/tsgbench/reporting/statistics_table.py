@@ -112,6 +112,8 @@ def count_exact(table: Table) -> tuple[int, int]:
 
 def is_exact(value: Value) -> bool:
     """Whether the counted number, written with the printed one's digits, is that number."""
+    if value.mean is None or value.published is None:
+        return False
     return round(value.mean, value.decimals) == round(value.published, value.decimals)
 
 

@@ -77,7 +77,7 @@ def _row(
         if name in row["printed"]:
             result.printed = printed(*row["printed"][name])
             practice = row["practice"].get(name, {})
-            convention = block.convention and block.convention.name
+            convention = block.convention.name if block.convention else None
             result.departures = find_departures(result.cells, practice, convention)
         fill_values(result, metrics)
         results[name] = result
@@ -88,11 +88,15 @@ def _row(
 
 def _rank_printed(results: list[Result], metric: str) -> None:
     """Mark the best and the second printed number of a block, as papers do."""
-    entered = [result for result in results if result.values[metric].published is not None]
-    if len(entered) < 3:
+    printed = [
+        (result, number)
+        for result in results
+        if (number := result.values[metric].published) is not None
+    ]
+    if len(printed) < 3:
         return
-    places = sorted({result.values[metric].published for result in entered}, reverse=True)
-    for result in entered:
-        value = result.values[metric]
-        if (place := places.index(value.published)) < 2:
+    places = sorted({number for _, number in printed}, reverse=True)
+    for result, number in printed:
+        if (place := places.index(number)) < 2:
+            value = result.values[metric]
             result.values[metric] = replace(value, published_rank=place + 1)

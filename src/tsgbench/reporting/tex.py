@@ -41,7 +41,7 @@ def escape(text: str) -> str:
 def _latin(character: str) -> str:
     if character.isascii() and character.isprintable():
         return character
-    base, *accents = unicodedata.normalize("NFD", character)
+    base, *accents = list(unicodedata.normalize("NFD", character))
     if base.isascii() and base.isalpha() and accents and ord(character) < 0x180:
         return character
     return f"U+{ord(character):04X}"

@@ -6,6 +6,7 @@ Bars differ in hatch as well as in colour, so that they can be told apart withou
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from textwrap import wrap
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,19 +24,22 @@ from tsgbench.reporting.qualitative import (
     span_rows,
 )
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 LANE, STRIP, AXIS = 0.21, 0.55, 0.42  # heights in inches
 TIMES = WIDTH - LEFT - RIGHT  # inches of the axis of seconds
 LABEL_SIZE = 7.5
-TRUTH = {"facecolor": "#404040", "edgecolor": "black"}
+TRUTH: dict[str, Any] = {"facecolor": "#404040", "edgecolor": "black"}
 # Okabe and Ito
-SYSTEMS = (
+SYSTEMS: tuple[dict[str, Any], ...] = (
     {"facecolor": "#56B4E9", "edgecolor": "black", "hatch": "////"},
     {"facecolor": "#E69F00", "edgecolor": "black", "hatch": "...."},
     {"facecolor": "#009E73", "edgecolor": "black", "hatch": "xxxx"},
     {"facecolor": "#CC79A7", "edgecolor": "black", "hatch": "----"},
 )
-PRINTED = {"facecolor": "white", "edgecolor": "black", "linestyle": (0, (2, 1.5))}
-REGIONS = {  # by number: letter, name, look
+PRINTED: dict[str, Any] = {"facecolor": "white", "edgecolor": "black", "linestyle": (0, (2, 1.5))}
+REGIONS: dict[int, tuple[str, str, dict[str, Any]]] = {  # by number: letter, name, look
     0: ("O", "outside", {"facecolor": "white"}),
     1: ("B", "begin", {"facecolor": "#F0E442", "hatch": "////"}),
     2: ("I", "inside", {"facecolor": "#B0B0B0"}),
@@ -128,9 +132,9 @@ def add_lanes(page: Page, scene: Scene, query: Inspected, printed: dict, *, labe
             lanes.append(("Regions, found (PSL)", query.regions_found, {}))
         lanes.append((label, span, SYSTEMS[place % len(SYSTEMS)]))
     if example := scene.printed.get(query.query_id):
-        for name, span in example.spans.items():
-            if len(span) == 2:
-                lanes.append((f"{printed_system(name, printed)}, printed", span, PRINTED))
+        for name, ends in example.spans.items():
+            if len(ends) == 2:
+                lanes.append((f"{printed_system(name, printed)}, printed", ends, PRINTED))
     page.add(lanes_height(lanes), lambda band: draw_lanes(band, query, lanes))
 
 
@@ -176,14 +180,14 @@ def draw_lanes(band: Band, query: Inspected, lanes: Sequence[tuple]) -> None:
     axes.set_xlabel("time (s)", fontsize=7, labelpad=1)
 
 
-def draw_span(axes, place: float, span: Sequence[float], look: dict) -> None:
+def draw_span(axes: "Axes", place: float, span: Sequence[float], look: dict) -> None:
     """One bar; a span shorter than a line is drawn as one."""
     axes.barh(
         place, span[1] - span[0], left=span[0], height=0.62, lw=0.8, clip_on=False, **look
     )  # fmt: skip
 
 
-def draw_regions(axes, place: float, regions: np.ndarray, duration_s: float) -> None:
+def draw_regions(axes: "Axes", place: float, regions: np.ndarray, duration_s: float) -> None:
     """Runs of equal regions; the letter stands in those that have room for it."""
     step_s = duration_s / len(regions)
     edges = np.flatnonzero(np.diff(regions, prepend=-1, append=-1))

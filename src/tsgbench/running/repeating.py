@@ -16,7 +16,7 @@ from pathlib import Path
 from tsgbench.errors import UserError
 from tsgbench.files import sha256_file
 from tsgbench.jobs.layout import Job
-from tsgbench.jobs.records import Record, read_record
+from tsgbench.jobs.records import Output, Record, read_record
 from tsgbench.planning.accepting import differences
 from tsgbench.planning.study import Study
 from tsgbench.running.comparing import difference
@@ -69,9 +69,11 @@ def retrain(study: Study, job: Job, record: Record, tolerance: float) -> Retrain
         facts, files = _run(study, job, record.identity, record.facts.get("threads", 1))
         hardware = (str(record.facts.get("hardware")), str(facts.get("hardware")))
         listed = record.content["outputs"]
-        if all(sha256_file(path) == listed[path.name]["sha256"] for path in files):
+        outputs: dict[str, Output] = {
+            path.name: {"sha256": sha256_file(path), "bytes": path.stat().st_size} for path in files
+        }
+        if all(entry["sha256"] == listed[name]["sha256"] for name, entry in outputs.items()):
             return Retrained(job.key, True, 0.0, hardware)
-        outputs = {path.name: {} for path in files}
         made = {"run": Record(Path(job.record), {**record.content, "outputs": outputs})}
         after = _run(study, scoring, record.identity, made=made)[0]["metrics"]
     apart = {name: abs(after[name] - value) for name, value in before.items() if value is not None}

@@ -64,7 +64,7 @@ class TrainSettings:
     precision: Literal["fp32", "bf16"] = "fp32"
     resident: Literal["fp32", "fp16"] = "fp32"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if wrong := wrong_choice(TrainSettings, vars(self)):
             raise UserError(f"train.{wrong}")
 

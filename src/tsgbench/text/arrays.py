@@ -72,7 +72,8 @@ def _find_rows(index: Path, words: set[str]) -> tuple[int, dict[str, int]]:
     column = table.column(0)
     wanted = pa.array(sorted(words), pa.string())
     rows = pc.indices_nonzero(pc.is_in(column, value_set=wanted))
-    found: dict[str, int] = {}
+    # Not the `found` of an error, which has been raised
+    found: dict[str, int] = {}  # type: ignore[no-redef]
     for word, row in zip(column.take(rows).to_pylist(), rows.to_pylist(), strict=True):
-        found.setdefault(word, row)
-    return table.num_rows, found
+        found.setdefault(word, row)  # type: ignore[union-attr]
+    return table.num_rows, found  # type: ignore[return-value]

@@ -18,9 +18,10 @@ import re
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +29,11 @@ from tsgbench.errors import UserError
 from tsgbench.files import atomic_path
 from tsgbench.text.tokens import find_tokenizer
 
-PACKED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
+PACKED: dict[bytes, Callable[..., Any]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ\0": lzma.open,
+}
 FASTTEXT_MODEL = b"\xba\x16\x4f\x2f"
 CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")  # in no text in practice
 HEADER = re.compile(rb"(\d+) (\d+)")  # of word2vec and fastText: words, numbers per word
@@ -133,7 +138,7 @@ def fix_signs(basis: np.ndarray) -> np.ndarray:
 
 
 def _count_pairs(tokenized: list[list[str]], words: list[str], window: int) -> np.ndarray:
-    counts: Counter = Counter()
+    counts: Any = Counter()  # its type foresees no fractions
     for sentence in tokenized:
         for place, word in enumerate(sentence):
             counts[word, word] += 1.0
@@ -156,7 +161,7 @@ def _weigh_pmi(counts: np.ndarray) -> np.ndarray:
 
 
 @contextmanager
-def _open_stream(path: Path, member: str | None) -> Iterator[io.BufferedIOBase]:
+def _open_stream(path: Path, member: str | None) -> Iterator[io.BufferedReader]:
     if not path.is_file():
         raise UserError(f"{path}: no such file; download the word vectors first")
     if not zipfile.is_zipfile(path):
@@ -183,7 +188,8 @@ def _open_stream(path: Path, member: str | None) -> Iterator[io.BufferedIOBase]:
                     f"{path}: holds {names or 'no .txt or .vec file'}; name the member to read"
                 )
             with archive.open(member or names[0]) as stream:
-                yield io.BufferedReader(stream, 1 << 20)
+                # A member of an archive is a raw stream, which its type does not say
+                yield io.BufferedReader(stream, 1 << 20)  # type: ignore[arg-type]
     except KeyError:
         raise UserError(f"{path}: has no member {member!r}; it holds {names}") from None
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
@@ -198,7 +204,7 @@ def _without_mark(path: Path, line: bytes) -> bytes:
 
 
 def _measure(
-    path: Path, number: int, line: bytes, stated: re.Match | None, stream: io.BufferedIOBase
+    path: Path, number: int, line: bytes, stated: re.Match | None, stream: io.BufferedReader
 ) -> int:
     """Numbers per word, by the first row of numbers. stated: the header before it, if any; stream:
     what follows."""

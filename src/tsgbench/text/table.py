@@ -2,7 +2,7 @@
 
 import zipfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -35,7 +35,7 @@ class WordTable:
 
 
 def build_vocabulary(
-    sentences: dict[str, Sequence[str]], vector_files: Sequence[str | Path], tokenizer: str
+    sentences: Mapping[str, Sequence[str]], vector_files: Sequence[str | Path], tokenizer: str
 ) -> tuple[WordTable, dict]:
     """Give every word of the given splits a row, and its vector if a file has one.
 

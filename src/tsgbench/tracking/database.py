@@ -95,7 +95,7 @@ def _upgrade(database: Path) -> None:
     address = sqlalchemy.URL.create("sqlite", database=str(database))  # whatever its characters
     engine = sqlalchemy.create_engine(address)
     try:
-        (_initialize_tables if is_new else _upgrade_db)(engine)
+        (_initialize_tables if is_new else _upgrade_db)(engine)  # type: ignore[no-untyped-call]  # MLflow's
     finally:
         engine.dispose()
 

@@ -5,9 +5,13 @@ import queue
 import threading
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tsgbench.errors import UserError
 from tsgbench.tracking.store import Run, create_run, open_store, resolve_uri, search
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +91,7 @@ class CellTracker:
         if self._thread.is_alive():
             self._give_up(f"the store did not answer within {timeout_s:.0f} s")
 
-    def _work(self, uri: str, study: str, settings: dict, tags: dict):
+    def _work(self, uri: str, study: str, settings: dict, tags: dict) -> None:
         try:
             client, experiment = open_store(uri, study)
             run = self._open_run(client, experiment, {"study": study, **tags})
@@ -103,7 +107,7 @@ class CellTracker:
         except Exception as error:  # training must go on, whatever a store or a network may raise
             self._give_up(first_line(error))
 
-    def _open_run(self, client, experiment: str, tags: dict) -> Run:
+    def _open_run(self, client: "MlflowClient", experiment: str, tags: dict) -> Run:
         if tags.get("identity"):
             for run in search(client, experiment, f"tags.identity = '{tags['identity']}'"):
                 if run.info.status != "FINISHED":
@@ -113,7 +117,8 @@ class CellTracker:
 
     def _collect(self) -> tuple[list, str | None]:
         """Wait for something to log, then gather what comes within a moment into one batch."""
-        points, until = [], None
+        points: list[tuple] = []
+        until = None
         while True:
             try:
                 item = self._todo.get(timeout=until and max(0.0, until - time.monotonic()))
@@ -136,6 +141,7 @@ class CellTracker:
 
 
 def first_line(error: Exception) -> str:
+    """What an error says in a line: a sentence of ours whole, of others the kind and the start."""
     if isinstance(error, UserError):  # a sentence already
         return str(error)
     lines = str(error).strip().splitlines()

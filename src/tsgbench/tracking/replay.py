@@ -5,6 +5,7 @@ import math
 from contextlib import ExitStack, suppress
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tsgbench.errors import UserError
 from tsgbench.files import digest, read_json, sha256_file
@@ -12,6 +13,10 @@ from tsgbench.tracking.history import read_history
 from tsgbench.tracking.live import first_line
 from tsgbench.tracking.names import BEST, VAL
 from tsgbench.tracking.store import Run, alone, create_run, open_store, resolve_uri, search
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run as MlflowRun
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +94,9 @@ def _cell_name(folder: Path) -> str:
     return "/".join(Path(folder).resolve().parts[-4:])
 
 
-def _sync_cell(client, experiment: str, study: str, runs: list, folder: Path) -> dict:
+def _sync_cell(
+    client: "MlflowClient", experiment: str, study: str, runs: list["MlflowRun"], folder: Path
+) -> dict:
     if not (folder / "run.json").exists():
         return _row(_cell_name(folder), None, "no run.json: not trained yet")
     record = read_json(folder / "run.json")
@@ -134,7 +141,7 @@ def _read_metrics(folder: Path, record: dict) -> tuple[dict | None, str]:
     return metrics, ""
 
 
-def _choose(same_cell: list, record: dict):
+def _choose(same_cell: list["MlflowRun"], record: dict) -> "MlflowRun | None":
     """The run of this identity: the one `run.json` names, else the newest finished or running."""
     same = [run for run in same_cell if run.data.tags.get("identity") == record["identity"]]
     named = (_facts(record).get("mlflow") or {}).get("run_id")

@@ -5,13 +5,18 @@ import os
 import re
 import time
 from collections.abc import Iterable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tsgbench.errors import UserError
 from tsgbench.files import locked
 from tsgbench.tracking.database import PATIENCE_S, bring_artifacts_along, make_ready
 from tsgbench.tracking.names import TEST, flatten, metric_key
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run as MlflowRun
 
 BATCH_PARAMS = 100
 BATCH_METRICS = 1000
@@ -45,7 +50,7 @@ def _prepare_environment() -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
-def alone(uri: str):
+def alone(uri: str) -> AbstractContextManager[None]:
     """Context in which no other process is that compares an SQLite store with cells on disk.
 
     Tables share cells: of two at once, both would find a cell without a run, and make one.
@@ -56,7 +61,7 @@ def alone(uri: str):
     return locked(database.with_name(f"{database.name}.sync.lock"), LATER, PATIENCE_S)
 
 
-def open_store(uri: str, study: str):
+def open_store(uri: str, study: str) -> tuple["MlflowClient", str]:
     """Connect to `uri`; returns (MlflowClient, id of the study's experiment).
 
     An SQLite store is created, and brought to MLflow's current schema, under a file lock, so that
@@ -67,7 +72,8 @@ def open_store(uri: str, study: str):
     from mlflow.exceptions import MlflowException
 
     _refuse_folder(uri)
-    artifacts, guard = None, nullcontext()
+    artifacts: str | None = None
+    guard: AbstractContextManager[None] = nullcontext()
     database = sqlite_path(uri)
     if database:
         artifacts = (database.parent / ARTIFACTS / metric_key(study)).as_uri()
@@ -99,6 +105,7 @@ def _refuse_folder(uri: str) -> None:
 
 
 def sqlite_path(uri: str) -> Path | None:
+    """The file of an SQLite store, absolute; None for any other store."""
     if not uri.startswith("sqlite:///"):
         return None
     # A question mark begins options, but not in the name of a folder
@@ -122,7 +129,7 @@ def _address(database: Path) -> str:
 class Run:
     """One MLflow run, logged idempotently: what is there already is not logged again."""
 
-    def __init__(self, client, run_id: str):
+    def __init__(self, client: "MlflowClient", run_id: str):
         self.client, self.run_id = client, run_id
         data = client.get_run(run_id).data
         self.tags, self.params = dict(data.tags), dict(data.params)
@@ -130,6 +137,7 @@ class Run:
         self._steps: dict[str, set[int]] = {}
 
     def log_params(self, settings: dict) -> None:
+        """Log the settings, flattened; those that are there already stay as they are."""
         from mlflow.entities import Param
 
         new = [Param(k, v) for k, v in flatten(settings).items() if k not in self.params]
@@ -138,6 +146,7 @@ class Run:
         self.params.update({param.key: param.value for param in new})
 
     def log_tags(self, tags: dict) -> None:
+        """Set the tags that are new or changed; None is no tag."""
         from mlflow.entities import RunTag
 
         text = {name: str(value) for name, value in tags.items() if value is not None}
@@ -193,16 +202,20 @@ class Run:
         return self._steps[key]
 
 
-def create_run(client, experiment: str, cell: str, tags: dict, start_ms: int) -> Run:
+def create_run(
+    client: "MlflowClient", experiment: str, cell: str, tags: dict, start_ms: int
+) -> Run:
+    """A new run of a cell. start_ms: milliseconds since 1970."""
     tags = {"cell": cell, "superseded": "false", **tags}
     text = {name: str(value) for name, value in tags.items() if value is not None}
     run = client.create_run(experiment, start_time=start_ms, tags=text, run_name=cell)
     return Run(client, run.info.run_id)
 
 
-def search(client, experiment: str, condition: str = "") -> list:
+def search(client: "MlflowClient", experiment: str, condition: str = "") -> list["MlflowRun"]:
     """Every live run of the experiment that meets the condition, newest first."""
-    found, token = [], None
+    found: list[MlflowRun] = []
+    token = None
     while True:
         page = client.search_runs(
             [experiment], condition, order_by=["attributes.start_time DESC"], page_token=token

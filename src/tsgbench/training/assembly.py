@@ -5,6 +5,8 @@ them) are left out, and kept by role in `lacking`.
 """
 
 import pickle
+from types import TracebackType
+from typing import Any
 
 import torch
 
@@ -25,7 +27,7 @@ class Assembly:
     and `vocabulary`.
     """
 
-    def __init__(self, settings: dict, inputs: dict[str, Record], device: torch.device):
+    def __init__(self, settings: dict[str, Any], inputs: dict[str, Record], device: torch.device):
         self.settings, self.device = settings, device
         self.annotations = inputs["annotations"]
         tokenizer = settings["inputs"]["tokenizer"]
@@ -37,7 +39,12 @@ class Assembly:
     def __enter__(self) -> "Assembly":
         return self
 
-    def __exit__(self, kind, error, trace) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.store.close()
 
     def load(self, role: str, *, with_moments: bool = False) -> GroundingData:
@@ -58,7 +65,7 @@ class Assembly:
         return queries
 
     def read(
-        self, queries: Queries, *, with_moments: bool = False, inputs: dict | None = None
+        self, queries: Queries, *, with_moments: bool = False, inputs: dict[str, Any] | None = None
     ) -> GroundingData:
         """Queries with their features and words. inputs: other ones than the cell's settings'."""
         return GroundingData(

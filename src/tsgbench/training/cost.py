@@ -15,6 +15,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -55,7 +56,9 @@ class Subject:
     data: GroundingData
 
     @classmethod
-    def open(cls, settings: dict, inputs: dict[str, Record], device: torch.device) -> "Subject":
+    def open(
+        cls, settings: dict[str, Any], inputs: dict[str, Record], device: torch.device
+    ) -> "Subject":
         """Read words, queries and their features; `UserError` if none of the videos has any.
 
         settings: the cell's, as its training got them. inputs: the records `run`, `annotations`,
@@ -69,10 +72,12 @@ class Subject:
 
     @property
     def device(self) -> torch.device:
+        """Where it computes."""
         return self.cell.device
 
     @property
     def checkpoint(self) -> Path:
+        """The file of the trained weights."""
         return self.run.file("checkpoint.pt")
 
     def model(self) -> Grounder:
@@ -109,7 +114,7 @@ def count_sizes(model: Grounder, checkpoint: Path) -> dict[str, int]:
     }
 
 
-def measure_times(subject: Subject, model: Grounder, sizes: list[int]) -> dict[str, dict]:
+def measure_times(subject: Subject, model: Grounder, sizes: list[int]) -> dict[str, dict[str, Any]]:
     """Batch size -> seconds per query, each with `median`, `low` and `high` (quartiles), `repeats`.
 
     `answer`: from features in memory to the moments that survive suppression. `from_files`: the
@@ -156,8 +161,8 @@ def _answer(model: Grounder, batch: Batch) -> np.ndarray:
 
 
 def measure_memory(
-    settings: dict, inputs: dict[str, Record], device: torch.device, sizes: list[int]
-) -> dict:
+    settings: dict[str, Any], inputs: dict[str, Record], device: torch.device, sizes: list[int]
+) -> dict[str, Any]:
     """`how` it was measured and `bytes` by batch size: model, batch and all in between.
 
     On a CPU by a process of its own, because memory that this one has used and freed is used again
@@ -179,7 +184,7 @@ def measure_memory(
 
 
 def _peaks(
-    settings: dict,
+    settings: dict[str, Any],
     inputs: dict[str, Record],
     device: torch.device,
     sizes: list[int],
@@ -222,4 +227,8 @@ def _peak(device: torch.device) -> int:
 
 
 def _resident(name: str) -> int:
-    return 1024 * int(re.search(rf"^{name}:\s+(\d+) kB", STATUS.read_text(), re.MULTILINE)[1])
+    return 1024 * int(
+        re.search(  # type: ignore[index]  # Linux has the line
+            rf"^{name}:\s+(\d+) kB", STATUS.read_text(), re.MULTILINE
+        )[1]
+    )

@@ -11,6 +11,7 @@ another clip each time. It keeps the features as they were extracted, and is a g
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -46,7 +47,7 @@ class GroundingData:
         queries: Queries,
         store: FeatureStore,
         words: WordTable,
-        inputs: dict,
+        inputs: dict[str, Any],
         *,
         with_moments: bool,
         seed: int,
@@ -197,7 +198,7 @@ class _SourceClips:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Clips (B, T, D), zero on padding, and mask (B, T) of the given videos (CPU long)."""
         drawn = torch.rand(len(videos), generator=order, dtype=torch.float64).numpy()
-        videos = videos.numpy()
+        videos = videos.numpy()  # type: ignore[assignment]  # the same numbers
         offset = (drawn * (self.limits[videos] + 1)).astype(np.int64)
         starts, stops = resample.stride_pick(self.lengths[videos], self.target, offset=offset)
         real = (stops > starts)[:, : (stops > starts).sum(axis=1).max()]
@@ -209,7 +210,7 @@ class _SourceClips:
 
 
 def _source_clips(
-    packed: np.ndarray, ends: np.ndarray, inputs: dict, device: torch.device, half: bool
+    packed: np.ndarray, ends: np.ndarray, inputs: dict[str, Any], device: torch.device, half: bool
 ) -> _SourceClips | None:
     """What `offset: random` needs; None where nothing can be drawn."""
     if inputs.get("offset", "first") == "first":
@@ -222,7 +223,9 @@ def _source_clips(
     return _SourceClips(rows, ends[:-1], lengths, limits, inputs["max_clips"])
 
 
-def _resampled(packed: np.ndarray, ends: np.ndarray, inputs: dict) -> tuple[np.ndarray, np.ndarray]:
+def _resampled(
+    packed: np.ndarray, ends: np.ndarray, inputs: dict[str, Any]
+) -> tuple[np.ndarray, np.ndarray]:
     """Every video brought to at most `max_clips`: (V, M, D) float32, padded, and (V,) counts.
 
     packed: (N, D), the videos one after another; video i has rows `ends[i]:ends[i + 1]`.
@@ -237,7 +240,7 @@ def _resampled(packed: np.ndarray, ends: np.ndarray, inputs: dict) -> tuple[np.n
     return np.ascontiguousarray(clips[:, : counts.max()]), counts
 
 
-def segments(lengths: np.ndarray, inputs: dict) -> resample.Segments:
+def segments(lengths: np.ndarray, inputs: dict[str, Any]) -> resample.Segments:
     """Which source clips each place of the resampled videos is the mean of: (V, M) starts, stops.
 
     lengths: (V,) source clips. Padding starts and stops at 0, after the real places.
@@ -259,7 +262,7 @@ def segments(lengths: np.ndarray, inputs: dict) -> resample.Segments:
     return rules[method](lengths, target)
 
 
-def place_times(times: np.ndarray, places: int, inputs: dict) -> np.ndarray:
+def place_times(times: np.ndarray, places: int, inputs: dict[str, Any]) -> np.ndarray:
     """(T, 2) seconds between the first and the last frame behind each place of one video.
 
     times: (n, 2) seconds of its source clips. places: T, how many of its places are real.
@@ -275,7 +278,7 @@ def place_times(times: np.ndarray, places: int, inputs: dict) -> np.ndarray:
 def _by_chunk(
     read: tuple[np.ndarray, np.ndarray, np.ndarray],
     durations: np.ndarray,
-    inputs: dict,
+    inputs: dict[str, Any],
     names: list[str],
     path: Path,
 ) -> tuple[np.ndarray, np.ndarray]:

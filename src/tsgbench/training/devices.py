@@ -6,6 +6,7 @@ import platform
 import re
 import tempfile
 from pathlib import Path
+from typing import IO
 
 import torch
 
@@ -15,7 +16,7 @@ log = logging.getLogger(__name__)
 
 VARIABLE = "TSGBENCH_DEVICE"
 # Locks live as long as the process: closing the file would free the GPU
-_held = []
+_held: list[IO[str]] = []
 
 
 def choose_device() -> torch.device:

@@ -1,6 +1,8 @@
 """Optimisers and learning-rate schedules, by the names that config/models/*.yaml use."""
 
 import math
+from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import nn
@@ -15,7 +17,7 @@ class BertAdam(torch.optim.AdamW):
 
     START = 100_000.0  # 0.999 ** START is 0 next to 1, and float32 still counts from here
 
-    def __init__(self, params, **settings):
+    def __init__(self, params: Iterable[dict[str, Any]], **settings: Any) -> None:
         super().__init__(params, **settings)
         for group in self.param_groups:
             for param in group["params"]:
@@ -73,7 +75,7 @@ def _split_parameters(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Par
 
     A bias is known by its name or by that of the list it stands in (`gate_bias`, `biases.0`).
     """
-    decayed, others = [], []
+    decayed, others = [], []  # type: ignore[var-annotated]  # as the signature says
     for path, module in model.named_modules():
         for name, param in module.named_parameters(recurse=False):
             if param.requires_grad:

@@ -13,6 +13,7 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -242,7 +243,14 @@ def _copy_of(model: nn.Module) -> dict[str, torch.Tensor]:
     return {name: value.detach().clone() for name, value in model.state_dict().items()}
 
 
-def _save(path, state, model, optimizer, order, best) -> None:
+def _save(
+    path: Path,
+    state: State,
+    model: Grounder,
+    optimizer: torch.optim.Optimizer,
+    order: torch.Generator,
+    best: dict[str, torch.Tensor],
+) -> None:
     content = {
         "state": vars(state),
         "model": model.state_dict(),
@@ -255,7 +263,7 @@ def _save(path, state, model, optimizer, order, best) -> None:
     save_tensors(path, content)
 
 
-def save_tensors(path: Path, content: dict) -> None:
+def save_tensors(path: Path, content: dict[str, Any]) -> None:
     """Write what `torch.load(..., weights_only=True)` reads, atomically.
 
     Through a stream: given a path, torch would write its (temporary, random) name into the file,
@@ -271,7 +279,7 @@ def save_tensors(path: Path, content: dict) -> None:
             raise
 
 
-def _read_state(path: Path, device: torch.device) -> dict | None:
+def _read_state(path: Path, device: torch.device) -> dict[str, Any] | None:
     """What `_save` wrote, None if nothing is there or it is damaged: training then starts anew.
 
     `UserError` where the file cannot be read for another reason.
@@ -292,7 +300,12 @@ def _read_state(path: Path, device: torch.device) -> dict | None:
     return None
 
 
-def _resume(content: dict, model, optimizer, order) -> tuple[State, dict[str, torch.Tensor]]:
+def _resume(
+    content: dict[str, Any],
+    model: Grounder,
+    optimizer: torch.optim.Optimizer,
+    order: torch.Generator,
+) -> tuple[State, dict[str, torch.Tensor]]:
     model.load_state_dict(content["model"])
     optimizer.load_state_dict(content["optimizer"])
     order.set_state(content["order"].cpu())

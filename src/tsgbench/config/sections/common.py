@@ -17,7 +17,7 @@ class Section(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
 
-def _no_repeats(values: list) -> list:
+def _no_repeats(values: list[Any]) -> list[Any]:
     for place, value in enumerate(values):
         if value in values[:place]:
             raise ValueError(f"{value!r} stands twice; remove one")
@@ -43,13 +43,30 @@ def as_section(
     return create_model(name, __base__=Section, __doc__=doc or None, **found)
 
 
+def left_out(help: str) -> Any:
+    """The default of a key that may be left out, and then changes nothing: None, which no type
+    names, since a null that is written is refused."""
+    return Field(None, description=help)
+
+
 def optional(kind: Any, help: str) -> Any:
-    """A field that may be left out, and then changes nothing."""
-    return (kind, Field(None, description=help))
+    """A field that may be left out, as `create_model` takes it."""
+    return (kind, left_out(help))
+
+
+def required(kind: Any, help: str) -> Any:
+    """A field that must be given, as `create_model` takes it."""
+    return (kind, Field(description=help))
+
+
+def by_name(kind: Any) -> Any:
+    """A mapping of names to a type that is made at run time."""
+    return dict[Name, kind]
 
 
 def as_yaml(kind: Any) -> Any:
     """The type that YAML has for it: lists in the place of tuples and other sequences."""
     if get_origin(kind) in (tuple, Sequence):
-        return Annotated[list[get_args(kind)[0]], MinLen(1)]
+        item = get_args(kind)[0]
+        return Annotated[list[item], MinLen(1)]  # type: ignore[valid-type]  # made at run time
     return kind

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from annotated_types import Len, MinLen
 from pydantic import AfterValidator, Field, TypeAdapter, model_validator
 
-from tsgbench.config.sections.common import Name, Section, Text, Unique
+from tsgbench.config.sections.common import Name, Section, Text, Unique, left_out
 from tsgbench.config.values import HEADLINE
 from tsgbench.evaluation.needs import METRIC, PRECISION
 from tsgbench.settings import NotNegative, Positive, Share, Size
@@ -31,13 +31,11 @@ Labels = Literal["annotated", "several", "windows", "nearest_span"]
 class OnDataSet(Section):
     """What differs on a data set."""
 
-    compare: Literal[">=", ">"] = Field(None, description=HITS)
+    compare: Literal[">=", ">"] = left_out(HITS)
     nms: Nms = Field(None, description=SUPPRESSION)
-    metrics: Metrics = Field(None, description="What is computed.")
-    positions: Size = Field(None, description="Length of the resampled axis.")
-    labels: Labels = Field(
-        None, description="As annotated, all of several, or quantised to the resampled axis."
-    )
+    metrics: Metrics = left_out("What is computed.")
+    positions: Size = left_out("Length of the resampled axis.")
+    labels: Labels = left_out("As annotated, all of several, or quantised to the resampled axis.")
 
 
 class Convention(OnDataSet):
@@ -49,17 +47,15 @@ class Convention(OnDataSet):
     predictions: Literal["spans", "chunks"] = Field(
         description="chunks: DiDeMo's protocol, with `chunks`, `chunk_s` and `best`."
     )
-    iou: Literal["seconds", "index"] = Field(
-        None, description="Of seconds, or of inclusive indices on that axis."
-    )
+    iou: Literal["seconds", "index"] = left_out("Of seconds, or of inclusive indices on that axis.")
     metrics: Metrics = Field(description="What is computed.")
-    chunks: Size = Field(None, description="How many a video has at most.")
-    chunk_s: Positive = Field(None, description="Seconds of a chunk.")
-    lengths: dict[Name, Annotated[list[NotNegative], Len(2, 2)]] = Field(
-        None, description="Ranges of seconds, [above, up to], of metrics such as `mAP,short`."
+    chunks: Size = left_out("How many a video has at most.")
+    chunk_s: Positive = left_out("Seconds of a chunk.")
+    lengths: dict[Name, Annotated[list[NotNegative], Len(2, 2)]] = left_out(
+        "Ranges of seconds, [above, up to], of metrics such as `mAP,short`."
     )
-    best: Size = Field(None, description="Annotators that count.")
-    datasets: dict[Name, OnDataSet] = Field(None, description="Data set -> what differs there.")
+    best: Size = left_out("Annotators that count.")
+    datasets: dict[Name, OnDataSet] = left_out("Data set -> what differs there.")
 
     @model_validator(mode="after")
     def _is_complete(self) -> "Convention":

@@ -7,7 +7,16 @@ from annotated_types import Ge, Gt, Len, Lt, MinLen, MultipleOf
 from pydantic import AfterValidator, Field, TypeAdapter, create_model, model_validator
 
 from tsgbench.config import signatures
-from tsgbench.config.sections.common import Name, Names, Section, Text, Unique, as_section
+from tsgbench.config.sections.common import (
+    Name,
+    Names,
+    Section,
+    Text,
+    Unique,
+    as_section,
+    left_out,
+    optional,
+)
 from tsgbench.datasets.readers import POLICIES
 from tsgbench.jobs.layout import MAKERS
 from tsgbench.settings import Count, Size
@@ -38,14 +47,14 @@ class Videos(Section):
 class Render(Section):
     """Settings of the demo's renderer (docs/shapes.md)."""
 
-    seed: Count = Field(None, description="Of everything drawn.")
-    videos: Videos = Field(None, description="How many per split.")
-    size: Annotated[int, Ge(32), MultipleOf(4)] = Field(None, description="Pixels of a side.")
-    fps: Annotated[int, Ge(4)] = Field(None, description="Frames per second.")
-    duration_s: Seconds = Field(None, description="[shortest, longest] of a video.")
-    event_s: Seconds = Field(None, description="[shortest, longest] of an event.")
-    difficulty: Literal["standard", "hard"] = Field(
-        None, description="hard: shared colours, more overlap, more noise."
+    seed: Count = left_out("Of everything drawn.")
+    videos: Videos = left_out("How many per split.")
+    size: Annotated[int, Ge(32), MultipleOf(4)] = left_out("Pixels of a side.")
+    fps: Annotated[int, Ge(4)] = left_out("Frames per second.")
+    duration_s: Seconds = left_out("[shortest, longest] of a video.")
+    event_s: Seconds = left_out("[shortest, longest] of an event.")
+    difficulty: Literal["standard", "hard"] = left_out(
+        "hard: shared colours, more overlap, more noise."
     )
 
 
@@ -67,25 +76,25 @@ class Uses(Section):
 class Join(Section):
     """Settings of the joining of clips (docs/joined.md)."""
 
-    seed: Count = Field(None, description="Of everything drawn.")
-    shares: Shares = Field(None, description="Of the clips' sources, per split.")
-    uses: Uses = Field(None, description="Of each source, per split.")
-    clips: Annotated[list[Annotated[int, Ge(2)]], Len(2, 2), AfterValidator(_rising)] = Field(
-        None, description="[fewest, most] per joined video."
+    seed: Count = left_out("Of everything drawn.")
+    shares: Shares = left_out("Of the clips' sources, per split.")
+    uses: Uses = left_out("Of each source, per split.")
+    clips: Annotated[list[Annotated[int, Ge(2)]], Len(2, 2), AfterValidator(_rising)] = left_out(
+        "[fewest, most] per joined video."
     )
-    segment_s: Annotated[list[Annotated[float, Ge(3)]], Len(2, 2), AfterValidator(_rising)] = Field(
-        None, description="[shortest, longest] of a clip's part."
+    segment_s: Annotated[list[Annotated[float, Ge(3)]], Len(2, 2), AfterValidator(_rising)] = (
+        left_out("[shortest, longest] of a clip's part.")
     )
-    sentences: Size = Field(None, description="Per segment.")
-    size: Annotated[list[Annotated[int, Ge(16), MultipleOf(2)]], Len(2, 2)] = Field(
-        None, description="[height, width] in pixels."
+    sentences: Size = left_out("Per segment.")
+    size: Annotated[list[Annotated[int, Ge(16), MultipleOf(2)]], Len(2, 2)] = left_out(
+        "[height, width] in pixels."
     )
-    fps: Size = Field(None, description="Frames per second.")
-    difficulty: Literal["standard", "hard"] = Field(
-        None, description="hard: clips of one category beside each other, cross-fades."
+    fps: Size = left_out("Frames per second.")
+    difficulty: Literal["standard", "hard"] = left_out(
+        "hard: clips of one category beside each other, cross-fades."
     )
-    max_lost_share: Annotated[float, Ge(0), Lt(1)] = Field(
-        None, description="Of the clips, what may be missing or damaged."
+    max_lost_share: Annotated[float, Ge(0), Lt(1)] = left_out(
+        "Of the clips, what may be missing or damaged."
     )
 
 
@@ -97,18 +106,14 @@ class Protocol(Section):
         description="What chooses the checkpoint; `last`: nothing does, the last epoch is kept."
     )
     test: Splits = Field(description="What is scored.")
-    score: Score = Field(
-        None, description="Name -> splits of the test that are also scored on their own."
-    )
+    score: Score = left_out("Name -> splits of the test that are also scored on their own.")
 
 
 class NamedProtocol(Protocol):
     """A further protocol."""
 
     about: Text = Field(description="What it is, as tables say it.")
-    official: bool = Field(
-        None, description="A published practice, which alone may select on what it tests."
-    )
+    official: bool = left_out("A published practice, which alone may select on what it tests.")
 
 
 def _free(protocols: dict) -> dict:
@@ -126,23 +131,18 @@ class DataSet(Section):
     files: dict[Name, Name] = Field(
         description="Role of the reader or maker -> source of sources.yaml."
     )
-    videos: Name = Field(None, description="The source that brings its videos.")
-    generated: dict[Name, FileName] = Field(
-        None,
-        description="Role of the reader -> file in the folder of what makes the data set.",
+    videos: Name = left_out("The source that brings its videos.")
+    generated: dict[Name, FileName] = left_out(
+        "Role of the reader -> file in the folder of what makes the data set.",
     )
-    render: Render = Field(None, description="Settings of the renderer; a study may change them.")
-    join: Join = Field(
-        None, description="Settings of the joining of clips; a study may change them."
-    )
-    settings: dict[Name, Any] = Field(
-        None, description="`policy` for bad rows, and the reader's own settings."
-    )
+    render: Render = left_out("Settings of the renderer; a study may change them.")
+    join: Join = left_out("Settings of the joining of clips; a study may change them.")
+    settings: dict[Name, Any] = left_out("`policy` for bad rows, and the reader's own settings.")
     splits: Protocol = Field(description="The default protocol.")
-    protocols: Annotated[dict[Name, NamedProtocol], MinLen(1), AfterValidator(_free)] = Field(
-        None, description="Further protocols by name."
+    protocols: Annotated[dict[Name, NamedProtocol], MinLen(1), AfterValidator(_free)] = left_out(
+        "Further protocols by name."
     )
-    published: Name = Field(None, description="Key of this data set in published/*.yaml.")
+    published: Name = left_out("Key of this data set in published/*.yaml.")
     conventions: Annotated[list[Name], Unique] = Field(
         description="Ways of scoring that are printed beside the headline."
     )
@@ -169,9 +169,9 @@ def reader_type(reader: str) -> type[Section]:
         signatures.of_function("datasets", reader, "read").parameters,
         partial=True,
     )
-    policy = Literal[tuple(POLICIES)]
+    policy = Literal[tuple(POLICIES)]  # type: ignore[valid-type]  # the names stand elsewhere
     return create_model(
         f"{reader}_settings",
         __base__=own,
-        policy=(policy, Field(None, description="What is done to bad rows.")),
+        policy=optional(policy, "What is done to bad rows."),
     )

@@ -7,7 +7,7 @@ from annotated_types import Ge, Gt, Le, Len, MinLen
 from pydantic import Field, TypeAdapter, model_validator
 
 from tsgbench.config import signatures
-from tsgbench.config.sections.common import Name, Names, Section, Text, Unique, as_section
+from tsgbench.config.sections.common import Name, Names, Section, Text, Unique, as_section, left_out
 from tsgbench.features.statistics import STATISTICS
 from tsgbench.settings import Count, Positive, Share, Size, Tokenizer
 
@@ -22,9 +22,9 @@ LOST = (
 class Frames(Section):
     """What is done to a frame."""
 
-    resize: Annotated[list[Size], Len(2, 2)] = Field(None, description="[height, width].")
-    short_side: Size = Field(None, description="Pixels of the shorter side.")
-    crop: Size = Field(None, description="Pixels of a central square.")
+    resize: Annotated[list[Size], Len(2, 2)] = left_out("[height, width].")
+    short_side: Size = left_out("Pixels of the shorter side.")
+    crop: Size = left_out("Pixels of a central square.")
 
     @model_validator(mode="after")
     def _is_resized_once(self) -> "Frames":
@@ -40,50 +40,51 @@ class Clips(Section):
     checkpoint: Name | None = Field(
         description="A source of weights; null: random ones from network.seed."
     )
-    network: dict[Name, Any] = Field(None, description="Arguments of the extractor.")
-    precision: Literal["float32", "bfloat16"] = Field(
-        None, description="Of weights and activations."
-    )
+    network: dict[Name, Any] = left_out("Arguments of the extractor.")
+    precision: Literal["float32", "bfloat16"] = left_out("Of weights and activations.")
     frames: Frames = Field(description="What is done to a frame.")
     fps: Positive | None = Field(None, description="Frames per second; null: every frame.")
     until_s: Positive | None = Field(None, description="First seconds that count; null: all.")
     chunk_s: Positive | None = Field(
         None, description="Seconds of the clips that a row is the mean of; null: a row is a clip."
     )
-    clip_len: Size = Field(None, description="Frames of a clip.")
-    stride: Size = Field(None, description="Frames from one clip to the next.")
+    clip_len: Size = left_out("Frames of a clip.")
+    stride: Size = left_out("Frames from one clip to the next.")
     taps: Annotated[list[Text], MinLen(1)] = Field(description="Activations that count.")
     pool: Literal["last_mean", "channel_stats"] = Field(
         description="How they become one vector per clip."
     )
-    batch_clips: Size = Field(None, description="Clips computed at once.")
-    compile: bool = Field(None, description="Through torch.compile, where that works.")
-    dtype: DType = Field(None, description="On disk.")
-    max_failed_share: Share = Field(None, description=LOST)
+    batch_clips: Size = left_out("Clips computed at once.")
+    compile: bool = left_out("Through torch.compile, where that works.")
+    dtype: DType = left_out("On disk.")
+    max_failed_share: Share = left_out(LOST)
+
+
+Statistic = Literal[STATISTICS]  # type: ignore[valid-type]  # the names stand elsewhere
 
 
 class Pca(Section):
     """Principal components."""
 
     dim: Size = Field(description="How many are kept.")
-    whiten_power: Annotated[float, Ge(0), Le(1)] = Field(
-        None, description="Power of its deviation that each is divided by: 0 none, 1 whitened."
+    whiten_power: Annotated[float, Ge(0), Le(1)] = left_out(
+        "Power of its deviation that each is divided by: 0 none, 1 whitened."
     )
 
 
 class Reduce(Section):
     """Steps between clips and features, in this order; learned on training videos alone."""
 
-    keep: Annotated[list[Literal[STATISTICS]], MinLen(1), Unique] | None = Field(
+    keep: Annotated[list[Statistic], MinLen(1), Unique] | None = Field(
         None, description="Statistics of channel_stats; null: all."
     )
-    center: Literal["none", "video", "video_median"] = Field(
-        None, description="What is subtracted within each video."
+    center: Literal["none", "video", "video_median"] = left_out(
+        "What is subtracted within each video."
     )
-    rectify: bool = Field(None, description="Positive and negative parts apart.")
-    standardize: bool = Field(None, description="Zero mean and unit deviation.")
+    rectify: bool = left_out("Positive and negative parts apart.")
+    standardize: bool = left_out("Zero mean and unit deviation.")
     pca: Pca | None = Field(None, description="Projection.")
-    dtype: DType = Field(None, description="On disk.")
+    dtype: DType = left_out("On disk.")
 
 
 class Windows(Section):
@@ -107,17 +108,15 @@ class Released(Section):
     layout: Literal["hdf5", "npy", "captions"] = Field(
         description="One HDF5 file, a file per video, or a file of captions per video."
     )
-    vectors: Name = Field(None, description="Of captions: a source of word vectors.")
-    tokenizer: Tokenizer = Field(None, description="Of captions.")
+    vectors: Name = left_out("Of captions: a source of word vectors.")
+    tokenizer: Tokenizer = left_out("Of captions.")
     member: str | None = Field(None, description="The array in a video's group.")
     times: Literal["equal"] | Chunks | Windows = Field(
         description="What a row stands for: equal parts of the video, chunks or windows."
     )
-    drop_zero_rows: bool = Field(
-        None, description="Rows of zeros at the end are time beyond the video."
-    )
-    dtype: DType = Field(None, description="On disk.")
-    max_failed_share: Share = Field(None, description=LOST)
+    drop_zero_rows: bool = left_out("Rows of zeros at the end are time beyond the video.")
+    dtype: DType = left_out("On disk.")
+    max_failed_share: Share = left_out(LOST)
 
     @model_validator(mode="after")
     def _says_how_captions_become_numbers(self) -> "Released":
@@ -131,10 +130,10 @@ class Recipe(Section):
     """What models read."""
 
     title: Text = Field(description="As tables say it.")
-    clips: Name = Field(None, description="A name of `clips`, or of released features.")
-    reduce: Reduce = Field(None, description="What is made of the clips; {} changes nothing.")
-    timeline: Windows = Field(None, description="No pixels at all: a time axis, and zeros.")
-    released: Released = Field(None, description="In the place of clips and reduce.")
+    clips: Name = left_out("A name of `clips`, or of released features.")
+    reduce: Reduce = left_out("What is made of the clips; {} changes nothing.")
+    timeline: Windows = left_out("No pixels at all: a time axis, and zeros.")
+    released: Released = left_out("In the place of clips and reduce.")
 
     @model_validator(mode="after")
     def _is_of_one_kind(self) -> "Recipe":

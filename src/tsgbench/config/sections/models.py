@@ -8,10 +8,19 @@ from functools import cache
 from typing import Annotated, Any, Literal
 
 from annotated_types import MaxLen
-from pydantic import AfterValidator, Field, create_model
+from pydantic import AfterValidator, create_model
 
 from tsgbench.config import signatures
-from tsgbench.config.sections.common import Name, Names, Section, Text, as_section, optional
+from tsgbench.config.sections.common import (
+    Name,
+    Names,
+    Section,
+    Text,
+    as_section,
+    by_name,
+    optional,
+    required,
+)
 from tsgbench.settings import InputSettings, TrainSettings
 
 ABOUT = "What differs, as tables and listings say it."
@@ -66,37 +75,37 @@ def entry_type(name: str, module: str) -> type[Section]:
     settings = create_model(
         f"{name}_settings",
         __base__=Section,
-        inputs=(whole["inputs"], Field(description="What it is given.")),
+        inputs=required(whole["inputs"], "What it is given."),
         model=optional(whole["model"], "Arguments of its constructor."),
         train=optional(whole["train"], "How it is trained."),
     )
     plain = _difference(name, "difference", parts, about=about)
     ablation = _difference(name, "ablation", parts, about=about, datasets=optional(Names, ONLY_ON))
-    by_data_set = optional(dict[Name, plain], "Data set -> what differs there.")
+    by_data_set = optional(by_name(plain), "Data set -> what differs there.")
     preset = _difference(name, "preset", parts, about=about, datasets=by_data_set)
     return create_model(
         f"{name}_entry",
         __base__=Section,
         __doc__=f"config/models/{name}.yaml",
-        model=(Literal[name], Field(description="The name of this file.")),
+        model=required(Literal[name], "The name of this file."),
         module=optional(
             Name, "src/tsgbench/models/MODULE.py, where it is not named like the model."
         ),
-        title=(Text, Field(description="As tables call it.")),
+        title=required(Text, "As tables call it."),
         about=optional(Text, "What a baseline does, as tables say it."),
         paper=optional(Name, "published/PAPER.yaml holds the numbers that it is to reproduce."),
-        settings=(settings, Field(description="The defaults.")),
+        settings=required(settings, "The defaults."),
         datasets=by_data_set,
-        presets=optional(dict[Name, preset], "Further settings that a study may choose by name."),
-        ablations=(
-            Annotated[dict[Name, ablation], AfterValidator(_has_full)],
-            Field(description="By name, what each changes; `full` changes nothing."),
+        presets=optional(by_name(preset), "Further settings that a study may choose by name."),
+        ablations=required(
+            Annotated[by_name(ablation), AfterValidator(_has_full)],
+            "By name, what each changes; `full` changes nothing.",
         ),
     )
 
 
 @cache
-def override_type(name: str, module: str, presets: tuple[str, ...] = ()) -> type[Section]:
+def override_type(name: str, module: str) -> type[Section]:
     """What a study changes of a model."""
     parts = parts_of(name, module, partial=True)
     plain = _difference(name, "override_on_data_set", parts)
@@ -108,5 +117,5 @@ def override_type(name: str, module: str, presets: tuple[str, ...] = ()) -> type
         parts,
         preset=optional(Name, "One of the model's presets."),
         note=optional(note, f"{said} read without."),
-        datasets=optional(dict[Name, plain], "Further differences for single data sets."),
+        datasets=optional(by_name(plain), "Further differences for single data sets."),
     )

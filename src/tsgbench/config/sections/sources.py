@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Len, MinLen
 from pydantic import AfterValidator, Field, TypeAdapter, model_validator
 
-from tsgbench.config.sections.common import Name, Names, Section, Text, Unique
+from tsgbench.config.sections.common import Name, Names, Section, Text, Unique, left_out
 from tsgbench.settings import NotNegative, Share, Size
 
 Address = Annotated[str, Field(pattern="^(https?|file)://")]
@@ -39,8 +39,8 @@ class Part(Section):
     """A piece that a file is joined from."""
 
     urls: Urls = Field(description="Tried in order.")
-    bytes: Size = Field(None, description=EXACT)
-    sha256: Sha256 = Field(None, description="Checksum.")
+    bytes: Size = left_out(EXACT)
+    sha256: Sha256 = left_out("Checksum.")
 
 
 class StandIn(Section):
@@ -59,33 +59,32 @@ class Unpack(Section):
     """The file is an archive, and used unpacked."""
 
     into: Place = Field(description="Folder below data/raw.")
-    members: Annotated[list[Text], MinLen(1)] = Field(
-        None, description="Patterns of the files to take; all of them without."
+    members: Annotated[list[Text], MinLen(1)] = left_out(
+        "Patterns of the files to take; all of them without."
     )
     max_bytes: Size = Field(description="An archive that unpacks to more is refused.")
-    keep: bool = Field(None, description="Whether the archive stays.")
+    keep: bool = left_out("Whether the archive stays.")
 
 
 class Videos(Section):
     """The path is a folder of videos, fetched one by one."""
 
-    ids_from: Names = Field(None, description="Annotation sources that name the videos.")
-    listed_in: Annotated[str, Field(pattern=r"^config/lists/[a-z0-9_]+\.csv$")] = Field(
-        None, description="Table of this repository, video and sha256, in the place of ids_from."
+    ids_from: Names = left_out("Annotation sources that name the videos.")
+    listed_in: Annotated[str, Field(pattern=r"^config/lists/[a-z0-9_]+\.csv$")] = left_out(
+        "Table of this repository, video and sha256, in the place of ids_from."
     )
     suffix: Literal[".mp4", ".avi", ".jsonl"] = Field(description="Of the files.")
     by: Literal["template", "yt_dlp", "page"] = Field(description="How each is fetched.")
-    url: Address | Urls = Field(
-        None,
-        description="With {key}, {key_1}, {key_2}: the host's name for it; several: in order.",
+    url: Address | Urls = left_out(
+        "With {key}, {key_1}, {key_2}: the host's name for it; several: in order.",
     )
-    key: Annotated[str, AfterValidator(_has_group)] = Field(
-        None, description="Pattern of an id; its group is the host's name for the video."
+    key: Annotated[str, AfterValidator(_has_group)] = left_out(
+        "Pattern of an id; its group is the host's name for the video."
     )
-    keys: Name = Field(None, description="Source with a table to look it up in.")
-    spares: Names = Field(None, description="Sources asked before the url.")
-    format: Text = Field(None, description="yt-dlp's choice of format.")
-    pause_s: NotNegative = Field(None, description="Seconds between two videos.")
+    keys: Name = left_out("Source with a table to look it up in.")
+    spares: Names = left_out("Sources asked before the url.")
+    format: Text = left_out("yt-dlp's choice of format.")
+    pause_s: NotNegative = left_out("Seconds between two videos.")
     max_failed_share: Share = Field(description="What may be lost before the download stops.")
 
     @model_validator(mode="after")
@@ -122,28 +121,22 @@ class Source(Section):
     kind: Literal["annotation", "videos", "features", "weights", "vectors"] = Field(
         description="What it is."
     )
-    urls: Urls = Field(None, description="Addresses of the file, tried in order.")
-    parts: Annotated[list[Part], Len(2, 100)] = Field(
-        None, description="Pieces that the file is joined from, in order."
+    urls: Urls = left_out("Addresses of the file, tried in order.")
+    parts: Annotated[list[Part], Len(2, 100)] = left_out(
+        "Pieces that the file is joined from, in order."
     )
-    page: Address = Field(None, description="Where a person gets it, if no address gives it.")
-    bytes: Size = Field(None, description=EXACT)
-    about_bytes: Annotated[int, Ge(1)] = Field(
-        None, description="Size as a page rounds it, for the listing."
-    )
-    sha256: Sha256 = Field(None, description="Checksum.")
+    page: Address = left_out("Where a person gets it, if no address gives it.")
+    bytes: Size = left_out(EXACT)
+    about_bytes: Annotated[int, Ge(1)] = left_out("Size as a page rounds it, for the listing.")
+    sha256: Sha256 = left_out("Checksum.")
     licence: Text = Field(description="Terms of use.")
     purpose: Text = Field(description="What it holds.")
-    needs: Names = Field(None, description="Sources whose files this one reads.")
-    excerpts: StandIns = Field(
-        None, description="Files of a mirror that together hold part of the rows."
-    )
-    substitutes: StandIns = Field(
-        None, description="Files of a mirror that each stand for the whole."
-    )
-    unpack: Unpack = Field(None, description="The file is an archive, and used unpacked.")
-    videos: Videos = Field(None, description="The path is a folder of videos.")
-    package: Package = Field(None, description="The files come with an installed package.")
+    needs: Names = left_out("Sources whose files this one reads.")
+    excerpts: StandIns = left_out("Files of a mirror that together hold part of the rows.")
+    substitutes: StandIns = left_out("Files of a mirror that each stand for the whole.")
+    unpack: Unpack = left_out("The file is an archive, and used unpacked.")
+    videos: Videos = left_out("The path is a folder of videos.")
+    package: Package = left_out("The files come with an installed package.")
 
     @model_validator(mode="after")
     def _comes_from_one_place(self) -> "Source":

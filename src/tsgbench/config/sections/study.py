@@ -6,7 +6,16 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, MinLen
 from pydantic import Field, create_model
 
-from tsgbench.config.sections.common import Name, Names, Section, Text, Unique, optional
+from tsgbench.config.sections.common import (
+    Name,
+    Names,
+    Section,
+    Text,
+    Unique,
+    left_out,
+    optional,
+    required,
+)
 from tsgbench.config.sections.models import override_type
 from tsgbench.jobs.layout import PHASES
 from tsgbench.settings import Count, Size
@@ -22,9 +31,9 @@ OnlyThese = Annotated[list[Text], MinLen(1), Unique]
 class LearnVectors(Section):
     """Word vectors learned from the training sentences."""
 
-    dim: Annotated[int, Ge(2)] = Field(None, description="Numbers per word.")
-    window: Size = Field(None, description="Words either side that count as near.")
-    seed: Count = Field(None, description="Of the decomposition.")
+    dim: Annotated[int, Ge(2)] = left_out("Numbers per word.")
+    window: Size = left_out("Words either side that count as near.")
+    seed: Count = left_out("Of the decomposition.")
 
 
 class DataSet(Section):
@@ -34,44 +43,37 @@ class DataSet(Section):
         description="A name of config/features.yaml, or `own`: what each model's entry names."
     )
     vectors: Name = Field(description="A source of config/sources.yaml, or `learned`.")
-    learn_vectors: LearnVectors = Field(None, description="With vectors: learned.")
-    render: dict[Name, Any] = Field(None, description="Differences from its render settings.")
-    join: dict[Name, Any] = Field(None, description="Differences from its join settings.")
+    learn_vectors: LearnVectors = left_out("With vectors: learned.")
+    render: dict[Name, Any] = left_out("Differences from its render settings.")
+    join: dict[Name, Any] = left_out("Differences from its join settings.")
 
 
-class System(Section):
+class _System(Section):
     """A model with the ablations, protocols, data sets and seeds that are run of it."""
 
     model: Name = Field(description="A file of config/models.")
-    ablations: Literal["all", "printed"] | Names = Field(
-        None,
-        description="Of the model; printed: those that a printed table or figure needs. Default:"
-        " full.",
+    ablations: Literal["all", "printed"] | Names = left_out(
+        "Of the model; printed: those that a printed table or figure needs. Default: full.",
     )
-    protocols: Names = Field(
-        None, description=f"{PROTOCOLS} Default: default; of an on_demand system, printed."
-    )
+    protocols: Names = left_out(f"{PROTOCOLS} Default: default; of an on_demand system, printed.")
     seeds: Annotated[list[Count], MinLen(1), Unique] = Field(description="One training each.")
-    datasets: OnlyThese = Field(None, description="Only these of the study's data sets.")
-    on_demand: bool = Field(
-        None,
-        description="Trained only for a printed table or figure that is asked for, and in no table"
+    datasets: OnlyThese = left_out("Only these of the study's data sets.")
+    on_demand: bool = left_out(
+        "Trained only for a printed table or figure that is asked for, and in no table"
         " of the study's own.",
     )
-    run: bool = Field(
-        None, description="false: only listed in tables, as not run, beside its printed numbers."
+    run: bool = left_out("false: only listed in tables, as not run, beside its printed numbers.")
+    inputs: dict[Name, Any] = left_out("Of a variant: differences in its inputs.")
+    model_settings: dict[Name, Any] = left_out(
+        "Of a variant: differences in the arguments of its constructor."
     )
-    inputs: dict[Name, Any] = Field(None, description="Of a variant: differences in its inputs.")
-    model_settings: dict[Name, Any] = Field(
-        None, description="Of a variant: differences in the arguments of its constructor."
-    )
-    train: dict[Name, Any] = Field(None, description="Of a variant: differences in its training.")
+    train: dict[Name, Any] = left_out("Of a variant: differences in its training.")
 
 
 _AS = "Name of a variant of the model: of its row and of its cells' folders."
 # `as` is a word of Python's
 System = create_model(
-    "System", __base__=System, __doc__=System.__doc__, **{"as": optional(Name, _AS)}
+    "System", __base__=_System, __doc__=_System.__doc__, **{"as": optional(Name, _AS)}
 )
 
 
@@ -81,39 +83,34 @@ class Table(Section):
     metrics: Annotated[list[Annotated[str, Field(pattern=METRIC)]], MinLen(1)] = Field(
         description="Columns, such as `R@1,IoU=0.7`."
     )
-    datasets: OnlyThese = Field(None, description="Only these of the study's data sets.")
-    models: OnlyThese = Field(None, description="Only systems of these models.")
-    ablations: OnlyThese = Field(None, description="Only these of the study's systems.")
-    protocols: Names = Field(
-        None,
-        description=f"Rows by these; the first is that of the blocks. {PROTOCOLS} Default:"
-        " default.",
+    datasets: OnlyThese = left_out("Only these of the study's data sets.")
+    models: OnlyThese = left_out("Only systems of these models.")
+    ablations: OnlyThese = left_out("Only these of the study's systems.")
+    protocols: Names = left_out(
+        f"Rows by these; the first is that of the blocks. {PROTOCOLS} Default: default.",
     )
-    convention: Name = Field(
-        None, description="A name of config/conventions.yaml. Default: seconds."
-    )
-    against: Annotated[str, Field(pattern=r"^[a-z0-9_]+/[a-z0-9_]+(@[a-z0-9_]+)?$")] = Field(
-        None,
-        description="model/ablation or model/ablation@protocol: the row that the others are tested"
+    convention: Name = left_out("A name of config/conventions.yaml. Default: seconds.")
+    against: Annotated[str, Field(pattern=r"^[a-z0-9_]+/[a-z0-9_]+(@[a-z0-9_]+)?$")] = left_out(
+        "model/ablation or model/ablation@protocol: the row that the others are tested"
         " against, by paired permutation tests.",
     )
-    by_part: bool = Field(
-        None, description="Whether the parts of a test split get rows of their own. Default: true."
+    by_part: bool = left_out(
+        "Whether the parts of a test split get rows of their own. Default: true."
     )
-    notes: list[str] = Field(None, description="Stand below it.")
+    notes: list[str] = left_out("Stand below it.")
 
 
 class Resources(Section):
     """What Snakemake reserves for one job of a phase."""
 
-    threads: Size = Field(None, description="CPU threads.")
-    mem_mb: Annotated[int, Ge(100)] = Field(None, description="Memory in MB.")
-    runtime: Size = Field(None, description="Minutes.")
-    gpu: Count = Field(None, description="GPUs.")
+    threads: Size = left_out("CPU threads.")
+    mem_mb: Annotated[int, Ge(100)] = left_out("Memory in MB.")
+    runtime: Size = left_out("Minutes.")
+    gpu: Count = left_out("GPUs.")
 
 
 TableName = Annotated[str, Field(pattern="^([a-z0-9_]+/)?[a-z0-9_]+$")]
-Phase = Literal[PHASES]
+Phase = Literal[PHASES]  # type: ignore[valid-type]  # the names stand elsewhere
 
 
 @cache
@@ -146,9 +143,9 @@ def study_type(*models: tuple[str, str]) -> type[Section]:
             Annotated[dict[Name, DataSet], MinLen(1)],
             Field(description="Names of config/datasets.yaml, with what is read of each."),
         ),
-        systems=(
-            Annotated[list[System], MinLen(1)],
-            Field(description="What is run, in the order of the tables' rows."),
+        systems=required(
+            Annotated[list[System], MinLen(1)],  # type: ignore[valid-type]  # made at run time
+            "What is run, in the order of the tables' rows.",
         ),
         overrides=optional(overrides, "Per model, what this study changes of its entry."),
         tables=(

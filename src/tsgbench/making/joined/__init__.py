@@ -6,6 +6,7 @@ begins, not an event. docs/joined.md is the data card of the set that config/dat
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from tsgbench.errors import UserError
 from tsgbench.files import digest, sha256_file, write_json
@@ -17,7 +18,7 @@ from tsgbench.making.joined.plan import SPLITS, Clip, Joined, plan_videos
 # Raise it with every change that alters pixels or the plan: half-joined folders are then redone.
 VERSION = 1
 # fade_s: seconds that neighbours share; same_category: whether they are mostly of one category
-DIFFICULTIES = {
+DIFFICULTIES: dict[str, dict[str, Any]] = {
     "standard": {"fade_s": 0.0, "same_category": False},
     "hard": {"fade_s": 1.0, "same_category": True},
 }
@@ -163,7 +164,7 @@ def _find_usable(
             name,
             described[name].source,
             described[name].category,
-            number,
+            number,  # type: ignore[arg-type]  # whose text is why it is lost
             described[name].sentences,
         )
         for name, number in frames.items()

@@ -1,5 +1,6 @@
 """Pictures of joined videos: decoded from the clips, scaled, cut, faded and encoded."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -69,7 +70,9 @@ def read_frames(
     return shown
 
 
-def _read(path: Path, size: tuple[int, int], fps: float, until_s: float | None):
+def _read(
+    path: Path, size: tuple[int, int], fps: float, until_s: float | None
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     return read_clips(
         path, size=size, keep_aspect=size != SMALL, clip_len=1, stride=1, fps=fps, until_s=until_s
     )

@@ -6,6 +6,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from tsgbench.errors import UserError
@@ -50,7 +51,7 @@ def _youtube_id(url: str, where: str) -> str:
     return ids[0]
 
 
-def _need(holder: object, name: str, kind: type, where: object):
+def _need(holder: object, name: str, kind: type, where: object) -> Any:
     if not isinstance(holder, dict) or not isinstance(holder.get(name), kind):
         raise UserError(f"{where}: {name}: missing or no {kind.__name__}; download the file again")
     return holder[name]

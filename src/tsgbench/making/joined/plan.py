@@ -52,6 +52,7 @@ class Joined:
 
     @property
     def frames(self) -> int:
+        """Length in frames: its segments lie back to back."""
         return self.segments[-1].end
 
 
@@ -68,7 +69,9 @@ def split_of(source: str, shares: dict[str, float], seed: int) -> str:
     return "val" if place < shares["test"] + shares["val"] else "train"
 
 
-def plan_videos(clips: list[Clip], settings: dict, *, fade: int, same_category: bool):
+def plan_videos(
+    clips: list[Clip], settings: dict, *, fade: int, same_category: bool
+) -> list["Joined"]:
     """All joined videos, split by split.
 
     settings: `seed`, `shares`, `uses`, `clips`, `segment_s`, `sentences`, `fps`. In each of a
@@ -79,7 +82,7 @@ def plan_videos(clips: list[Clip], settings: dict, *, fade: int, same_category: 
     for clip in sorted(clips, key=lambda clip: clip.clip):
         split = split_of(clip.source, settings["shares"], settings["seed"])
         by_split[split].setdefault(clip.source, []).append(clip)
-    planned = []
+    planned: list[Joined] = []
     for number, (split, sources) in enumerate(by_split.items()):
         fewest = settings["clips"][0]
         if len(sources) < fewest:

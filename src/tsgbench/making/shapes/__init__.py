@@ -49,6 +49,7 @@ def render(folder: Path, *, settings: dict, workers: int) -> dict:
 
 
 def video_id(split: str, index: int) -> str:
+    """Name of a split's video, by its place in the split from 0."""
     return f"shapes_{split}_{index:04d}"
 
 

@@ -37,6 +37,7 @@ class Claim:
     action: str
 
     def holds(self, scene: Scene, event: Event) -> bool:
+        """Whether the event of the scene is what the claim says."""
         thing = scene.things[event.thing]
         return (
             self.action == event.action

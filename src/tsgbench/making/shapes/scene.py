@@ -69,6 +69,8 @@ class Event:
 
 @dataclass(frozen=True)
 class Scene:
+    """What a video shows: length in frames, things, and what they do when."""
+
     frames: int
     things: list[Thing]
     events: list[Event]  # by start
@@ -112,7 +114,11 @@ def _sample_spans(
     """
     around = frames + lengths[1] // 2
     count = int(rng.integers(5, 7))
-    length = np.exp(rng.uniform(*np.log(lengths), size=count)).round().astype(int)
+    length = (
+        np.exp(rng.uniform(*np.log(lengths), size=count))  # type: ignore[call-overload]  # of two
+        .round()
+        .astype(int)
+    )
     # Neighbours may share as much as the shortest span may; the rest of the circle is free, and
     # cutting it at uniform places gives every arrangement the same chance.
     shared = int(overlap * length.min())

@@ -13,6 +13,7 @@ import logging
 import pkgutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import tsgbench.reporting.figures as package
 from tsgbench.errors import UserError
@@ -21,8 +22,11 @@ from tsgbench.jobs.records import Record
 from tsgbench.reporting.page import add_headline
 from tsgbench.reporting.plotting import PLAIN_TEXT
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 DPI = 200
-STYLE = PLAIN_TEXT | {
+STYLE: Any = PLAIN_TEXT | {
     "pdf.fonttype": 42,  # fonts whole, as text that can be searched
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same on every machine
     "font.size": 9,
@@ -31,7 +35,7 @@ STYLE = PLAIN_TEXT | {
     "axes.spines.right": False,
 }
 
-Draw = Callable[[dict, dict[str, Record]], tuple[object, list[dict]]]
+Draw = Callable[[dict, dict[str, Record]], tuple["Figure", list[dict]]]
 _KINDS: dict[str, Draw] = {}
 
 

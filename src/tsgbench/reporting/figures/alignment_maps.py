@@ -5,6 +5,9 @@ Ground truth is the solid bar above the map and solid lines through it; the firs
 hatched bar below and dashed lines.
 """
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from tsgbench.inspection.store import Inspected
@@ -18,6 +21,9 @@ from tsgbench.reporting.qualitative import (
 )
 from tsgbench.reporting.timeline import add_absent, add_query, add_scene
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 QUERIES = 2
 MAP = "attention"  # (T, L)
 ROW = 0.17  # inches a word
@@ -25,7 +31,7 @@ WIDE = WIDTH - LEFT - RIGHT
 
 
 @register("alignment_maps")
-def draw(spec: dict, records: dict[str, Record]) -> tuple[object, list[dict]]:
+def draw(spec: dict, records: dict[str, Record]) -> tuple["Figure", list[dict]]:
     """options: `queries`, how many of each data set (a number, or one by data set);
     `map`, the model's output of clips by words.
 
@@ -33,7 +39,8 @@ def draw(spec: dict, records: dict[str, Record]) -> tuple[object, list[dict]]:
     """
     options = spec.get("options") or {}
     name = options.get("map", MAP)
-    page, rows, scenes = Page(), [], []
+    page, scenes = Page(), []
+    rows: list[dict] = []
     for dataset in spec["datasets"]:
         count = count_of(options.get("queries", QUERIES), spec, dataset)
         scene = add_scene(page, rows, spec, records, dataset, count)
@@ -55,7 +62,7 @@ def draw(spec: dict, records: dict[str, Record]) -> tuple[object, list[dict]]:
     return page.make(has_title=bool(headline(spec))), rows + printed_rows(spec)
 
 
-def _drawer(query: Inspected, aligned: np.ndarray):
+def _drawer(query: Inspected, aligned: np.ndarray) -> Callable[[Band], None]:
     def draw_map(band: Band) -> None:
         high = ROW * len(aligned)
         top = MARK + 0.06

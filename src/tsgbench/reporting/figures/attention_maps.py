@@ -6,6 +6,8 @@ stands after them, as `[pad n]`. Bars left of a map: ground truth solid, first p
 """
 
 import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -25,6 +27,9 @@ from tsgbench.reporting.page import MARGIN, WIDTH, Band, Page, headline
 from tsgbench.reporting.qualitative import count_of, describe_rank, printed_rows
 from tsgbench.reporting.timeline import add_absent, add_lanes, add_query, add_scene
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 MAPPED, LISTED = 1, 4  # queries with maps, queries with spans
 KINDS = {"clips_over_words": "Between modalities", "clips_over_clips": "Within the video"}
 BLOCK = re.compile(r"attention(\d+)_(\w+)")
@@ -35,14 +40,15 @@ LETTER_HIGH = 0.6  # inches that a word of average length stands high, as a shar
 
 
 @register("attention_maps")
-def draw(spec: dict, records: dict[str, Record]) -> tuple[object, list[dict]]:
+def draw(spec: dict, records: dict[str, Record]) -> tuple["Figure", list[dict]]:
     """options: `maps` and `queries`, how many queries of each data set get maps, and timelines (a
     number, or one by data set).
 
     records: `inspection:CELL` of one system, `run:CELL` of the others.
     """
     options, printed = spec.get("options") or {}, spec.get("printed") or {}
-    page, rows, scenes = Page(), [], []
+    page, scenes = Page(), []
+    rows: list[dict] = []
     for dataset in spec["datasets"]:
         mapped, listed = (
             count_of(options.get(name, number), spec, dataset)
@@ -92,7 +98,9 @@ def _add_maps(page: Page, query: Inspected, fixed: dict, label: str) -> list[dic
     return rows
 
 
-def _drawer(query: Inspected, blocks: dict, title: str, words: list, wide, high, size):
+def _drawer(
+    query: Inspected, blocks: dict, title: str, words: list, wide: float, high: float, size: float
+) -> Callable[[Band], None]:
     def draw_maps(band: Band) -> None:
         top = 0.17
         for place, span in enumerate((query.moment, query.predictions[0])):

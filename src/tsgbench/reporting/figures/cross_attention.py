@@ -6,6 +6,8 @@ highest value stands beside them.
 """
 
 import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,18 +19,22 @@ from tsgbench.reporting.page import LEFT, RIGHT, WIDTH, Band, Page, headline
 from tsgbench.reporting.qualitative import count_of, printed_rows
 from tsgbench.reporting.timeline import add_absent, add_lanes, add_query, add_scene
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
 QUERIES = 1
 OVER_WORDS, OVER_CLIPS = "clips_over_words", "words_over_clips"
 HIGH = 0.5  # inches of the bars
 WIDE = WIDTH - LEFT - RIGHT
 LETTER = 0.52  # width of a letter, as a share of its height
 # Okabe and Ito; the paper's clip is orange and its word green
-CLIP = {"facecolor": "#E69F00", "edgecolor": "black", "lw": 0.5}
-WORD = {"facecolor": "#009E73", "edgecolor": "black", "lw": 0.3, "hatch": "////"}
+CLIP: dict[str, Any] = {"facecolor": "#E69F00", "edgecolor": "black", "lw": 0.5}
+WORD: dict[str, Any] = {"facecolor": "#009E73", "edgecolor": "black", "lw": 0.3, "hatch": "////"}
 
 
 @register("cross_attention")
-def draw(spec: dict, records: dict[str, Record]) -> tuple[object, list[dict]]:
+def draw(spec: dict, records: dict[str, Record]) -> tuple["Figure", list[dict]]:
     """options: `queries`, how many of each data set (a number, or one by data set); `word`, the
     start of the word whose attention is shown: queries that have one come first, and for others it
     is the word that the clip takes most of.
@@ -37,7 +43,8 @@ def draw(spec: dict, records: dict[str, Record]) -> tuple[object, list[dict]]:
     """
     options, printed = spec.get("options") or {}, spec.get("printed") or {}
     wanted = options.get("word", "")
-    page, rows, scenes = Page(), [], []
+    page, scenes = Page(), []
+    rows: list[dict] = []
     for dataset in spec["datasets"]:
         count = count_of(options.get("queries", QUERIES), spec, dataset)
         scene = add_scene(
@@ -97,7 +104,9 @@ def _last(query: Inspected, kind: str) -> tuple[str, np.ndarray] | None:
     return (found[max(found)], query.maps[found[max(found)]]) if found else None
 
 
-def _clip_drawer(query: Inspected, given: np.ndarray, word: str, clip: int):
+def _clip_drawer(
+    query: Inspected, given: np.ndarray, word: str, clip: int
+) -> Callable[[Band], None]:
     def draw_clips(band: Band) -> None:
         axes = band.axes(LEFT, 0, WIDE, HIGH)
         step_s = query.duration_s / len(given)
@@ -111,7 +120,9 @@ def _clip_drawer(query: Inspected, given: np.ndarray, word: str, clip: int):
     return draw_clips
 
 
-def _word_drawer(query: Inspected, taken: np.ndarray, clip: str, size: float):
+def _word_drawer(
+    query: Inspected, taken: np.ndarray, clip: str, size: float
+) -> Callable[[Band], None]:
     def draw_words(band: Band) -> None:
         axes = band.axes(LEFT, 0, WIDE, HIGH)
         axes.bar(range(len(taken)), taken, 0.8, **CLIP)
@@ -123,7 +134,7 @@ def _word_drawer(query: Inspected, taken: np.ndarray, clip: str, size: float):
     return draw_words
 
 
-def _finish(band: Band, axes, values: np.ndarray, label: str) -> None:
+def _finish(band: Band, axes: "Axes", values: np.ndarray, label: str) -> None:
     axes.set_ylim(0, 1.2 * max(float(values.max()), 1e-9))  # room above, where the clip is marked
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)

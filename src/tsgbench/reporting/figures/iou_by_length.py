@@ -8,6 +8,7 @@ data sets, and hold equally many videos elsewhere.
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +17,10 @@ from tsgbench.evaluation.query_scores import QueryScores
 from tsgbench.jobs.records import Record
 from tsgbench.reporting import panels
 from tsgbench.reporting.figures import register
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 WIDTH, HEIGHT = 4.8, 3.9
 INTERVALS = 8
@@ -33,7 +38,7 @@ class Videos:
 
 
 @register("iou_by_length")
-def draw(spec: dict, records: dict[str, Record]) -> tuple[object, list[dict]]:
+def draw(spec: dict, records: dict[str, Record]) -> tuple["Figure", list[dict]]:
     """spec: one of `systems`; options: optionally `edges_s`, the borders of the intervals in
     seconds on the paper's data sets, the last of which may be null for no limit, and `intervals`,
     how many there are elsewhere. printed.numbers: entries with `range_s`, `mIoU` and `cases`.
@@ -115,14 +120,14 @@ def _intervals(spec: dict, videos: Videos, is_papers: bool) -> list[dict]:
     return found
 
 
-def _draw_videos(axes, videos: Videos) -> None:
+def _draw_videos(axes: "Axes", videos: Videos) -> None:
     alpha = float(np.clip(250 / len(videos.lengths), 0.1, 0.5))
     # As an image, or a PDF would hold every point
     axes.scatter(videos.lengths, videos.ious, s=5, color=POINT, alpha=alpha, lw=0, rasterized=True)
     axes.scatter([], [], s=14, color=POINT, label="a video (mean of its queries)")
 
 
-def _draw_means(upper, lower, intervals: list[dict]) -> None:
+def _draw_means(upper: "Axes", lower: "Axes", intervals: list[dict]) -> None:
     filled = [interval for interval in intervals if interval["videos"]]
     upper.plot(
         [interval["length_s"] for interval in filled],
@@ -144,7 +149,7 @@ def _draw_means(upper, lower, intervals: list[dict]) -> None:
     lower.set_ylim(0, 1.15 * max(videos))
 
 
-def _draw_axes(upper, lower, has_cells: bool) -> None:
+def _draw_axes(upper: "Axes", lower: "Axes", has_cells: bool) -> None:
     upper.set_ylim(-3, 103)  # points at both ends are whole
     upper.tick_params(labelbottom=False)
     if has_cells:
@@ -155,7 +160,7 @@ def _draw_axes(upper, lower, has_cells: bool) -> None:
         lower.set_xlim(left=0)
 
 
-def _draw_printed(axes, spec: dict) -> None:
+def _draw_printed(axes: "Axes", spec: dict) -> None:
     """The printed intervals, each over its lengths; one without a limit reaches to the right."""
     printed = spec.get("printed") or {}
     said = [

@@ -4,11 +4,17 @@ Counts are of each seed by itself, then averaged: the histogram of a mean IoU ov
 fewer misses and fewer exact hits than any seed.
 """
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from tsgbench.jobs.records import Record
 from tsgbench.reporting import panels
 from tsgbench.reporting.figures import register
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 WIDTH, HEIGHT = 4.6, 2.7
 RANGES = 10
@@ -17,7 +23,7 @@ LIMITS = np.linspace(0, 100, RANGES + 1)  # percent; an IoU of 1 is in the last 
 
 
 @register("iou_histogram")
-def draw(spec: dict, records: dict[str, Record]) -> tuple[object, list[dict]]:
+def draw(spec: dict, records: dict[str, Record]) -> tuple["Figure", list[dict]]:
     """spec: `systems`, one bar each in every range; options: optionally `labels`, `model/ablation`
     -> what the paper calls it. records: `metrics:{cell}`.
     """
@@ -62,7 +68,7 @@ def _count(system: dict, dataset: str, records: dict) -> tuple[list, np.ndarray]
 
 
 def _draw_bars(
-    axes, label: str, counts: np.ndarray, place: int, shift: float, systems: int
+    axes: "Axes", label: str, counts: np.ndarray, place: int, shift: float, systems: int
 ) -> None:
     axes.bar(
         np.arange(RANGES) + 0.5 + FILLED * shift,
@@ -78,7 +84,7 @@ def _draw_bars(
     )
 
 
-def _draw_axis(axes, has_cells: bool) -> None:
+def _draw_axis(axes: "Axes", has_cells: bool) -> None:
     axes.set_xlim(0, RANGES)
     axes.set_xticks(range(RANGES + 1), [f"{limit / 100:g}" for limit in LIMITS], fontsize=7.5)
     axes.set_xlabel("IoU of the first moment")

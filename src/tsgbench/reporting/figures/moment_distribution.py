@@ -6,12 +6,18 @@ uniform are what a system can answer from without looking at the video.
 """
 
 from textwrap import wrap
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tsgbench.errors import UserError
 from tsgbench.jobs.records import Record
 from tsgbench.reporting.figures import register
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
 
 BAR, MEAN, PRINTED = "#56B4E9", "#000000", "#D55E00"  # Okabe and Ito
 PER_ROW = 3
@@ -20,7 +26,7 @@ TITLE_SIZE, TITLE_WIDTH = 8, 32
 
 
 @register("moment_distribution")
-def draw(spec: dict, records: dict[str, Record]) -> tuple[object, list[dict]]:
+def draw(spec: dict, records: dict[str, Record]) -> tuple["Figure", list[dict]]:
     """spec: `datasets` (name -> title) and `printed` (numbers.average_ratio, reproduce) or None.
 
     records: role `statistics:DATASET` -> its statistics. A data set without one is an empty panel
@@ -71,7 +77,9 @@ def _density(moments: dict) -> np.ndarray:
     return 100 * np.array(moments["start_end"]) / moments["queries"]
 
 
-def _draw_lengths(axes, title: str, name: str, moments: dict, printed: dict, is_first: bool):
+def _draw_lengths(
+    axes: "Axes", title: str, name: str, moments: dict, printed: dict, is_first: bool
+) -> None:
     shares = 100 * np.array(moments["length"]) / moments["queries"]
     limits = np.linspace(0, 1, len(shares) + 1)
     axes.bar(
@@ -92,7 +100,7 @@ def _draw_lengths(axes, title: str, name: str, moments: dict, printed: dict, is_
     axes.legend(frameon=False, fontsize=8, loc="upper right", handlelength=1.6)
 
 
-def _draw_places(axes, moments: dict, densest: float, is_first: bool):
+def _draw_places(axes: "Axes", moments: dict, densest: float, is_first: bool) -> "AxesImage":
     from matplotlib.colors import PowerNorm
 
     image = axes.imshow(
@@ -110,7 +118,7 @@ def _draw_places(axes, moments: dict, densest: float, is_first: bool):
     return image
 
 
-def _mark_not_run(upper, lower, title: str, name: str, printed: dict) -> None:
+def _mark_not_run(upper: "Axes", lower: "Axes", title: str, name: str, printed: dict) -> None:
     upper.set_title(_wrapped(title, "not run: not in this study"), fontsize=TITLE_SIZE)
     for axes in (upper, lower):
         axes.set_xlim(0, 1)

@@ -4,17 +4,23 @@ Each point is a system. Those that were not run are open marks on the axis, so t
 taken for a line; the printed best value stands in panels of the paper's own data sets alone.
 """
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from tsgbench.jobs.records import Record
 from tsgbench.reporting import panels
 from tsgbench.reporting.figures import register
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
 WIDTH, HEIGHT = 3.9, 2.7
 
 
 @register("sweep")
-def draw(spec: dict, records: dict[str, Record]) -> tuple[object, list[dict]]:
+def draw(spec: dict, records: dict[str, Record]) -> tuple["Figure", list[dict]]:
     """spec.options: `metrics` (two names), `x_label`, `points` [{x, system}], and optionally
     `baseline` {label, system} and `best` (which of `printed.numbers` is the best x).
 
@@ -59,7 +65,7 @@ def _read(spec: dict, dataset: str, point: dict, records: dict, options: dict) -
     return {**point, "cells": cells, "wanted": len(system["seeds"]), "values": values}
 
 
-def _draw_points(axes, points: list[dict], options: dict) -> None:
+def _draw_points(axes: "Axes", points: list[dict], options: dict) -> None:
     at = np.array([point["x"] for point in points], dtype=float)
     for place, metric in enumerate(options["metrics"]):
         seeds = [point["values"][metric] for point in points]
@@ -81,7 +87,7 @@ def _draw_points(axes, points: list[dict], options: dict) -> None:
             axes.errorbar(at, mean, spread, fmt="none", ecolor=colour, capsize=2.5, lw=1, zorder=3)
 
 
-def _draw_baseline(axes, baseline: dict, options: dict) -> None:
+def _draw_baseline(axes: "Axes", baseline: dict, options: dict) -> None:
     for place, metric in enumerate(options["metrics"]):
         if baseline["cells"]:
             axes.axhline(
@@ -94,7 +100,7 @@ def _draw_baseline(axes, baseline: dict, options: dict) -> None:
             )
 
 
-def _draw_axis(axes, points: list[dict], options: dict) -> None:
+def _draw_axis(axes: "Axes", points: list[dict], options: dict) -> None:
     """Ticks where points are; open marks where they were not run."""
     at = [point["x"] for point in points]
     margin = 0.06 * (max(at) - min(at) or 1)
@@ -117,7 +123,7 @@ def _draw_axis(axes, points: list[dict], options: dict) -> None:
         )
 
 
-def _draw_best(axes, spec: dict) -> None:
+def _draw_best(axes: "Axes", spec: dict) -> None:
     printed = spec.get("printed") or {}
     best = printed.get("numbers", {}).get(spec["options"].get("best"))
     if best is not None:

@@ -2,6 +2,8 @@
 6, SeqPAN's 8): the sentence, frames of the video, ground truth and each system's first prediction.
 """
 
+from typing import TYPE_CHECKING
+
 from tsgbench.jobs.records import Record
 from tsgbench.reporting.figures import register
 from tsgbench.reporting.page import Page, headline
@@ -17,18 +19,22 @@ from tsgbench.reporting.timeline import (
     add_scene,
 )
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 QUERIES = 2  # of each data set, unless the figure says otherwise
 
 
 @register("timelines")
-def draw(spec: dict, records: dict[str, Record]) -> tuple[object, list[dict]]:
+def draw(spec: dict, records: dict[str, Record]) -> tuple["Figure", list[dict]]:
     """options: `queries`, how many of each data set (a number, or one by data set);
     `labels`, whether to draw regions too.
 
     records: `inspection:CELL` of one system, `run:CELL` of the others.
     """
     options, printed = spec.get("options") or {}, spec.get("printed") or {}
-    page, rows, scenes, has_regions = Page(), [], [], False
+    page, scenes, has_regions = Page(), [], False
+    rows: list[dict] = []
     for dataset in spec["datasets"]:
         count = count_of(options.get("queries", QUERIES), spec, dataset)
         scene = add_scene(page, rows, spec, records, dataset, count)

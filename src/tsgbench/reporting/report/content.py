@@ -28,6 +28,7 @@ class Entry:
 
     @property
     def stem(self) -> Path:
+        """Path of its files without their endings."""
         return self.record.path.with_suffix("")
 
     def file(self, end: str) -> Path:
@@ -100,12 +101,13 @@ class Report:
 
     @property
     def entries(self) -> list[Entry]:
+        """Tables and figures of all sections, in order."""
         return [entry for section in self.sections for entry in section.entries]
 
     @property
     def tables(self) -> dict[str, Document]:
         """By heading."""
-        return {entry.title: entry.document for entry in self.entries if entry.kind == "table"}
+        return {entry.title: entry.document for entry in self.entries if entry.document}
 
     @property
     def summary(self) -> list[str]:
@@ -135,7 +137,7 @@ def gather(settings: dict, inputs: dict[str, Record], identity: str) -> Report:
     """
     systems = {key: paper["system"] for key, paper in settings["papers"].items()}
     entries = [
-        _entry(*role.split(":", 1), record, systems)
+        _entry(role, record, systems)
         for role, record in inputs.items()
         if role.startswith(("table:", "figure:"))
     ]
@@ -162,12 +164,13 @@ def gather(settings: dict, inputs: dict[str, Record], identity: str) -> Report:
         cells_run=len({cell["cell"] for cell in cells if "run" in cell}),
         # Names of cells have four parts; rows of data sets ask for none
         cells_wanted=len({c for result in results for c in result.wanted if c.count("/") == 3}),
-        findings=findings and findings.path.with_suffix(".md").read_text(encoding="utf-8"),
-        findings_folder=findings and findings.path.parent,
+        findings=findings.path.with_suffix(".md").read_text(encoding="utf-8") if findings else None,
+        findings_folder=findings.path.parent if findings else None,
     )
 
 
-def _entry(kind: str, key: str, record: Record, systems: dict[str, str]) -> Entry:
+def _entry(role: str, record: Record, systems: dict[str, str]) -> Entry:
+    kind, _, key = role.partition(":")
     title = heading(key, systems)
     if kind == "table":
         document = read_document(record.path.with_suffix(".provenance.json"))

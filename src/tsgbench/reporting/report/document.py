@@ -29,4 +29,5 @@ def render_report_latex(report: Report, folder: Path | str) -> str:
 
 def _caption(entry: Entry) -> str:
     """A table's caption without what the caption's label says already."""
-    return entry.document.caption.replace(f"{entry.title}: ", "", 1)
+    caption = entry.document.caption if entry.document else ""
+    return caption.replace(f"{entry.title}: ", "", 1)

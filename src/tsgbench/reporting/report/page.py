@@ -12,7 +12,7 @@ from tsgbench.reporting.templates import as_markup, render_page
 def render_report_html(report: Report, folder: Path | str) -> str:
     """folder: where the page will lie, for links to the files beside it."""
     findings = ""
-    if report.findings:
+    if report.findings and report.findings_folder:
         findings = render_markdown(report.findings, report.findings_folder, folder, level=3)
     return render_page(
         "report.html",

@@ -6,6 +6,7 @@ the study. It computes every number it prints.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from tsgbench.reporting.evidence import OFFICIAL, Evidence, PrintedRow, System
 
@@ -49,7 +50,7 @@ def scope_of(system: System, paper: str | None = None) -> dict:
     return {"convention": ranked[0]} if ranked else {}
 
 
-def main_metric(system: System, **scope) -> str | None:
+def main_metric(system: System, **scope: Any) -> str | None:
     """The metric that sums a system up, None if it has neither."""
     return next((metric for metric in MAIN if system.mean(metric, **scope) is not None), None)
 

@@ -22,6 +22,7 @@ EQUAL = 0.25
     "the baseline whole_video on a data set that the papers report on",
 )
 def whole_video(evidence: Evidence) -> list[str] | None:
+    """How many printed rows equal answering with the whole video, and which."""
     systems = [s for s in evidence.select(model=WHOLE_VIDEO) if is_printed(evidence, s)]
     if not systems:
         return None
@@ -33,7 +34,12 @@ def whole_video(evidence: Evidence) -> list[str] | None:
                 if len(shared) < 2:
                     continue
                 seen.add((system.dataset, *row.key))
-                gap = max(abs(system.mean(m, part=part) - row.value(m)) for m in shared)
+                gap = max(
+                    abs(ours - theirs)
+                    for m in shared
+                    if (ours := system.mean(m, part=part)) is not None
+                    and (theirs := row.value(m)) is not None
+                )
                 if gap <= EQUAL:
                     found.append(_equal_row(system, row, part, shared, gap))
     head = ["Printed row", "data set, split", "metrics", "printed", "whole video", "largest gap"]
@@ -74,6 +80,7 @@ def _equal_row(
     "a text-only prior (prior_action, prior_frequency) on a data set that the papers report on",
 )
 def priors(evidence: Evidence) -> list[str] | None:
+    """How many printed numbers priors without video exceed, by data set."""
     summary, tables = [], []
     for dataset, entry in evidence.datasets.items():
         printed = _tables(evidence.printed_rows(dataset, "comparison"))
@@ -123,7 +130,7 @@ def _below(system: System, rows: list[PrintedRow], metric: str) -> list[PrintedR
     mean = system.mean(metric, **scope_of(system, rows[0].printed.paper)) if rows else None
     if mean is None:
         return []
-    return [row for row in rows if row.value(metric) is not None and row.value(metric) < mean]
+    return [row for row in rows if (value := row.value(metric)) is not None and value < mean]
 
 
 def _count(system: System, rows: list[PrintedRow], metric: str) -> str:
@@ -138,7 +145,7 @@ def _count(system: System, rows: list[PrintedRow], metric: str) -> str:
 def _names_below(system: System, rows: list[PrintedRow]) -> list[str]:
     metric = main_metric(system, **scope_of(system, rows[0].printed.paper))
     below = _below(system, rows, metric) if metric else []
-    if not below:
+    if not metric or not below:
         return []
     listed = ", ".join(f"{name_row(row)} {row.value(metric):.2f}" for row in below)
     said = f"{rows[0].place}, below {system.title} ({system.split})"
@@ -158,6 +165,7 @@ def _tables(rows: list[PrintedRow]) -> list[list[PrintedRow]]:
     "a trained model without video (ablation blind) by the protocol of its paper",
 )
 def blind_twins(evidence: Evidence) -> list[str] | None:
+    """The share of its printed number that a model reaches with every clip zero."""
     rows, shares = [], []
     for system in evidence.select(sees_video=False, is_trained=True):
         printed = evidence.own_row(system)
@@ -165,9 +173,12 @@ def blind_twins(evidence: Evidence) -> list[str] | None:
             continue
         scope = scope_of(system, printed.paper)
         metric = main_metric(system, **scope)
-        if metric is None or printed.values.get(metric) is None or metric in printed.uncertain:
+        if metric is None or metric in printed.uncertain:
             continue
-        share = 100 * system.mean(metric, **scope) / printed.values[metric]
+        mean, number = system.mean(metric, **scope), printed.values.get(metric)
+        if mean is None or number is None:
+            continue
+        share = 100 * mean / number
         shares.append(share)
         title = evidence.datasets[system.dataset]["title"]
         rows.append(
@@ -177,7 +188,7 @@ def blind_twins(evidence: Evidence) -> list[str] | None:
                 metric,
                 system.show(metric) if metric in MAIN[:1] else "n/a",
                 f"{system.show(metric, **scope)} (`{scope.get('convention', 'headline')}`)",
-                f"{printed.values[metric]:.2f} ({link_table(printed, evidence.root)})",
+                f"{number:.2f} ({link_table(printed, evidence.root)})",
                 f"{share:.0f} %",
             ]
         )
@@ -197,24 +208,23 @@ def blind_twins(evidence: Evidence) -> list[str] | None:
     "a system on DiDeMo (or didemo_without_train) scored by its official protocol",
 )
 def ranked_moments(evidence: Evidence) -> list[str] | None:
+    """The study's systems on DiDeMo and the printed ones, ordered by Rank@1."""
     lines: list[str] = []
     metrics = ("Rank@1", "Rank@5", "mIoU")
     for dataset, entry in evidence.datasets.items():
-        ladder = []
+        ladder: list[tuple[float, list[str]]] = []
         for system in evidence.select(dataset=dataset):
             scope = scope_of(system)
-            if system.mean("Rank@1", **scope) is not None:
+            if (mean := system.mean("Rank@1", **scope)) is not None:
                 shown = [system.show(metric, **scope) for metric in metrics]
-                ladder.append(
-                    (system.mean("Rank@1", **scope), [f"**{name_system(system)}**", *shown])
-                )
+                ladder.append((mean, [f"**{name_system(system)}**", *shown]))
         if not ladder:
             continue
         for row in evidence.printed_rows(dataset, "comparison"):
-            if row.value("Rank@1") is not None:
+            if (first := row.value("Rank@1")) is not None:
                 values = [row.value(metric) for metric in metrics]
                 shown = ["—" if value is None else f"{value:.2f}" for value in values]
-                ladder.append((row.value("Rank@1"), [f"{name_row(row)} ({row.place})", *shown]))
+                ladder.append((first, [f"{name_row(row)} ({row.place})", *shown]))
         ladder.sort(key=lambda entry: -entry[0])
         lines += ["", *as_table([entry["title"], *metrics], [cells for _, cells in ladder])]
     if not lines:

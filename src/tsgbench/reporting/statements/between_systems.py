@@ -14,6 +14,7 @@ COMPARED = ("R@1,IoU=0.5", "R@1,IoU=0.7", "R@5,IoU=0.5", "R@5,IoU=0.7", "mIoU")
     "a system on a data set that is scored on the parts iid and ood (charades_cd, activitynet_cd)",
 )
 def changed_distributions(evidence: Evidence) -> list[str] | None:
+    """What systems lose where test moments lie elsewhere than training moments."""
     lines: list[str] = []
     for dataset, entry in evidence.datasets.items():
         systems = [s for s in evidence.select(dataset=dataset) if {"iid", "ood"} <= set(s.parts)]
@@ -42,6 +43,7 @@ def _shift(system: System, metric: str) -> str:
     "a system that is scored by a convention beside the headline",
 )
 def conventions(evidence: Evidence) -> list[str] | None:
+    """How far a paper's way of scoring moves numbers from the headline's."""
     rows = []
     for dataset, entry in evidence.datasets.items():
         systems = evidence.select(dataset=dataset)
@@ -78,6 +80,7 @@ def _range(systems: list[System], convention: str, metric: str) -> str:
 
 @statement("How far seeds differ", "a system with at least two seeds")
 def seeds(evidence: Evidence) -> list[str] | None:
+    """The deviation over seeds of each data set's systems: the middle one and the largest."""
     rows = []
     for dataset, entry in evidence.datasets.items():
         found = []
@@ -86,8 +89,10 @@ def seeds(evidence: Evidence) -> list[str] | None:
             metric = main_metric(system, **scope)
             if metric and len(system.cells) > 1:
                 scores = system.scores(metric, **scope)
-                spread = (system.deviation(metric, **scope), max(scores) - min(scores))
-                found.append((spread, metric, system))
+                deviation = system.deviation(metric, **scope)
+                if deviation is not None:
+                    spread = (deviation, max(scores) - min(scores))
+                    found.append((spread, metric, system))
         if found:
             (deviation, reach), metric, most = max(found, key=lambda item: item[0])
             middle = median(spread[0] for spread, _, _ in found)

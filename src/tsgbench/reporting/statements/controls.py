@@ -13,6 +13,7 @@ ORDERED = "R@1,IoU=0.5"  # by which systems are set in order
     "a trained system that sees the video, beside its blind or mismatched twin or other features",
 )
 def controls(evidence: Evidence) -> list[str] | None:
+    """What systems reach beside their blind and mismatched twins, and with other features."""
     lines: list[str] = []
     for dataset, entry in evidence.datasets.items():
         systems = evidence.select(dataset=dataset)
@@ -49,14 +50,21 @@ def controls(evidence: Evidence) -> list[str] | None:
 
 
 def _twins_table(head: list[str], pairs: list[tuple[System, dict]]) -> list[str]:
-    rows, metrics = [], {}
+    rows: list[list[str]] = []
+    metrics: dict[str, None] = {}
     for full, twins in pairs:
         metric, scope = _main(full)
         metrics[metric] = None
-        scores = [twin.mean(metric, **scope) for twin in twins.values() if twin]
-        gain = full.mean(metric, **scope) - max(scores)
+        means = [twin.mean(metric, **scope) for twin in twins.values() if twin]
         shown = [twin.show(metric, **scope) if twin else "not run" for twin in twins.values()]
-        rows.append([full.title, full.show(metric, **scope), *shown, f"{gain:+.2f}"])
+        rows.append(
+            [
+                full.title,
+                full.show(metric, **scope),
+                *shown,
+                _gain(full.mean(metric, **scope), means),
+            ]
+        )
     return as_table([head[0].format(metric=", ".join(metrics)), *head[1:]], rows)
 
 
@@ -64,13 +72,12 @@ def _features_table(title: str, others: list[tuple[System, System]]) -> list[str
     rows = []
     for full, other in others:
         metric, scope = _main(full)
-        gain = full.mean(metric, **scope) - other.mean(metric, **scope)
         rows.append(
             [
                 f"{full.title}: `{other.features}` for `{full.features}`",
                 other.show(metric, **scope),
                 full.show(metric, **scope),
-                f"{gain:+.2f}",
+                _gain(full.mean(metric, **scope), [other.mean(metric, **scope)]),
             ]
         )
     return as_table([f"{title}, features", "other", "the system's own", "own - other"], rows)
@@ -78,17 +85,28 @@ def _features_table(title: str, others: list[tuple[System, System]]) -> list[str
 
 def _untrained_table(title: str, systems: list[System]) -> list[str]:
     """Systems without a trained network, best first."""
-    scored = [(system, *_main(system)) for system in systems]
-    scored = [(s.mean(metric, **scope), s, metric, scope) for s, metric, scope in scored if metric]
+    named_by = [(system, *_main(system)) for system in systems]
+    scored = [
+        (mean, system, metric, scope)
+        for system, metric, scope in named_by
+        if metric and (mean := system.mean(metric, **scope)) is not None
+    ]
     scored.sort(key=lambda item: -item[0])
     rows = [[s.title, s.show(metric, **scope)] for _, s, metric, scope in scored]
     named = ", ".join(dict.fromkeys(metric for _, _, metric, _ in scored))
     return as_table([f"{title}, without a trained network", named], rows)
 
 
-def _main(system: System) -> tuple[str | None, dict]:
+def _main(system: System) -> tuple[str, dict]:
+    """The metric that sums a system up, empty if it has none, and the scope that has it."""
     scope = {} if main_metric(system) else scope_of(system)
-    return main_metric(system, **scope), scope
+    return main_metric(system, **scope) or "", scope
+
+
+def _gain(mean: float | None, others: list[float | None]) -> str:
+    """How far a system's mean stands above the best of the others; n/a without one of both."""
+    known = [other for other in others if other is not None]
+    return f"{mean - max(known):+.2f}" if mean is not None and known else "n/a"
 
 
 @statement(
@@ -96,6 +114,7 @@ def _main(system: System) -> tuple[str | None, dict]:
     "two trained systems that see the video, whose papers print numbers on a common data set",
 )
 def order(evidence: Evidence) -> list[str] | None:
+    """Pairs of systems, here and as printed, and whether they stand in the same order."""
     lines: list[str] = []
     for dataset, entry in evidence.datasets.items():
         systems = [
@@ -104,13 +123,13 @@ def order(evidence: Evidence) -> list[str] | None:
             if split_ablation(system.ablation) == (FULL, DEFAULT)
             and system.mean(ORDERED) is not None
         ]
-        rows = [
+        compared = [
             _compared(evidence, key, first, second)
             for place, first in enumerate(systems)
             for second in systems[place + 1 :]
             for key in _common(evidence, first, second)
         ]
-        rows = [row for row in rows if row]
+        rows = [row for row in compared if row]
         if rows:
             same = sum(row[-1] == "yes" for row in rows)
             head = [f"{entry['title']}, {ORDERED}", "printed on", "printed", "here", "same order"]
@@ -134,14 +153,15 @@ def _common(evidence: Evidence, first: System, second: System) -> list[str]:
 def _compared(evidence: Evidence, key: str, first: System, second: System) -> list[str] | None:
     printed = [evidence.own_rows(system.model)[key] for system in (first, second)]
     values = [None if ORDERED in one.uncertain else one.values.get(ORDERED) for one in printed]
-    if None in values:
+    numbers = [*values, *(system.mean(ORDERED) for system in (first, second))]
+    known = [number for number in numbers if number is not None]
+    if len(known) < len(numbers):
         return None
-    ours = [system.mean(ORDERED) for system in (first, second)]
-    is_same = (values[0] - values[1]) * (ours[0] - ours[1]) > 0
+    is_same = (known[0] - known[1]) * (known[2] - known[3]) > 0
     return [
         f"{first.title}, {second.title}",
         f"`{key}`",
-        f"{values[0]:.2f}, {values[1]:.2f}",
+        f"{known[0]:.2f}, {known[1]:.2f}",
         f"{first.show(ORDERED)}, {second.show(ORDERED)}",
         "yes" if is_same else "no",
     ]

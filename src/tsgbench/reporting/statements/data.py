@@ -13,6 +13,7 @@ from tsgbench.reporting.statistics_table import build_statistics_table, count_ex
     "statistics of a data set",
 )
 def places(evidence: Evidence) -> list[str] | None:
+    """Where moments lie: shares at the start, at the end, over the whole, and the densest cell."""
     rows = []
     for dataset, record in evidence.statistics.items():
         moments = record.facts["moments"][record.facts["all"]]
@@ -41,6 +42,7 @@ def places(evidence: Evidence) -> list[str] | None:
 
 @statement("Printed statistics of the data sets", "statistics of a data set that a paper describes")
 def printed_statistics(evidence: Evidence) -> list[str] | None:
+    """How many printed statistics of data sets our count gives exactly, and which differ."""
     lines = []
     for one in evidence.printed_tables("statistics"):
         spec = {**evidence.spec, "paper": one.paper, "table": one.table}

@@ -10,6 +10,7 @@ import json
 import os
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -17,6 +18,9 @@ from tsgbench.jobs.code import data_files
 from tsgbench.reporting.document import DEMO, Document, Result
 from tsgbench.reporting.numbers import NOT_RUN, VERDICT_MARKS, Shown
 from tsgbench.reporting.tex import escape
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 FILES = {path.name: path.read_text(encoding="utf-8") for path in data_files(__file__)}
 
@@ -39,7 +43,7 @@ def as_markup(html: str) -> object:
 
 
 @cache
-def _html():
+def _html() -> "Environment":
     from markupsafe import Markup
 
     env = _environment()
@@ -57,7 +61,7 @@ def _html():
 
 
 @cache
-def _latex():
+def _latex() -> "Environment":
     from markupsafe import Markup
 
     def finalize(value: object) -> Markup:
@@ -75,7 +79,7 @@ def _latex():
     )
 
 
-def _environment(**options):
+def _environment(**options: Any) -> "Environment":
     import jinja2
     from markupsafe import Markup
 
