@@ -68,6 +68,27 @@ def ground(options: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
+def score(options: argparse.Namespace) -> None:
+    from tsgbench.cli import scoring
+    from tsgbench.files import check_outputs
+
+    check_outputs([options.csv] if options.csv else [], force=options.force)
+    facts = scoring.score(
+        options.file,
+        options.dataset,
+        split=options.split,
+        protocol=options.protocol,
+        form=options.format,
+        against=options.against,
+        mirror=options.mirror or mirror_of({}),
+        max_absent=options.max_missing,
+        keep_overlaps=options.keep_overlaps,
+    )
+    if options.csv:
+        scoring.write_csv(options.csv, facts)
+    print(json.dumps(facts, indent=2) if options.json else scoring.as_text(facts))
+
+
 def show_features(options: argparse.Namespace) -> None:
     from tsgbench.reporting import feature_file as describe
 

@@ -40,13 +40,13 @@ def find_cell(name: str | Path) -> Path:
         return folder
     if len(folder.parts) != 4 or not folder.name.startswith("seed"):
         raise UserError(
-            f"--cell: {name}: neither a folder nor a cell's name, such as seqpan/shapes/full/seed0"
+            f"cell {name}: neither a folder nor a cell's name, such as seqpan/shapes/full/seed0"
         )
     paths = [Path(Layout(s).cell_record("train", str(name))) for s in studies_with_cells()]
     found = [path.parent for path in paths if path.is_file()]
     if len(found) != 1:
         said = f"several studies have it, name one: {', '.join(map(str, found))}"
-        raise UserError(f"--cell: {name}: {said if found else 'not trained here; train it first'}")
+        raise UserError(f"cell {name}: {said if found else 'not trained here; train it first'}")
     return found[0]
 
 
