@@ -244,8 +244,8 @@ def _parse(text: str, where: str) -> object:
         ) from None
     except RecursionError:
         raise UserError(f"{where}: nested without end; write it again") from None
-    except ValueError as error:  # a number of thousands of digits
-        raise UserError(f"{where}: not JSON that can be read ({error}); write it again") from None
+    except ValueError:  # a whole number that Python does not read
+        raise UserError(f"{where}: a number of thousands of digits; write seconds") from None
 
 
 def _need_object(record: object, where: str) -> dict:
