@@ -33,6 +33,7 @@ PHASES = {
     "vectors": "learn word vectors from a data set's own sentences",
     "vocabulary": "collect a data set's words with their vectors",
     "train": "train one cell and predict its test split",
+    "adopt": "take predictions of another program for a cell's",
     "evaluate": "score one cell's predictions",
     "inspect": "keep a cell's attention maps and predictions of chosen queries",
     "measure": "measure a cell's size and speed on this machine",

@@ -247,7 +247,7 @@ def track(options: argparse.Namespace) -> int:
 
     study = _read_study(options)
     freshness = Freshness(study)
-    here = [path for path in study.targets("train") if freshness.state(path) == CURRENT]
+    here = [path for path in study.targets("train", "adopt") if freshness.state(path) == CURRENT]
     logged = log_cells(study, [read_record(path) for path in here])
     pending = [row for row in logged["runs"] if row["status"] != "logged"]
     for row in pending:

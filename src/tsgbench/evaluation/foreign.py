@@ -49,8 +49,8 @@ class Foreign:
     """What a file says of N queries, with A answers.
 
     ids, videos, sentences: (N,) as the file has them, None where it does not say. entries: (A,)
-    which of the N, ascending. spans: (A, 2) seconds, those of a query best first. counts: what was
-    met in reading, by its name in `matching.POLICIES`.
+    which of the N, ascending. spans: (A, 2) seconds, those of a query best first. scores: (A,) NaN
+    where there is none. counts: what was met in reading, by its name in `matching.POLICIES`.
     """
 
     path: Path
@@ -60,6 +60,7 @@ class Foreign:
     sentences: list[str | None]
     entries: np.ndarray
     spans: np.ndarray
+    scores: np.ndarray
     counts: dict[str, int]
 
     def name(self, entry: int) -> str:
@@ -116,10 +117,8 @@ class _Collected:
         entries = entries[order]
         is_swapped = (entries[1:] == entries[:-1]) & (np.diff(order) < 0)
         self.counts["queries_sorted_by_score"] += len(np.unique(entries[1:][is_swapped]))
-        spans = numbers[order, :2]
-        return Foreign(
-            path, form, self.ids, self.videos, self.sentences, entries, spans, dict(self.counts)
-        )
+        found = (entries, numbers[order, :2], numbers[order, 2], dict(self.counts))
+        return Foreign(path, form, self.ids, self.videos, self.sentences, *found)
 
 
 def recognise(path: str | Path) -> str:

@@ -10,7 +10,7 @@ the file's answers in order, and the last of them if there are fewer.
 import re
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from tsgbench.datasets.moments import SINGLE
 from tsgbench.datasets.table import Queries
 from tsgbench.errors import UserError
 from tsgbench.evaluation.foreign import Foreign
+from tsgbench.evaluation.keeping import Ranked
 from tsgbench.evaluation.predictions import Predictions
 
 # What is done to what a file need not have had; `docs/scoring.md` says why
@@ -58,6 +59,10 @@ class Matched:
         """The queries that the file has, answered or not."""
         return np.flatnonzero(self.source >= 0)
 
+    def without_empty(self) -> "Matched":
+        """As if the file did not have the queries to which it does not answer with a moment."""
+        return replace(self, source=np.where(self.has_answer, self.source, -1))
+
     def blocks(self) -> Iterator[tuple[np.ndarray, Predictions]]:
         """`rows`, as many at a time as `BLOCK` allows, with what the file answers to each."""
         first, sizes = _runs(self.foreign)
@@ -72,6 +77,21 @@ class Matched:
             spans = np.full((*places.shape, 2), np.nan)
             spans[is_there] = self.foreign.spans[places[is_there]]
             yield block, Predictions(spans, source=str(self.foreign.path))
+
+    def ranked(self) -> Ranked:
+        """All answers to `rows`. A query without any has one that is NaN: a miss, but not absent
+        from a file of predictions."""
+        first, sizes = _runs(self.foreign)
+        source = self.source[self.rows]
+        counts = np.maximum(sizes[source], 1)
+        rows = np.repeat(np.arange(len(source)), counts)
+        ranks = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+        is_there = (sizes[source] > 0)[rows]
+        places = (first[source][rows] + ranks)[is_there]
+        found = np.full((len(rows), 3), np.nan)
+        found[is_there, :2] = self.foreign.spans[places]
+        found[is_there, 2] = self.foreign.scores[places]
+        return Ranked(rows, ranks, found, counts)
 
     @property
     def has_answer(self) -> np.ndarray:
@@ -113,7 +133,8 @@ def _too_few(
     remedy = "name the data set and the split that it is of"
     if share < 1:
         allowed = np.ceil(100 * share) / 100
-        remedy += f", or say that so many may be missing: --max-missing {allowed:g}"
+        remedy += f", or allow so many to be missing: --max-missing {allowed:g}"
+        remedy += " (in a study, max_missing)"
     return UserError(
         f"{foreign.path}: has {np.count_nonzero(~is_absent):,} of the {len(queries):,} queries of"
         f" {of}; looked for was query {queries.query_ids[row]!r}, video"

@@ -54,6 +54,11 @@ def find_parts(folder: Path) -> Parts:
     """All that the cell needs; `UserError` for what is missing, damaged or remade since."""
     run = read_record(folder / "run.json")
     _check(run)
+    if run.content["phase"] == "adopt":
+        raise UserError(
+            f"{run.path}: predictions of another program, of which nothing runs here; name a cell"
+            " that was trained"
+        )
     for key, refused in NOT_ASKED.items():
         if (mode := run.content["settings"]["inputs"].get(key, "real")) in refused:
             raise UserError(

@@ -12,6 +12,7 @@ from tsgbench.config import (
     Catalogue,
     as_list,
     merge,
+    note_of_adopted,
     protocols_of,
     roles_of,
 )
@@ -108,6 +109,14 @@ class Cells:
     def _settle(self, model: str, dataset: str, name: str) -> dict:
         ablation, protocol = split_ablation(name)
         entry = self.catalogue.models[model]
+        if "predictions" in entry:
+            return {
+                **{"model": model, "dataset": dataset, "ablation": ablation},
+                "splits": self._splits(dataset, protocol),
+                "inputs": {},  # nothing is known of them
+                "predictions": entry["predictions"],
+                "needs": self.catalogue.needs_of(dataset),
+            }
         own, chosen = self._layers(model, dataset)
         merged = _merge_all([entry["settings"], *own, *chosen, entry["ablations"][ablation]])
         if "features" not in merged["inputs"]:
@@ -165,16 +174,20 @@ class Cells:
         ]
 
     def notes(self, models: Iterable[str]) -> list[str]:
-        """What the study says of its overrides for these models; a table of theirs prints it."""
+        """What the study says of its overrides for these models, and whose predictions others are;
+        a table of theirs prints it."""
         overrides = self.config.get("overrides", {})
-        found = {model: overrides.get(model, {}).get("note") for model in models}
+        found = {}
+        for model in models:
+            adopted = note_of_adopted(self.catalogue.models[model])
+            found[model] = adopted or overrides.get(model, {}).get("note")
         return [note for note in found.values() if note]
 
     def check_pixels(self, source: str) -> None:
         """Without video features only systems that never look at the video mean anything."""
         for model, dataset, ablation, seed in self:
             inputs = self.settings(model, dataset, ablation, seed)["inputs"]
-            is_blank = inputs["features"].startswith(BLANK_PREFIX)
+            is_blank = inputs.get("features", "").startswith(BLANK_PREFIX)
             if is_blank and inputs.get("video", "real") != "zero":
                 raise UserError(
                     f"{source}: systems: {model}/{ablation} looks at the video, but data set"
@@ -190,13 +203,12 @@ class Cells:
 
     def chosen_inputs(self, dataset: str, name: str) -> list[str]:
         """The values of one input among the cells of a data set, sorted."""
-        return sorted(
-            {
-                self.settings(model, data, ablation, seed)["inputs"][name]
-                for model, data, ablation, seed in self
-                if data == dataset
-            }
-        )
+        inputs = [
+            self.settings(model, data, ablation, seed)["inputs"]
+            for model, data, ablation, seed in self
+            if data == dataset
+        ]
+        return sorted({read[name] for read in inputs if name in read})
 
     def describe_features(self, dataset: str, rows: Iterable[tuple[str, str]]) -> str:
         """What (model, ablation) rows of a data set read; the rarer features with their models.
@@ -204,6 +216,7 @@ class Cells:
         What systems read that never look at the video counts only where no other is there.
         """
         inputs = [(row[0], self.settings(row[0], dataset, row[1], 0)["inputs"]) for row in rows]
+        inputs = [(model, read) for model, read in inputs if "features" in read]
         seeing = [one for one in inputs if one[1].get("video", "real") != "zero"]
         readers: dict[str, list[str]] = {}
         for model, read in seeing or inputs:

@@ -13,6 +13,7 @@ from tsgbench.config import (
     Catalogue,
     as_list,
     check_study,
+    expand_adopted,
     expand_variants,
     maker_of,
     merge,
@@ -34,7 +35,8 @@ class Study:
     def __init__(self, config: dict, catalogue: Catalogue | None = None, source: str = "config"):
         catalogue = catalogue or Catalogue.load()
         check_study(config, catalogue, source, settings_of_cells)
-        self.config, self.catalogue = config, catalogue = expand_variants(config, catalogue)
+        config, catalogue = expand_variants(*expand_adopted(config, catalogue, source))
+        self.config, self.catalogue = config, catalogue
         self.name = config["study"]
         self.layout = Layout(self.name)
         self.jobs: dict[str, Job] = {}
@@ -159,25 +161,10 @@ class Study:
 
     def _plan_cell(self, model: str, dataset: str, ablation: str, seed: int) -> None:
         settings = self.cells.settings(model, dataset, ablation, seed)
-        features = settings["inputs"]["features"]
-        text = {"dataset": dataset, "tokenizer": settings["inputs"]["tokenizer"]}
         wildcards = {"model": model, "dataset": dataset, "ablation": ablation, "seed": str(seed)}
         annotations = self.layout.records["annotations"].format(dataset=dataset)
-        run = self._add(
-            self.layout.job(
-                "train",
-                wildcards,
-                settings,
-                {
-                    "annotations": annotations,
-                    "features": self.layout.records["reduce"].format(
-                        dataset=dataset, features=features
-                    ),
-                    "vocabulary": self.layout.records["vocabulary"].format(**text),
-                },
-                (f"tsgbench.models.{settings['module']}",),
-            )
-        )
+        plan = self._plan_adopting if "predictions" in settings else self._plan_training
+        run = plan(wildcards, settings, annotations)
         self._add(
             self.layout.job(
                 "evaluate",
@@ -191,6 +178,23 @@ class Study:
                 {"run": run, "annotations": annotations},
             )
         )
+
+    def _plan_training(self, wildcards: dict, settings: dict, annotations: str) -> str:
+        dataset, inputs = wildcards["dataset"], settings["inputs"]
+        records = self.layout.records
+        reads = {
+            "annotations": annotations,
+            "features": records["reduce"].format(dataset=dataset, features=inputs["features"]),
+            "vocabulary": records["vocabulary"].format(
+                dataset=dataset, tokenizer=inputs["tokenizer"]
+            ),
+        }
+        model = f"tsgbench.models.{settings['module']}"
+        return self._add(self.layout.job("train", wildcards, settings, reads, (model,)))
+
+    def _plan_adopting(self, wildcards: dict, settings: dict, annotations: str) -> str:
+        reads = {"annotations": annotations}
+        return self._add(self.layout.job("adopt", wildcards, settings, reads))
 
     def _plan_report(self) -> None:
         ordinary = [cell for cell in self.cells if not self.cells.is_on_demand(*cell)]
