@@ -56,6 +56,7 @@ def test_moment_retrieval(tmp_path):
     assert found.format == "moment_retrieval"
     assert (found.ids, found.videos, found.sentences) == (["7", "8"], ["v1"] * 2, ["a dog"] * 2)
     assert answers(found) == [[0, 4.5], [6, 8]] and answers(found, 1) == []
+    assert read(tmp_path, dump(WINDOWS | {"qid": 7.0})).ids == ["7"]
 
 
 def test_samples_of_lmms_eval_by_what_they_submit_or_by_their_doc(tmp_path):
@@ -147,6 +148,7 @@ REFUSED = {
     dump(WINDOWS | {"pred_relevant_windows": [[1]]}): r"expected \[start, end, score\], got \[1\]",
     dump(WINDOWS | {"pred_relevant_windows": [["1", 2]]}): 'expected a number, got "1"',
     dump(WINDOWS | {"pred_relevant_windows": [[True, 2]]}): "expected a number, got true",
+    dump(WINDOWS | {"qid": 7.5}): "qid: expected a text or a number, got 7.5",
     dump(WINDOWS | {"vid": ["v"]}): "vid: expected a text or a number",
     dump(WINDOWS).replace("4.5", "1" * 5000): "file: a number of thousands of digits",
     '{"a>>>b": {"timestamps": 3}}': "timestamps: expected a list",

@@ -97,7 +97,7 @@ def test_everything_is_counted(tmp_path):
         "answers_repeated": 2,
         "answers_outside": 2,
     }
-    assert found.counts.keys() == POLICIES.keys()
+    assert found.counts.keys() == POLICIES.keys() and found.first_unknown == "query '99'"
     assert found.rows.tolist() == [0, 1] and found.has_answer.tolist() == [True] + [False] * 5
 
 

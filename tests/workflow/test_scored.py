@@ -96,6 +96,7 @@ def shown(project: Project) -> dict:
 def test_predictions_of_others_are_a_row_of_the_table_with_their_provenance(project):
     before = shown(project)
     adopt(project)
+    project.edit("config/demo.yaml", "demo: true", "demo: true\nfindings: true")
     assert project.planned("results/table1.tex") == {"adopt": 1, "evaluate": 1, "table": 1}
     project.snakemake("phase_report")
     assert project.planned("phase_report") == {}

@@ -312,7 +312,7 @@ def _add_score(known: _Verbs) -> None:
         verbs.score,
         "score a file of predictions that another program wrote",
         "Score the predictions of another program on a data set's own annotations, by every"
-        " convention of the data set, with 95 %% intervals. docs/scoring.md says which files are"
+        " convention of the data set, with 95 % intervals. docs/scoring.md says which files are"
         " read, and what is done to what they need not have had.",
     )
     verb.add_argument("file", type=Path, help="the predictions; packed by gzip or not")
@@ -322,7 +322,10 @@ def _add_score(known: _Verbs) -> None:
     split = verb.add_mutually_exclusive_group()
     split.add_argument("--split", help="what is answered (default: what a protocol tests on)")
     split.add_argument("--protocol", help="whose test splits (default: the data set's own)")
-    verb.add_argument("--format", help="where the content does not tell: see docs/scoring.md")
+    verb.add_argument(
+        "--format",
+        help="moment_retrieval, lmms_eval, timelens, csv or predictions (default: by content)",
+    )
     verb.add_argument("--against", metavar="CELL", help="test the difference to a trained cell")
     verb.add_argument("--mirror", metavar="FOLDER", help="read annotations from here, too")
     verb.add_argument(

@@ -47,6 +47,18 @@ class Number:
 
 
 @dataclass(frozen=True)
+class Found:
+    """What a file answers. rows: those of the asked queries that it has. blocks: the answers to
+    them, see `score_blocks`. counts: by the names of `POLICIES`. first_unknown: a query of the file
+    that is none of the asked ones."""
+
+    rows: np.ndarray
+    blocks: Iterator[tuple[np.ndarray, Predictions]]
+    counts: dict[str, int]
+    first_unknown: str | None = None
+
+
+@dataclass(frozen=True)
 class Asked:
     """What is to be answered. splits: (Q,) of each query. parts: name -> splits, scored apart."""
 
@@ -78,11 +90,12 @@ def score(
     need_known(dataset, known.datasets, "--dataset", "data set")
     form = form or recognise(path)
     asked = _ask(known, dataset, split, protocol, mirror)
-    rows, blocks, counts = _read(path, form, asked, max_absent)
+    found = _read(path, form, asked, max_absent)
+    rows = found.rows
     conventions = known.conventions_of(dataset)
     if keep_overlaps:
         conventions = {name: _keeping(options) for name, options in conventions.items()}
-    scores, missing = score_blocks(blocks, asked.queries, conventions, dataset)
+    scores, missing = score_blocks(found.blocks, asked.queries, conventions, dataset)
     numbers = list(_numbers(scores, asked, rows))
     facts = {
         "file": str(path),
@@ -92,7 +105,8 @@ def score(
         "asked": asked.name,
         "queries": len(rows),
         "of_queries": len(asked.queries),
-        "counts": {name: count for name, count in counts.items() if count},
+        "counts": {name: count for name, count in found.counts.items() if count},
+        "first_unknown": found.first_unknown,
         "keeps_overlaps": keep_overlaps,
         "not_computable": missing,
         "against": None,
@@ -119,6 +133,8 @@ def _ask(
     tables = _read_tables(known, dataset, mirror)
     for name in splits:
         need_known(name, tables, "--split", "split")
+        if not len(tables[name]):
+            raise UserError(f"--split: {name!r} of {dataset} has no query; check its files")
     queries = join([tables[name] for name in splits])
     place = np.repeat(splits, [len(tables[name]) for name in splits])
     return Asked(queries, place, parts, f"{dataset} ({' + '.join(splits)})")
@@ -142,22 +158,17 @@ def _read_tables(known: Catalogue, dataset: str, mirror: str | None) -> dict[str
         ) from None
 
 
-def _read(
-    path: Path, form: str, asked: Asked, max_absent: float
-) -> tuple[np.ndarray, Iterator[tuple[np.ndarray, Predictions]], dict[str, int]]:
-    """The rows of `asked.queries` that are answered, the answers by blocks of them, and counts."""
+def _read(path: Path, form: str, asked: Asked, max_absent: float) -> Found:
     need_known(form, FORMATS, "--format", "format")
     if form != PREDICTIONS:
-        matched = match(
-            read_foreign(path, form), asked.queries, of=asked.name, max_absent=max_absent
-        )
-        return matched.rows, matched.blocks(), matched.counts
+        foreign = read_foreign(path, form)
+        matched = match(foreign, asked.queries, of=asked.name, max_absent=max_absent)
+        return Found(matched.rows, matched.blocks(), matched.counts, matched.first_unknown)
     rows = np.flatnonzero(find_answered(path, asked.queries))
     if not len(rows):
         raise UserError(f"{path}: answers no query of {asked.name}; name another file, or split")
     found = read_ranked(path, asked.queries.take(rows))
-    counts = dict.fromkeys(POLICIES, 0) | {"queries_absent": len(asked.queries) - len(rows)}
-    return rows, iter([(rows, found)]), counts
+    return Found(rows, iter([(rows, found)]), {"queries_absent": len(asked.queries) - len(rows)})
 
 
 def _keeping(options: dict) -> dict:
@@ -250,6 +261,8 @@ def as_text(facts: dict) -> str:
     covered = f"{facts['queries']:,} of {facts['of_queries']:,} queries"
     lines = [f"{facts['file']} ({facts['format']}): {covered} of {facts['asked']}"]
     lines += [f"{count:9,} {POLICIES[name]}" for name, count in facts["counts"].items()]
+    if facts["first_unknown"]:
+        lines.append(f"          the first that is not scored: {facts['first_unknown']}")
     if facts["keeps_overlaps"]:
         lines.append("          no answer was left out for overlapping a better one")
     if facts["against"]:

@@ -393,6 +393,8 @@ def _number(value: object, where: str, name: str) -> float:
 def _text_of(record: dict, name: str, where: str) -> str | None:
     """A text, or a whole number as one; None where there is none."""
     value = record.get(name)
+    if isinstance(value, float) and value.is_integer():  # as tables of numbers are exported
+        value = int(value)
     if isinstance(value, bool) or not isinstance(value, str | int | None):
         raise UserError(f"{where}: {name}: expected a text or a number, got {_short(value)}")
     return None if value is None else str(value)

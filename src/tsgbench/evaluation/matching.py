@@ -47,12 +47,14 @@ class Matched:
     """A file's answers to Q queries.
 
     source: (Q,) which of the file's queries answers each, -1 where none does. counts: what was met,
-    by its name in `POLICIES`; an entry for each.
+    by its name in `POLICIES`; an entry for each. first_unknown: a query of the file that is none
+    of them, as it is named there.
     """
 
     foreign: Foreign
     source: np.ndarray
     counts: dict[str, int]
+    first_unknown: str | None = None
 
     @property
     def rows(self) -> np.ndarray:
@@ -122,7 +124,8 @@ def match(
     counts["queries_without_answer"] = int((~matched.has_answer[matched.rows]).sum())
     counts["queries_unknown"] = len(unknown)
     counts["queries_repeated"] = int((used["known"] & ~used["taken"]).sum())
-    return Matched(foreign, source, counts)
+    named = foreign.name(int(unknown[0])) if len(unknown) else None
+    return Matched(foreign, source, counts, named)
 
 
 def _too_few(

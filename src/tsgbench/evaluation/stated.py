@@ -15,7 +15,7 @@ first, as is done here.
 
 import re
 
-TIME = r"(?<![\w.:])(\d+(?::\d{1,2}){1,2}(?:\.\d+)?|\d+(?:\.\d+)?)(?:\s?s(?:ec(?:ond)?s?)?\b)?"
+TIME = r"(?<![\w.:])(\d+(?::\d{1,2}){1,2}(?:\.\d+)?|\d+(?:\.\d+)?)(?:\s?s(?:ecs?|econds?)?\b)?"
 PAIR = re.compile(
     rf"{TIME}\s?(?:->|[-–—−~→]|to|until|till|and)\s?{TIME}|[\[(]\s?{TIME}\s?,\s?{TIME}\s?[\])]"
 )
