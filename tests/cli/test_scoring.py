@@ -317,6 +317,44 @@ def test_parts_are_scored_apart_and_what_is_missing_is_said(mirror, capsys):
     assert f"        1 {POLICIES['queries_absent']}" in said
 
 
+def test_one_set_of_answers_gets_one_set_of_numbers_in_any_format_and_order(mirror, rng):
+    with open(mirror / "p.csv", newline="") as stream:
+        asked = [(row["video_id"], row["sentence"]) for row in csv.DictReader(stream)]
+    answers = {one: [moment(rng, 60) for _ in range(4)] for one in asked}
+    ranked = {one: [[*a, 1 / (n + 1)] for n, a in enumerate(answers[one])] for one in asked}
+    rows = [[*one, *a] for one in asked for a in ranked[one]]
+    lines = [
+        {"qid": n, "vid": one[0], "query": one[1], "pred_relevant_windows": ranked[one]}
+        for n, one in enumerate(asked)
+    ]
+    keyed = {
+        f"videos/{video}.mp4>>>{said.upper()}>>>[0.0, 1.0]": {"timestamps": answers[video, said]}
+        for video, said in asked
+    }
+    header = "video_id,sentence,start_s,end_s,score\n"
+    shuffled = [rows[n] for n in rng.permutation(len(rows))]
+    texts = [
+        header + "".join(",".join(map(str, row)) + "\n" for row in rows),
+        header + "".join(",".join(map(str, row)) + "\n" for row in shuffled),
+        "".join(json.dumps(line) + "\n" for line in lines),
+        json.dumps(lines[::-1], indent=1),
+        json.dumps(keyed),
+        "".join(json.dumps({key: keyed[key]}) + "\n" for key in reversed(keyed)),
+        json.dumps(
+            {
+                key: " ".join(f"{start} - {end} s;" for start, end in value["timestamps"])
+                for key, value in keyed.items()
+            }
+        ),
+    ]
+    found = []
+    for text in texts:
+        (mirror / "p").write_text(text)
+        facts = scoring.score(mirror / "p", "charades_cd", mirror=str(mirror))
+        found.append((facts["numbers"], facts["counts"].get("queries_absent")))
+    assert all(one == found[0] for one in found) and len(found[0][0]) > 20
+
+
 def test_numbers_are_written_as_csv_and_nothing_is_overwritten_unasked(mirror, capsys):
     words = ["--mirror", str(mirror), "--split", "test_ood", "--csv", str(mirror / "n.csv")]
     assert run(mirror, *words, "--json") == 0
