@@ -68,6 +68,15 @@ def test_the_row_stands_in_the_order_of_the_systems_with_its_note(entry, file):
     assert settings["notes"][-1].endswith(said)
 
 
+def test_another_protocol_is_answered_where_the_entry_says_so(entry):
+    config = read_yaml("config/blind.yaml")
+    more = {"datasets": ["activitynet_captions"], "protocols": ["val_1"]}
+    planned = Study({**config, "systems": [*config["systems"], {**entry, **more}]})
+    cell = "seen_elsewhere/activitynet_captions/full@val_1/seed0"
+    assert planned.find_key("adopt", cell).settings["splits"]["test"] == ["val_1"]
+    assert planned.find_key("evaluate", cell).settings["splits"] == ["val_1"]
+
+
 def test_a_study_may_consist_of_others_predictions_alone(entry):
     config = read_yaml("config/demo.yaml")
     alone = Study({**config, "systems": [entry], "overrides": {}})

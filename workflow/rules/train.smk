@@ -11,7 +11,7 @@ rule train:
     benchmark:
         BENCHMARKS["train"]
     wildcard_constraints:
-        model=planned("train", "model"),
+        model=unplanned("adopt", "model"),
     conda:
         "../../envs/tsgbench.yaml"
     threads: reserved("train", "threads", 4)

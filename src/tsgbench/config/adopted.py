@@ -45,7 +45,7 @@ def expand_adopted(config: dict, catalogue: "Catalogue", source: str) -> tuple[d
             "ablations": {"full": {}},
             "predictions": _predictions(system, where),
         }
-        kept = {key: system[key] for key in ("datasets",) if key in system}
+        kept = {key: system[key] for key in ("datasets", "protocols") if key in system}
         systems.append({"model": name, "seeds": SEEDS, **kept})
     return {**config, "systems": systems}, replace(catalogue, models=models)
 

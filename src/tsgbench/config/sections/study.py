@@ -84,6 +84,10 @@ class Adopted(Section):
     title: Text = Field(description="As tables call it; its cells' folders are called after it.")
     source: Text = Field(description="Where the file is from, as the table's note says it.")
     datasets: OnlyThese = Field(None, description="Only these of the study's data sets.")
+    protocols: Names = Field(
+        None,
+        description=f"What the file answers: test splits of these. {PROTOCOLS} Default: default.",
+    )
     max_missing: Annotated[float, Ge(0), Le(1)] = Field(
         None, description="Share of the queries that the file may lack. Default: 0.05."
     )
