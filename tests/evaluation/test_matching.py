@@ -15,7 +15,7 @@ RNG = np.random.default_rng(0)
 QUERIES = Queries(
     ["val_11", "val_12", "v_a_test_000", "v_a_test_001", "v_a_test_002", "val_13"],
     ["v_Ab_0.0_10.0", "v_Ab_0.0_10.0", "v_a", "v_a", "v_a", "c.avi"],
-    ["A dog.", "A cat.", "He sits.", "he sits", "He stands, then", "?"],
+    ["A dog.", "A cat at the caf\u00e9.", "He sits.", "he sits", "He stands, then", "?"],
     np.full(6, 10.0),
     np.tile([0.0, 5.0], (6, 1)),
 )
@@ -43,7 +43,7 @@ def find(folder, *asked, share=0.99, **how):
         (("val_12", None, None), 1),
         (("v_a_test_001", None, None), 3),
         ((None, "Ab_0.0_10.0.mp4", "a  DOG"), 0),  # without ActivityNet's v_, as a file
-        ((None, "videos/v_Ab_0.0_10.0", "A cat"), 1),
+        ((None, "videos/v_Ab_0.0_10.0", "A cat at the cafe\u0301"), 1),  # another way to write é
         ((3, "v_a", "he stands - then!"), 4),  # the file's own numbers
         ((11, "v_a", "He stands then"), 4),  # 11 is another video's
         ((11, "v_Ab_0.0_10.0", "A dog, cleaned up"), 0),
@@ -105,7 +105,7 @@ def test_too_few_queries_are_refused_with_one_of_each_side(tmp_path):
     asked = [(11, None, None), (77, "v_z", "A horse")]
     said = (
         r"p\.jsonl: has 1 of the 6 queries of x \(test\); looked for was query 'val_12', video"
-        r" 'v_Ab_0\.0_10\.0', sentence 'A cat\.', and there is query '77', video 'v_z', sentence"
+        r" 'v_Ab_0\.0_10\.0', sentence 'A cat at the café\.', and there is query '77', video 'v_z', sentence"
         r" 'A horse'; .*--max-missing 0\.84"
     )
     with pytest.raises(UserError, match=said):

@@ -8,6 +8,7 @@ the file's answers in order, and the last of them if there are fewer.
 """
 
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -216,7 +217,8 @@ def _video(name: str) -> str:
 
 def _sentence(text: str) -> str:
     """The words of a sentence; the sentence itself where it has none."""
-    return " ".join(WORD.findall(text.casefold())) or text.strip()
+    text = unicodedata.normalize("NFKC", text).casefold()
+    return " ".join(WORD.findall(text)) or text.strip()
 
 
 def _count_spans(matched: Matched, queries: Queries) -> dict[str, int]:
