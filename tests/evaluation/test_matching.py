@@ -105,8 +105,8 @@ def test_too_few_queries_are_refused_with_one_of_each_side(tmp_path):
     asked = [(11, None, None), (77, "v_z", "A horse")]
     said = (
         r"p\.jsonl: has 1 of the 6 queries of x \(test\); looked for was query 'val_12', video"
-        r" 'v_Ab_0\.0_10\.0', sentence 'A cat at the café\.', and there is query '77', video 'v_z', sentence"
-        r" 'A horse'; .*--max-missing 0\.84"
+        r" 'v_Ab_0\.0_10\.0', sentence 'A cat at the café\.', and there is query '77', video 'v_z',"
+        r" sentence 'A horse'; .*--max-missing 0\.84"
     )
     with pytest.raises(UserError, match=said):
         find(tmp_path, *asked, share=0.8)
