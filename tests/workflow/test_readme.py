@@ -40,6 +40,7 @@ NOT_RUN = {
 STANDS_FOR = {
     "FILE.h5": "data/features/shapes/c3d_random_stats_w16s8_pca128.h5",
     "VIDEO.mp4": "data/raw/shapes/videos/shapes_test_0000.mp4",
+    "PREDICTIONS": "results/cells/prior/shapes/full/seed0/predictions.parquet",
 }
 
 

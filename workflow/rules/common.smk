@@ -161,6 +161,12 @@ def planned(phase, wildcard):
     return "|".join(sorted(names)) or "(?!)"  # nothing planned: matches nothing
 
 
+def unplanned(phase, wildcard):
+    """Constraint for the other one of two such rules, which says of any further name that it is not
+    planned."""
+    return f"(?!(?:{planned(phase, wildcard)})/)[a-z0-9_]+"
+
+
 def reserved(phase, resource, default):
     """What the study's config reserves for one job of a phase."""
     return STUDY.config.get("resources", {}).get(phase, {}).get(resource, default)

@@ -1,5 +1,33 @@
-# What is asked of one trained cell: its scores, from its prediction file alone; what it attends to;
-# how large and how fast it is.
+# What is asked of one cell: its scores, from its prediction file alone; of a trained one, too, what it
+# attends to; how large and how fast it is.
+
+
+# A cell that another program predicted
+rule adopt:
+    input:
+        unpack(reads("adopt", "annotations")),
+    output:
+        **makes("adopt", "record", "predictions"),
+    log:
+        LOGS["adopt"],
+    benchmark:
+        BENCHMARKS["adopt"]
+    wildcard_constraints:
+        model=planned("adopt", "model"),
+    conda:
+        "../../envs/tsgbench.yaml"
+    threads: 1
+    resources:
+        gpu=0,
+        mem_mb=reserved("adopt", "mem_mb", 2000),
+        runtime=reserved("adopt", "runtime", 30),
+    params:
+        identity=identity("adopt"),
+    message:
+        "Adopting the predictions of {wildcards.model} on {wildcards.dataset}"
+    shell:
+        "tsgbench job adopt {wildcards.model}/{wildcards.dataset}/{wildcards.ablation}/seed{wildcards.seed}"
+        " --identity {params.identity} > {log} 2>&1"
 
 
 rule evaluate:

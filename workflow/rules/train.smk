@@ -10,6 +10,8 @@ rule train:
         LOGS["train"],
     benchmark:
         BENCHMARKS["train"]
+    wildcard_constraints:
+        model=unplanned("adopt", "model"),
     conda:
         "../../envs/tsgbench.yaml"
     threads: reserved("train", "threads", 4)

@@ -35,16 +35,14 @@ def list_datasets(
     and `durations` (features -> what the comparison of their time axis with the annotated durations
     gave, where a video differs).
     """
-    folders = [Path(records["download"]).parent] + (
-        [Path(mirror)] if mirror and "://" not in mirror else []
-    )
+    folders = folders_of(records, mirror)
     listed = {}
     for name, entry in datasets.items():
         places = {
             phase: Path(records[phase].format(dataset=name, features="any"))
             for phase in ("annotations", "render", "reduce")
         }
-        files = _find_files(entry, sources, folders, places["render"])
+        files = find_files(entry, sources, folders, places["render"])
         counts, counted_from, problem = _count(entry, files, places["annotations"])
         listed[name] = {
             "title": entry["title"],
@@ -81,7 +79,13 @@ def _followers(printed: str | None, published: dict[str, dict]) -> dict[str, lis
     return found
 
 
-def _find_files(
+def folders_of(records: dict[str, str], mirror: str | None) -> list[Path]:
+    """Where files are looked for: the folder of downloads, and a mirror that is a folder."""
+    downloads = Path(records["download"]).parent
+    return [downloads] + ([Path(mirror)] if mirror and "://" not in mirror else [])
+
+
+def find_files(
     dataset: dict, sources: dict[str, dict], folders: list[Path], render: Path
 ) -> dict[str, Path | None]:
     """The file of each role of the reader, None where it is not here."""

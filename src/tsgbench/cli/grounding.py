@@ -7,6 +7,7 @@ from pathlib import Path
 from tsgbench.errors import UserError
 from tsgbench.features.failures import VIDEO_ENDINGS
 from tsgbench.features.video import shown
+from tsgbench.files import check_outputs
 from tsgbench.grounding import Answer, load, output
 
 
@@ -51,7 +52,7 @@ def check(figure: Path | None, clip: Path | None, answers: int, force: bool) -> 
         raise UserError(f"--clip: {clip}: is written as MP4; name a file that ends in .mp4")
     if figure and figure.suffix not in output.FIGURES:
         raise UserError(f"--figure: {figure}: name a file that ends in {', '.join(output.FIGURES)}")
-    output.check_outputs([path for path in (figure, clip) if path], force=force)
+    check_outputs([path for path in (figure, clip) if path], force=force)
 
 
 def write(figure: Path | None, clip: Path | None, answers: list[Answer]) -> None:

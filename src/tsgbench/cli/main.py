@@ -33,6 +33,7 @@ PHASES = {
     "vectors": "learn word vectors from a data set's own sentences",
     "vocabulary": "collect a data set's words with their vectors",
     "train": "train one cell and predict its test split",
+    "adopt": "take predictions of another program for a cell's",
     "evaluate": "score one cell's predictions",
     "inspect": "keep a cell's attention maps and predictions of chosen queries",
     "measure": "measure a cell's size and speed on this machine",
@@ -125,6 +126,8 @@ def _parser() -> argparse.ArgumentParser:
     known.group("one's own videos:")
     _add_extract(known)
     _add_ground(known)
+    known.group("other systems' predictions:")
+    _add_score(known)
     known.group("what the workflow and developers run:")
     _add_jobs(known)
     known.add(
@@ -340,6 +343,45 @@ def _add_ground(known: _Verbs) -> None:
     )
     verb.add_argument("--force", action="store_true", help="overwrite such files")
     _add_threads(verb)
+    _add_json(verb)
+
+
+def _add_score(known: _Verbs) -> None:
+    verb = known.add(
+        "score",
+        verbs.score,
+        "score a file of predictions that another program wrote",
+        "Score the predictions of another program on a data set's own annotations, by every"
+        " convention of the data set, with 95 % intervals. docs/scoring.md says which files are"
+        " read, and what is done to what they need not have had.",
+    )
+    verb.add_argument("file", type=Path, help="the predictions; packed by gzip or not")
+    verb.add_argument(
+        "--dataset", metavar="NAME", required=True, help="as `tsgbench datasets` has it"
+    )
+    split = verb.add_mutually_exclusive_group()
+    split.add_argument("--split", help="what is answered (default: what a protocol tests on)")
+    split.add_argument("--protocol", help="whose test splits (default: the data set's own)")
+    verb.add_argument(
+        "--format",
+        help="moment_retrieval, lmms_eval, timelens, csv or predictions (default: by content)",
+    )
+    verb.add_argument("--against", metavar="CELL", help="test the difference to a trained cell")
+    verb.add_argument("--mirror", metavar="FOLDER", help="read annotations from here, too")
+    verb.add_argument(
+        "--max-missing",
+        metavar="SHARE",
+        type=float,
+        default=0.05,
+        help="of the queries that the file may lack (default 0.05)",
+    )
+    verb.add_argument(
+        "--keep-overlaps",
+        action="store_true",
+        help="leave out no answer for overlapping a better one, as the conventions would",
+    )
+    verb.add_argument("--csv", metavar="FILE", type=Path, help="write the numbers, too")
+    verb.add_argument("--force", action="store_true", help="overwrite such a file")
     _add_json(verb)
 
 

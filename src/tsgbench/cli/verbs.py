@@ -70,6 +70,28 @@ def ground(options: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
+def score(options: argparse.Namespace) -> None:
+    """`tsgbench score`: the numbers of a file of predictions."""
+    from tsgbench.cli import scoring
+    from tsgbench.files import check_outputs
+
+    check_outputs([options.csv] if options.csv else [], force=options.force)
+    facts = scoring.score(
+        options.file,
+        options.dataset,
+        split=options.split,
+        protocol=options.protocol,
+        form=options.format,
+        against=options.against,
+        mirror=options.mirror or mirror_of({}),
+        max_absent=options.max_missing,
+        keep_overlaps=options.keep_overlaps,
+    )
+    if options.csv:
+        scoring.write_csv(options.csv, facts)
+    print(json.dumps(facts, indent=2) if options.json else scoring.as_text(facts))
+
+
 def show_features(options: argparse.Namespace) -> None:
     """`tsgbench features`: what a feature file holds, and a picture of it."""
     from tsgbench.reporting import feature_file as describe
@@ -275,7 +297,7 @@ def track(options: argparse.Namespace) -> int:
 
     study = _read_study(options)
     freshness = Freshness(study)
-    here = [path for path in study.targets("train") if freshness.state(path) == CURRENT]
+    here = [path for path in study.targets("train", "adopt") if freshness.state(path) == CURRENT]
     logged = log_cells(study, [read_record(path) for path in here])
     pending = [row for row in logged["runs"] if row["status"] != "logged"]
     for row in pending:

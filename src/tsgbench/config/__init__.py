@@ -7,6 +7,7 @@ schemas for editors and docs/settings.md are written from it (`tsgbench schemas`
 No training reads the checks: what it shares with them is `tsgbench.settings`.
 """
 
+from tsgbench.config.adopted import expand_adopted, note_of_adopted
 from tsgbench.config.catalogue import Catalogue
 from tsgbench.config.reading import read_yaml
 from tsgbench.config.references import check_protocols
@@ -42,6 +43,7 @@ __all__ = [
     "as_list",
     "check_protocols",
     "check_study",
+    "expand_adopted",
     "expand_variants",
     "export_study",
     "extend_study",
@@ -51,6 +53,7 @@ __all__ = [
     "maker_of",
     "merge",
     "mirror_of",
+    "note_of_adopted",
     "protocols_of",
     "read_yaml",
     "roles_of",

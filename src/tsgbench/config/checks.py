@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from tsgbench.config import references
+from tsgbench.config.adopted import expand_adopted
 from tsgbench.config.catalogue import Catalogue
 from tsgbench.config.refusals import check
 from tsgbench.config.sections import conventions, datasets, features, models, sources
@@ -60,14 +61,19 @@ def check_study(config: dict, catalogue: Catalogue, source: str, settings_of: Se
         raise UserError(f"{source}: extends: is for a file; read it with `load_study`")
     known = {name: entry.get("module", name) for name, entry in catalogue.models.items()}
     check(study_type(*known.items()), config, source)
+    config, catalogue = expand_adopted(config, catalogue, source)
     check_variants(config, catalogue, source)
     for place, system in enumerate(config["systems"]):
+        if system["model"] not in known:  # nothing to set: its predictions are there
+            continue
         parts = models.parts_of(system["model"], known[system["model"]], partial=True)
         for key, part in DIFFERENCES.items():
             check(parts[part], system.get(key, {}), f"{source}: systems[{place}].{key}")
     config, catalogue = expand_variants(config, catalogue)
     references.check_names_of_study(config, catalogue, source)
     for cell, found in settings_of(config, catalogue):
+        if found["model"] not in known:
+            continue
         signature = models.signature_of(found["model"], found["module"])
         _refuse_misfit(signature, found["model_settings"], found["inputs"], f"{source}: {cell}")
 

@@ -126,7 +126,9 @@ def _section_and_parts(kind: type[Section]) -> list[str]:
         if section in seen or path == "overrides":
             continue
         seen.add(section)
-        parts += [f"### `{path}`\n", _fields(section)]
+        several = [other for name, other in _below(kind) if name == path]
+        which = f" with `{next(iter(section.model_fields))}`" if len(several) > 1 else ""
+        parts += [f"### `{path}`{which}\n", _fields(section)]
         waiting += [(f"{path}.{name}", part) for name, part in _below(section)]
     return parts
 
@@ -136,7 +138,7 @@ def _below(kind: type[Section]) -> list[tuple[str, type[Section]]]:
     for name, field in kind.model_fields.items():
         waiting = [kind_of(field)]
         while waiting:
-            part = waiting.pop()
+            part = waiting.pop(0)
             if hasattr(part, "model_fields"):
                 found.append((name, part))
             elif get_origin(part) is Annotated:

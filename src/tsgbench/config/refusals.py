@@ -41,7 +41,7 @@ def describe(kind: Any) -> str:
     """What a value of a type may be, in words: `a whole number, at least 1`."""
     kind, limits, pattern = _unwrapped(kind)
     if _is_union(kind):
-        return either([describe(part) for part in get_args(kind)])
+        return either(list(dict.fromkeys(map(describe, get_args(kind)))))
     if get_origin(kind) is Literal:
         return either([str(choice) for choice in get_args(kind)])
     if kind in (None, type(None)):
@@ -114,9 +114,9 @@ def _as_number(text: str, kinds: list) -> str | None:
 
 
 def _unknown_key(key: str, owners: list, where: str) -> str:
-    known = list(
-        dict.fromkeys(field for kind in owners if _is_section(kind) for field in kind.model_fields)
-    )
+    # Of a union it is one that lacks the key
+    owners = [kind for kind in owners if _is_section(kind) and key not in kind.model_fields]
+    known = list(dict.fromkeys(field for kind in owners for field in kind.model_fields))
     allowed = f"it takes {', '.join(known)}" if known else "it takes none"
     near = did_you_mean(key, known)
     return f"{where}: unknown key {key!r}; {near or allowed}"

@@ -113,6 +113,15 @@ def _machine() -> str:
     return digest(facts)[:6]
 
 
+def check_outputs(paths: Sequence[Path], *, force: bool) -> None:
+    """`UserError`, before any work, for a file that is there already, or a folder that is not."""
+    for path in paths:
+        if path.exists() and not force:
+            raise UserError(f"{path}: is there already; name another file, or say --force")
+        if not path.parent.is_dir():
+            raise UserError(f"{path}: its folder is not there; make it first")
+
+
 def write_text(path: str | Path, text: str) -> None:
     """Write `text` as UTF-8, atomically."""
     with atomic_path(path) as temporary:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from tsgbench.errors import UserError
 from tsgbench.features.video import probe, read_clips, shown
 from tsgbench.files import atomic_path
 from tsgbench.grounding.cell import Answer
@@ -26,15 +25,6 @@ class Shown:
     duration_s: float
     thumbnails: np.ndarray
     thumbnails_s: np.ndarray
-
-
-def check_outputs(paths: list[Path], *, force: bool) -> None:
-    """`UserError`, before any work, for a file that is there already, or a folder that is not."""
-    for path in paths:
-        if path.exists() and not force:
-            raise UserError(f"{path}: is there already; name another file, or say --force")
-        if not path.parent.is_dir():
-            raise UserError(f"{path}: its folder is not there; make it first")
 
 
 def draw_answers(path: Path, answers: list[Answer]) -> None:

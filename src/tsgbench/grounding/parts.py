@@ -42,12 +42,12 @@ def find_cell(name: str | Path) -> Path:
     try:
         cell = CellId.parse(str(name))
     except UserError as error:
-        raise UserError(f"--cell: no folder, and {error}") from None
+        raise UserError(f"cell {name}: no folder, and {error}") from None
     paths = [Path(Layout(s).cell_record("train", str(cell))) for s in studies_with_cells()]
     found = [path.parent for path in paths if path.is_file()]
     if len(found) != 1:
         said = f"several studies have it, name one: {', '.join(map(str, found))}"
-        raise UserError(f"--cell: {name}: {said if found else 'not trained here; train it first'}")
+        raise UserError(f"cell {name}: {said if found else 'not trained here; train it first'}")
     return found[0]
 
 
@@ -55,6 +55,11 @@ def find_parts(folder: Path) -> Parts:
     """All that the cell needs; `UserError` for what is missing, damaged or remade since."""
     run = read_record(folder / "run.json")
     _check(run)
+    if run.content["phase"] == "adopt":
+        raise UserError(
+            f"{run.path}: predictions of another program, of which nothing runs here; name a cell"
+            " that was trained"
+        )
     for key, refused in NOT_ASKED.items():
         if (mode := run.content["settings"]["inputs"].get(key, "real")) in refused:
             raise UserError(

@@ -35,6 +35,7 @@ _RECORDS = {
     "vectors": "data/text/{dataset}/vectors.json",
     "vocabulary": "data/text/{dataset}/{tokenizer}.json",
     "train": _CELL + "/run.json",
+    "adopt": _CELL + "/run.json",
     "evaluate": _CELL + "/metrics.json",
     "measure": _CELL + "/efficiency.json",
     "inspect": _CELL + "/inspection.json",
@@ -64,6 +65,7 @@ _FILES = {
         "history": _CELL + "/history.csv",
         "predictions": _CELL + "/predictions.parquet",
     },
+    "adopt": {"predictions": _CELL + "/predictions.parquet"},
     "evaluate": {"scores": _CELL + "/scores.parquet"},
     "inspect": {"maps": _CELL + "/inspection.npz"},
     "table": {
@@ -101,6 +103,7 @@ KEYS = {
     "vectors": "{dataset}",
     "vocabulary": "{dataset}/{tokenizer}",
     "train": "{model}/{dataset}/{ablation}/seed{seed}",
+    "adopt": "{model}/{dataset}/{ablation}/seed{seed}",
     "evaluate": "{model}/{dataset}/{ablation}/seed{seed}",
     "measure": "{model}/{dataset}/{ablation}/seed{seed}",
     "inspect": "{model}/{dataset}/{ablation}/seed{seed}",

@@ -13,6 +13,7 @@ from tsgbench.config import (
     Catalogue,
     as_list,
     merge,
+    note_of_adopted,
     protocols_of,
     roles_of,
 )
@@ -108,6 +109,14 @@ class Cells:
     def _settle(self, model: str, dataset: str, name: str) -> dict[str, Any]:
         ablation, protocol = split_ablation(name)
         entry = self.catalogue.models[model]
+        if "predictions" in entry:
+            return {
+                **{"model": model, "dataset": dataset, "ablation": ablation},
+                "splits": self._splits(dataset, protocol),
+                "inputs": {},  # nothing is known of them
+                "predictions": entry["predictions"],
+                "needs": self.catalogue.needs_of(dataset),
+            }
         own, chosen = self._layers(model, dataset)
         merged = _merge_all([entry["settings"], *own, *chosen, entry["ablations"][ablation]])
         if "features" not in merged["inputs"]:
@@ -167,16 +176,20 @@ class Cells:
         ]
 
     def notes(self, models: Iterable[str]) -> list[str]:
-        """What the study says of its overrides for these models; a table of theirs prints it."""
+        """What the study says of its overrides for these models, and whose predictions others are;
+        a table of theirs prints it."""
         overrides = self.config.get("overrides", {})
-        found = {model: overrides.get(model, {}).get("note") for model in models}
+        found = {}
+        for model in models:
+            adopted = note_of_adopted(self.catalogue.models[model])
+            found[model] = adopted or overrides.get(model, {}).get("note")
         return [note for note in found.values() if note]
 
     def check_pixels(self, source: str) -> None:
         """Without video features only systems that never look at the video mean anything."""
         for cell in self:
             inputs = self.settings(cell)["inputs"]
-            is_blank = inputs["features"].startswith(BLANK_PREFIX)
+            is_blank = inputs.get("features", "").startswith(BLANK_PREFIX)
             if is_blank and inputs.get("video", "real") != "zero":
                 raise UserError(
                     f"{source}: systems: {cell.model}/{cell.ablation} looks at the video, but data"
@@ -192,9 +205,8 @@ class Cells:
 
     def chosen_inputs(self, dataset: str, name: str) -> list[str]:
         """The values of one input among the cells of a data set, sorted."""
-        return sorted(
-            {self.settings(cell)["inputs"][name] for cell in self if cell.dataset == dataset}
-        )
+        inputs = [self.settings(cell)["inputs"] for cell in self if cell.dataset == dataset]
+        return sorted({read[name] for read in inputs if name in read})
 
     def describe_features(self, dataset: str, rows: Iterable[tuple[str, str]]) -> str:
         """What (model, ablation) rows of a data set read; the rarer features with their models.
@@ -205,6 +217,7 @@ class Cells:
             (model, self.settings(CellId(model, dataset, ablation, 0))["inputs"])
             for model, ablation in rows
         ]
+        inputs = [(model, read) for model, read in inputs if "features" in read]
         seeing = [one for one in inputs if one[1].get("video", "real") != "zero"]
         readers: dict[str, list[str]] = {}
         for model, read in seeing or inputs:

@@ -203,7 +203,7 @@ class Papers(Specifications):
                 is_twin = entry.get("paper") == content["paper"]["key"] and (
                     settings["inputs"].get("video") == "zero"
                 )
-                if not is_twin and "paper" in entry:
+                if not is_twin and ("paper" in entry or "predictions" in entry):
                     continue
                 label = entry["title"] + (", blind" if is_twin else "")
                 row = rows.setdefault(label, new_row(label, f"{model}/{ablation}", "beside"))

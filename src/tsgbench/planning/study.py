@@ -14,6 +14,7 @@ from tsgbench.config import (
     Catalogue,
     as_list,
     check_study,
+    expand_adopted,
     expand_variants,
     maker_of,
     merge,
@@ -38,7 +39,8 @@ class Study:
     ):
         catalogue = catalogue or Catalogue.load()
         check_study(config, catalogue, source, settings_of_cells)
-        self.config, self.catalogue = config, catalogue = expand_variants(config, catalogue)
+        config, catalogue = expand_variants(*expand_adopted(config, catalogue, source))
+        self.config, self.catalogue = config, catalogue
         self.name = config["study"]
         self.layout = Layout(self.name)
         self.jobs: dict[str, Job] = {}
@@ -166,25 +168,10 @@ class Study:
         return self.cells.chosen_inputs(dataset, "features")
 
     def _plan_cell(self, cell: CellId) -> None:
-        settings, dataset = self.cells.settings(cell), cell.dataset
-        features = settings["inputs"]["features"]
-        text = {"dataset": dataset, "tokenizer": settings["inputs"]["tokenizer"]}
-        annotations = self.layout.records["annotations"].format(dataset=dataset)
-        run = self._add(
-            self.layout.job(
-                "train",
-                cell.wildcards,
-                settings,
-                {
-                    "annotations": annotations,
-                    "features": self.layout.records["reduce"].format(
-                        dataset=dataset, features=features
-                    ),
-                    "vocabulary": self.layout.records["vocabulary"].format(**text),
-                },
-                (f"tsgbench.models.{settings['module']}",),
-            )
-        )
+        settings = self.cells.settings(cell)
+        annotations = self.layout.records["annotations"].format(dataset=cell.dataset)
+        plan = self._plan_adopting if "predictions" in settings else self._plan_training
+        run = plan(cell, settings, annotations)
         self._add(
             self.layout.job(
                 "evaluate",
@@ -193,11 +180,28 @@ class Study:
                     "headline": HEADLINE,
                     "splits": settings["splits"]["test"],
                     "score": settings["splits"]["score"],
-                    "conventions": self.catalogue.conventions_of(dataset),
+                    "conventions": self.catalogue.conventions_of(cell.dataset),
                 },
                 {"run": run, "annotations": annotations},
             )
         )
+
+    def _plan_training(self, cell: CellId, settings: dict[str, Any], annotations: str) -> str:
+        dataset, inputs = cell.dataset, settings["inputs"]
+        records = self.layout.records
+        reads = {
+            "annotations": annotations,
+            "features": records["reduce"].format(dataset=dataset, features=inputs["features"]),
+            "vocabulary": records["vocabulary"].format(
+                dataset=dataset, tokenizer=inputs["tokenizer"]
+            ),
+        }
+        model = f"tsgbench.models.{settings['module']}"
+        return self._add(self.layout.job("train", cell.wildcards, settings, reads, (model,)))
+
+    def _plan_adopting(self, cell: CellId, settings: dict[str, Any], annotations: str) -> str:
+        reads = {"annotations": annotations}
+        return self._add(self.layout.job("adopt", cell.wildcards, settings, reads))
 
     def _plan_report(self) -> None:
         ordinary = [cell for cell in self.cells if not self.cells.is_on_demand(cell)]

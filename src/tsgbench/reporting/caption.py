@@ -52,9 +52,9 @@ def legend(table: Table) -> list[str]:
         lines.append("n/m seeds: only n of the m seeds were run, so the mean is provisional.")
     if any(result.scored for result in results):
         lines.append(
-            "[n of m queries]: the videos of the others were not available to this system; a score "
-            "over part of a split is not a score of the split, and no best is marked among systems "
-            "scored on different queries."
+            "[n of m queries]: the videos of the others were not available to this system, or its "
+            "file lacks them; a score over part of a split is not a score of the split, and no "
+            "best is marked among systems scored on different queries."
         )
     if any(is_undefined(result, metric) for result in results for metric in table.metrics):
         reason = (

@@ -12,6 +12,7 @@ from tsgbench.jobs.cells import CellId
 from tsgbench.jobs.layout import layout_of_cell
 
 SCHEMA = 1
+MADE_BY = ("train", "adopt")  # a cell's predictions
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ class Cell:
         for record in (self.run, self.evaluation):
             files += record.get("outputs", {})
         found = {name: (self.folder / name).as_posix() for name in files}
-        log = layout_of_cell(self.folder).logs["train"]
+        log = layout_of_cell(self.folder).logs[self.run["phase"]]
         return found | {"log": log.format(**CellId.parse(self.name).wildcards)}
 
 
@@ -129,7 +130,7 @@ def read_cell(
     run_path, metrics_path = Path(folder) / "run.json", Path(folder) / "metrics.json"
     if not run_path.exists() or not metrics_path.exists():
         return None
-    run = _read_record(run_path, "train")
+    run = _read_record(run_path, *MADE_BY)
     evaluation = _read_record(metrics_path, "evaluate")
     if run.get("key") != name:
         raise UserError(f"{run_path}: key: holds {run.get('key')!r}, not {name!r}; train it again")
@@ -160,14 +161,14 @@ def read_cells(cells: Mapping[str, str | Path]) -> dict[str, Cell]:
     return {name: cell for name, cell in read.items() if cell is not None}
 
 
-def _read_record(path: Path, phase: str) -> dict:
+def _read_record(path: Path, *phases: str) -> dict:
     record = read_json(path)
     if not isinstance(record, dict) or record.get("schema") != SCHEMA:
         raise UserError(f"{path}: not a record of this version; run the cell again")
     if not record.get("identity"):
         raise UserError(f"{path}: identity: missing, so its numbers cannot be traced; run it again")
-    if record.get("phase") != phase or not isinstance(record.get("facts"), dict):
-        raise UserError(f"{path}: phase: not the record of phase {phase!r}; run the cell again")
+    if record.get("phase") not in phases or not isinstance(record.get("facts"), dict):
+        raise UserError(f"{path}: phase: not the record of phase {phases[0]!r}; run the cell again")
     return record
 
 

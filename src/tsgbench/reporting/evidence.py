@@ -39,14 +39,19 @@ class System:
         return self.cells[0].run["settings"]["inputs"].get("video", "real") != "zero"
 
     @property
+    def is_adopted(self) -> bool:
+        """Whether another program made its predictions."""
+        return "predictions" in self.cells[0].run["settings"]
+
+    @property
     def is_trained(self) -> bool:
         """Whether it has parameters to learn: baselines have none."""
         return self.cells[0].is_trained
 
     @property
-    def features(self) -> str:
-        """Name of the features that it reads, as in config/features.yaml."""
-        return self.cells[0].run["settings"]["inputs"]["features"]
+    def features(self) -> str | None:
+        """Name of the features that it reads, as in config/features.yaml; None if others ran it."""
+        return self.cells[0].run["settings"]["inputs"].get("features")
 
     @property
     def protocol(self) -> str:

@@ -237,14 +237,17 @@ def _mlflow(cell: dict, logged: dict) -> dict:
 
 def _commands(content: Document, stem: Path, numbers: list[dict], root: Path) -> list[str]:
     """How to make the numbers again: one job by hand, or all that the table needs."""
-    cells = [cell["cell"] for number in numbers for cell in number["cells"] if "run" in cell]
+    cells = [cell for number in numbers for cell in number["cells"] if "run" in cell]
     commits = {cell.get("git_commit") for number in numbers for cell in number["cells"]} - {None}
     checkout = [f"git checkout {next(iter(commits)).rstrip('+')}"] if len(commits) == 1 else []
     chosen, named = (
         _option_for(option, content.study, root) for option in ("--configfile", "--study")
     )
-    phases = ("train", "evaluate")
-    lines = [f"tsgbench job {phase} {cell}{named}" for cell in cells for phase in phases]
+    lines = [
+        f"tsgbench job {phase} {cell['cell']}{named}"
+        for cell in cells
+        for phase in ("adopt" if "predictions" in cell["settings"] else "train", "evaluate")
+    ]
     return [*checkout, *lines, f"snakemake --cores 8 {stem}.tex{chosen}"]
 
 
@@ -329,6 +332,9 @@ def _cell_lines(cell: dict) -> list[str]:
         ]
     else:
         lines.append(f"  identity {cell['identity']}, digest {cell['digest']}, code {cell['code']}")
+    if adopted := cell.get("settings", {}).get("predictions"):
+        lines.append(f"  predictions of another program: {adopted['source']}")
+        lines.append(f"  {adopted['file']}, SHA-256 {adopted['sha256']}")
     if cell.get("taken_over"):
         lines.append(f"  taken over from {cell['taken_over']}, trained for study {cell['study']}")
     commit = cell.get("git_commit") or "not recorded"

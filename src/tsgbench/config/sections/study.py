@@ -3,8 +3,8 @@
 from functools import cache
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, MinLen
-from pydantic import Field, create_model
+from annotated_types import Ge, Le, MinLen
+from pydantic import Discriminator, Field, Tag, create_model
 
 from tsgbench.config.sections.common import (
     Name,
@@ -77,6 +77,34 @@ System = create_model(
 )
 
 
+class Adopted(Section):
+    """A system that is not run here: a file of predictions that another program wrote."""
+
+    predictions: Text = Field(
+        description="The file, from the project's folder on; formats: docs/scoring.md."
+    )
+    title: Text = Field(description="As tables call it; its cells' folders are called after it.")
+    source: Text = Field(description="Where the file is from, as the table's note says it.")
+    datasets: OnlyThese = left_out("Only these of the study's data sets.")
+    protocols: Names = left_out(
+        f"What the file answers: test splits of these. {PROTOCOLS} Default: default."
+    )
+    max_missing: Annotated[float, Ge(0), Le(1)] = left_out(
+        "Share of the queries that the file may lack. Default: 0.05."
+    )
+
+
+def _is_adopted(system: Any) -> str:
+    return "adopted" if isinstance(system, dict) and "predictions" in system else "run"
+
+
+AnySystem = Annotated[
+    Annotated[System, Tag("run")]  # type: ignore[valid-type]  # made at run time
+    | Annotated[Adopted, Tag("adopted")],
+    Discriminator(_is_adopted),
+]
+
+
 class Table(Section):
     """A table of the study's own."""
 
@@ -144,8 +172,8 @@ def study_type(*models: tuple[str, str]) -> type[Section]:
             Field(description="Names of config/datasets.yaml, with what is read of each."),
         ),
         systems=required(
-            Annotated[list[System], MinLen(1)],  # type: ignore[valid-type]  # made at run time
-            "What is run, in the order of the tables' rows.",
+            Annotated[list[AnySystem], MinLen(1)],
+            "What is run, or taken from others, in the order of the tables' rows.",
         ),
         overrides=optional(overrides, "Per model, what this study changes of its entry."),
         tables=(

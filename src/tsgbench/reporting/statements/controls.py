@@ -36,7 +36,7 @@ def controls(evidence: Evidence) -> list[str] | None:
             lines += ["", *_twins_table(head, pairs)]
         if others:
             lines += ["", *_features_table(entry["title"], others)]
-        untrained = [s for s in systems if not s.is_trained]
+        untrained = [s for s in systems if not (s.is_trained or s.is_adopted)]
         if (pairs or others) and untrained:
             lines += ["", *_untrained_table(entry["title"], untrained)]
     if not lines:
