@@ -160,8 +160,25 @@ def _add_jobs(known: _Verbs) -> None:
 
 def _add_plan(known: _Verbs) -> None:
     verb = known.add(
-        "plan", verbs.show_plan, "list every job of a study and whether its result is current"
+        "plan",
+        verbs.show_plan,
+        "list every job of a study and whether its result is current, or what is left will cost",
     )
+    verb.add_argument(
+        "targets",
+        nargs="*",
+        metavar="TARGET",
+        help="results, with all that they are made from: results/table1.tex (default: all)",
+    )
+    verb.add_argument(
+        "--cost",
+        action="store_true",
+        help="what the jobs that are left will take, by what such jobs took here",
+    )
+    verb.add_argument(
+        "--logs", metavar="FOLDER", default="logs", help="or on another machine: its logs"
+    )
+    verb.add_argument("--cores", type=int, help="processors to run on (default: this machine's)")
     _add_study(verb)
     _add_json(verb)
 

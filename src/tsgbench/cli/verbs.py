@@ -121,13 +121,25 @@ def run_phase(options: argparse.Namespace) -> None:
 
 
 def show_plan(options: argparse.Namespace) -> None:
-    """`tsgbench plan`: every job, its identity and the state of its result."""
+    """`tsgbench plan`: every job, its identity and the state of its result; or their cost."""
+    from tsgbench.planning.accepting import find_target, with_ancestors
     from tsgbench.planning.freshness import Freshness
 
+    if options.targets:  # the first says whose; `find_target` refuses those of another study
+        _follow_study(options, options.targets[0])
     study = _read_study(options)
     freshness = Freshness(study)
+    wanted = with_ancestors(study, [find_target(study, name) for name in options.targets])
+    if options.cost:
+        from tsgbench.cli import cost
+
+        due = [path for path in study.jobs if path in wanted]
+        cost.show(study, freshness, due, options)
+        return
     rows = []
     for record, job in study.jobs.items():
+        if record not in wanted:
+            continue
         rows.append(
             {
                 "phase": job.phase,

@@ -1,0 +1,125 @@
+"""What a study's jobs will cost, by what such jobs took before.
+
+Snakemake writes the processor time and the memory of every job beside its log. A job that is to run
+is taken to need what jobs of its phase took on the same data set: of cells, of the same model, and
+of the same ablation if there are any. Measured seconds grow with what else a machine does,
+processor time hardly; of a GPU's work it says nothing.
+"""
+
+import csv
+from collections.abc import Iterable, Iterator
+from dataclasses import astuple, dataclass, field
+from pathlib import Path
+from statistics import fmean
+
+from tsgbench.jobs.layout import LOGS, PHASES, Job
+from tsgbench.planning.study import Study
+
+# What jobs must have in common to be alike, the most telling first
+NEAREST = (("model", "dataset", "ablation"), ("model", "dataset"))
+ON_DATA = (("dataset", "clips"), ("dataset", "features"), ("dataset",))
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one job took: seconds of processor time, and on the clock, and MB at its peak."""
+
+    cpu_s: float
+    wall_s: float
+    memory_mb: float
+
+
+@dataclass
+class Cost:
+    """Of some jobs. measured: phase -> jobs whose like was measured; unknown: those whose was not.
+
+    cpu_s, clock_s: by phase, processor time and measured seconds. chain_s: processor time along the
+    longest chain of jobs that wait for one another.
+    """
+
+    cpu_s: dict[str, float] = field(default_factory=dict)
+    clock_s: dict[str, float] = field(default_factory=dict)
+    measured: dict[str, int] = field(default_factory=dict)
+    unknown: dict[str, int] = field(default_factory=dict)
+    memory_mb: float = 0.0
+    chain_s: float = 0.0
+
+    @property
+    def jobs(self) -> int:
+        """How many there are."""
+        return sum(self.measured.values()) + sum(self.unknown.values())
+
+    def wall_s(self, cores: int) -> float:
+        """Seconds on so many processors, where none of them ever waits."""
+        return max(sum(self.cpu_s.values()) / cores, self.chain_s)
+
+
+def estimate(study: Study, due: Iterable[str], logs: str | Path = LOGS) -> Cost:
+    """The cost of jobs. due: their records, inputs before what reads them. logs: a folder of logs,
+    of this machine or of another one."""
+    known = Measurements(study, Path(logs))
+    cost = Cost()
+    ends: dict[str, float] = {}
+    for record in due:
+        job = study.jobs[record]
+        found = known.of(job)
+        counted = cost.unknown if found is None else cost.measured
+        counted[job.phase] = counted.get(job.phase, 0) + 1
+        took = found or Measured(0.0, 0.0, 0.0)
+        cost.cpu_s[job.phase] = cost.cpu_s.get(job.phase, 0.0) + took.cpu_s
+        cost.clock_s[job.phase] = cost.clock_s.get(job.phase, 0.0) + took.wall_s
+        cost.memory_mb = max(cost.memory_mb, took.memory_mb)
+        before = max((ends.get(path, 0.0) for path in job.inputs.values()), default=0.0)
+        ends[record] = before + took.cpu_s
+    cost.chain_s = max(ends.values(), default=0.0)
+    return cost
+
+
+class Measurements:
+    """What jobs took, by what they have in common. Of several alike, the mean."""
+
+    def __init__(self, study: Study, logs: Path) -> None:
+        """logs: of the default study, below which every other has its own folder."""
+        self._found: dict[tuple[str, ...], list[Measured]] = {}
+        for phase in PHASES:
+            for folder in sorted(logs.glob(f"**/benchmarks/{phase}")):
+                self._read(study, phase, folder)
+
+    def _read(self, study: Study, phase: str, folder: Path) -> None:
+        for path in folder.rglob("*.tsv"):
+            measured = _read_tsv(path)
+            if measured is None:
+                continue
+            parts = path.relative_to(folder).with_suffix("").parts
+            for key in _keys(phase, dict(zip(_names(study, phase), parts, strict=False))):
+                self._found.setdefault(key, []).append(measured)
+
+    def of(self, job: Job) -> Measured | None:
+        """What a job is likely to take; None if no job was measured that is alike."""
+        for key in _keys(job.phase, job.wildcards):
+            if found := self._found.get(key):
+                return Measured(*map(fmean, zip(*map(astuple, found), strict=True)))
+        return None
+
+
+def _names(study: Study, phase: str) -> list[str]:
+    """The wildcards of a phase, in the order of its key."""
+    pattern = study.layout.benchmarks[phase]
+    return [part.partition("}")[0] for part in pattern.split("{")[1:]]
+
+
+def _keys(phase: str, wildcards: dict[str, str]) -> Iterator[tuple[str, ...]]:
+    alike = NEAREST if "model" in wildcards else ON_DATA if "dataset" in wildcards else ((),)
+    for names in alike:
+        if all(name in wildcards for name in names):
+            yield (phase, *names, *(wildcards[name] for name in names))
+
+
+def _read_tsv(path: Path) -> Measured | None:
+    """The first row of a benchmark; None where Snakemake could not measure (a job of no time)."""
+    with open(path, newline="", encoding="utf-8") as stream:
+        row = next(csv.DictReader(stream, delimiter="\t"), {})
+    try:
+        return Measured(float(row["cpu_time"]), float(row["s"]), float(row["max_rss"]))
+    except (KeyError, ValueError):
+        return None
