@@ -255,6 +255,43 @@ def test_a_damaged_file_is_one_clear_error(tmp_path, kind):
         assert "not a feature file of tsgbench" in said
 
 
+GROUPS = ("videos", "videos/v0", "arrays")
+NUMBERS = ("videos/v0/clips", "videos/v0/times_s", "arrays/mean")
+ELSEWHERE = [(member, form) for member in GROUPS + NUMBERS for form in ("link", "link within")]
+ELSEWHERE += [(member, form) for member in NUMBERS for form in ("mosaic", "raw", "hollow")]
+
+
+@pytest.mark.parametrize(("member", "form"), ELSEWHERE)
+def test_numbers_of_another_file_are_no_features(tmp_path, member, form):
+    """A file that came from elsewhere could make any file here into features."""
+    features, arrays = sample_features(), {"mean": np.zeros(8)}
+    secret = write_features(tmp_path / "secret.h5", features, arrays=arrays)
+    path = write_features(tmp_path / "f.h5", features, arrays=arrays)
+    with h5py.File(path, "a") as file:
+        shape = getattr(file[member], "shape", None)
+        del file[member]
+        if form == "link":
+            file[member] = h5py.ExternalLink(str(secret), f"/{member}")
+        elif form == "link within":
+            file[member] = h5py.SoftLink("/elsewhere")
+            file["elsewhere"] = h5py.ExternalLink(str(secret), f"/{member}")
+        elif form == "mosaic":
+            layout = h5py.VirtualLayout(shape, "f8")
+            layout[:] = h5py.VirtualSource(str(secret), member, shape)
+            file.create_virtual_dataset(member, layout)
+        elif form == "raw":
+            file.create_dataset(member, shape, "f8", external=[(str(secret), 0, 1 << 20)])
+        else:
+            file.create_dataset(member, (1 << 40, 8), "f4")
+    secret.unlink()
+    os.mkfifo(secret)  # who opened it would wait for ever
+    name = member.rsplit("/")[-1]
+    said = rf"f\.h5: {name} is a link, or its numbers are not in"
+    with pytest.raises(UserError, match=said), FeatureStore(path) as store:
+        store.read("v0")
+        store.arrays()
+
+
 def test_a_file_of_another_version_is_called_so(tmp_path):
     path = write_features(tmp_path / "f.h5", sample_features())
     with h5py.File(path, "r+") as file:

@@ -18,6 +18,7 @@ import h5py
 import numpy as np
 
 from tsgbench.errors import UserError
+from tsgbench.features.hdf5 import is_hollow
 from tsgbench.features.journal import JOURNAL, journal_of, pack, scan
 from tsgbench.files import atomic_path, is_utf8
 from tsgbench.files.access import named, try_lock, why
@@ -284,8 +285,9 @@ class FeatureStore:
             if missing:
                 raise KeyError(f"no {', '.join(missing)}")
             self.dim = int(self.attrs["dim"])
-            self._videos = self._file["videos"]
+            self._videos = self._own(self._file, "videos")
             self.video_ids = list(self._videos)
+            self._known = frozenset(self.video_ids)  # asking HDF5 would open what a link leads to
 
     def __enter__(self) -> "FeatureStore":
         return self
@@ -297,7 +299,7 @@ class FeatureStore:
         self._file.close()
 
     def __contains__(self, video_id: str) -> bool:
-        return video_id in self._videos
+        return video_id in self._known
 
     def read(self, video_id: str) -> tuple[np.ndarray, np.ndarray]:
         """One video: clips (n, dim) float32 and times (n, 2) float64 seconds."""
@@ -312,7 +314,7 @@ class FeatureStore:
         """
         with self._explained():
             groups = [self._group(video_id) for video_id in video_ids]
-            stored = [(group["clips"], group["times_s"]) for group in groups]
+            stored = [(self._own(one, "clips"), self._own(one, "times_s")) for one in groups]
             counts = [self._count(group, *pair) for group, pair in zip(groups, stored, strict=True)]
             offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
             clips = np.empty((offsets[-1], self.dim), dtype=np.float32)
@@ -326,15 +328,31 @@ class FeatureStore:
     def arrays(self) -> dict[str, np.ndarray]:
         """What the file holds beside the videos (/arrays)."""
         with self._explained():
-            return {name: item[()] for name, item in self._file.get("arrays", {}).items()}
+            if "arrays" not in list(self._file):
+                return {}
+            group = self._own(self._file, "arrays")
+            return {name: self._own(group, name)[()] for name in group}
 
     def _group(self, video_id: str) -> h5py.Group:
-        if video_id not in self._videos:
+        if video_id not in self._known:
             raise UserError(
                 f"{self.path}: video {video_id!r} is not in it; extract its features, or check that"
                 " annotations and features are of the same data set"
             )
-        return self._videos[video_id]
+        return self._own(self._videos, video_id)
+
+    def _own(self, group: h5py.Group, name: str) -> h5py.Group | h5py.Dataset:
+        """A member, which in a feature file is no link, and has its numbers in the file itself."""
+        if group.id.links.get_info(name.encode()).type == h5py.h5l.TYPE_HARD:
+            item = group[name]
+            if isinstance(item, h5py.Group):
+                return item
+            if not (item.is_virtual or item.external or is_hollow(item)):
+                return item
+        raise UserError(
+            f"{self.path}: {name} is a link, or its numbers are not in the file; get or make the"
+            " file whole"
+        )
 
     def _count(self, group: h5py.Group, clips: h5py.Dataset, times: h5py.Dataset) -> int:
         if clips.shape[1:] != (self.dim,) or times.shape != (len(clips), 2) or not len(clips):
