@@ -3,7 +3,7 @@
 Layout (`SCHEMA`):
     /videos/{video_id}/clips    (n, dim) float32 or float16, checksummed
     /videos/{video_id}/times_s  (n, 2) float64, start and end of each clip in seconds, checksummed
-    /arrays/{name}              what is needed to make such features again (a PCA, say)
+    /arrays/{name}              what is needed to make such features again (a PCA, say), checksummed
     root attributes             schema, dim, and at least `REQUIRED`: who made the file, from what
 """
 
@@ -28,7 +28,12 @@ log = logging.getLogger(__name__)
 SCHEMA = "tsgbench-features-1"
 REQUIRED = ("identity", "recipe", "extractor", "weights", "clip_len", "stride", "versions")
 CHUNK_BYTES = 1 << 20
+FORMAT = ("v110", "v110")  # of HDF5
 AS_JSON = ("recipe", "versions")  # attributes that HDF5 keeps as JSON text
+
+
+# What makes feature files
+STEP = "snakemake phase_features, or tsgbench extract for one's own videos"
 
 
 def check_name(video_id: str, where: str) -> None:
@@ -186,14 +191,16 @@ class FeatureWriter:
         counts = self._count_clips()
         with (
             atomic_path(self.path) as temporary,
-            h5py.File(temporary, "w", rdcc_nbytes=8 * CHUNK_BYTES) as file,
+            # A format of HDF5 whose headers, names and attributes have checksums, too
+            h5py.File(temporary, "w", libver=FORMAT, rdcc_nbytes=8 * CHUNK_BYTES) as file,
         ):
-            file.attrs["schema"] = SCHEMA
-            file.attrs["dim"] = self.dim
-            for name, value in self.attrs.items():
-                file.attrs[name] = json.dumps(value) if name in AS_JSON else value
+            for name, value in {"schema": SCHEMA, "dim": self.dim, **self.attrs}.items():
+                text = json.dumps(value) if name in AS_JSON else value
+                # Of a fixed length, a text is in the header; of any other, it has no checksum
+                file.attrs[name] = np.bytes_(text.encode()) if isinstance(text, str) else text
             for name, array in self.arrays.items():
-                file.create_dataset(f"arrays/{name}", data=array)
+                _store_array(file.require_group("arrays"), name, np.asarray(array))
+            file.create_group("videos")
             video, sets, filled = None, None, 0
             for head, body, _ in scan(self._journal):
                 if "shape" not in head:
@@ -213,12 +220,12 @@ class FeatureWriter:
 
     def _create(self, file: h5py.File, video: str, total: int) -> dict[str, h5py.Dataset]:
         """Room for a video's `total` clips and their times."""
-        sets = {}
+        sets, group = {}, file["videos"].create_group(video)
         for name, dtype, columns in (("clips", self.dtype, self.dim), ("times_s", np.float64, 2)):
             # a checksum needs chunks; about a megabyte each
             rows = max(1, min(total, CHUNK_BYTES // (np.dtype(dtype).itemsize * columns)))
-            sets[name] = file.create_dataset(
-                f"videos/{video}/{name}",
+            sets[name] = group.create_dataset(
+                name,
                 shape=(total, columns),
                 dtype=dtype,
                 chunks=(rows, columns),
@@ -252,7 +259,7 @@ class FeatureStore:
             raise UserError(
                 f"{path}: is a folder, and not a feature file of tsgbench"
                 if self.path.is_dir()
-                else f"{path}: no such feature file; run the features step first"
+                else f"{path}: no such feature file; run the features step first ({STEP})"
             )
         self._is_ours = False  # until its schema says so
         with self._explained():
@@ -265,20 +272,17 @@ class FeatureStore:
 
     def _read_header(self) -> None:
         with self._explained():
-            schema = self._file.attrs.get("schema")
+            schema = _plain(self._file.attrs.get("schema"))
             if schema != SCHEMA:
                 is_old = isinstance(schema, str) and schema.startswith(SCHEMA.rstrip("0123456789"))
                 raise UserError(
                     f"{self.path}: a feature file of another version ({schema}, not {SCHEMA}); run"
-                    " the features step again"
+                    f" the features step again ({STEP})"
                     if is_old
                     else f"{self.path}: not a feature file of tsgbench, though an HDF5 file"
                 )
             self._is_ours = True
-            self.attrs = {
-                name: value.item() if isinstance(value, np.generic) else value
-                for name, value in self._file.attrs.items()
-            }
+            self.attrs = {name: _plain(value) for name, value in self._file.attrs.items()}
             for name in AS_JSON:
                 self.attrs[name] = json.loads(self.attrs[name])
             missing = [name for name in (*REQUIRED, "dim") if name not in self.attrs]
@@ -369,14 +373,36 @@ class FeatureStore:
             if isinstance(error, OSError) and (found := why(self.path, error)):
                 raise found from error
             if self._is_ours and isinstance(error, OSError):
-                said = f"damaged ({error}); delete it and run the features step again"
+                said = f"damaged ({error}); delete it and run the features step again ({STEP})"
             elif self._is_ours:
-                said = f"not as a feature file is written ({error}); run the features step again"
+                said = (
+                    f"not as a feature file is written ({error}); run the features step again"
+                    f" ({STEP})"
+                )
             elif _is_hdf5(self.path):
                 said = f"an HDF5 file that is damaged or cut off ({error}); get or make it again"
             else:
                 said = "not a feature file of tsgbench, which are HDF5"
             raise UserError(f"{self.path}: {said}") from error
+
+
+def _plain(value: object) -> object:
+    """An attribute as Python has it."""
+    value = value.item() if isinstance(value, np.generic) else value
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def _store_array(group: h5py.Group, name: str, array: np.ndarray) -> None:
+    """An array with a checksum: of its chunks, or as part of its header, where a number stands."""
+    if array.ndim:
+        chunks = tuple(max(1, size) for size in array.shape)
+        group.create_dataset(name, data=array, chunks=chunks, fletcher32=True)
+        return
+    layout = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    layout.set_layout(h5py.h5d.COMPACT)
+    layout.set_obj_track_times(False)  # equal features are equal files
+    kind, space = h5py.h5t.py_create(array.dtype, logical=True), h5py.h5s.create(h5py.h5s.SCALAR)
+    h5py.h5d.create(group.id, name.encode(), kind, space, layout).write(space, space, array)
 
 
 def _is_hdf5(path: Path) -> bool:
