@@ -18,7 +18,7 @@ import h5py
 import numpy as np
 
 from tsgbench.errors import UserError
-from tsgbench.features.hdf5 import is_hollow
+from tsgbench.features.hdf5 import is_hollow, writable
 from tsgbench.features.journal import JOURNAL, journal_of, pack, scan
 from tsgbench.files import atomic_path, is_utf8
 from tsgbench.files.access import named, try_lock, why
@@ -191,8 +191,9 @@ class FeatureWriter:
         counts = self._count_clips()
         with (
             atomic_path(self.path) as temporary,
+            writable(temporary) as stream,
             # A format of HDF5 whose headers, names and attributes have checksums, too
-            h5py.File(temporary, "w", libver=FORMAT, rdcc_nbytes=8 * CHUNK_BYTES) as file,
+            h5py.File(stream, "w", libver=FORMAT, rdcc_nbytes=8 * CHUNK_BYTES) as file,
         ):
             for name, value in {"schema": SCHEMA, "dim": self.dim, **self.attrs}.items():
                 text = json.dumps(value) if name in AS_JSON else value
