@@ -111,7 +111,7 @@ def read_queries(path: str | Path) -> Queries:
     """Read one split; `UserError` names the line and the field that is wrong."""
     path = Path(path)
     if not path.exists():
-        raise UserError(f"{path}: no such split; run snakemake, which makes it")
+        raise UserError(f"{path}: no such split; name it to snakemake, which makes it")
     rows = [
         _parse(path, number, line)
         for number, line in enumerate(read_utf8(path).split("\n"), start=1)

@@ -153,7 +153,7 @@ def read_json(path: str | Path) -> object:
     except Inaccessible as error:
         if not isinstance(error.__cause__, FileNotFoundError):
             raise
-        raise UserError(f"{path}: no such file; run snakemake, which makes it") from None
+        raise UserError(f"{path}: no such file; name it to snakemake, which makes it") from None
     except (json.JSONDecodeError, RecursionError) as error:
         raise UserError(
             f"{path}: not valid JSON ({error}); get it again, or make it again"

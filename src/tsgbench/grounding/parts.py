@@ -102,7 +102,10 @@ def _follow(record: Record, role: str, root: Path) -> Record:
     entry = record.content["inputs"][role]
     path = root / entry["record"]
     if not path.is_file():
-        raise UserError(f"{path}: missing, and {record.path} was made from it; {AGAIN}")
+        raise UserError(
+            f"{path}: missing, and {record.path} was made from it; run snakemake --cores 8"
+            f" {entry['record']}, or `dvc pull`, in the project that trained the cell"
+        )
     found = read_record(path)
     if found.digest != entry["digest"]:
         raise UserError(

@@ -147,7 +147,7 @@ def load_word_table(path: str | Path, *, identity: str | None = None) -> WordTab
     """Read a word table; `UserError` if it is missing, damaged, or not of the given identity."""
     path = Path(path)
     if not path.is_file():
-        raise UserError(f"{path}: no such word table; run snakemake, which makes it")
+        raise UserError(f"{path}: no such word table; name it to snakemake, which makes it")
     try:
         with (
             named(path),
