@@ -8,6 +8,8 @@ import os
 import random
 import resource
 import signal
+import subprocess
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +18,11 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from feature_samples import ATTRS
 from tsgbench import files
 from tsgbench.errors import UserError
-from tsgbench.files import atomic_path, write_text
+from tsgbench.features.store import FeatureStore, FeatureWriter
+from tsgbench.files import atomic_path, unpack, write_text
 from tsgbench.jobs.records import check_input, current_record, write_record
 from tsgbench.training.trainer import save_tensors
 
@@ -235,3 +239,93 @@ def test_a_write_that_does_not_fit_is_a_sentence_and_leaves_the_old_file(
         WRITERS[kind](path)
     assert path.read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["result"]
+
+
+def test_features_beyond_a_limit_are_a_sentence_and_not_the_end_of_the_process(
+    tmp_path, small_files
+):
+    """HDF5 would lose numbers, and then crash."""
+    times = np.arange(50.0)[:, None] + [0, 1]
+    refused = pytest.raises(UserError, match=r"f\.h5: file too large; the file system, or a limit")
+    with refused, FeatureWriter(tmp_path / "f.h5", ATTRS) as writer:
+        writer.write("v", np.ones((50, 4600), np.float32), times)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 17, resource.RLIM_INFINITY))
+    assert [path.name for path in tmp_path.iterdir()] == ["f.h5.partial"]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 22, resource.RLIM_INFINITY))
+    with FeatureWriter(tmp_path / "f.h5", ATTRS) as writer:
+        assert writer.done == {"v"}
+    with FeatureStore(tmp_path / "f.h5") as store:
+        assert (store.read("v")[0] == 1).all()
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A real file system of two megabytes; gives its folder and what makes it larger."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder]
+    try:
+        refused = subprocess.run(mount, capture_output=True, text=True).stderr
+    except OSError as error:
+        refused = str(error)
+    if refused or not folder.is_mount():
+        pytest.skip(f"no file system can be mounted here: {refused.strip()}")
+    try:
+        yield (
+            folder,
+            lambda: subprocess.run([*mount[:3], "-o", "remount,size=64m", folder], check=True),
+        )
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_a_full_disk_is_a_sentence_and_leaves_the_old_file(small_disk, kind):
+    folder, enlarge = small_disk
+    (folder / "result").write_text("old")
+    (folder / "others").write_bytes(bytes(1 << 20))
+    with pytest.raises(UserError, match=r"result: the disk is full; free some space and run again"):
+        WRITERS[kind](folder / "result")
+    assert (folder / "result").read_text() == "old"
+    assert sorted(path.name for path in folder.iterdir()) == ["others", "result"]
+    (folder / "others").unlink()  # the remedy
+    enlarge()
+    WRITERS[kind](folder / "result")
+    assert (folder / "result").stat().st_size > 1 << 20
+
+
+@pytest.mark.parametrize("size", [1 << 18, 3 << 18])
+def test_features_on_a_full_disk_go_on_where_there_is_room(small_disk, tmp_path, size):
+    """Full while a video is noted, or, with all of them noted, while the file is made of them."""
+    folder, enlarge = small_disk
+    draw = np.random.default_rng(0)
+    clips = {f"v{k}": draw.normal(size=(50, size // 400)).astype("f4") for k in range(11)}
+    times = np.arange(50.0)[:, None] + [0, 1]
+
+    def write(path: Path) -> int:
+        with FeatureWriter(path, ATTRS) as writer:
+            known = len(writer.done)
+            for video in sorted(set(clips) - writer.done):
+                writer.write(video, clips[video], times)
+        return known
+
+    with pytest.raises(UserError, match="f.h5.*: the disk is full; free some space and run again"):
+        write(folder / "f.h5")
+    assert [path.name for path in folder.iterdir()] == ["f.h5.partial"]
+    enlarge()
+    assert write(folder / "f.h5") > 1  # videos are kept
+    write(tmp_path / "f.h5")
+    assert (folder / "f.h5").read_bytes() == (tmp_path / "f.h5").read_bytes()
+
+
+def test_an_archive_that_does_not_fit_is_a_sentence_and_leaves_the_old_folder(small_disk, tmp_path):
+    folder, enlarge = small_disk
+    with zipfile.ZipFile(tmp_path / "x.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("zeros", bytes(4 << 20))
+    (folder / "out").mkdir()
+    (folder / "out/old").write_text("old")
+    with pytest.raises(UserError, match=r"unpacks to 4 MB, the disk has \d MB; free some space"):
+        unpack(tmp_path / "x.zip", folder / "out")
+    assert (folder / "out/old").read_text() == "old"
+    enlarge()
+    assert [path.name for path in unpack(tmp_path / "x.zip", folder / "out")] == ["zeros"]

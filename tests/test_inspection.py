@@ -1,5 +1,6 @@
 """Inspections: which queries, whether the maps are of the very forward pass, words with tokens."""
 
+import random
 import shutil
 
 import numpy as np
@@ -311,3 +312,24 @@ def test_unknown_ids_other_checkpoints_and_damaged_files_are_refused(tmp_path):
     path.write_bytes(b"damaged")
     with pytest.raises(UserError, match="not an inspection of this version"):
         read_inspection(path)
+
+
+def test_a_checkpoint_with_a_flipped_bit_is_refused_or_as_it_was(tmp_path):
+    """Torch compares no checksum, and of a file beyond 256 MB the record's is not looked at."""
+    task = make_task(tmp_path, "seqpan")
+    path, draw, refused = tmp_path / "checkpoint.pt", random.Random(1), 0
+    content = path.read_bytes()
+    with Assembly(task.settings["model"], task.inputs, torch.device("cpu")) as cell:
+        whole = cell.load_model(task.inputs["run"]).state_dict()
+        for _ in range(25):
+            damaged = bytearray(content)
+            damaged[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
+            path.write_bytes(damaged)
+            try:
+                found = cell.load_model(task.inputs["run"]).state_dict()
+            except UserError as error:
+                assert "not a checkpoint of seqpan" in str(error) and "\n" not in str(error)
+                refused += 1
+                continue
+            assert all(torch.equal(value, found[name]) for name, value in whole.items())
+    assert refused > 12

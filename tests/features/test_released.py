@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 from pathlib import Path
 
 import h5py
@@ -300,6 +301,57 @@ def test_links_to_nothing_are_failures_and_links_to_other_files_refused(tmp_path
             UserError, match=r"x\.hdf5: a: (is a link to|has its numbers in) another"
         ):
             run(files, AB, tmp_path / f"{name}.h5", recipe)
+
+
+def test_a_link_through_a_link_leads_to_no_other_file(tmp_path):
+    """Neither by a detour within the file, nor in the name of a member, is it even opened."""
+    (secret,) = write_hdf5(
+        tmp_path / "other.hdf5", {"a": numbers(3, 4), "g/a": numbers(3, 4)}
+    ).values()
+    files = write_hdf5(tmp_path / "x.hdf5", {"c/fc6": numbers(3, 4)})
+    with h5py.File(tmp_path / "x.hdf5", "a") as file:
+        file["door"] = h5py.ExternalLink(str(secret), "/")
+        file["a"] = h5py.SoftLink("/door/a")
+        file["b"] = h5py.SoftLink("a")
+        file["c/out"] = h5py.ExternalLink(str(secret), "/a")
+        file["c/deep"] = h5py.SoftLink("/door/g")
+    secret.unlink()
+    os.mkfifo(secret)  # who opened it would wait for ever
+    refused = r"x\.hdf5: {}: is a link to another file \(.*other\.hdf5\), not followed"
+    for video in "ab":
+        with pytest.raises(UserError, match=refused.format(video)):
+            run(files, {video: 4.0}, tmp_path / "f.h5", PLAIN)
+    for member in ("out", "deep/a", "/door/a"):
+        with pytest.raises(UserError, match=refused.format(f"c/{member}")):
+            run(files, {"c": 4.0}, tmp_path / "f.h5", PLAIN | {"member": member})
+    assert run(files, {"c": 4.0}, tmp_path / "f.h5", PLAIN | {"member": "fc6"})["videos"] == 1
+
+
+def test_links_in_a_circle_are_links_to_nothing(tmp_path):
+    files = write_hdf5(tmp_path / "x.hdf5", {"b": numbers(3, 4)})
+    with h5py.File(tmp_path / "x.hdf5", "a") as file:
+        file["a"] = h5py.SoftLink("/c")
+        file["c"] = h5py.SoftLink("/a")
+    facts = run(files, AB, tmp_path / "f.h5", PLAIN | {"max_failed_share": 0.5})
+    assert facts["failed"] == [{"video": "a", "reason": "is a link to what is not in the release"}]
+
+
+@pytest.mark.parametrize("chunks", [None, (1, 1000)])
+def test_a_shape_without_its_numbers_fills_no_memory(tmp_path, chunks):
+    files = write_hdf5(tmp_path / "x.hdf5", {"b": numbers(3, 4)})
+    with h5py.File(tmp_path / "x.hdf5", "a") as file:
+        file.create_dataset("a", (1 << 40, 1000), "f4", chunks=chunks)
+    with pytest.raises(UserError, match=r"x\.hdf5: a: states a shape of \(1099511627776, 1000\)"):
+        run(files, AB, tmp_path / "f.h5", PLAIN)
+
+
+def test_a_numpy_file_that_states_too_much_is_a_sentence(tmp_path):
+    (path,) = write_npy(tmp_path, {"a": numbers(2, 10)}).values()
+    content = path.read_bytes()
+    assert b"(2, 10), }      " in content
+    path.write_bytes(content.replace(b"(2, 10), }      ", b"(2, 9999999999)}"))
+    with pytest.raises(UserError, match=r"a\.npy: not a NumPy file of plain numbers"):
+        run({"a.npy": path}, {"a": 4.0}, tmp_path / "f.h5", PLAIN | {"layout": "npy"})
 
 
 def study_with(features: str) -> Study:

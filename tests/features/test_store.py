@@ -3,8 +3,10 @@
 import errno
 import multiprocessing
 import os
+import random
 import subprocess
 import sys
+import time
 
 import h5py
 import numpy as np
@@ -253,6 +255,108 @@ def test_a_damaged_file_is_one_clear_error(tmp_path, kind):
     assert ("delete" in said) == (kind == "flipped")
     if kind in ("empty", "text", "other schema", "no schema"):
         assert "not a feature file of tsgbench" in said
+
+
+GROUPS = ("videos", "videos/v0", "arrays")
+NUMBERS = ("videos/v0/clips", "videos/v0/times_s", "arrays/mean")
+ELSEWHERE = [(member, form) for member in GROUPS + NUMBERS for form in ("link", "link within")]
+ELSEWHERE += [(member, form) for member in NUMBERS for form in ("mosaic", "raw", "hollow")]
+
+
+@pytest.mark.parametrize(("member", "form"), ELSEWHERE)
+def test_numbers_of_another_file_are_no_features(tmp_path, member, form):
+    """A file that came from elsewhere could make any file here into features."""
+    features, arrays = sample_features(), {"mean": np.zeros(8)}
+    secret = write_features(tmp_path / "secret.h5", features, arrays=arrays)
+    path = write_features(tmp_path / "f.h5", features, arrays=arrays)
+    with h5py.File(path, "a") as file:
+        shape = getattr(file[member], "shape", None)
+        del file[member]
+        if form == "link":
+            file[member] = h5py.ExternalLink(str(secret), f"/{member}")
+        elif form == "link within":
+            file[member] = h5py.SoftLink("/elsewhere")
+            file["elsewhere"] = h5py.ExternalLink(str(secret), f"/{member}")
+        elif form == "mosaic":
+            layout = h5py.VirtualLayout(shape, "f8")
+            layout[:] = h5py.VirtualSource(str(secret), member, shape)
+            file.create_virtual_dataset(member, layout)
+        elif form == "raw":
+            file.create_dataset(member, shape, "f8", external=[(str(secret), 0, 1 << 20)])
+        else:
+            file.create_dataset(member, (1 << 40, 8), "f4")
+    secret.unlink()
+    os.mkfifo(secret)  # who opened it would wait for ever
+    name = member.rsplit("/")[-1]
+    said = rf"f\.h5: {name} is a link, or its numbers are not in"
+    with pytest.raises(UserError, match=said), FeatureStore(path) as store:
+        store.read("v0")
+        store.arrays()
+
+
+@pytest.fixture(scope="module")
+def sealed(tmp_path_factory):
+    """A small file with everything in it, and what is read from it."""
+    arrays = {"mean": np.arange(8.0), "components": np.ones((8, 3)), "center": np.array(1)}
+    path = write_features(
+        tmp_path_factory.mktemp("sealed") / "f.h5", sample_features(), arrays=arrays
+    )
+    return path, everything(path)
+
+
+def everything(path) -> dict:
+    with FeatureStore(path) as store:
+        clips, offsets, times = store.read_all(store.video_ids)
+        arrays = {name: (a.dtype, a.shape, a.tobytes()) for name, a in store.arrays().items()}
+        numbers = (clips.tobytes(), offsets.tolist(), times.tobytes())
+        return {"attrs": store.attrs, "ids": store.video_ids, "numbers": numbers, **arrays}
+
+
+def flip_bits(sealed, folder, seed: int, count: int) -> dict[str, int]:
+    """A bit of a copy is wrong, anywhere in it: numbers, arrays, names, attributes, HDF5's own."""
+    path, whole = sealed
+    content, draw, seen = path.read_bytes(), random.Random(seed), {"same": 0, "refused": 0}
+    for _ in range(count):
+        damaged = bytearray(content)
+        damaged[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
+        (folder / "f.h5").write_bytes(damaged)
+        try:
+            found = everything(folder / "f.h5")
+        except UserError as error:
+            assert "\n" not in str(error)
+            seen["refused"] += 1
+            continue
+        assert found == whole
+        seen["same"] += 1
+    return seen
+
+
+def test_a_flipped_bit_anywhere_is_refused_or_changes_nothing(sealed, tmp_path):
+    seen = flip_bits(sealed, tmp_path, 1, 150)
+    assert seen["refused"] > 100
+
+
+@pytest.mark.faults
+def test_many_flipped_bits(sealed, tmp_path):
+    seed, count = int(os.environ.get("SEED", "1")), int(os.environ.get("FAULTS", "3000"))
+    assert flip_bits(sealed, tmp_path, seed, count)["refused"] > count // 2
+
+
+def test_equal_features_are_equal_files_whenever_they_are_made(sealed, tmp_path):
+    path, _ = sealed
+    arrays = {"mean": np.arange(8.0), "components": np.ones((8, 3)), "center": np.array(1)}
+    assert time.time() - path.stat().st_mtime > 1 or time.sleep(1.1) is None
+    again = write_features(tmp_path / "f.h5", sample_features(), arrays=arrays)
+    assert again.read_bytes() == path.read_bytes()
+
+
+def test_attributes_of_any_text_and_size_come_back(tmp_path):
+    attrs = ATTRS | {"recipe": {"long": "\u00e9" * 100_000}, "weights": "", "more": "na\u00efve"}
+    path = tmp_path / "f.h5"
+    with FeatureWriter(path, attrs) as writer:
+        writer.write("v", *sample_features()["v0"])
+    with FeatureStore(path) as store:
+        assert store.attrs == attrs | {"schema": SCHEMA, "dim": 8}
 
 
 def test_a_file_of_another_version_is_called_so(tmp_path):

@@ -276,3 +276,93 @@ def test_a_folder_of_frames_is_called_one(tmp_path):
     (tmp_path / "frames").mkdir()
     with pytest.raises(UserError, match="frames: is a folder, and a video is one file"):
         clips_of(tmp_path / "frames")
+
+
+# Written by FFmpeg under these names; the second is what it calls the format
+CONTAINED = {
+    "a.mp4": ("mp4", "libx264"),
+    "a.mov": ("mov", "libx264"),
+    "a.3gp": ("3gp", "libx264"),
+    "a.m4v": ("m4v", "mpeg4"),
+    "a.mkv": ("matroska", "libx264"),
+    "a.webm": ("webm", "libvpx"),
+    "a.avi": ("avi", "mpeg4"),
+    "a.flv": ("flv", "flv"),
+    "a.wmv": ("asf", "wmv2"),
+    "a.ts": ("mpegts", "libx264"),
+    "a.mpg": ("mpeg", "mpeg2video"),
+    "a.vob": ("vob", "mpeg2video"),
+    "a.ogv": ("ogg", "libvpx"),
+    "a.mxf": ("mxf", "mpeg2video"),
+    "a.nut": ("nut", "libx264"),
+    "a.gif": ("gif", "gif"),
+    "no suffix": ("mp4", "libx264"),
+}
+
+
+@pytest.mark.parametrize("name", CONTAINED)
+def test_ordinary_containers_are_read(tmp_path, name):
+    form, codec = CONTAINED[name]
+    path = tmp_path / name
+    with av.open(str(path), "w", format=form) as container:
+        stream = container.add_stream(codec, rate=25)
+        stream.height, stream.width = PICTURE.shape[:2]
+        stream.pix_fmt = "rgb8" if codec == "gif" else "yuv420p"
+        frames = grey_frames(40)
+        for place, frame in enumerate(frames):
+            frame.pts, frame.time_base = place, video.Fraction(1, 25)
+        frames = [frame.reformat(format=stream.pix_fmt) for frame in frames]
+        for packet in encode(stream, frames):
+            container.mux(packet)
+    assert len(clips_of(path, clip_len=1, stride=1)[0]) == 40
+
+
+PLAYLIST = "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:4.0,\nfilm.ts\n#EXT-X-ENDLIST\n"
+SESSION = (
+    "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\n"
+    "a=rtpmap:96 H264/90000\n"
+)
+SUBTITLES = "# VobSub index file, v7 (do not modify this line!)\nid: en, index: 0\n"
+DRAWING = '<svg xmlns="http://www.w3.org/2000/svg"><image href="file:///etc/passwd"/></svg>'
+ELSEWHERE = {
+    "list.mp4": "ffconcat version 1.0\nfile film.ts\n",
+    "list.ffconcat": "ffconcat version 1.0\nfile film.ts\n",
+    "remote.mp4": "ffconcat version 1.0\nfile http://127.0.0.1:9/film.ts\n",
+    "playlist.m3u8": PLAYLIST,
+    "playlist.mp4": PLAYLIST,
+    "session.mp4": SESSION,
+    "subtitles.mp4": SUBTITLES + "timestamp: 00:00:00:000, filepos: 000000000\n",
+    "drawing.mp4": DRAWING,
+    "text.txt": "a film of letters\n" * 200,
+}
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_a_file_that_names_others_opens_none_of_them(tmp_path, name):
+    """FFmpeg would play a list of files, or a host's, under any name."""
+    write_streams(tmp_path / "film.ts")
+    path = tmp_path / name
+    path.write_text(ELSEWHERE[name])
+    if name in ("list.mp4", "list.ffconcat", "playlist.m3u8"):  # as it does where it is let
+        with av.open(str(path)) as container:
+            assert container.streams.video
+    for read in (clips_of, video.probe):
+        with pytest.raises(UserError, match=rf"{name}: (is a picture, a playlist|cannot be dec)"):
+            read(path)
+
+
+@pytest.mark.parametrize("name", ["concat:film.mp4|film.mp4", "http://127.0.0.1:9/film.mp4"])
+def test_a_protocol_is_no_file(tmp_path, monkeypatch, name):
+    write_video(tmp_path / "film.mp4", 20)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="no such video file"):
+        clips_of(name)
+
+
+def test_a_pattern_of_pictures_is_one_file(tmp_path):
+    """`a%d.png` and `*.png` are, for FFmpeg, every picture of the folder."""
+    for name in ("a1.png", "a2.png", "a%d.png", "*.png"):
+        (tmp_path / name).write_bytes(as_jpeg())
+    for name in ("a%d.png", "*.png"):
+        with pytest.raises(UserError, match="is a picture"):
+            clips_of(tmp_path / name)

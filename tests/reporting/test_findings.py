@@ -1,5 +1,6 @@
 """The findings page: arithmetic of each statement on invented cells, links, what is absent."""
 
+import html
 import json
 import os
 import re
@@ -8,6 +9,7 @@ from statistics import fmean, stdev
 
 import pytest
 import yaml
+from markdown_it import MarkdownIt
 
 from invented import write_cell
 from reporting.report_samples import (
@@ -276,6 +278,35 @@ def test_links_of_the_page_in_docs_lead_to_the_folders_of_the_blind_study():
 def test_demo_numbers_are_called_so(bench):
     assert "DEMO" in write_findings(bench.evidence(is_demo=True), "1dentity")[0]
     assert "DEMO" not in write_findings(bench.evidence(), "1dentity")[0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[x](javascript:alert(1))",
+        "![x](http://example.org/x.png)",
+        "<img src=x onerror=alert(1)>",
+        "a | b `c` **d**",
+    ],
+)
+def test_titles_are_text_whatever_they_say(bench, text):
+    """A study's, its models' and data sets', and what papers call their systems."""
+    bench.add("whole_video/real/full/seed0", {R3: 82.5, R5: 48.1, R7: 10.0, "mIoU": 34.5})
+    bench.add("net/real/full/seed0", {R3: 70.0, R5: 60.0, R7: 30.0, "mIoU": 50.0}, trained=True)
+    plain, made, _ = write_findings(bench.evidence(), "0")
+    tables = json.loads(json.dumps(TABLES).replace('"Same"', json.dumps(text)))
+    write_published(bench.folder / "published", "net", text, tables)
+    changed = {
+        "title": text,
+        "datasets": {name: one | {"title": text} for name, one in SPEC["datasets"].items()},
+        "models": {name: one | {"title": text} for name, one in SPEC["models"].items()},
+    }
+    page, also_made, _ = write_findings(bench.evidence(**changed), "0")
+    assert also_made == made and len(made) >= 2
+    parser = MarkdownIt("commonmark", {"html": True}).enable("table")
+    tags = [re.findall(r"<(\w+)", parser.render(one)) for one in (plain, page)]
+    assert tags[0] == tags[1] and tags[0].count("a") > 5
+    assert html.unescape(parser.render(page)).count(text) >= 4
 
 
 def test_a_number_without_identity_is_refused(bench):

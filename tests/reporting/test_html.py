@@ -157,6 +157,18 @@ def test_text_from_anywhere_stays_text(spec, cells, published):
     assert page.text.count("<img src=x onerror=alert(2)>") > 5
 
 
+def test_a_link_to_a_file_is_never_a_scheme_or_another_host(description, as_document):
+    """On a page of the same folder, the name of a record alone would be the link."""
+    names = ["javascript:alert(1)", "data:text/html,x", "a#b?c%d.json", "http://example.org/x"]
+    row = next(row for row in description["rows"] if row["results"]["shapes"]["cells"])
+    row["results"]["shapes"]["cells"][0]["files"] = dict.fromkeys(names) | {
+        name: name for name in names
+    }
+    links = Page(render_html(as_document(description), ".")).links
+    assert {"javascript%3Aalert%281%29", "a%23b%3Fc%25d.json"} <= set(links)
+    assert not [link for link in links if ":" in link]
+
+
 def test_equal_tables_are_equal_pages(description, as_document):
     one, two = as_document(description), as_document(description)
     assert render_html(one, "results") == render_html(two, "results")

@@ -111,7 +111,7 @@ def read_queries(path: str | Path) -> Queries:
     """Read one split; `UserError` names the line and the field that is wrong."""
     path = Path(path)
     if not path.exists():
-        raise UserError(f"{path}: no such split; run the annotations step first")
+        raise UserError(f"{path}: no such split; name it to snakemake, which makes it")
     rows = [
         _parse(path, number, line)
         for number, line in enumerate(read_utf8(path).split("\n"), start=1)
@@ -142,6 +142,6 @@ def _parse(path: Path, number: int, line: str) -> dict:
     if not 0 <= row["start_s"] < row["end_s"] <= row["duration_s"]:
         raise UserError(
             f"{path}, line {number}: moment {row['start_s']}-{row['end_s']} s is not inside "
-            f"the video of {row['duration_s']} s; run the annotations step again"
+            f"the video of {row['duration_s']} s; move it away and run snakemake again"
         )
     return row

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
-from tsgbench.downloads.connection import OPENER, show_progress
+from tsgbench.downloads.connection import OPENER, RedirectRefusedError, show_progress
 from tsgbench.downloads.formats import find_format_fault
 from tsgbench.downloads.validators import is_other_version, note_validator, read_validator
 from tsgbench.errors import UserError
@@ -174,13 +174,16 @@ def _receive_http(wanted: FileSpec, address: str, how: RetryPolicy) -> None:
             # read1: what has come counts at once, so that a drop loses none of it
             _append(wanted, response.read1, begin, total, how)
     except urllib.error.HTTPError as error:
-        with error:
-            if error.code == 416:
-                wanted.discard_part()
-            if error.code in (*RETRIED_STATUS, 416):
-                wait_s = _seconds_until(error.headers.get("Retry-After", ""))
-                raise Interrupted(f"HTTP {error.code}", wait_s) from None
-            raise DownloadRefusedError(f"HTTP {error.code}") from None
+        error.close()
+        if error.code == 416:
+            wanted.discard_part()
+        if error.code in (*RETRIED_STATUS, 416):
+            wait_s = _seconds_until(error.headers.get("Retry-After", ""))
+            raise Interrupted(f"HTTP {error.code}", wait_s) from None
+        led = ", a redirection that is not followed" if error.code // 100 == 3 else ""
+        raise DownloadRefusedError(f"HTTP {error.code}{led}") from None
+    except RedirectRefusedError as error:
+        raise DownloadRefusedError(str(error)) from None
     except (OSError, http.client.HTTPException) as error:
         raise Interrupted(str(getattr(error, "reason", error)) or type(error).__name__) from None
     except ValueError as error:

@@ -5,7 +5,7 @@ recipe states it (`times`), and the file says that it came from the recipe.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from tsgbench.errors import UserError
 from tsgbench.features.captions import read_captions
 from tsgbench.features.durations import check_durations, compare_durations
 from tsgbench.features.failures import VIDEO_ENDINGS, check_failures, find_file, name_by_video
+from tsgbench.features.hdf5 import DanglingError, ElsewhereError, find_member, is_hollow
 from tsgbench.features.store import FeatureWriter
 from tsgbench.files.access import why
 
@@ -229,24 +230,19 @@ def _hdf5(
 
     def read(video: str) -> np.ndarray:
         # Ids may end like files, and so may a release's names: TACoS's do in either
-        names = (video, Path(video).stem, *(video + ending for ending in VIDEO_ENDINGS))
-        name = next((name for name in names if _has(file, name)), None)
-        if name is None:
+        for name in (video, Path(video).stem, *(video + ending for ending in VIDEO_ENDINGS)):
+            where = f"{path}: {name}"
+            with suppress(KeyError), _explained(where):
+                item = find_member(file, name)
+                break
+        else:
             raise _Unusable(ABSENT)
-        where = f"{path}: {name}"
-        item = _follow(file, name, where)
         if isinstance(item, h5py.Group):
-            if not member or not _has(item, member):
-                lacking = f", not {member!r}" if member else ", and the recipe names none of it"
-                raise UserError(
-                    f"{where}: holds {sorted(item)}{lacking}; name one as the recipe's released:"
-                    " member"
-                )
-            item = _follow(item, member, f"{where}/{member}")
-        if isinstance(item, h5py.Group):
+            item = _choose(item, member, where)
+        if is_hollow(item):
             raise UserError(
-                f"{where}: {member} holds {sorted(item)}; name one as the recipe's released:"
-                f" member, {member}/…"
+                f"{where}: states a shape of {item.shape}, of which its file holds next to nothing;"
+                " get the file again"
             )
         try:
             return _checked(item[()], where)
@@ -259,29 +255,35 @@ def _hdf5(
         yield read, list(file)
 
 
-def _has(group: h5py.Group, name: str) -> bool:
-    """Whether it has a member of this name, be it a link to nothing."""
-    return bool(name.strip("/")) and group.get(name, getlink=True, default=None) is not None
+def _choose(group: h5py.Group, member: str | None, where: str) -> h5py.Dataset:
+    """The array of a video's group that the recipe names."""
+    try:
+        with _explained(f"{where}/{member}"):
+            item = find_member(group, member or "")
+    except KeyError:
+        item = group
+    if not isinstance(item, h5py.Group):
+        return item
+    if item != group:
+        raise UserError(
+            f"{where}: {member} holds {sorted(item)}; name one as the recipe's released:"
+            f" member, {member}/…"
+        )
+    lacking = f", not {member!r}" if member else ", and the recipe names none of it"
+    raise UserError(
+        f"{where}: holds {sorted(item)}{lacking}; name one as the recipe's released: member"
+    )
 
 
-def _follow(group: h5py.Group, name: str, where: str) -> h5py.Group | h5py.Dataset:
-    """A member of the release itself: links out of its file are not followed, for any file of this
-    machine could become features."""
-    item = group
-    for part in name.strip("/").split("/"):
-        link = item.get(part, getlink=True)
-        if isinstance(link, h5py.ExternalLink):
-            raise UserError(
-                f"{where}: is a link to another file ({link.filename}), which is not followed; get"
-                " the release whole"
-            )
-        try:
-            item = item[part]
-        except (KeyError, OSError, RuntimeError):
-            raise _Unusable("is a link to what is not in the release") from None
-    if isinstance(item, h5py.Dataset) and (item.external or item.is_virtual):
-        raise UserError(f"{where}: has its numbers in another file; get the release whole")
-    return item
+@contextmanager
+def _explained(where: str) -> Iterator[None]:
+    """Links to nothing cost their video; what lies in another file is refused."""
+    try:
+        yield
+    except DanglingError:
+        raise _Unusable("is a link to what is not in the release") from None
+    except ElsewhereError as error:
+        raise UserError(f"{where}: {error}; get the release whole") from None
 
 
 @contextmanager
@@ -301,7 +303,7 @@ def _npy(
             raise _Unusable(ABSENT)
         try:
             array = np.load(path, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
+        except (OSError, ValueError, EOFError, MemoryError) as error:
             if isinstance(error, OSError) and (refused := why(path, error)):
                 raise refused from None
             raise UserError(

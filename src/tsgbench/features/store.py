@@ -3,7 +3,7 @@
 Layout (`SCHEMA`):
     /videos/{video_id}/clips    (n, dim) float32 or float16, checksummed
     /videos/{video_id}/times_s  (n, 2) float64, start and end of each clip in seconds, checksummed
-    /arrays/{name}              what is needed to make such features again (a PCA, say)
+    /arrays/{name}              what is needed to make such features again (a PCA, say), checksummed
     root attributes             schema, dim, and at least `REQUIRED`: who made the file, from what
 """
 
@@ -14,11 +14,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import h5py
 import numpy as np
 
 from tsgbench.errors import UserError
+from tsgbench.features.hdf5 import is_hollow, writable
 from tsgbench.features.journal import JOURNAL, journal_of, pack, scan
 from tsgbench.files import atomic_path, is_utf8
 from tsgbench.files.access import named, try_lock, why
@@ -28,7 +30,12 @@ log = logging.getLogger(__name__)
 SCHEMA = "tsgbench-features-1"
 REQUIRED = ("identity", "recipe", "extractor", "weights", "clip_len", "stride", "versions")
 CHUNK_BYTES = 1 << 20
+FORMAT = ("v110", "v110")  # of HDF5
 AS_JSON = ("recipe", "versions")  # attributes that HDF5 keeps as JSON text
+
+
+# What makes feature files
+STEP = "snakemake phase_features, or tsgbench extract for one's own videos"
 
 
 def check_name(video_id: str, where: str) -> None:
@@ -191,14 +198,17 @@ class FeatureWriter:
         counts = self._count_clips()
         with (
             atomic_path(self.path) as temporary,
-            h5py.File(temporary, "w", rdcc_nbytes=8 * CHUNK_BYTES) as file,
+            writable(temporary) as stream,
+            # A format of HDF5 whose headers, names and attributes have checksums, too
+            h5py.File(stream, "w", libver=FORMAT, rdcc_nbytes=8 * CHUNK_BYTES) as file,
         ):
-            file.attrs["schema"] = SCHEMA
-            file.attrs["dim"] = self.dim
-            for name, value in self.attrs.items():
-                file.attrs[name] = json.dumps(value) if name in AS_JSON else value
+            for name, value in {"schema": SCHEMA, "dim": self.dim, **self.attrs}.items():
+                text = json.dumps(value) if name in AS_JSON else value
+                # Of a fixed length, a text is in the header; of any other, it has no checksum
+                file.attrs[name] = np.bytes_(text.encode()) if isinstance(text, str) else text
             for name, array in self.arrays.items():
-                file.create_dataset(f"arrays/{name}", data=array)
+                _store_array(file.require_group("arrays"), name, np.asarray(array))
+            file.create_group("videos")
             video, sets, filled = None, None, 0
             for head, body, _ in scan(self._journal):
                 if "shape" not in head:
@@ -219,12 +229,12 @@ class FeatureWriter:
     # That `dim` is known once there is a video, no type says
     def _create(self, file: h5py.File, video: str, total: int) -> dict[str, h5py.Dataset]:
         """Room for a video's `total` clips and their times."""
-        sets = {}
+        sets, group = {}, file["videos"].create_group(video)
         for name, dtype, columns in (("clips", self.dtype, self.dim), ("times_s", np.float64, 2)):
             # a checksum needs chunks; about a megabyte each
             rows = max(1, min(total, CHUNK_BYTES // (np.dtype(dtype).itemsize * columns)))  # type: ignore[operator]
-            sets[name] = file.create_dataset(
-                f"videos/{video}/{name}",
+            sets[name] = group.create_dataset(
+                name,
                 shape=(total, columns),
                 dtype=dtype,
                 chunks=(rows, columns),
@@ -258,7 +268,7 @@ class FeatureStore:
             raise UserError(
                 f"{path}: is a folder, and not a feature file of tsgbench"
                 if self.path.is_dir()
-                else f"{path}: no such feature file; run the features step first"
+                else f"{path}: no such feature file; run the features step first ({STEP})"
             )
         self._is_ours = False  # until its schema says so
         with self._explained():
@@ -271,28 +281,26 @@ class FeatureStore:
 
     def _read_header(self) -> None:
         with self._explained():
-            schema = self._file.attrs.get("schema")
+            schema = _plain(self._file.attrs.get("schema"))
             if schema != SCHEMA:
                 is_old = isinstance(schema, str) and schema.startswith(SCHEMA.rstrip("0123456789"))
                 raise UserError(
                     f"{self.path}: a feature file of another version ({schema}, not {SCHEMA}); run"
-                    " the features step again"
+                    f" the features step again ({STEP})"
                     if is_old
                     else f"{self.path}: not a feature file of tsgbench, though an HDF5 file"
                 )
             self._is_ours = True
-            self.attrs = {
-                name: value.item() if isinstance(value, np.generic) else value
-                for name, value in self._file.attrs.items()
-            }
+            self.attrs = {name: _plain(value) for name, value in self._file.attrs.items()}
             for name in AS_JSON:
                 self.attrs[name] = json.loads(self.attrs[name])
             missing = [name for name in (*REQUIRED, "dim") if name not in self.attrs]
             if missing:
                 raise KeyError(f"no {', '.join(missing)}")
             self.dim = int(self.attrs["dim"])
-            self._videos = self._file["videos"]
+            self._videos = self._own(self._file, "videos")
             self.video_ids = list(self._videos)
+            self._known = frozenset(self.video_ids)  # asking HDF5 would open what a link leads to
 
     def __enter__(self) -> "FeatureStore":
         return self
@@ -310,7 +318,7 @@ class FeatureStore:
         self._file.close()
 
     def __contains__(self, video_id: object) -> bool:
-        return video_id in self._videos
+        return video_id in self._known
 
     def read(self, video_id: str) -> tuple[np.ndarray, np.ndarray]:
         """One video: clips (n, dim) float32 and times (n, 2) float64 seconds."""
@@ -325,7 +333,7 @@ class FeatureStore:
         """
         with self._explained():
             groups = [self._group(video_id) for video_id in video_ids]
-            stored = [(group["clips"], group["times_s"]) for group in groups]
+            stored = [(self._own(one, "clips"), self._own(one, "times_s")) for one in groups]
             counts = [self._count(group, *pair) for group, pair in zip(groups, stored, strict=True)]
             offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
             clips = np.empty((offsets[-1], self.dim), dtype=np.float32)
@@ -339,15 +347,31 @@ class FeatureStore:
     def arrays(self) -> dict[str, np.ndarray]:
         """What the file holds beside the videos (/arrays)."""
         with self._explained():
-            return {name: item[()] for name, item in self._file.get("arrays", {}).items()}
+            if "arrays" not in list(self._file):
+                return {}
+            group = self._own(self._file, "arrays")
+            return {name: self._own(group, name)[()] for name in group}
 
     def _group(self, video_id: str) -> h5py.Group:
-        if video_id not in self._videos:
+        if video_id not in self._known:
             raise UserError(
                 f"{self.path}: video {video_id!r} is not in it; extract its features, or check that"
                 " annotations and features are of the same data set"
             )
-        return self._videos[video_id]
+        return self._own(self._videos, video_id)
+
+    def _own(self, group: h5py.Group, name: str) -> h5py.Group | h5py.Dataset:
+        """A member, which in a feature file is no link, and has its numbers in the file itself."""
+        if group.id.links.get_info(name.encode()).type == h5py.h5l.TYPE_HARD:
+            item = group[name]
+            if isinstance(item, h5py.Group):
+                return item
+            if not (item.is_virtual or item.external or is_hollow(item)):
+                return item
+        raise UserError(
+            f"{self.path}: {name} is a link, or its numbers are not in the file; get or make the"
+            " file whole"
+        )
 
     def _count(self, group: h5py.Group, clips: h5py.Dataset, times: h5py.Dataset) -> int:
         if clips.shape[1:] != (self.dim,) or times.shape != (len(clips), 2) or not len(clips):
@@ -364,14 +388,36 @@ class FeatureStore:
             if isinstance(error, OSError) and (found := why(self.path, error)):
                 raise found from error
             if self._is_ours and isinstance(error, OSError):
-                said = f"damaged ({error}); delete it and run the features step again"
+                said = f"damaged ({error}); delete it and run the features step again ({STEP})"
             elif self._is_ours:
-                said = f"not as a feature file is written ({error}); run the features step again"
+                said = (
+                    f"not as a feature file is written ({error}); run the features step again"
+                    f" ({STEP})"
+                )
             elif _is_hdf5(self.path):
                 said = f"an HDF5 file that is damaged or cut off ({error}); get or make it again"
             else:
                 said = "not a feature file of tsgbench, which are HDF5"
             raise UserError(f"{self.path}: {said}") from error
+
+
+def _plain(value: Any) -> Any:
+    """An attribute as Python has it."""
+    value = value.item() if isinstance(value, np.generic) else value
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def _store_array(group: h5py.Group, name: str, array: np.ndarray) -> None:
+    """An array with a checksum: of its chunks, or as part of its header, where a number stands."""
+    if array.ndim:
+        chunks = tuple(max(1, size) for size in array.shape)
+        group.create_dataset(name, data=array, chunks=chunks, fletcher32=True)
+        return
+    layout = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    layout.set_layout(h5py.h5d.COMPACT)
+    layout.set_obj_track_times(False)  # equal features are equal files
+    kind, space = h5py.h5t.py_create(array.dtype, logical=True), h5py.h5s.create(h5py.h5s.SCALAR)
+    h5py.h5d.create(group.id, name.encode(), kind, space, layout).write(space, space, array)
 
 
 def _is_hdf5(path: Path) -> bool:

@@ -21,6 +21,14 @@ from av.video.reformatter import Interpolation, VideoReformatter
 
 from tsgbench.errors import UserError
 
+# Containers that hold their film themselves. Whatever else FFmpeg takes for a video (playlists,
+# scripts and lists of files, session descriptions) may name any file or host; pictures are none.
+CONTAINERS = (
+    "asf,av1,avi,cavsvideo,dirac,dv,flv,gif,gxf,h261,h263,h264,hevc,ivf,kux,live_flv,m4v,matroska,"
+    "mjpeg,mov,mpeg,mpegts,mpegvideo,mxf,nut,obu,ogg,rm,swf,vc1,wtv,yuv4mpegpipe"
+)
+OWN_FILE_ALONE = {"protocol_whitelist": "file", "format_whitelist": CONTAINERS}
+
 # A file may hold a little less than its header says (edit lists, a last frame never written);
 # missing more than both of these means that it was cut off.
 MISSING_S = 1.0
@@ -340,8 +348,7 @@ def _open(path: str | Path) -> Iterator[tuple]:
     if path.stat().st_size == 0:
         raise UserError(f"{shown(path)}: is empty (0 bytes); get the file again")
     try:
-        # file: or a colon in a name would be read as a protocol; tags may be in any encoding
-        with av.open(f"file:{path}", metadata_errors="replace") as container:
+        with _container(path) as container:
             stream = _film(path, container)
             # on small videos, threads cost more than they bring; parallelism is over videos
             stream.thread_type = "NONE"
@@ -353,10 +360,20 @@ def _open(path: str | Path) -> Iterator[tuple]:
         ) from None
 
 
+def _container(path: Path) -> "av.container.InputContainer":
+    """The file as FFmpeg opens it, if its film is in it; `UserError` for other kinds."""
+    try:
+        # file: or a colon in a name would be read as a protocol; tags may be in any encoding
+        return av.open(f"file:{path}", metadata_errors="replace", container_options=OWN_FILE_ALONE)
+    except av.error.ArgumentError:
+        raise UserError(
+            f"{shown(path)}: is a picture, a playlist, a script or the like, not a video, or its"
+            " header is damaged; name a video file, such as an MP4, or get it again"
+        ) from None
+
+
 def _film(path: Path, container: "av.container.InputContainer") -> av.VideoStream:
     """The video stream that a player would show: pictures apart, the one marked as default."""
-    if container.format.name.split(",")[0].endswith(("_pipe", "image2")):
-        raise UserError(f"{shown(path)}: is a picture, not a video; name video files")
     films = [stream for stream in container.streams.video if not stream.disposition & NO_FILM]
     if not films:
         raise UserError(f"{shown(path)}: holds no video stream (sound alone, or with a cover?)")

@@ -2,7 +2,9 @@
 
 import gzip
 import hashlib
+import io
 import json
+import logging
 import lzma
 import os
 import posixpath
@@ -12,6 +14,7 @@ import stat
 import tarfile
 import tempfile
 import time
+import unicodedata
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -19,16 +22,21 @@ from contextlib import contextmanager, suppress
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import IO, Any
 
 from tsgbench.errors import UserError
 from tsgbench.files.access import WRITING, Inaccessible, named, try_lock, why
+
+log = logging.getLogger(__name__)
 
 CHUNK_BYTES = 1 << 20
 BETWEEN_TRIES_S = 0.05  # for a lock
 # What an archive may unpack to, where its source states no other limit: beyond it lies a bomb
 UNPACKED_BYTES = 64 << 30
 UNPACKED_FILES = 1_000_000
+# What may be read at once to learn of members: a tar's entry and what it says of it, a zip's list
+TAR_ENTRY_BYTES = 64 << 10
+ZIP_LIST_BYTES = 128 << 20
 
 # What the standard library raises for archives that are damaged, encrypted or of an unknown kind.
 DAMAGED = (
@@ -154,7 +162,7 @@ def read_json(path: str | Path) -> Any:
     except Inaccessible as error:
         if not isinstance(error.__cause__, FileNotFoundError):
             raise
-        raise UserError(f"{path}: no such file; run the pipeline step that makes it") from None
+        raise UserError(f"{path}: no such file; name it to snakemake, which makes it") from None
     except (json.JSONDecodeError, RecursionError) as error:
         raise UserError(
             f"{path}: not valid JSON ({error}); get it again, or make it again"
@@ -177,8 +185,9 @@ def is_utf8(name: str) -> bool:
 
 
 def printable(text: str) -> str:
-    r"""The text with what is no UTF-8 escaped, as `\ud83d`: fit for a message or a list."""
-    return text.encode("utf-8", "backslashreplace").decode()
+    r"""The text with half characters and control codes escaped, as `\ud83d` or `\x1b`: fit for a
+    message or a list."""
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
 
 
 def sha256_file(path: str | Path) -> str:
@@ -201,8 +210,8 @@ def unpack(
     they may hold altogether; an archive that announces more is refused. finish: called with the
     folder before it gets its name, to write files of its own there.
 
-    Members that would leave the folder, links, devices and names that come twice are refused with a
-    `UserError` before anything is written; the folder appears whole or not at all.
+    Members that would leave the folder, links, devices, sparse files and names that come twice are
+    refused with a `UserError` before anything is written; the folder appears whole or not at all.
     """
     archive, folder = Path(archive), Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -211,12 +220,10 @@ def unpack(
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir()
     try:
-        if zipfile.is_zipfile(archive):
-            _unpack_zip(archive, staging, _Choice(archive, staging, tuple(members), max_bytes))
-        elif tarfile.is_tarfile(archive):
-            _unpack_tar(archive, staging, _Choice(archive, staging, tuple(members), max_bytes))
-        else:
-            raise UserError(f"{archive}: neither a zip nor a tar archive; download it again")
+        write = _unpack_zip if zipfile.is_zipfile(archive) else _unpack_tar
+        choice = _Choice(archive, staging, tuple(members), max_bytes)
+        write(archive, staging, choice)
+        choice.check_written()
         if finish:
             finish(staging)
         if folder.exists():
@@ -229,7 +236,7 @@ def unpack(
             raise UserError(f"{folder}: the disk is full; free some space and run again") from error
         if error.errno in (None, 22):  # bz2 and zip report damage so
             raise UserError(f"{archive}: damaged archive ({error}); download it again") from error
-        raise
+        raise why(error.filename or archive, error) or error from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return sorted(path for path in folder.rglob("*") if path.is_file())
@@ -247,15 +254,23 @@ class _Choice:
 
     def takes(self, name: str, kind: str, size: int) -> bool:
         """Whether to write a member. kind: "file", "folder" or "other". size: bytes, announced."""
+        if size < 0:  # would send a reader back to what it has read
+            raise UserError(f"{self.archive}: damaged archive (a size below 0); download it again")
         if kind == "folder" or not any(fnmatchcase(name, pattern) for pattern in self.patterns):
             return False  # folders come with their files
+        said = printable(name)
         if kind == "other":
-            raise UserError(f"{self.archive}: refused, it holds a link or device ({name})")
-        if not (self.staging / name).resolve().is_relative_to(self.staging):
-            raise UserError(f"{self.archive}: refused, a member leaves its folder ({name})")
+            raise UserError(f"{self.archive}: refused, it holds a link or device ({said})")
+        is_inside = "\0" not in name and (self.staging / name).resolve().is_relative_to(
+            self.staging
+        )
+        if not is_inside:
+            raise UserError(f"{self.archive}: refused, a member leaves its folder ({said})")
         plain = posixpath.normpath(name)
         if plain in self.names:
-            raise UserError(f"{self.archive}: refused, it holds {name} twice")
+            raise UserError(f"{self.archive}: refused, it holds {said} twice")
+        if ".." in PurePosixPath(name).parts:  # programs differ in what this names
+            raise UserError(f"{self.archive}: refused, a name in it leads through .. ({said})")
         self.names.add(plain)
         self.folders.update(str(parent) for parent in PurePosixPath(plain).parents)
         self.bytes += size
@@ -268,11 +283,12 @@ class _Choice:
 
     def check(self) -> None:
         """Refuse an archive that gives nothing, contradicts itself or does not fit the disk."""
+        self._warn_of_doubles()
         if not self.names:
             wanted = ", ".join(self.patterns)
             raise UserError(f"{self.archive}: holds no file that matches {wanted}")
         if clash := self.names & self.folders:
-            name = min(clash)
+            name = printable(min(clash))
             raise UserError(f"{self.archive}: refused, {name} is both a file and a folder in it")
         free = shutil.disk_usage(self.staging).free
         if self.bytes > free:
@@ -281,9 +297,79 @@ class _Choice:
                 f" {free / 1e6:,.0f} MB; free some space and run again"
             )
 
+    def _warn_of_doubles(self) -> None:
+        """Say that names differ by capital letters, or by how an accent is spelt, alone."""
+        if pair := self._find_alike():
+            log.warning("%s: %s and %s are one file on some disks", self.archive, *pair)
+
+    def check_written(self) -> None:
+        """Refuse an archive of which one file took the place of another, on such a disk."""
+        written = sum(path.is_file() for path in self.staging.rglob("*"))
+        if written < len(self.names):
+            pair = " and ".join(self._find_alike() or ("some names",))
+            raise UserError(
+                f"{self.archive}: {pair} are one file on this disk; keep"
+                f" {self.staging.parent} on one that tells them apart"
+            )
+
+    def _find_alike(self) -> tuple[str, str] | None:
+        alike: dict[str, str] = {}
+        for name in sorted(self.names):
+            folded = unicodedata.normalize("NFC", name.casefold())
+            if folded in alike:
+                return printable(alike[folded]), printable(name)
+            alike[folded] = name
+        return None
+
+
+class _Limited:
+    """A stream of which no more than `left` bytes are read, whatever an archive announces."""
+
+    def __init__(self, stream: IO[bytes], left: int, refusal: str) -> None:
+        self.stream, self.left, self.refusal = stream, left, refusal
+        self.seek, self.tell = stream.seek, stream.tell
+
+    def read(self, size: int) -> bytes:
+        if not 0 <= size <= self.left:
+            raise UserError(self.refusal)
+        self.left -= size
+        return self.stream.read(size)
+
+
+class _Tar(tarfile.TarFile):
+    """A tar whose entries take little memory: names, attributes and lists of holes have no limit
+    but the archive's, which unpacks to a thousand times its size."""
+
+    def next(self) -> tarfile.TarInfo | None:
+        whole: Any = self.fileobj
+        refusal = (
+            f"{self.name!s}: refused, an entry of its list takes over {TAR_ENTRY_BYTES:,} bytes"
+        )
+        self.fileobj = _Limited(whole, TAR_ENTRY_BYTES, refusal)  # type: ignore[assignment]
+        try:
+            member = super().next()
+        finally:
+            self.fileobj = whole
+        if member is None:  # which is also said of an entry that cannot be read
+            whole.seek(self.offset)
+            if whole.read(tarfile.BLOCKSIZE).strip(b"\0"):
+                raise tarfile.ReadError("its list breaks off")
+        return member
+
+
+class _ZipStream(io.BufferedReader):
+    """A zip whose list takes little memory: it is read at once, as long as it says it is."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        if size is not None and size > ZIP_LIST_BYTES:
+            raise UserError(
+                f"{self.name}: refused, its list of members takes over {ZIP_LIST_BYTES:,} bytes"
+            )
+        return super().read(size)
+
 
 def _unpack_zip(archive: Path, staging: Path, choice: _Choice) -> None:
-    with zipfile.ZipFile(archive) as opened:
+    with _ZipStream(io.FileIO(archive)) as stream, zipfile.ZipFile(stream) as opened:
         chosen = []
         for member in opened.infolist():
             form = stat.S_IFMT(member.external_attr >> 16)
@@ -297,12 +383,20 @@ def _unpack_zip(archive: Path, staging: Path, choice: _Choice) -> None:
 
 
 def _unpack_tar(archive: Path, staging: Path, choice: _Choice) -> None:
-    with tarfile.open(archive) as opened:
+    try:
+        opened = _Tar.open(archive)
+    except tarfile.ReadError:
+        message = f"{archive}: neither a zip nor a tar archive; download it again"
+        raise UserError(message) from None
+    with opened:
         chosen = []
-        for member in opened:  # one by one, so that a bomb is refused before it is read to its end
+        while member := opened.next():  # so that a bomb is refused before it is read to its end
             kind = "file" if member.isfile() else "folder" if member.isdir() else "other"
+            kind = "other" if member.issparse() else kind
             if choice.takes(member.name, kind, member.size):
+                member.pax_headers, member.linkname = {}, ""  # of no use, and of any length
                 chosen.append(member)
+            opened.members.clear()  # type: ignore[attr-defined]  # public, but in no stub
         choice.check()
         opened.extractall(staging, members=chosen, filter="data")
 

@@ -8,7 +8,7 @@ from tsgbench.errors import UserError
 from tsgbench.files import sha256_file
 from tsgbench.jobs.cells import CellId
 from tsgbench.jobs.layout import Layout, studies_with_cells
-from tsgbench.jobs.records import Record, damages, read_record
+from tsgbench.jobs.records import Record, damages, read_record, repair
 
 AGAIN = "run snakemake, or `dvc pull`, in the project that trained the cell"
 # Values of inputs by which a cell is not shown the video or the sentence that it is asked about
@@ -73,7 +73,9 @@ def find_parts(folder: Path) -> Parts:
     if "checkpoint" in extraction.content["inputs"]:
         (checkpoint,) = files_of(_follow(extraction, "checkpoint", root)).values()
         if sha256_file(checkpoint) != extraction.facts["weights"]:
-            raise UserError(f"{checkpoint}: not the weights that {extraction.path} names; {AGAIN}")
+            raise UserError(
+                f"{checkpoint}: not the weights that {extraction.path} names; delete it and {AGAIN}"
+            )
     return Parts(run, inputs, extraction, checkpoint)
 
 
@@ -106,7 +108,10 @@ def _follow(record: Record, role: str, root: Path) -> Record:
     entry = record.content["inputs"][role]
     path = root / entry["record"]
     if not path.is_file():
-        raise UserError(f"{path}: missing, and {record.path} was made from it; {AGAIN}")
+        raise UserError(
+            f"{path}: missing, and {record.path} was made from it; run snakemake --cores 8"
+            f" {entry['record']}, or `dvc pull`, in the project that trained the cell"
+        )
     found = read_record(path)
     if found.digest != entry["digest"]:
         raise UserError(
@@ -119,4 +124,4 @@ def _follow(record: Record, role: str, root: Path) -> Record:
 
 def _check(record: Record) -> None:
     for problem in damages(record):
-        raise UserError(f"{problem}; {AGAIN}")
+        raise UserError(f"{repair(problem)}{AGAIN}")

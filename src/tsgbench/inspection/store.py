@@ -73,10 +73,13 @@ def read_inspection(path: str | Path) -> list[Inspected]:
             arrays = dict(content)
         return [_read_query(arrays, f"{place}/") for place in range(int(arrays["queries"]))]
     except FileNotFoundError:
-        raise UserError(f"{path}: no such inspection; run the inspect step first") from None
+        raise UserError(
+            f"{path}: no such inspection; name it to snakemake, which makes it"
+        ) from None
     except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(
-            f"{path}: not an inspection of this version ({error}); run the inspect step again"
+            f"{path}: not an inspection of this version ({error}); move it away and run snakemake"
+            " again"
         ) from None
 
 

@@ -250,8 +250,7 @@ def check_input(path: str | Path, identity: str) -> Record:
             f"job needs {identity}); run snakemake again, it remakes what is out of date"
         )
     for problem in damages(record):
-        remedy = "" if GONE in problem else "delete it and "
-        raise UserError(f"{problem}; {remedy}run snakemake again")
+        raise UserError(f"{repair(problem)}run snakemake again")
     return record
 
 
@@ -264,6 +263,14 @@ def damages(record: Record, max_hashed: float = MAX_HASHED_BYTES) -> Iterator[st
         problem = _damage(file, record.content["outputs"][name], max_hashed)
         if problem:
             yield f"{file}: {problem}"
+
+
+def repair(problem: str) -> str:
+    """One of `damages` as the start of a sentence that goes on with the command to run.
+
+    What is there must go first: a plan takes a large file of the right size for whole.
+    """
+    return f"{problem}; " if problem.endswith(GONE) else f"{problem}; delete it and "
 
 
 def current_record(path: Path, identity: str) -> Record | None:

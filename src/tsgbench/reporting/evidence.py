@@ -15,6 +15,7 @@ from tsgbench.jobs.records import Record
 from tsgbench.planning.printed import protocol_of, system_label
 from tsgbench.reporting.cells import Cell, read_cells
 from tsgbench.reporting.document import Value
+from tsgbench.reporting.markdown import escape, link
 from tsgbench.reporting.numbers import UNDEFINED, Shown
 from tsgbench.reporting.published import Printed, find_printed, read_paper, read_rows
 
@@ -104,7 +105,7 @@ class System:
         """Text that links to the one cell's metrics, or to the folder of all seeds."""
         folder = Path(os.path.relpath(self.cells[0].folder))
         target = folder / "metrics.json" if len(self.cells) == 1 else folder.parent
-        return f"[{text}]({self.root}{target.as_posix()})"
+        return link(text, f"{self.root}{target.as_posix()}")
 
     @staticmethod
     def _facts(cell: Cell, part: str | None = None) -> dict:
@@ -128,6 +129,11 @@ class PrintedRow:
         return link_table(self.printed, self.root)
 
     @property
+    def method(self) -> str:
+        """As the paper calls it, as Markdown."""
+        return escape(self.printed.method)
+
+    @property
     def key(self) -> tuple[str, str, int]:
         """Paper, table and place in it."""
         return self.printed.paper, self.printed.table, self.number
@@ -141,6 +147,7 @@ class PrintedRow:
 class Evidence:
     """Everything a statement may read.
 
+    Titles are Markdown, whatever was in them.
     datasets: name -> `title` and `published` (its key in the papers' tables). models: name ->
     `title`, and `paper` and `printed_as` where it is a paper's. root: from the page's folder to the
     project's, such as `../`.
@@ -237,9 +244,11 @@ def gather(
     systems = []
     for (model, dataset, name), found in grouped.items():
         ablation, protocol = split_ablation(name)
-        title = system_label(spec["models"][model]["title"], ablation, protocol)
+        title = escape(system_label(spec["models"][model]["title"], ablation, protocol))
         ordered = sorted(found, key=lambda cell: CellId.parse(cell.name).seed)
         systems.append(System(model, dataset, name, title, tuple(ordered), root))
+    datasets = spec["datasets"].items()
+    spec = spec | {"datasets": {k: v | {"title": escape(v["title"])} for k, v in datasets}}
     order = {name: place for place, name in enumerate(spec["datasets"])}
     systems.sort(key=lambda system: order[system.dataset])
     return Evidence(spec, systems, statistics, published, root)
@@ -247,7 +256,8 @@ def gather(
 
 def link_table(printed: Printed, root: str) -> str:
     """The table of a printed row, as a link to the file that holds it."""
-    return f"[{printed.system}, {printed.number}]({root}published/{printed.paper}.yaml)"
+    said = escape(f"{printed.system}, {printed.number}")
+    return link(said, f"{root}published/{printed.paper}.yaml")
 
 
 def as_table(head: list[str], rows: list[list[str]]) -> list[str]:

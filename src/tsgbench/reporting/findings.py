@@ -1,6 +1,7 @@
 """A page that says in sentences what a study's numbers show, each number linked to its record."""
 
 from tsgbench.reporting.evidence import Evidence, gather
+from tsgbench.reporting.markdown import escape
 from tsgbench.reporting.statements import (  # each module adds its statements, in this order
     STATEMENTS,
     against_printed,
@@ -38,7 +39,7 @@ def write_findings(evidence: Evidence, identity: str) -> tuple[str, list[str], l
     lines = [
         f"<!-- findings of study {spec['study']}, identity {identity}; written by tsgbench -->",
         "",
-        f"# Findings of study “{spec['study']}”: {spec['title']}",
+        f"# Findings of study “{spec['study']}”: {escape(spec['title'])}",
         "",
         *(demo if spec.get("is_demo") else []),
         INTRODUCTION,

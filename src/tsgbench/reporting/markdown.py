@@ -1,4 +1,4 @@
-"""Markdown as this project's own pages use it, as HTML: headings, lists, tables, links, marks.
+"""Plain text as Markdown, and Markdown as this project's own pages use it, as HTML.
 
 Links that leave the page's folder tree by a scheme are kept as text: the page is to work offline,
 and no file can bring in another address.
@@ -11,6 +11,30 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from markdown_it.token import Token
+
+
+# What starts a mark, a tag or code, or ends the text of a link or picture; entities; addresses that
+# some programs link
+MARKS = re.compile(
+    r"[\\`*<>|~]|\](?=\s?[(\[:])|(?<![^\W_])_|_(?![^\W_])|&(?=#?\w+;)|:(?=//)|(?<=\bwww)\."
+)
+# What, at the start of a line, makes it a heading, a list or a rule
+FIRST = re.compile(r"^(\d*)([#+=.)-])(?=[#=\s-]|$)")
+
+
+def escape(text: str) -> str:
+    """Plain text, of whatever origin, as Markdown that shows it on one line and does nothing.
+
+    Mail addresses stay: some programs link them, however they are written.
+    """
+    marked = MARKS.sub(lambda match: f"\\{match[0]}", " ".join(text.split()))
+    return FIRST.sub(r"\1\\\2", marked)
+
+
+def link(text: str, target: str) -> str:
+    """A link. text: Markdown, whose brackets become text; target: a path of this project."""
+    marked = re.sub(r"\\.|[\[\]]", lambda m: m[0] if m[0][0] == "\\" else f"\\{m[0]}", text)
+    return f"[{marked}]({target})"
 
 
 def render_markdown(text: str, base: Path, folder: Path | str | None, level: int = 2) -> str:

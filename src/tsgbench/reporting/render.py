@@ -8,6 +8,7 @@ from tsgbench.files import write_text
 from tsgbench.reporting.document import Block, Document, Result, Row, Value, write_document
 from tsgbench.reporting.html import render_html
 from tsgbench.reporting.latex import render_latex
+from tsgbench.reporting.markdown import escape
 from tsgbench.reporting.numbers import Shown, spread
 from tsgbench.reporting.provenance import check_traceable, name_of
 
@@ -116,21 +117,22 @@ def render_markdown(document: Document) -> str:
         f"<!-- {document.table} of study {document.study}, identity {document.identity};"
         " written by tsgbench -->",
         "",
-        f"**{_plain(document.table)}.** {_plain(document.caption)}",
+        f"**{escape(document.table)}.** {escape(document.caption)}",
     ]
     if document.has_one_block:
         lines += ["", *_markdown_head("Data set", document.metrics)]
     for block in document.datasets:
         if not document.has_one_block:
             head = _markdown_head("System", document.metrics)
-            lines += ["", f"### {_plain(block.title)}", "", *head]
+            lines += ["", f"### {escape(block.title)}", "", *head]
         lines += _markdown_rows(document, block)
-    lines += ["", *(f"- {_plain(line)}" for line in document.notes)]
+    lines += ["", *(f"- {escape(line)}" for line in document.notes)]
     return "\n".join(lines) + "\n"
 
 
 def _markdown_head(first: str, metrics: list[str]) -> list[str]:
-    return ["| " + " | ".join([first, *metrics]) + " |", "|:---" + "|---:" * len(metrics) + "|"]
+    heads = " | ".join([first, *map(escape, metrics)])
+    return [f"| {heads} |", "|:---" + "|---:" * len(metrics) + "|"]
 
 
 def _markdown_rows(document: Document, block: Block) -> list[str]:
@@ -139,11 +141,11 @@ def _markdown_rows(document: Document, block: Block) -> list[str]:
         values = [result.values[metric] for metric in document.metrics]
         printed = [_markdown_printed(value) for value in values] if result.printed else []
         if result.is_only_printed:
-            lines.append([f"*{_plain(result.label)}*", *printed])
+            lines.append([f"*{escape(result.label)}*", *printed])
             continue
-        lines.append([_plain(result.label), *(_markdown_value(result, v) for v in values)])
+        lines.append([escape(result.label), *(_markdown_value(result, v) for v in values)])
         if result.printed and printed:
-            lines.append([f"*{_plain(result.printed.label)}*", *printed])
+            lines.append([f"*{escape(result.printed.label)}*", *printed])
     return ["| " + " | ".join(cells) + " |" for cells in lines]
 
 
@@ -167,10 +169,3 @@ def _markdown_printed(value: Value) -> str:
     number = _marked(shown.printed + spread(shown.printed_std), value.published_rank)
     difference = f" ({shown.difference} {shown.mark}".rstrip() + ")" if shown.difference else ""
     return number + shown.doubt + difference
-
-
-def _plain(text: str) -> str:
-    """Text that cannot break a Markdown table or start a tag."""
-    for character in "|<>*_":
-        text = text.replace(character, f"\\{character}")
-    return " ".join(text.split())

@@ -147,7 +147,7 @@ def load_word_table(path: str | Path, *, identity: str | None = None) -> WordTab
     """Read a word table; `UserError` if it is missing, damaged, or not of the given identity."""
     path = Path(path)
     if not path.is_file():
-        raise UserError(f"{path}: no such word table; run the text step first")
+        raise UserError(f"{path}: no such word table; name it to snakemake, which makes it")
     try:
         with (
             named(path),
@@ -157,14 +157,18 @@ def load_word_table(path: str | Path, *, identity: str | None = None) -> WordTab
             words, vectors = content["words"].tolist(), content["vectors"]
             has_vector, made_by = content["has_vector"], str(content["identity"])
     except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path}: damaged word table ({error}); run the text step again") from None
+        raise UserError(
+            f"{path}: damaged word table ({error}); move it away and run snakemake again"
+        ) from None
     if identity is not None and made_by != identity:
         raise UserError(
             f"{path}: identity: made by other settings, code or inputs ({made_by}, expected"
-            f" {identity}); run the text step again"
+            f" {identity}); move it away and run snakemake again"
         )
     if not len(words) == len(vectors) == len(has_vector):
-        raise UserError(f"{path}: words and vectors differ in number; run the text step again")
+        raise UserError(
+            f"{path}: words and vectors differ in number; move it away and run snakemake again"
+        )
     return WordTable(words, vectors, has_vector)
 
 

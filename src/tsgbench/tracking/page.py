@@ -73,7 +73,10 @@ def need_runs(uri: str) -> None:
     """`UserError` where the embedded store is not there yet."""
     path = sqlite_path(uri)
     if path and not path.exists():
-        raise UserError(f"{path}: no runs yet; train something: snakemake --cores 8 phase_cells")
+        raise UserError(
+            f"{path}: no runs yet; log what is trained with `tsgbench track`, or train first:"
+            " snakemake --cores 8 phase_cells"
+        )
 
 
 def _column(metric: str) -> str:

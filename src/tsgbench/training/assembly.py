@@ -4,7 +4,6 @@ Queries on videos that have no features (unavailable, or not to be decoded: the 
 them) are left out, and kept by role in `lacking`.
 """
 
-import pickle
 from types import TracebackType
 from typing import Any
 
@@ -18,6 +17,7 @@ from tsgbench.jobs.records import Record
 from tsgbench.models.base import Grounder, build
 from tsgbench.text import load_word_table
 from tsgbench.training.data import GroundingData
+from tsgbench.training.trainer import load_tensors
 
 
 class Assembly:
@@ -95,11 +95,13 @@ class Assembly:
         model = self.build_model()
         try:
             with named(path):
-                model.load_state_dict(torch.load(path, map_location=self.device, weights_only=True))
-        except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+                model.load_state_dict(load_tensors(path, self.device))
+        except UserError:
+            raise
+        except Exception as error:  # whatever a damaged archive makes of zipfile and torch
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise UserError(
                 f"{path}: not a checkpoint of {self.settings['model']} with these settings"
-                f" ({reason}); run the training again"
+                f" ({reason}); delete it and run snakemake again"
             ) from error
         return model.eval()

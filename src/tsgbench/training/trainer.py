@@ -279,17 +279,21 @@ def save_tensors(path: Path, content: dict[str, Any]) -> None:
             raise
 
 
+def load_tensors(path: Path, device: torch.device) -> dict[str, Any]:
+    """What `save_tensors` wrote. Whatever zipfile and torch make of a damaged file is raised."""
+    with zipfile.ZipFile(path) as archive:
+        if damaged := archive.testzip():  # torch alone does not compare the checksums
+            raise zipfile.BadZipFile(f"{damaged} has another checksum")
+    return torch.load(path, map_location=device, weights_only=True)
+
+
 def _read_state(path: Path, device: torch.device) -> dict[str, Any] | None:
     """What `_save` wrote, None if nothing is there or it is damaged: training then starts anew.
 
     `UserError` where the file cannot be read for another reason.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()  # torch alone does not compare the checksums
-        if damaged is None:
-            return torch.load(path, map_location=device, weights_only=True)
-        reason = f"{damaged} has another checksum"
+        return load_tensors(path, device)
     except FileNotFoundError:
         return None
     except Exception as error:  # whatever a damaged archive makes of zipfile and torch

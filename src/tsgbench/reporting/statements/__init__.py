@@ -69,4 +69,4 @@ def name_row(row: PrintedRow) -> str:
     """The printed system, and whether it is weakly supervised or the paper's own."""
     weak = ["weakly supervised"] if row.row.get("supervision") == "weak" else []
     own = ["the paper's own"] if row.row.get("own") else []
-    return row.printed.method + (f" ({', '.join([*weak, *own])})" if weak or own else "")
+    return row.method + (f" ({', '.join([*weak, *own])})" if weak or own else "")

@@ -66,7 +66,7 @@ def _equal_row(
     system: System, row: PrintedRow, part: str | None, shared: list[str], gap: float
 ) -> list[str]:
     return [
-        f"“{row.printed.method}” ({row.place})",
+        f"“{row.method}” ({row.place})",
         f"`{system.dataset}`, {part or system.split}",
         "; ".join(shared),
         " / ".join(f"{row.value(metric):.2f}" for metric in shared),

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from tsgbench.reporting.evidence import Evidence, as_table, link_table
+from tsgbench.reporting.markdown import escape, link
 from tsgbench.reporting.numbers import Shown
 from tsgbench.reporting.statements import statement
 from tsgbench.reporting.statistics_table import build_statistics_table, count_exact, is_exact
@@ -24,7 +25,7 @@ def places(evidence: Evidence) -> list[str] | None:
             moments["start_end"][0][-1],
             max(max(line) for line in moments["start_end"]),
         ]
-        linked = f"[{total:,}]({evidence.root}{Path(record.path).as_posix()})"
+        linked = link(f"{total:,}", f"{evidence.root}{Path(record.path).as_posix()}")
         title = evidence.datasets[dataset]["title"]
         rows.append([title, linked, *(f"{100 * share / total:.1f}" for share in shares)])
         rows[-1].append(f"{moments['ratio']:.3f}")
@@ -51,7 +52,8 @@ def printed_statistics(evidence: Evidence) -> list[str] | None:
         if not compared:
             continue
         differing = "; ".join(
-            f"{row.label}, {metric.lower()}: {Shown(value).mean}, printed {Shown(value).printed}"
+            f"{escape(row.label)}, {metric.lower()}: {Shown(value).mean},"
+            f" printed {Shown(value).printed}"
             for row in table.rows
             for dataset, result in row.results.items()
             for metric, value in result.values.items()
@@ -64,7 +66,7 @@ def printed_statistics(evidence: Evidence) -> list[str] | None:
     if not lines:
         return None
     records = ", ".join(
-        f"[{evidence.datasets[name]['title']}]({evidence.root}{Path(record.path).as_posix()})"
+        link(evidence.datasets[name]["title"], f"{evidence.root}{Path(record.path).as_posix()}")
         for name, record in evidence.statistics.items()
     )
     return [f"Counted from the public files: {records}.", "", *lines]

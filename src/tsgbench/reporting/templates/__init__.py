@@ -8,6 +8,7 @@ import base64
 import hashlib
 import json
 import os
+import urllib.parse
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -103,5 +104,5 @@ def _shown(document: Document, result: Result) -> list[Shown]:
 
 
 def _relative(path: str, folder: Path | str) -> str:
-    """A file's address from the folder of a page."""
-    return Path(os.path.relpath(path, folder)).as_posix()
+    """A file's address from the folder of a page: never one of another host, nor a script."""
+    return urllib.parse.quote(Path(os.path.relpath(path, folder)).as_posix())
