@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tsgbench.errors import UserError
+from tsgbench.models.products import plain_products
 from tsgbench.text import PAD, WordTable
 
 
@@ -73,7 +74,8 @@ class Dropout(nn.Dropout):
             return super().forward(x)
         draws = torch.empty((x.numel() + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
         levels = draws.view(torch.int16)[: x.numel()].view(x.shape)
-        keep = (levels >= dropped - self.LEVELS // 2).to(x.dtype)
+        # Written as numbers at once: turning truth values into them takes five times as long
+        keep = torch.ge(levels, dropped - self.LEVELS // 2, out=torch.empty_like(x.detach()))
         return x * keep.mul_(self.LEVELS / (self.LEVELS - dropped))
 
 
@@ -125,11 +127,13 @@ class MultiHeadAttention(nn.Module):
         mask = mask if is_bool else mask.to(q.dtype)
         if self.training and self.dropout.p:
             # Step by step: the fused kernel draws its own dropout, on a CPU a slow one.
-            scores = q @ k.transpose(2, 3) / math.sqrt(q.shape[-1])  # (B, heads, Sq, Sk)
+            scores = (q * q.shape[-1] ** -0.5) @ k.transpose(2, 3)  # (B, heads, Sq, Sk)
             scores = scores.masked_fill(~mask, -torch.inf) if is_bool else scores + mask
             out = self.dropout(scores.softmax(dim=-1)) @ v
         else:
-            out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+            # The fused kernel multiplies small blocks, each of which would cost oneDNN its start
+            with plain_products():
+                out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         return out.transpose(1, 2).flatten(2)  # (B, Sq, D)
 
     def weights(self, queries: Tensor, keys: Tensor, mask: Tensor) -> Tensor:
