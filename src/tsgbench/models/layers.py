@@ -123,12 +123,13 @@ class MultiHeadAttention(nn.Module):
         q, k, v = (
             x.unflatten(-1, (self.heads, -1)).transpose(1, 2) for x in (queries, keys, values)
         )
-        is_bool = mask.dtype == torch.bool
-        mask = mask if is_bool else mask.to(q.dtype)
+        if mask.dtype != torch.bool:
+            mask = mask.to(q.dtype)
         if self.training and self.dropout.p:
             # Step by step: the fused kernel draws its own dropout, on a CPU a slow one.
-            scores = (q * q.shape[-1] ** -0.5) @ k.transpose(2, 3)  # (B, heads, Sq, Sk)
-            scores = scores.masked_fill(~mask, -torch.inf) if is_bool else scores + mask
+            if mask.dtype == torch.bool:  # numbers to add, whose backward pass costs nothing
+                mask = torch.zeros_like(mask, dtype=q.dtype).masked_fill(~mask, -torch.inf)
+            scores = (q * q.shape[-1] ** -0.5) @ k.transpose(2, 3) + mask  # (B, heads, Sq, Sk)
             out = self.dropout(scores.softmax(dim=-1)) @ v
         else:
             # The fused kernel multiplies small blocks, each of which would cost oneDNN its start
