@@ -15,7 +15,7 @@ import multiprocessing
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from unittest.mock import patch
 
 import numpy as np
@@ -109,7 +109,7 @@ class Bench:
         clips = case.clips or inputs["max_clips"]
         shape = clips, min(case.words, inputs["max_words"]), case.clip_dim
         self.batch = random_batch(case.batch or how.batch_size, *shape)
-        self.asked = random_batch(trainer.PREDICTED_AT_ONCE, *shape)
+        self.asked = random_batch(case.batch or trainer.PREDICTED_AT_ONCE, *shape)
         self.clips = np.full(len(self.asked.dur), 2 * clips)
         self.needs = Catalogue.load().needs_of(DATASET)
 
@@ -157,7 +157,8 @@ def work(pipe, case: Case, threads: int, keeps: bool) -> None:
         keep_freed_memory()
     bench = Bench(case)
     clock = time.process_time if threads == 1 else time.perf_counter
-    pipe.send({"gflop": bench.flops() / 1e9, "queries": len(bench.batch.dur)})
+    sizes = {"queries": len(bench.batch.dur), "asked": len(bench.asked.dur)}
+    pipe.send({"gflop": bench.flops() / 1e9} | sizes)
     while (asked := pipe.recv()) is not None:
         name, off = asked
         with switched_off(off):
@@ -188,8 +189,7 @@ def measure(case: Case, threads: int, rounds: int) -> dict:
     for pipe, job in zip(pipes, jobs, strict=True):
         pipe.send(None)
         job.join()
-    steps, asked = facts["queries"], trainer.PREDICTED_AT_ONCE
-    every = len(LEVERS)
+    steps, asked, every = facts["queries"], facts["asked"], len(LEVERS)
     return {
         "case": case.name,
         "threads": threads,
@@ -264,9 +264,14 @@ def main() -> None:
     parser.add_argument("--model", action="append", help="one or more; all by default")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--batch", type=int, help="queries; by default the paper's, 64 predicted")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     options = parser.parse_args()
-    chosen = [case for case in CASES if not options.model or case.model in options.model]
+    chosen = [
+        replace(case, batch=options.batch)
+        for case in CASES
+        if not options.model or case.model in options.model
+    ]
     found = {
         "ceiling_gflops": ceiling(options.threads, options.rounds),
         "is_exact": is_exact(),
