@@ -79,3 +79,13 @@ def test_an_error_leaves_the_products_as_they_were(exact):
     with pytest.raises(ValueError), products.fast_products(wide()):
         raise ValueError
     assert torch.get_float32_matmul_precision() == "highest"
+
+
+def test_what_a_gpu_was_allowed_stays():
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high")  # TF32
+    try:
+        with products.plain_products():
+            assert torch.get_float32_matmul_precision() == "high"
+    finally:
+        torch.set_float32_matmul_precision(before)

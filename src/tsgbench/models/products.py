@@ -38,8 +38,8 @@ def fast_products(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def plain_products() -> Iterator[None]:
-    """Multiply as PyTorch does by itself within the block."""
-    if torch.get_float32_matmul_precision() == "highest":
+    """Undo `fast_products` within the block; what a GPU was allowed stays."""
+    if torch.get_float32_matmul_precision() != "medium":
         yield
         return
     with _precision("highest"):
