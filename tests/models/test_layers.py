@@ -131,8 +131,14 @@ def test_bidirectional_recurrence_is_the_packed_one(ours, plain):
     found = ours(x, mask)
     assert found.shape == (3, 5, 6) and (found[~mask] == 0).all()
     torch.testing.assert_close(found, expected)
-    grads = [torch.autograd.grad(y.square().sum(), x)[0] for y in (found, expected)]
-    torch.testing.assert_close(*grads)
+    sides = [[p for cell in (ours.ahead, ours.back) for p in cell.parameters()]]
+    sides.append(list(plain.parameters()))  # of both directions, in the same order
+    grads = [
+        torch.autograd.grad((y + y.square()).sum(), [x, *parameters], retain_graph=True)
+        for y, parameters in zip((found, expected), sides, strict=True)
+    ]
+    for mine, theirs in zip(*grads, strict=True):
+        torch.testing.assert_close(mine, theirs)
     torch.testing.assert_close(found[:1, :3], ours(x[:1, :3], mask[:1, :3]))
 
 

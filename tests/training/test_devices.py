@@ -1,6 +1,8 @@
 """One job a GPU, however jobs end."""
 
 import multiprocessing
+import platform
+import resource
 from types import SimpleNamespace
 
 import pytest
@@ -66,3 +68,27 @@ def test_jobs_take_one_gpu_each_and_then_share(two_gpus, caplog):
 def test_a_gpu_that_another_job_holds_is_passed_over(two_gpus):
     assert lock_gpu("gpu-a")
     assert choose_device() == torch.device("cuda", 1)
+
+
+def _faults_per_step(answers, keeps):
+    if keeps:
+        devices.keep_freed_memory()
+    for step in range(12):
+        if step == 2:  # the first ones grow the heap
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        held = [torch.ones(1 << 20) for _ in range(64)]  # 4 MB each
+        del held
+    answers.put((resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) / 10)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of glibc alone")
+def test_freed_memory_is_used_again():
+    """Counted in page faults: as it is, each step takes its memory from the kernel anew."""
+    context, faults = multiprocessing.get_context("spawn"), []
+    for keeps in (False, True):
+        answers = context.Queue()
+        job = context.Process(target=_faults_per_step, args=(answers, keeps))
+        job.start()
+        faults.append(answers.get())
+        job.join()
+    assert faults[1] < 100 < faults[0]

@@ -37,6 +37,14 @@ def test_second_run_has_nothing_to_do_quickly(project):
     assert time.perf_counter() - started < 30  # two dry runs; each takes about two seconds
 
 
+def test_no_more_runs_at_once_than_the_machine_has_processors_for(project):
+    made = project.folder / SEQPAN / "metrics.json"
+    made.unlink()
+    done = project.run("snakemake", "--cores", "64", f"{SEQPAN}/metrics.json")
+    assert f"Provided cores: {len(os.sched_getaffinity(0))}\n" in done.stdout + done.stderr
+    assert made.exists()
+
+
 def test_the_table_says_demo_and_traces_every_number(project):
     assert "demo" in project.read("results/table1.tex").lower()
     provenance = json.loads(project.read("results/table1.provenance.json"))

@@ -1,5 +1,6 @@
 # What all rules share: the checked study, its plan, and what makes stale results rerun.
 
+import os
 import sys
 from itertools import zip_longest
 from pathlib import Path
@@ -38,6 +39,22 @@ export_study(config, Path(workflow.basedir))
 if "conda" in {str(method).lower() for method in workflow.deployment_settings.deployment_method}:
     # The rule's own environment has Python and the libraries, but not this package installed
     shell.prefix('tsgbench() {{ python -m tsgbench "$@"; }}; ')
+
+
+def bound_by_machine():
+    """Run no more at once than this machine has processors and memory for, whatever --cores says:
+    eight trainings on two processors would take turns, each in the other's cache. A cluster's jobs
+    run elsewhere, and a limit on memory that the command line gives stands."""
+    if not hasattr(os, "sched_getaffinity"):  # not Linux
+        return
+    workflow.register_resource("_cores", min(workflow.cores, len(os.sched_getaffinity(0))))
+    if "mem_mb" not in workflow.global_resources:
+        pages = os.sysconf("SC_PHYS_PAGES")
+        workflow.register_resource("mem_mb", pages * os.sysconf("SC_PAGE_SIZE") >> 20)
+
+
+if workflow.is_main_process and workflow.nodes is None and workflow.local_exec:
+    bound_by_machine()
 
 
 wildcard_constraints:

@@ -1,12 +1,14 @@
 """Blocks that at least two of the papers share."""
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tsgbench.errors import UserError
+from tsgbench.models.products import plain_products
 from tsgbench.text import PAD, WordTable
 
 
@@ -77,7 +79,8 @@ class Dropout(nn.Dropout):
             return super().forward(x)
         draws = torch.empty((x.numel() + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
         levels = draws.view(torch.int16)[: x.numel()].view(x.shape)
-        keep = (levels >= dropped - self.LEVELS // 2).to(x.dtype)
+        # Written as numbers at once: turning truth values into them takes five times as long
+        keep = torch.ge(levels, dropped - self.LEVELS // 2, out=torch.empty_like(x.detach()))
         return x * keep.mul_(self.LEVELS / (self.LEVELS - dropped))
 
 
@@ -128,15 +131,18 @@ class MultiHeadAttention(nn.Module):
         q, k, v = (
             x.unflatten(-1, (self.heads, -1)).transpose(1, 2) for x in (queries, keys, values)
         )
-        is_bool = mask.dtype == torch.bool
-        mask = mask if is_bool else mask.to(q.dtype)
+        if mask.dtype != torch.bool:
+            mask = mask.to(q.dtype)
         if self.training and self.dropout.p:
             # Step by step: the fused kernel draws its own dropout, on a CPU a slow one.
-            scores = q @ k.transpose(2, 3) / math.sqrt(q.shape[-1])  # (B, heads, Sq, Sk)
-            scores = scores.masked_fill(~mask, -torch.inf) if is_bool else scores + mask
+            if mask.dtype == torch.bool:  # numbers to add, whose backward pass costs nothing
+                mask = torch.zeros_like(mask, dtype=q.dtype).masked_fill(~mask, -torch.inf)
+            scores = (q * q.shape[-1] ** -0.5) @ k.transpose(2, 3) + mask  # (B, heads, Sq, Sk)
             out = self.dropout(scores.softmax(dim=-1)) @ v
         else:
-            out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+            # The fused kernel multiplies small blocks, each of which would cost oneDNN its start
+            with plain_products():
+                out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         return out.transpose(1, 2).flatten(2)  # (B, Sq, D)
 
     def weights(self, queries: Tensor, keys: Tensor, mask: Tensor) -> Tensor:
@@ -220,16 +226,91 @@ class Bidirectional(nn.Module):
 
     def run(self, x: Tensor, mask: Tensor) -> Tensor:
         """As `forward`, in the precision of x."""
-        ahead, _ = self.ahead(x)
-        back, _ = self.back(reverse_within_length(x, mask))
-        both = torch.cat([ahead, reverse_within_length(back, mask)], dim=-1)
-        return both * mask[..., None]
+        ahead, back = self.both(x, reverse_within_length(x, mask))
+        joined = torch.cat([ahead, reverse_within_length(back, mask)], dim=-1)
+        return joined * mask[..., None]
+
+    def both(self, x: Tensor, reverse: Tensor) -> tuple[Tensor, Tensor]:
+        """The forward direction over `x` and the backward one over `reverse`: (B, S, H) each."""
+        return self.ahead(x)[0], self.back(reverse)[0]
 
 
 class BidirectionalGRU(Bidirectional):
     """Gated recurrent units in both directions; see `Bidirectional`."""
 
     cell = nn.GRU
+
+    def both(self, x: Tensor, reverse: Tensor) -> tuple[Tensor, Tensor]:
+        """As of any cell; on a CPU side by side (`TwinGRU`)."""
+        if x.device.type != "cpu":
+            return super().both(x, reverse)
+        cells: tuple[Any, Any] = self.ahead, self.back  # whose parameters no type names
+        inputs = [
+            F.linear(sequence, cell.weight_ih_l0, cell.bias_ih_l0)
+            for sequence, cell in zip((x, reverse), cells, strict=True)
+        ]
+        states = TwinGRU.apply(  # type: ignore[no-untyped-call]
+            torch.stack(inputs).permute(2, 0, 1, 3).contiguous(),  # (S, 2, B, 3H)
+            torch.stack([cell.weight_hh_l0 for cell in cells]),
+            torch.stack([cell.bias_hh_l0 for cell in cells])[:, None],
+        )
+        ahead, back = states.permute(1, 2, 0, 3)
+        return ahead, back
+
+
+class TwinGRU(torch.autograd.Function):
+    """Two recurrences of gated units side by side, from zero states: what `nn.GRU` computes.
+
+    On a CPU the cost of a narrow recurrence is that of starting its many small operations. Here a
+    step is six of them for both directions, and its backward pass four: all that does not depend
+    on the next step's gradient is computed for the whole sequence at once.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        """inputs: (S, 2, B, 3H) of the reset, the update and the new gate; weight: (2, 3H, H);
+        bias: (2, 1, 3H). Returns the states (S, 2, B, H)."""
+        steps, _, rows, gates = inputs.shape
+        width = gates // 3
+        onward = weight.transpose(1, 2)
+        states = inputs.new_zeros(steps + 1, 2, rows, width)
+        reset_update = torch.empty_like(inputs[..., : 2 * width])
+        new, recalled = torch.empty_like(states[1:]), torch.empty_like(states[1:])
+        for step in range(steps):
+            state, gate, proposed = states[step], reset_update[step], new[step]
+            seen = torch.baddbmm(bias, state, onward)  # (2, B, 3H)
+            torch.add(inputs[step, ..., : 2 * width], seen[..., : 2 * width], out=gate).sigmoid_()
+            memory = recalled[step].copy_(seen[..., 2 * width :])
+            given = inputs[step, ..., 2 * width :]
+            torch.addcmul(given, gate[..., :width], memory, out=proposed).tanh_()
+            torch.lerp(proposed, state, gate[..., width:], out=states[step + 1])
+        ctx.save_for_backward(weight, states, reset_update, new, recalled)
+        return states[1:]
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The gradients of inputs, weight and bias. grad: of the states, (S, 2, B, H)."""
+        weight, states, reset_update, new, recalled = ctx.saved_tensors
+        (reset, update), before = reset_update.chunk(2, dim=-1), states[:-1]
+        # What a state's gradient is multiplied by to give that of each gate's argument
+        of_new = (1 - update) * (1 - new.square())
+        of_reset = of_new * recalled * reset * (1 - reset)
+        of_update = (before - new) * update * (1 - update)
+        slopes = torch.stack([of_reset, of_update, of_new * reset], dim=-2)  # (S, 2, B, 3, H)
+        at_state = torch.empty_like(before)
+        at_gates = torch.empty_like(slopes)
+        update = update.contiguous()
+        flowing = torch.zeros_like(at_state[0])
+        for step in reversed(range(len(before))):
+            here = torch.add(grad[step], flowing, out=at_state[step])
+            gates = torch.mul(slopes[step], here[..., None, :], out=at_gates[step]).flatten(2)
+            flowing = torch.baddbmm(here * update[step], gates, weight)
+        flat = at_gates.flatten(3).transpose(0, 1).flatten(1, 2)  # (2, S * B, 3H)
+        of_weight = flat.transpose(1, 2) @ before.transpose(0, 1).flatten(1, 2)
+        of_bias = flat.sum(dim=1, keepdim=True)
+        at_gates[..., 2, :] = at_state * of_new  # as the input reaches it, without the reset
+        return at_gates.flatten(3), of_weight, of_bias
 
 
 class BidirectionalLSTM(Bidirectional):

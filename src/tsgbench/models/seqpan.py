@@ -328,9 +328,11 @@ class CharacterCNN(nn.Module):
 
     def of_occurrences(self, characters: Tensor, vectors: Tensor) -> Tensor:
         """characters: (N, C) rows of `vectors`, each looked up and dropped out: (N, 100)."""
-        x = self.dropout(F.embedding(characters, vectors)).transpose(1, 2)  # (N, E, C)
+        x = self.dropout(F.embedding(characters, vectors))
+        # Two-dimensional and channels last, as `DepthwiseConv`
+        x = x.transpose(1, 2).unsqueeze(2)  # (N, E, 1, C)
         features = [
-            F.conv1d(x, kernel.permute(2, 1, 0), bias).relu().amax(dim=2)
+            F.conv2d(x, kernel.permute(2, 1, 0).unsqueeze(2), bias).relu().amax(dim=(2, 3))
             for kernel, bias in zip(self.kernels, self.biases, strict=True)
         ]
         return torch.cat(features, dim=-1)

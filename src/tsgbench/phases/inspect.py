@@ -26,6 +26,7 @@ from tsgbench.inspection.store import Inspected, write_inspection
 from tsgbench.inspection.thumbnails import read_thumbnails
 from tsgbench.jobs.records import Record
 from tsgbench.models.base import Batch, Grounder
+from tsgbench.models.products import fast_products
 from tsgbench.models.targets import index_labels, region_labels
 from tsgbench.phases import Outcome, Task
 from tsgbench.text import words_seen
@@ -171,7 +172,8 @@ def _inspect(choice: Choice, cell: Assembly, shown: Shown, model: Grounder) -> I
     """One query through the model."""
     row, data, queries = choice.row, shown.data, shown.data.queries
     batch = data.batch(torch.tensor([row]), with_moments=False)
-    outputs = model.inspect(batch)
+    with fast_products(model):
+        outputs = model.inspect(batch)
     first = model.decode(outputs, batch, 1)[0, :, :2].double().cpu().numpy()  # (1, 2)
     moment = queries.moments[row]
     spans = first if shown.spans is None else shown.spans[row, :KEPT_PREDICTIONS]

@@ -20,7 +20,7 @@ from tsgbench.files import atomic_path, locked
 from tsgbench.phases import Outcome, Task
 from tsgbench.settings import LAST, TrainSettings
 from tsgbench.training.assembly import Assembly
-from tsgbench.training.devices import choose_device, describe_hardware
+from tsgbench.training.devices import choose_device, describe_hardware, keep_freed_memory
 from tsgbench.training.trainer import (
     describe_precision,
     predict,
@@ -50,6 +50,7 @@ def run(task: Task) -> Outcome:
     splits, inputs, seed = settings["splits"], settings["inputs"], settings["seed"]
     how = TrainSettings(**settings["train"])
     device = choose_device()
+    keep_freed_memory()
     seed_everything(seed)
 
     scratch = SCRATCH / task.identity

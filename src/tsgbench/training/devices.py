@@ -1,5 +1,7 @@
 """Which processor a job computes on: the one place where a device is chosen."""
 
+import contextlib
+import ctypes
 import logging
 import os
 import platform
@@ -15,6 +17,9 @@ from tsgbench.files.access import try_lock
 log = logging.getLogger(__name__)
 
 VARIABLE = "TSGBENCH_DEVICE"
+# glibc's mallopt: parameters, and their values that never give freed memory back
+MMAP_MAX, TRIM_THRESHOLD = -4, -1
+NEVER_MAPPED, NEVER_TRIMMED = 0, 2**31 - 1
 # Locks live as long as the process: closing the file would free the GPU
 _held: list[IO[str]] = []
 
@@ -51,6 +56,19 @@ def lock_gpu(name: str, folder: Path | None = None) -> bool:
         return False
     _held.append(stream)
     return True
+
+
+def keep_freed_memory() -> None:
+    """Have the C library keep what this process frees, to use it again.
+
+    A training step frees all its activations and allocates them anew in the next; given back in
+    between, every page would be taken from the kernel and cleared again. Does nothing where the C
+    library is another than glibc.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(MMAP_MAX, NEVER_MAPPED)
+        mallopt(TRIM_THRESHOLD, NEVER_TRIMMED)
 
 
 def describe_hardware(device: torch.device) -> str:

@@ -26,6 +26,7 @@ from tsgbench.evaluation.needs import Need
 from tsgbench.files import atomic_path
 from tsgbench.files.access import why
 from tsgbench.models.base import Batch, Grounder
+from tsgbench.models.products import fast_products
 from tsgbench.settings import SCORED, TrainSettings
 from tsgbench.training.data import GroundingData
 from tsgbench.training.optim import build_optimizer, lr_factor
@@ -142,11 +143,11 @@ def train_one_epoch(
         )
         for group in optimizer.param_groups:
             group["lr"] = settings.lr * factor
-        with autocast(settings, device):
-            parts = model.loss(model(batch), batch)
-        total = torch.stack(list(parts.values())).sum()
         optimizer.zero_grad(set_to_none=True)
-        total.backward()
+        with fast_products(model):
+            with autocast(settings, device):
+                parts = model.loss(model(batch), batch)
+            torch.stack(list(parts.values())).sum().backward()
         if settings.clip_norm:
             nn.utils.clip_grad_norm_(model.parameters(), settings.clip_norm)
         optimizer.step()
@@ -206,7 +207,9 @@ def answer(model: Grounder, batch: Batch, k: int | None = None) -> np.ndarray:
     The model is in evaluation mode, and gradients are off. Never under autocast: in bf16 the 719
     scores of an IA-Net take some 530 values, and which of equal ones comes first would be chance.
     """
-    return model.decode(model(batch), batch, k).cpu().double().numpy()
+    with fast_products(model):
+        outputs = model(batch)
+    return model.decode(outputs, batch, k).cpu().double().numpy()
 
 
 def autocast(settings: TrainSettings, device: torch.device) -> torch.autocast:
@@ -230,6 +233,8 @@ def seed_everything(seed: int) -> None:
     # As `use_deterministic_algorithms(True, warn_only=True)`, which would also import the compiler:
     # two seconds a process
     torch.set_deterministic_debug_mode("warn")
+    # With it comes a fill of all new memory, against reading what nobody wrote. Nothing here does
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
     if torch.cuda.is_available():
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
