@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from tsgbench.config import Catalogue
-from tsgbench.datasets.table import Queries
+from tsgbench.datasets.queries import Queries
 from tsgbench.evaluation.conventions import evaluate_convention
 from tsgbench.evaluation.keeping import Ranked, keep
 from tsgbench.evaluation.predictions import Predictions, read_ranked, write_predictions

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from models.model_samples import CATALOGUE, CLIP_DIM, settings_of
-from tsgbench.datasets.table import Queries, write_queries
+from tsgbench.datasets.queries import Queries, write_queries
 from tsgbench.evaluation.predictions import write_predictions
 from tsgbench.features.store import FeatureWriter
 from tsgbench.jobs.records import Record

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tsgbench.datasets.table import Queries
+from tsgbench.datasets.queries import Queries
 from tsgbench.evaluation.query_scores import write_query_scores
 from tsgbench.files import digest
 

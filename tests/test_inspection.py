@@ -11,7 +11,7 @@ from evaluation.mirror_samples import activitynet, charades_sta, tacos
 from inspection_samples import CLIP_S, CLIPS, SENTENCES, make_task, queries
 from tsgbench.config import Catalogue
 from tsgbench.datasets.moments import iou
-from tsgbench.datasets.table import Queries, write_queries
+from tsgbench.datasets.queries import Queries, write_queries
 from tsgbench.errors import UserError
 from tsgbench.inspection.choice import choose_queries
 from tsgbench.inspection.examples import find_example, read_examples

@@ -11,9 +11,9 @@ from tsgbench.cli.datasets import list_datasets
 from tsgbench.config import Catalogue, protocols_of, roles_of
 from tsgbench.datasets import read_annotations
 from tsgbench.datasets.moments import iou
+from tsgbench.datasets.queries import join
 from tsgbench.datasets.readers import read_as_printed
 from tsgbench.datasets.statistics import describe
-from tsgbench.datasets.table import join
 from tsgbench.jobs.layout import Layout
 from tsgbench.planning.printed import practice_of
 from tsgbench.text.tokens import find_tokenizer

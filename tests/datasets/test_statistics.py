@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from tsgbench.datasets import Queries
+from tsgbench.datasets.queries import join
 from tsgbench.datasets.statistics import average_moments, count_moments, describe
-from tsgbench.datasets.table import join
 from tsgbench.errors import UserError
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tsgbench.datasets.table import Queries
+from tsgbench.datasets.queries import Queries
 
 
 def table(rows: list[tuple], annotators: list[np.ndarray] | None = None) -> Queries:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tsgbench.datasets.table import Queries, write_queries
+from tsgbench.datasets.queries import Queries, write_queries
 from tsgbench.errors import UserError
 from tsgbench.evaluation.predictions import read_ranked, read_unanswered, write_predictions
 from tsgbench.files import sha256_file

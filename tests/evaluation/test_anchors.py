@@ -9,7 +9,7 @@ from mirror_samples import activitynet, charades_sta, didemo, tacos
 
 from tsgbench.config import Catalogue
 from tsgbench.datasets import moments
-from tsgbench.datasets.table import Queries
+from tsgbench.datasets.queries import Queries
 from tsgbench.evaluation.conventions import evaluate_convention
 from tsgbench.evaluation.didemo import Chunks, score_candidates
 from tsgbench.evaluation.metrics import to_percent

@@ -11,7 +11,7 @@ from tsgbench.config import Catalogue
 from tsgbench.config.refusals import check
 from tsgbench.config.sections import conventions as sections
 from tsgbench.datasets.moments import nearest_index
-from tsgbench.datasets.table import Queries, write_queries
+from tsgbench.datasets.queries import Queries, write_queries
 from tsgbench.errors import UserError
 from tsgbench.evaluation.conventions import evaluate_convention, for_dataset
 from tsgbench.evaluation.predictions import Predictions, write_predictions

@@ -10,7 +10,7 @@ import math
 import numpy as np
 import pytest
 
-from tsgbench.datasets.table import Queries
+from tsgbench.datasets.queries import Queries
 from tsgbench.errors import UserError
 from tsgbench.evaluation.foreign import PREDICTIONS, read_foreign, recognise
 from tsgbench.evaluation.predictions import write_predictions

@@ -7,7 +7,7 @@ import pytest
 
 from tsgbench.config import Catalogue
 from tsgbench.datasets.moments import nms_ranks
-from tsgbench.datasets.table import Queries
+from tsgbench.datasets.queries import Queries
 from tsgbench.errors import UserError
 from tsgbench.evaluation.conventions import for_dataset, score_convention
 from tsgbench.evaluation.keeping import Ranked, keep

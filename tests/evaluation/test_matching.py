@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from tsgbench.datasets.table import Queries
+from tsgbench.datasets.queries import Queries
 from tsgbench.errors import UserError
 from tsgbench.evaluation import matching
 from tsgbench.evaluation.foreign import read_foreign

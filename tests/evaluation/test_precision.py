@@ -4,7 +4,7 @@ the rules of QVHighlights' evaluator."""
 import numpy as np
 import pytest
 
-from tsgbench.datasets.table import Queries
+from tsgbench.datasets.queries import Queries
 from tsgbench.errors import UserError
 from tsgbench.evaluation.conventions import evaluate_convention, score_convention
 from tsgbench.evaluation.metrics import score_queries

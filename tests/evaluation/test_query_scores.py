@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 from test_conventions import SHIPPED, invented, task
 
-from tsgbench.datasets.table import Queries, write_queries
+from tsgbench.datasets.queries import Queries, write_queries
 from tsgbench.errors import UserError
 from tsgbench.evaluation.conventions import for_dataset, score_convention
 from tsgbench.evaluation.predictions import write_predictions

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from tsgbench.datasets.table import Queries, part_by_video, write_queries
+from tsgbench.datasets.queries import Queries, part_by_video, write_queries
 from tsgbench.errors import UserError
 from tsgbench.evaluation.predictions import read_ranked, read_unanswered, write_predictions
 from tsgbench.jobs.records import Record

@@ -9,7 +9,7 @@ from test_released import CHARADES, numbers, write_npy
 
 from feature_samples import RECIPE, write_video
 from tsgbench.cli.datasets import as_text, list_datasets
-from tsgbench.datasets.table import Queries, write_queries
+from tsgbench.datasets.queries import Queries, write_queries
 from tsgbench.errors import UserError
 from tsgbench.features.durations import compare_durations
 from tsgbench.features.extract import extract

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from feature_samples import RECIPE, write_video
-from tsgbench.datasets.table import Queries, write_queries
+from tsgbench.datasets.queries import Queries, write_queries
 from tsgbench.downloads.manifest import MANIFEST, write_manifest
 from tsgbench.errors import UserError
 from tsgbench.features.store import FeatureStore

@@ -12,7 +12,7 @@ import torch
 import yaml
 
 from tsgbench.config import merge, read_yaml
-from tsgbench.datasets.table import Queries, write_queries
+from tsgbench.datasets.queries import Queries, write_queries
 from tsgbench.errors import UserError
 from tsgbench.features.released import convert, row_times
 from tsgbench.features.store import FeatureStore

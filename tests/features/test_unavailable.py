@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from feature_samples import RECIPE, write_video
-from tsgbench.datasets.table import Queries, write_queries
+from tsgbench.datasets.queries import Queries, write_queries
 from tsgbench.downloads.manifest import write_manifest
 from tsgbench.downloads.unavailable import Loss, write_losses
 from tsgbench.errors import UserError

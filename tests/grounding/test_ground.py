@@ -11,7 +11,7 @@ from feature_samples import RECIPE, write_video
 from inspection_samples import SENTENCES, cell_settings
 from tsgbench.cli.grounding import part
 from tsgbench.cli.main import main
-from tsgbench.datasets.table import Queries, write_queries
+from tsgbench.datasets.queries import Queries, write_queries
 from tsgbench.errors import UserError
 from tsgbench.evaluation.predictions import write_predictions
 from tsgbench.features.extract import extract

@@ -173,7 +173,7 @@ HARMLESS = {
     "error in the atomic writer": ("files", "free some space and run again", "make room"),
     "error in training": ("training.trainer", "; lower train.lr or", "; try a lower train.lr or"),
     "error in reading queries": (
-        "datasets.table",
+        "datasets.queries",
         "field {name!r} is missing",
         "lacks {name!r} of {', '.join(FIELDS)}",
     ),
@@ -201,7 +201,7 @@ HARMLESS = {
     ),
     "label of a progress bar": ("features.feeding", '"extracting"', '"reading videos"'),
     "type of an argument": ("training.trainer", "seed: int,", "seed: 'int | None',"),
-    "type that is returned": ("datasets.table", ") -> Queries:", ") -> 'Queries | None':"),
+    "type that is returned": ("datasets.queries", ") -> Queries:", ") -> 'Queries | None':"),
     "type of a setting": ("settings", "epochs: Count = 0", "epochs: 'int | float' = 0"),
     "import for a type": (
         "training.trainer",

@@ -160,7 +160,7 @@ def make_model(
 
 
 def training_queries():
-    from tsgbench.datasets.table import Queries
+    from tsgbench.datasets.queries import Queries
 
     durations = np.array([10.0, 20.0, 30.0])
     moments = np.array([[0.0, 5.0], [4.0, 16.0], [29.0, 30.0]])

@@ -5,7 +5,7 @@ import pytest
 import torch
 from model_samples import make_batch, make_model, pick, training_queries, word_table
 
-from tsgbench.datasets.table import Queries
+from tsgbench.datasets.queries import Queries
 from tsgbench.models import build
 
 

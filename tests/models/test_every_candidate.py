@@ -12,7 +12,7 @@ import torch
 from model_samples import CATALOGUE, make_batch, make_model, pick
 
 from tsgbench.config import Catalogue
-from tsgbench.datasets.table import Queries
+from tsgbench.datasets.queries import Queries
 from tsgbench.evaluation.conventions import for_dataset, score_convention
 from tsgbench.evaluation.needs import needs_of_all
 from tsgbench.evaluation.predictions import read_ranked, write_predictions

@@ -17,7 +17,7 @@ from model_samples import (
     word_table,
 )
 
-from tsgbench.datasets.table import Queries
+from tsgbench.datasets.queries import Queries
 from tsgbench.errors import UserError
 from tsgbench.features.store import FeatureStore, FeatureWriter
 from tsgbench.models import build

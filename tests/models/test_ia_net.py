@@ -18,7 +18,7 @@ from model_samples import (
 )
 
 from tsgbench.config import merge
-from tsgbench.datasets.table import Queries
+from tsgbench.datasets.queries import Queries
 from tsgbench.errors import UserError
 from tsgbench.features.store import FeatureStore, FeatureWriter
 from tsgbench.models import build

@@ -5,7 +5,7 @@ import json
 import numpy as np
 
 from invented import invented_metrics, write_cell
-from tsgbench.datasets.table import Queries, write_queries
+from tsgbench.datasets.queries import Queries, write_queries
 from tsgbench.evaluation.query_scores import write_query_scores
 from tsgbench.jobs.records import Record
 

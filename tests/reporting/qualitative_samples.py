@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tsgbench.datasets.table import Queries
+from tsgbench.datasets.queries import Queries
 from tsgbench.evaluation.predictions import write_predictions
 from tsgbench.inspection.store import Inspected, write_inspection
 from tsgbench.jobs.records import Record

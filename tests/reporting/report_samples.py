@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from tsgbench.datasets.queries import Queries, join
 from tsgbench.datasets.statistics import average_moments, count_moments, describe
-from tsgbench.datasets.table import Queries, join
 from tsgbench.jobs.records import Record
 
 TRAIN = Queries(

@@ -5,7 +5,7 @@ import pytest
 
 from invented import write_cell
 from reporting.conftest import system
-from tsgbench.datasets.table import Queries
+from tsgbench.datasets.queries import Queries
 from tsgbench.evaluation.query_scores import write_query_scores
 from tsgbench.files import read_json, write_json
 from tsgbench.reporting import build_table, describe

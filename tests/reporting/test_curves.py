@@ -10,7 +10,7 @@ from evaluation.mirror_samples import activitynet
 from invented import write_cell
 from reporting.curve_samples import ABLATIONS, COUNT, LENGTHS, OPTIONS, SWEEP, Cells, spec_of
 from tsgbench.config import Catalogue
-from tsgbench.datasets.table import write_queries
+from tsgbench.datasets.queries import write_queries
 from tsgbench.errors import UserError
 from tsgbench.evaluation.query_scores import write_query_scores
 from tsgbench.jobs.records import Record

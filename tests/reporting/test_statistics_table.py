@@ -17,8 +17,8 @@ from reporting.report_samples import (
 )
 from tsgbench.cli.datasets import list_datasets
 from tsgbench.config import Catalogue
+from tsgbench.datasets.queries import write_queries
 from tsgbench.datasets.readers import read_annotations
-from tsgbench.datasets.table import write_queries
 from tsgbench.errors import UserError
 from tsgbench.jobs.layout import Layout
 from tsgbench.jobs.records import Record

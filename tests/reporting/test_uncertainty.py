@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from invented import write_cell
-from tsgbench.datasets.table import Queries
+from tsgbench.datasets.queries import Queries
 from tsgbench.errors import UserError
 from tsgbench.evaluation.query_scores import write_query_scores
 from tsgbench.evaluation.resampling import bootstrap_intervals, permutation_p_values

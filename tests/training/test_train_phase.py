@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from inspection_samples import ATTRS
-from tsgbench.datasets.table import Queries, write_queries
+from tsgbench.datasets.queries import Queries, write_queries
 from tsgbench.errors import UserError
 from tsgbench.evaluation.predictions import read_ranked, read_unanswered
 from tsgbench.features.store import FeatureWriter

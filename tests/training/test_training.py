@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from tsgbench.datasets.table import Queries
+from tsgbench.datasets.queries import Queries
 from tsgbench.errors import UserError
 from tsgbench.evaluation.metrics import evaluate
 from tsgbench.features.store import FeatureStore, FeatureWriter

@@ -10,8 +10,8 @@ import numpy as np
 from tsgbench.cli.datasets import find_files, folders_of
 from tsgbench.config import Catalogue, as_list, protocols_of, roles_of
 from tsgbench.config.references import need_known
+from tsgbench.datasets.queries import Queries, join
 from tsgbench.datasets.readers import read_annotations
-from tsgbench.datasets.table import Queries, join
 from tsgbench.errors import UserError
 from tsgbench.evaluation.conventions import Scores
 from tsgbench.evaluation.foreign import FORMATS, PREDICTIONS, read_foreign, recognise

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 import tsgbench.datasets as package
-from tsgbench.datasets.table import Queries
+from tsgbench.datasets.queries import Queries
 from tsgbench.errors import UserError
 from tsgbench.files import is_utf8, printable, read_utf8
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tsgbench.datasets.table import Queries
+from tsgbench.datasets.queries import Queries
 
 
 def describe(queries: Queries, tokenizer: Callable[[str], list[str]]) -> dict[str, float | int]:

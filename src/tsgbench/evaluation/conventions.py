@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from tsgbench.datasets import moments
-from tsgbench.datasets.table import Queries
+from tsgbench.datasets.queries import Queries
 from tsgbench.errors import UserError
 from tsgbench.evaluation.didemo import Chunks, rank_candidates, score_candidates
 from tsgbench.evaluation.keeping import on_axis, positions_of

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tsgbench.datasets.moments import SINGLE
-from tsgbench.datasets.table import Queries
+from tsgbench.datasets.queries import Queries
 from tsgbench.errors import UserError
 from tsgbench.evaluation.foreign import Foreign
 from tsgbench.evaluation.keeping import Ranked

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tsgbench.datasets.table import Queries
+from tsgbench.datasets.queries import Queries
 from tsgbench.evaluation.conventions import Scores, needs_clips, score_convention
 from tsgbench.evaluation.predictions import Predictions
 

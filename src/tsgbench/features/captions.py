@@ -17,8 +17,8 @@ import numpy as np
 from tsgbench.errors import UserError
 from tsgbench.features.failures import find_file, name_by_video
 from tsgbench.files import read_utf8
-from tsgbench.text.table import look_up
 from tsgbench.text.tokens import find_tokenizer
+from tsgbench.text.words import look_up
 
 ENDING = ".jsonl"
 RARE = 1e-3

@@ -17,7 +17,7 @@ from types import TracebackType
 import numpy as np
 import torch
 
-from tsgbench.datasets.table import Queries, read_splits
+from tsgbench.datasets.queries import Queries, read_splits
 from tsgbench.errors import UserError
 from tsgbench.evaluation.needs import Need
 from tsgbench.features.extract import extract

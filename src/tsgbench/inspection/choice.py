@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tsgbench.datasets.table import Queries
+from tsgbench.datasets.queries import Queries
 
 # Shorter sentences tell little about words; they are taken only where there are no others.
 MIN_WORDS = 4

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tsgbench.datasets.table import Queries
+from tsgbench.datasets.queries import Queries
 
 TRUTH = "gt_s"  # what published/*.yaml call the annotated moment
 SAME_S = 0.02  # two moments this close are one, though a paper may have edited the sentence

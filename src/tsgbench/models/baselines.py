@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from tsgbench.datasets.moments import iou
-from tsgbench.datasets.table import Queries
+from tsgbench.datasets.queries import Queries
 from tsgbench.models.base import Batch, Grounder, register
 from tsgbench.settings import Count, NotNegative, Positive, Size
 from tsgbench.text import WordTable
-from tsgbench.text.table import UNK
+from tsgbench.text.words import UNK
 
 
 class Baseline(Grounder):

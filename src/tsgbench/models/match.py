@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tsgbench.datasets.table import Queries
+from tsgbench.datasets.queries import Queries
 from tsgbench.errors import UserError
 from tsgbench.models.base import Batch, register
 from tsgbench.models.baselines import Baseline

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tsgbench.datasets.table import Queries, read_splits
+from tsgbench.datasets.queries import Queries, read_splits
 from tsgbench.errors import UserError
 from tsgbench.evaluation.foreign import PREDICTIONS, read_foreign, recognise
 from tsgbench.evaluation.matching import MAX_ABSENT, match

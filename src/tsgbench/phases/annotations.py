@@ -7,8 +7,8 @@ import csv
 import io
 from pathlib import Path
 
+from tsgbench.datasets.queries import write_queries
 from tsgbench.datasets.readers import read_annotations
-from tsgbench.datasets.table import write_queries
 from tsgbench.files import write_text
 from tsgbench.jobs.records import Record
 from tsgbench.phases import Outcome, Task

@@ -6,7 +6,7 @@ sees as many clips as the real one would, and nothing else.
 
 import numpy as np
 
-from tsgbench.datasets.table import video_durations
+from tsgbench.datasets.queries import video_durations
 from tsgbench.features.store import FeatureWriter
 from tsgbench.phases import Outcome, Task
 

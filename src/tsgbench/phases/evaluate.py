@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tsgbench.datasets.table import Queries, join, read_queries
+from tsgbench.datasets.queries import Queries, join, read_queries
 from tsgbench.errors import UserError
 from tsgbench.evaluation.conventions import Scores, needs_clips, score_convention
 from tsgbench.evaluation.predictions import Predictions, read_ranked, read_unanswered

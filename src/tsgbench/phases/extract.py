@@ -6,7 +6,7 @@ a broken file or one that nobody lists, does. So does, on an account of its own,
 last as long as annotated, unless the annotation counts in chunks.
 """
 
-from tsgbench.datasets.table import video_durations
+from tsgbench.datasets.queries import video_durations
 from tsgbench.downloads.manifest import files_of
 from tsgbench.downloads.unavailable import read_unavailable
 from tsgbench.features.extract import extract

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from tsgbench.datasets.moments import iou
-from tsgbench.datasets.table import Queries, part_by_video, read_splits
+from tsgbench.datasets.queries import Queries, part_by_video, read_splits
 from tsgbench.downloads.manifest import files_of
 from tsgbench.errors import UserError
 from tsgbench.evaluation.predictions import read_ranked

@@ -1,6 +1,6 @@
 """Centre, standardise and project clip features with statistics of the training videos."""
 
-from tsgbench.datasets.table import read_splits
+from tsgbench.datasets.queries import read_splits
 from tsgbench.features.failures import read_failures
 from tsgbench.features.reduce import reduce
 from tsgbench.phases import Outcome, Task

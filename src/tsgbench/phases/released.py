@@ -1,6 +1,6 @@
 """Bring released features into a feature file, with the seconds that their rows stand for."""
 
-from tsgbench.datasets.table import video_durations
+from tsgbench.datasets.queries import video_durations
 from tsgbench.downloads.manifest import files_of
 from tsgbench.features.failures import listed_if_stopped, stopped_list, write_failures
 from tsgbench.features.released import convert

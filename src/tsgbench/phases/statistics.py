@@ -9,9 +9,9 @@ table or figure counts, under their splits joined by `+`.
 from collections.abc import Callable
 from functools import cache
 
+from tsgbench.datasets.queries import Queries, join, read_queries
 from tsgbench.datasets.readers import read_as_printed
 from tsgbench.datasets.statistics import average_moments, count_moments, describe
-from tsgbench.datasets.table import Queries, join, read_queries
 from tsgbench.phases import Outcome, Task
 from tsgbench.phases.annotations import _file  # the same files of the same roles
 from tsgbench.text.tokens import find_tokenizer

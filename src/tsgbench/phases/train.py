@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tsgbench.datasets.table import Queries
+from tsgbench.datasets.queries import Queries
 from tsgbench.evaluation.predictions import write_predictions
 from tsgbench.files import atomic_path, locked
 from tsgbench.phases import Outcome, Task

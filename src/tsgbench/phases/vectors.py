@@ -1,6 +1,6 @@
 """Learn word vectors from a data set's own training sentences, in GloVe's text format."""
 
-from tsgbench.datasets.table import read_splits
+from tsgbench.datasets.queries import read_splits
 from tsgbench.phases import Outcome, Task
 from tsgbench.text import learn_vectors, write_glove
 

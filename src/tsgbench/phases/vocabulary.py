@@ -1,6 +1,6 @@
 """Collect a data set's words under one tokeniser, with their frozen vectors."""
 
-from tsgbench.datasets.table import read_queries
+from tsgbench.datasets.queries import read_queries
 from tsgbench.phases import Outcome, Task
 from tsgbench.text import build_vocabulary, save_word_table
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tsgbench.datasets.table import read_splits
+from tsgbench.datasets.queries import read_splits
 from tsgbench.errors import UserError
 from tsgbench.evaluation.query_scores import QueryScores, read_query_scores
 from tsgbench.jobs.cells import cell_names, cell_prefix

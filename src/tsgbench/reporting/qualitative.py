@@ -12,7 +12,7 @@ from itertools import zip_longest
 import numpy as np
 
 from tsgbench.datasets.moments import iou
-from tsgbench.datasets.table import Queries
+from tsgbench.datasets.queries import Queries
 from tsgbench.evaluation.predictions import read_first
 from tsgbench.inspection.examples import Example, find_example, read_examples
 from tsgbench.inspection.store import Inspected, read_inspection

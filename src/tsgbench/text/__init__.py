@@ -1,7 +1,8 @@
 """Words: tokenisers, GloVe files, the word table of a data set, word vectors made for the demo."""
 
 from tsgbench.text.glove import learn_vectors, read_glove, write_glove
-from tsgbench.text.table import (
+from tsgbench.text.tokens import TOKENIZERS, tokenize
+from tsgbench.text.words import (
     PAD,
     UNK,
     WordTable,
@@ -11,7 +12,6 @@ from tsgbench.text.table import (
     save_word_table,
     words_seen,
 )
-from tsgbench.text.tokens import TOKENIZERS, tokenize
 
 __all__ = [
     "PAD",

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from tsgbench.datasets.table import Queries, part_by_video, read_splits
+from tsgbench.datasets.queries import Queries, part_by_video, read_splits
 from tsgbench.errors import UserError
 from tsgbench.features.store import FeatureStore
 from tsgbench.files.access import named

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from tsgbench.datasets.table import Queries
+from tsgbench.datasets.queries import Queries
 from tsgbench.errors import UserError
 from tsgbench.evaluation.metrics import NMS_IOU, survivors
 from tsgbench.jobs.records import Record

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from tsgbench.datasets.table import Queries
+from tsgbench.datasets.queries import Queries
 from tsgbench.errors import UserError
 from tsgbench.features import resample
 from tsgbench.features.store import FeatureStore
