@@ -82,6 +82,17 @@ def test_a_video_does_not_depend_on_the_others(rendered, tmp_path):
     assert len(shared) == 2 and all(mine[name] == theirs[name] for name in shared)
 
 
+def test_a_finished_folder_that_is_made_again_keeps_no_damaged_video(rendered, tmp_path):
+    """A bit that flipped in one would otherwise be filed as what was rendered."""
+    synthetic.render(tmp_path, settings=SMALL, workers=1)
+    video = sorted((tmp_path / "videos").glob("*.mp4"))[1]
+    content = bytearray(video.read_bytes())
+    content[len(content) // 2] ^= 1
+    video.write_bytes(content)
+    synthetic.render(tmp_path, settings=SMALL, workers=1)
+    assert hashes(tmp_path) == hashes(rendered)
+
+
 def test_an_interrupted_run_keeps_its_finished_videos(rendered, tmp_path, monkeypatch):
     encoded = []
     encode = making.encode

@@ -74,7 +74,9 @@ def prepare_folder(folder: Path, identity: str) -> set[str]:
     (`files.atomic_path`), so a video beside a fitting marker is complete and right.
     """
     marker, videos = folder / "making.json", folder / "videos"
-    if not (marker.exists() and read_json(marker) == {"identity": identity}):
+    # Who makes a finished folder again has found something in it damaged, and does not say what
+    is_finished = (folder / "annotations.json").exists()
+    if is_finished or not (marker.exists() and read_json(marker) == {"identity": identity}):
         (folder / "annotations.json").unlink(missing_ok=True)
         if videos.exists():
             shutil.rmtree(videos)
