@@ -133,8 +133,8 @@ class Bench:
         keep(trainer.answer(self.model, self.asked), durations, self.clips, self.needs)
 
     def flops(self) -> int:
-        """Of a step's matrix products, convolutions left out: the counter takes the gradient of one
-        by channel for one of all channels."""
+        """Of a step's matrix products. Convolutions are left out: the counter takes the gradient of
+        one by channel for one of all channels."""
         with FlopCounterMode(display=False) as counted:
             self.step()
         of_all = counted.get_flop_counts()["Global"]
