@@ -296,7 +296,7 @@ def test_a_printed_table_compares_like_with_like(ran):
     random = [row for row in rows if row["system"] == "Random"]
     assert {row["cells"] for row in random} == {"random/activitynet_captions/full@val_1/seed0"}
     caption = ran.project.read("results/paper/seqpan/table2.md")
-    said = "tested on “val\\_1”, 8 query–moment pairs; the last epoch's weights; protocol “val\\_1”"
+    said = "tested on “val_1”, 8 query–moment pairs; the last epoch's weights; protocol “val_1”"
     assert said in caption
     quoted = [row for row in rows if row["status"] == "quoted"]
     assert len(quoted) == 4 * 11 and not any(row["mean"] for row in quoted)

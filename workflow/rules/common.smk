@@ -53,7 +53,13 @@ def bound_by_machine():
         workflow.register_resource("mem_mb", pages * os.sysconf("SC_PAGE_SIZE") >> 20)
 
 
-if workflow.is_main_process and workflow.nodes is None and workflow.local_exec:
+# A report, or whatever else runs no job, is asked for without cores
+if (
+    workflow.is_main_process
+    and workflow.nodes is None
+    and workflow.local_exec
+    and workflow.resource_settings.cores is not None
+):
     bound_by_machine()
 
 
