@@ -29,6 +29,7 @@ NOT_RUN = {
     "make test": "these very tests",
     "make test-fast": "these very tests",
     "make env": "downloads the environment that these tests run in",
+    "make lock": "needs uv and the network, and writes the lock anew",
     "make lint": "of the whole repository, tests and benchmarks included",
     ". .venv/bin/activate": "the tests' own environment stands in for it",
     "tsgbench ui": "a server, which does not end",
