@@ -90,7 +90,7 @@ class _Verbs:
         self, name: str, do: Callable, about: str, description: str | None = None
     ) -> argparse.ArgumentParser:
         """A verb that does `do`, with one line about it for the list, or more for its own help."""
-        self._say(f"\n  {name:<12}{about}")
+        self._say(f"\n  {name:<13}{about}")
         verb = self.listed.add_parser(
             name, description=description or about[0].upper() + about[1:] + "."
         )
