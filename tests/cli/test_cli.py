@@ -24,7 +24,7 @@ def test_help_names_every_phase(capsys):
         main(["job", "--help"])
     assert ended.value.code == 0
     said = capsys.readouterr().out
-    assert all(f"  {phase:<12}{about}\n" in said for phase, about in PHASES.items())
+    assert all(f"  {phase:<13}{about}\n" in said for phase, about in PHASES.items())
 
 
 def test_help_lists_every_verb_under_its_group(capsys):
