@@ -45,14 +45,14 @@ def _of_downloads(study: Study, sources: list[str]) -> str:
 def _as_text(cost: Cost, cores: int) -> str:
     if not cost.jobs:
         return "nothing is left to do"
-    lines = [f"{'phase':12}{'jobs':>6}{'CPU time':>12}{'as measured':>14}"]
-    for phase, cpu_s in cost.cpu_s.items():
+    lines = [f"{'phase':12}{'jobs':>6}{'one by one':>14}"]
+    for phase, seconds in cost.seconds.items():
         known, unknown = cost.measured.get(phase, 0), cost.unknown.get(phase, 0)
-        said = [_span(cpu_s), _span(cost.clock_s[phase])] if known else ["?", "?"]
+        said = _span(seconds) if known else "?"
         more = f"  {unknown} of them never measured" if known and unknown else ""
-        lines.append(f"{phase:12}{known + unknown:6}{said[0]:>12}{said[1]:>14}{more}")
-    sums = [_span(sum(parts.values())) for parts in (cost.cpu_s, cost.clock_s)]
-    lines.append(f"{'together':12}{cost.jobs:6}{sums[0]:>12}{sums[1]:>14}")
+        lines.append(f"{phase:12}{known + unknown:6}{said:>14}{more}")
+    together = _span(sum(cost.seconds.values()))
+    lines.append(f"{'together':12}{cost.jobs:6}{together:>14}")
     unknown_jobs = sum(cost.unknown.values())
     lines += [
         "",

@@ -1,9 +1,10 @@
 """What a study's jobs will cost, by what such jobs took before.
 
-Snakemake writes the processor time and the memory of every job beside its log. A job that is to run
-is taken to need what jobs of its phase took on the same data set: of cells, of the same model, and
-of the same ablation if there are any. Measured seconds grow with what else a machine does,
-processor time hardly; of a GPU's work it says nothing.
+Snakemake writes the time and the memory of every job beside its log. A job that is to run is taken
+to need what jobs of its phase took on the same data set: of cells, of the same model, and of the
+same ablation if there are any. Seconds are the clock's: no more jobs run at once than a machine has
+processors, and the processor time that Snakemake samples misses the end of every job. So logs of a
+machine that was busy with other things say too much.
 """
 
 import csv
@@ -22,10 +23,9 @@ ON_DATA = (("dataset", "clips"), ("dataset", "features"), ("dataset",))
 
 @dataclass(frozen=True)
 class Measured:
-    """What one job took: seconds of processor time, and on the clock, and MB at its peak."""
+    """What one job took: seconds, and MB at its peak."""
 
-    cpu_s: float
-    wall_s: float
+    seconds: float
     memory_mb: float
 
 
@@ -33,12 +33,11 @@ class Measured:
 class Cost:
     """Of some jobs. measured: phase -> jobs whose like was measured; unknown: those whose was not.
 
-    cpu_s, clock_s: by phase, processor time and measured seconds. chain_s: processor time along the
-    longest chain of jobs that wait for one another.
+    seconds: by phase, one job after another. chain_s: of the longest chain of jobs that wait for
+    one another.
     """
 
-    cpu_s: dict[str, float] = field(default_factory=dict)
-    clock_s: dict[str, float] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
     measured: dict[str, int] = field(default_factory=dict)
     unknown: dict[str, int] = field(default_factory=dict)
     memory_mb: float = 0.0
@@ -51,7 +50,7 @@ class Cost:
 
     def wall_s(self, cores: int) -> float:
         """Seconds on so many processors, where none of them ever waits."""
-        return max(sum(self.cpu_s.values()) / cores, self.chain_s)
+        return max(sum(self.seconds.values()) / cores, self.chain_s)
 
 
 def estimate(study: Study, due: Iterable[str], logs: str | Path = LOGS) -> Cost:
@@ -65,12 +64,11 @@ def estimate(study: Study, due: Iterable[str], logs: str | Path = LOGS) -> Cost:
         found = known.of(job)
         counted = cost.unknown if found is None else cost.measured
         counted[job.phase] = counted.get(job.phase, 0) + 1
-        took = found or Measured(0.0, 0.0, 0.0)
-        cost.cpu_s[job.phase] = cost.cpu_s.get(job.phase, 0.0) + took.cpu_s
-        cost.clock_s[job.phase] = cost.clock_s.get(job.phase, 0.0) + took.wall_s
+        took = found or Measured(0.0, 0.0)
+        cost.seconds[job.phase] = cost.seconds.get(job.phase, 0.0) + took.seconds
         cost.memory_mb = max(cost.memory_mb, took.memory_mb)
         before = max((ends.get(path, 0.0) for path in job.inputs.values()), default=0.0)
-        ends[record] = before + took.cpu_s
+        ends[record] = before + took.seconds
     cost.chain_s = max(ends.values(), default=0.0)
     return cost
 
@@ -120,6 +118,6 @@ def _read_tsv(path: Path) -> Measured | None:
     with open(path, newline="", encoding="utf-8") as stream:
         row = next(csv.DictReader(stream, delimiter="\t"), {})
     try:
-        return Measured(float(row["cpu_time"]), float(row["s"]), float(row["max_rss"]))
+        return Measured(float(row["s"]), float(row["max_rss"]))
     except (KeyError, ValueError):
         return None
