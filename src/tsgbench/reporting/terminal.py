@@ -37,8 +37,14 @@ def render_terminal(document: Document, stem: Path, width: int) -> str:
 
 def next_steps(document: Document, stem: Path) -> str:
     """What to type after having seen the table."""
-    known = [row.label for row in document.rows if any(r.cells for r in row.results.values())]
-    row = f' --row "{known[-1]}"' if known else ""
+    first = document.metrics[0]
+    means = {
+        row.label: result.values[first].mean or 0.0
+        for row in document.rows
+        for result in row.results.values()
+        if result.cells
+    }
+    row = f' --row "{max(means, key=means.__getitem__)}"' if means else ""
     steps = {
         f"tsgbench explain {stem}.tex{row}": "where these numbers come from",
         f"tsgbench verify {stem}.tex": "checked and made again",
