@@ -12,7 +12,7 @@ PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --d
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help env lock table1 report real blind findings test test-fast faults lint clean
+.PHONY: help env lock table1 report real real-quick blind findings test test-fast faults lint clean
 
 help:
 	@echo "make table1     environment, then the demo study's Table 1 (offline, minutes on two cores)"
@@ -20,6 +20,7 @@ help:
 	@echo "make test       environment, then all tests (make test-fast: without whole-pipeline tests)"
 	@echo "make faults     many injected faults, drawn from a seed (SEED=2 for others)"
 	@echo "make real       Table 1 on real clips with human sentences, artificially joined (97 MB download)"
+	@echo "make real-quick the same with one seed and blind twins alone, in a third of the time"
 	@echo "make blind      Table 1 on the real Charades-STA annotations, without video"
 	@echo "make findings   the whole blind study (one to two hours on two cores), and docs/findings.md from it"
 	@echo "make env        only the environment, in $(VENV)"
@@ -49,6 +50,10 @@ real: $(READY)
 	$(BIN)/snakemake --cores $(CORES) results/real/table1.tex results/real/features.tex --configfile config/real.yaml
 	@$(BIN)/tsgbench show results/real/table1.tex
 	@$(BIN)/tsgbench show results/real/features.tex
+
+real-quick: $(READY)
+	$(BIN)/snakemake --cores $(CORES) results/real_quick/table1.tex --configfile config/real_quick.yaml
+	@$(BIN)/tsgbench show results/real_quick/table1.tex
 
 blind: $(READY)
 	$(BIN)/snakemake --cores 2 results/blind/charades_sta.tex --configfile config/blind.yaml
