@@ -17,6 +17,7 @@ DOCUMENTS = ("README.md", "CONTRIBUTING.md", "config/README.md", "docs/*.md")
 DRY = {
     "make report": "some seventy jobs",
     "make real": "a download of 97 MB, and an hour",
+    "make real-quick": "a download of 97 MB",
     "TSGBENCH_MIRROR=/path/or/url make blind": "downloads",
     "snakemake --cores 8 papers results/report.html": "some seventy jobs",
     "snakemake --cores 8 results/blind/table1.tex --configfile config/blind.yaml": "downloads",
