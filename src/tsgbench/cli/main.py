@@ -164,12 +164,7 @@ def _add_plan(known: _Verbs) -> None:
         verbs.show_plan,
         "list every job of a study and whether its result is current, or what is left will cost",
     )
-    verb.add_argument(
-        "targets",
-        nargs="*",
-        metavar="TARGET",
-        help="results, with all that they are made from: results/table1.tex (default: all)",
-    )
+    _add_targets(verb)
     verb.add_argument(
         "--cost",
         action="store_true",
@@ -210,12 +205,7 @@ def _add_verify(known: _Verbs) -> None:
         " tables and what is written from them made again in a folder apart, and compared to the"
         " byte. Changes nothing; ends with status 1 and names what differs (docs/verifying.md).",
     )
-    verb.add_argument(
-        "targets",
-        nargs="*",
-        metavar="TARGET",
-        help="results, with all that they are made from: results/table1.tex (default: all here)",
-    )
+    _add_targets(verb, "all here")
     verb.add_argument(
         "--retrain", type=int, default=0, metavar="N", help="train N cells again, too"
     )
@@ -241,12 +231,7 @@ def _add_accept(known: _Verbs) -> None:
         " to which. Refused are results with other inputs or damaged files and, without --settings,"
         " with other settings.",
     )
-    verb.add_argument(
-        "targets",
-        nargs="*",
-        metavar="TARGET",
-        help="results, with all that they are made from: results/table1.tex (default: all)",
-    )
+    _add_targets(verb)
     verb.add_argument("--reason", help="why the change is harmless, for the records")
     verb.add_argument(
         "--settings", action="store_true", help="accept results of other settings, too"
@@ -405,6 +390,15 @@ def _add_score(known: _Verbs) -> None:
 def _add_study(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--study", metavar="FILE", help="the study's config (default: config/demo.yaml)"
+    )
+
+
+def _add_targets(verb: argparse.ArgumentParser, default: str = "all") -> None:
+    verb.add_argument(
+        "targets",
+        nargs="*",
+        metavar="TARGET",
+        help=f"results, with all that they are made from: results/table1.tex (default: {default})",
     )
 
 

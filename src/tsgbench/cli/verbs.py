@@ -32,6 +32,16 @@ def _read_study(options: argparse.Namespace) -> "Study":
     return Study(config, source=source)
 
 
+def _read_targets(options: argparse.Namespace) -> tuple["Study", list[str]]:
+    """The study, and the records of the results that a user names; none of them: all is meant."""
+    from tsgbench.planning.accepting import find_target
+
+    if options.targets:  # the first says whose; `find_target` refuses those of another study
+        _follow_study(options, options.targets[0])
+    study = _read_study(options)
+    return study, [find_target(study, name) for name in options.targets]
+
+
 def extract(options: argparse.Namespace) -> int:
     """`tsgbench extract`: features of one's own videos; 1 where one of them failed."""
     _limit_threads(options.threads)
@@ -122,14 +132,12 @@ def run_phase(options: argparse.Namespace) -> None:
 
 def show_plan(options: argparse.Namespace) -> None:
     """`tsgbench plan`: every job, its identity and the state of its result; or their cost."""
-    from tsgbench.planning.accepting import find_target, with_ancestors
+    from tsgbench.planning.accepting import with_ancestors
     from tsgbench.planning.freshness import Freshness
 
-    if options.targets:  # the first says whose; `find_target` refuses those of another study
-        _follow_study(options, options.targets[0])
-    study = _read_study(options)
+    study, targets = _read_targets(options)
     freshness = Freshness(study)
-    wanted = with_ancestors(study, [find_target(study, name) for name in options.targets])
+    wanted = with_ancestors(study, targets)
     if options.cost:
         from tsgbench.cli import cost
 
@@ -161,14 +169,11 @@ def accept(options: argparse.Namespace) -> None:
     """`tsgbench accept`: declare results current that a harmless change made stale."""
     from collections import Counter
 
-    from tsgbench.planning.accepting import accept, find_target, judge
+    from tsgbench.planning.accepting import accept, judge
 
     if not (options.reason or options.dry_run):
         raise UserError('accept: say why the change is harmless: --reason "…"; or look: --dry-run')
-    if options.targets:  # the first says whose; `find_target` refuses those of another study
-        _follow_study(options, options.targets[0])
-    study = _read_study(options)
-    targets = [find_target(study, name) for name in options.targets]
+    study, targets = _read_targets(options)
     verdict = judge(study, targets, settings=options.settings)
     verdict.refuse_any(targets)
     for path, reason in verdict.refused.items():
@@ -187,15 +192,12 @@ def verify(options: argparse.Namespace) -> int:
     """`tsgbench verify`: whether results are what made them says; 1 where one is not."""
     _limit_threads(1)
     from tsgbench.cli import verifying
-    from tsgbench.planning.accepting import find_target
     from tsgbench.running.verification import verify
 
-    if options.targets:  # the first says whose; `find_target` refuses those of another study
-        _follow_study(options, options.targets[0])
-    study = _read_study(options)
+    study, targets = _read_targets(options)
     found = verify(
         study,
-        [find_target(study, name) for name in options.targets],
+        targets,
         cells=options.retrain,
         seed=options.seed,
         tolerance=options.tolerance,

@@ -13,12 +13,9 @@ its format: what a query is answered with, and what becomes of it, says `matchin
 """
 
 import csv
-import gzip
 import io
 import json
-import lzma
 import math
-import zlib
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -33,7 +30,7 @@ import numpy as np
 from tsgbench.errors import UserError
 from tsgbench.evaluation.stated import stated_moments
 from tsgbench.files.access import named
-from tsgbench.text.glove import PACKED
+from tsgbench.files.packed import open_packed
 
 CSV, PREDICTIONS = "csv", "predictions"
 PARQUET = b"PAR1"
@@ -162,20 +159,9 @@ def read_foreign(path: str | Path, form: str) -> Foreign:
 
 @contextmanager
 def _bytes(path: Path) -> Iterator[IO[bytes]]:
-    """The content, unpacked if its first bytes say that it is packed."""
-    with named(path), open(path, "rb") as stream:
-        head = stream.read(8)
-    opener = next((opener for magic, opener in PACKED.items() if head.startswith(magic)), open)
-    try:
-        with opener(path, "rb") as stream:
-            yield stream
-    except (gzip.BadGzipFile, lzma.LZMAError, zlib.error, EOFError) as error:
-        raise UserError(f"{path}: damaged archive ({error}); copy or make it again") from None
-    except OSError as error:
-        if error.errno is None and opener is not open:
-            raise UserError(f"{path}: damaged archive ({error}); copy or make it again") from None
-        with named(path):
-            raise
+    """The content, unpacked if it is packed."""
+    with named(path), open_packed(path, "copy or make it again") as stream:
+        yield stream
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from tsgbench.errors import UserError
 from tsgbench.evaluation.foreign import Foreign
 from tsgbench.evaluation.keeping import Ranked
 from tsgbench.evaluation.predictions import Predictions
+from tsgbench.features.failures import VIDEO_ENDINGS
 
 # What is done to what a file need not have had; `docs/scoring.md` says why
 POLICIES = {
@@ -40,7 +41,7 @@ MAX_ABSENT = 0.05  # share of queries without which a file is taken to be of ano
 BLOCK = 1 << 22  # spans that are held at once, 16 bytes each
 PUBLIC_ID = re.compile(r"(?:train|val|test)_(\d+)")
 WORD = re.compile(r"\w+")
-ENDING = re.compile(r"\.(?:3gp|avi|flv|m4v|mkv|mov|mp4|mpe?g|webm|wmv)$", re.IGNORECASE)
+ENDING = re.compile(f"(?:{'|'.join(map(re.escape, VIDEO_ENDINGS))})$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)

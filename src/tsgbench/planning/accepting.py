@@ -130,8 +130,7 @@ def _objections(
     if changed and job.phase == "download":
         yield f"another source was downloaded ({changed[0]})"
     if changed and not settings:
-        more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
-        yield f"made with other settings: {changed[0]}{more} (--settings accepts that)"
+        yield f"made with other settings: {in_short(changed)} (--settings accepts that)"
     recorded = content["inputs"]
     if recorded.keys() != job.inputs.keys():
         names = sorted(recorded.keys() ^ job.inputs.keys())
@@ -163,6 +162,11 @@ def differences(old: object, new: object, name: str = "") -> Iterator[str]:
                 yield from differences(old[key], new[key], inner)
     else:
         yield f"{name}: {_short(old)} -> {_short(new)}"
+
+
+def in_short(changed: list[str]) -> str:
+    """The first of some differences, and how many more there are."""
+    return changed[0] + (f" and {len(changed) - 1} more" if len(changed) > 1 else "")
 
 
 def _short(value: object) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from tsgbench.errors import UserError
 from tsgbench.jobs.layout import Job
 from tsgbench.jobs.records import Record, damages, digest_of, read_record
-from tsgbench.planning.accepting import differences
+from tsgbench.planning.accepting import differences, in_short
 from tsgbench.planning.study import Study
 
 
@@ -24,8 +24,7 @@ def objections(study: Study, job: Job, record: Record) -> Iterator[str]:
     yield from damages(record, max_hashed=math.inf)
     changed = list(differences(content.get("settings"), job.settings))
     if changed and not record.stands_for(study.identity(job.record)):
-        more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
-        yield f"made with other settings than the study's: {changed[0]}{more}; run snakemake"
+        yield f"made with other settings than the study's: {in_short(changed)}; run snakemake"
     yield from _inputs(job, record)
 
 

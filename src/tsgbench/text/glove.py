@@ -8,17 +8,14 @@ word2vec and fastText write the same lines behind a first one of two numbers, ho
 many numbers each. How a file is packed is seen in its first bytes: gzip, bzip2, xz, zip or not.
 """
 
-import bz2
 import codecs
-import gzip
 import io
-import lzma
 import math
 import re
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,13 +24,9 @@ import numpy as np
 
 from tsgbench.errors import UserError
 from tsgbench.files import atomic_path
+from tsgbench.files.packed import open_packed
 from tsgbench.text.tokens import find_tokenizer
 
-PACKED: dict[bytes, Callable[..., Any]] = {
-    b"\x1f\x8b": gzip.open,
-    b"BZh": bz2.open,
-    b"\xfd7zXZ\0": lzma.open,
-}
 FASTTEXT_MODEL = b"\xba\x16\x4f\x2f"
 CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")  # in no text in practice
 HEADER = re.compile(rb"(\d+) (\d+)")  # of word2vec and fastText: words, numbers per word
@@ -166,19 +159,11 @@ def _open_stream(path: Path, member: str | None) -> Iterator[io.BufferedReader]:
         raise UserError(f"{path}: no such file; download the word vectors first")
     if not zipfile.is_zipfile(path):
         with open(path, "rb") as stream:
-            head = stream.read(8)
+            head = stream.read(len(FASTTEXT_MODEL))
         if head.startswith(FASTTEXT_MODEL):
             raise UserError(f"{path}: a binary model of fastText; give its vectors as text (.vec)")
-        opener = next((opener for magic, opener in PACKED.items() if head.startswith(magic)), open)
-        try:
-            with opener(path, "rb") as stream:
-                yield stream
-        except (gzip.BadGzipFile, lzma.LZMAError, zlib.error, EOFError) as error:
-            raise UserError(f"{path}: damaged archive ({error}); download it again") from None
-        except OSError as error:
-            if error.errno is not None or opener is not bz2.open:
-                raise
-            raise UserError(f"{path}: damaged archive ({error}); download it again") from None
+        with open_packed(path, "download it again") as stream:
+            yield stream
         return
     try:
         with zipfile.ZipFile(path) as archive:

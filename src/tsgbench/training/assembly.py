@@ -4,7 +4,6 @@ Queries on videos that have no features (unavailable, or not to be decoded: the 
 them) are left out, and kept by role in `lacking`.
 """
 
-from types import TracebackType
 from typing import Any
 
 import torch
@@ -39,12 +38,7 @@ class Assembly:
     def __enter__(self) -> "Assembly":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.store.close()
 
     def load(self, role: str, *, with_moments: bool = False) -> GroundingData:
