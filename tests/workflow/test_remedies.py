@@ -308,7 +308,9 @@ def test_what_a_message_names_is_here():
     for target in re.findall(r"snakemake (?:--cores \d+ )?(phase_\w+)", sources()):
         assert f"rule {target}:" in (ROOT / "Snakefile").read_text()
     steps = set(re.findall(r"run the (\w+) step", sources()))
-    assert steps == {"features"} and "snakemake phase_features" in sources()
+    assert steps == {"features"} and "snakemake --cores 8 phase_features" in sources()
+    # As it stands, Snakemake refuses a command with a target and without --cores
+    assert not re.findall(r"snakemake (?:phase_|\{|results/).*", sources())
 
 
 def sources() -> str:

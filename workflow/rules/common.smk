@@ -173,11 +173,6 @@ def typeset(wildcards):
     return reads("pdf", "document", "figure")(wildcards)
 
 
-def identity(phase):
-    """Params function of a rule: what its job must find the plan to say when it runs."""
-    return lambda wildcards: STUDY.identity(STUDY.find(phase, dict(wildcards.items())).record)
-
-
 def planned(phase, wildcard):
     """Constraint for rules whose outputs look alike: only the names planned for this phase."""
     names = {job.wildcards[wildcard] for job in STUDY.jobs.values() if job.phase == phase}
@@ -193,6 +188,32 @@ def unplanned(phase, wildcard):
 def reserved(phase, resource, default):
     """What the study's config reserves for one job of a phase."""
     return STUDY.config.get("resources", {}).get(phase, {}).get(resource, default)
+
+
+def reserves(phase, gpu=0, mem_mb=1000, runtime=30):
+    """Resources of a rule: what the study's config reserves for one job, or else these; minutes."""
+    usual = {"gpu": gpu, "mem_mb": mem_mb, "runtime": runtime}
+    return {name: reserved(phase, name, value) for name, value in usual.items()}
+
+
+# Also what whatever else runs a trained model needs
+TRAINING_THREADS = reserved("train", "threads", 4)
+TRAINING = {
+    "gpu": reserved("train", "gpu", 1),
+    "mem_mb": reserved("train", "mem_mb", 16000),
+}
+
+
+def runs(phase):
+    """Params of a rule: its job's key, and what the job must find the plan to say when it runs."""
+
+    def planned_job(wildcards):
+        return STUDY.find(phase, dict(wildcards.items()))
+
+    return {
+        "job": lambda wildcards: f"{phase} {planned_job(wildcards).key}",
+        "identity": lambda wildcards: STUDY.identity(planned_job(wildcards).record),
+    }
 
 
 def as_pdf(records):

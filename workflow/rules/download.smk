@@ -1,7 +1,7 @@
 # Raw data: files from upstream or a mirror, videos rendered or joined by code, annotations as one table.
 
 
-rule fetch:
+use rule job as fetch with:
     input:
         unpack(reads("download", ...)),
     output:
@@ -12,22 +12,15 @@ rule fetch:
         BENCHMARKS["download"]
     wildcard_constraints:
         source=planned("download", "source"),
-    conda:
-        "../../envs/tsgbench.yaml"
-    threads: 1
     resources:
-        gpu=0,
-        mem_mb=reserved("download", "mem_mb", 500),
-        runtime=reserved("download", "runtime", 720),
+        **reserves("download", mem_mb=500, runtime=720),
     params:
-        identity=identity("download"),
+        **runs("download"),
     message:
         "Downloading {wildcards.source}"
-    shell:
-        "tsgbench job download {wildcards.source} --identity {params.identity} > {log} 2>&1"
 
 
-rule render:
+use rule job as render with:
     input:
         unpack(reads("render")),
     output:
@@ -38,23 +31,16 @@ rule render:
         BENCHMARKS["render"]
     wildcard_constraints:
         dataset=planned("render", "dataset"),
-    conda:
-        "../../envs/tsgbench.yaml"
     threads: reserved("render", "threads", 2)
     resources:
-        gpu=0,
-        mem_mb=reserved("render", "mem_mb", 1500),
-        runtime=reserved("render", "runtime", 30),
+        **reserves("render", mem_mb=1500),
     params:
-        identity=identity("render"),
+        **runs("render"),
     message:
         "Rendering the videos of {wildcards.dataset}"
-    shell:
-        "tsgbench job render {wildcards.dataset} --identity {params.identity}"
-        " --threads {threads} > {log} 2>&1"
 
 
-rule join:
+use rule job as join with:
     input:
         unpack(reads("join", "sentences", "videos")),
     output:
@@ -65,23 +51,16 @@ rule join:
         BENCHMARKS["join"]
     wildcard_constraints:
         dataset=planned("join", "dataset"),
-    conda:
-        "../../envs/tsgbench.yaml"
     threads: reserved("join", "threads", 2)
     resources:
-        gpu=0,
-        mem_mb=reserved("join", "mem_mb", 1500),
-        runtime=reserved("join", "runtime", 30),
+        **reserves("join", mem_mb=1500),
     params:
-        identity=identity("join"),
+        **runs("join"),
     message:
         "Joining the videos of {wildcards.dataset}"
-    shell:
-        "tsgbench job join {wildcards.dataset} --identity {params.identity}"
-        " --threads {threads} > {log} 2>&1"
 
 
-rule annotations:
+use rule job as annotations with:
     input:
         unpack(reads("annotations", ...)),
     output:
@@ -90,16 +69,9 @@ rule annotations:
         LOGS["annotations"],
     benchmark:
         BENCHMARKS["annotations"]
-    conda:
-        "../../envs/tsgbench.yaml"
-    threads: 1
     resources:
-        gpu=0,
-        mem_mb=reserved("annotations", "mem_mb", 1000),
-        runtime=reserved("annotations", "runtime", 30),
+        **reserves("annotations"),
     params:
-        identity=identity("annotations"),
+        **runs("annotations"),
     message:
         "Reading the annotations of {wildcards.dataset}"
-    shell:
-        "tsgbench job annotations {wildcards.dataset} --identity {params.identity} > {log} 2>&1"

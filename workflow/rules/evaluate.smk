@@ -3,7 +3,7 @@
 
 
 # A cell that another program predicted
-rule adopt:
+use rule job as adopt with:
     input:
         unpack(reads("adopt", "annotations")),
     output:
@@ -14,23 +14,15 @@ rule adopt:
         BENCHMARKS["adopt"]
     wildcard_constraints:
         model=planned("adopt", "model"),
-    conda:
-        "../../envs/tsgbench.yaml"
-    threads: 1
     resources:
-        gpu=0,
-        mem_mb=reserved("adopt", "mem_mb", 2000),
-        runtime=reserved("adopt", "runtime", 30),
+        **reserves("adopt", mem_mb=2000),
     params:
-        identity=identity("adopt"),
+        **runs("adopt"),
     message:
         "Adopting the predictions of {wildcards.model} on {wildcards.dataset}"
-    shell:
-        "tsgbench job adopt {wildcards.model}/{wildcards.dataset}/{wildcards.ablation}/seed{wildcards.seed}"
-        " --identity {params.identity} > {log} 2>&1"
 
 
-rule evaluate:
+use rule job as evaluate with:
     input:
         unpack(reads("evaluate", "annotations", "run")),
     output:
@@ -39,24 +31,16 @@ rule evaluate:
         LOGS["evaluate"],
     benchmark:
         BENCHMARKS["evaluate"]
-    conda:
-        "../../envs/tsgbench.yaml"
-    threads: 1
     resources:
-        gpu=0,
-        mem_mb=reserved("evaluate", "mem_mb", 1000),
-        runtime=reserved("evaluate", "runtime", 30),
+        **reserves("evaluate"),
     params:
-        identity=identity("evaluate"),
+        **runs("evaluate"),
     message:
         "Evaluating {wildcards.model} on {wildcards.dataset} ({wildcards.ablation}), seed {wildcards.seed}"
-    shell:
-        "tsgbench job evaluate {wildcards.model}/{wildcards.dataset}/{wildcards.ablation}/seed{wildcards.seed}"
-        " --identity {params.identity} > {log} 2>&1"
 
 
 # Attention maps and predictions of chosen queries, for qualitative figures
-rule inspect:
+use rule job as inspect with:
     input:
         unpack(
             reads("inspect", "annotations", "features", "vocabulary", "run", "metrics", "videos")
@@ -67,24 +51,17 @@ rule inspect:
         LOGS["inspect"],
     benchmark:
         BENCHMARKS["inspect"]
-    conda:
-        "../../envs/tsgbench.yaml"
-    threads: reserved("train", "threads", 4)
+    threads: TRAINING_THREADS
     resources:
-        gpu=reserved("train", "gpu", 1),
-        mem_mb=reserved("train", "mem_mb", 16000),
-        runtime=reserved("inspect", "runtime", 60),
+        **reserves("inspect", **TRAINING, runtime=60),
     params:
-        identity=identity("inspect"),
+        **runs("inspect"),
     message:
         "Inspecting {wildcards.model} on {wildcards.dataset} ({wildcards.ablation}), seed {wildcards.seed}"
-    shell:
-        "tsgbench job inspect {wildcards.model}/{wildcards.dataset}/{wildcards.ablation}/seed{wildcards.seed}"
-        " --identity {params.identity} --threads {threads} > {log} 2>&1"
 
 
 # Its size and speed on this machine, which it should have to itself
-rule measure:
+use rule job as measure with:
     input:
         unpack(reads("measure", "annotations", "features", "vocabulary", "run")),
     output:
@@ -93,17 +70,10 @@ rule measure:
         LOGS["measure"],
     benchmark:
         BENCHMARKS["measure"]
-    conda:
-        "../../envs/tsgbench.yaml"
-    threads: reserved("train", "threads", 4)
+    threads: TRAINING_THREADS
     resources:
-        gpu=reserved("train", "gpu", 1),
-        mem_mb=reserved("train", "mem_mb", 16000),
-        runtime=reserved("measure", "runtime", 60),
+        **reserves("measure", **TRAINING, runtime=60),
     params:
-        identity=identity("measure"),
+        **runs("measure"),
     message:
         "Measuring {wildcards.model} on {wildcards.dataset} ({wildcards.ablation}), seed {wildcards.seed}"
-    shell:
-        "tsgbench job measure {wildcards.model}/{wildcards.dataset}/{wildcards.ablation}/seed{wildcards.seed}"
-        " --identity {params.identity} --threads {threads} > {log} 2>&1"

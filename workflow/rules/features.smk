@@ -2,7 +2,7 @@
 # as others released them.
 
 
-rule extract:
+use rule job as extract with:
     input:
         unpack(reads("extract", "annotations", "videos", "checkpoint")),
     output:
@@ -11,23 +11,16 @@ rule extract:
         LOGS["extract"],
     benchmark:
         BENCHMARKS["extract"]
-    conda:
-        "../../envs/tsgbench.yaml"
     threads: reserved("extract", "threads", 2)
     resources:
-        gpu=reserved("extract", "gpu", 1),
-        mem_mb=reserved("extract", "mem_mb", 8000),
-        runtime=reserved("extract", "runtime", 1440),
+        **reserves("extract", gpu=1, mem_mb=8000, runtime=1440),
     params:
-        identity=identity("extract"),
+        **runs("extract"),
     message:
         "Extracting {wildcards.clips} from the videos of {wildcards.dataset}"
-    shell:
-        "tsgbench job extract {wildcards.dataset}/{wildcards.clips} --identity {params.identity}"
-        " --threads {threads} > {log} 2>&1"
 
 
-rule reduce:
+use rule job as reduce with:
     input:
         unpack(reads("reduce", "annotations", "clips")),
     output:
@@ -38,23 +31,16 @@ rule reduce:
         BENCHMARKS["reduce"]
     wildcard_constraints:
         features=planned("reduce", "features"),
-    conda:
-        "../../envs/tsgbench.yaml"
     threads: reserved("reduce", "threads", 2)
     resources:
-        gpu=0,
-        mem_mb=reserved("reduce", "mem_mb", 4000),
-        runtime=reserved("reduce", "runtime", 120),
+        **reserves("reduce", mem_mb=4000, runtime=120),
     params:
-        identity=identity("reduce"),
+        **runs("reduce"),
     message:
         "Reducing {wildcards.features} of {wildcards.dataset}"
-    shell:
-        "tsgbench job reduce {wildcards.dataset}/{wildcards.features} --identity {params.identity}"
-        " --threads {threads} > {log} 2>&1"
 
 
-rule released:
+use rule job as released with:
     input:
         unpack(reads("released", "annotations", "released", "vectors")),
     output:
@@ -65,23 +51,15 @@ rule released:
         BENCHMARKS["released"]
     wildcard_constraints:
         features=planned("released", "features"),
-    conda:
-        "../../envs/tsgbench.yaml"
-    threads: 1
     resources:
-        gpu=0,
-        mem_mb=reserved("released", "mem_mb", 2000),
-        runtime=reserved("released", "runtime", 240),
+        **reserves("released", mem_mb=2000, runtime=240),
     params:
-        identity=identity("released"),
+        **runs("released"),
     message:
         "Reading the released features {wildcards.features} of {wildcards.dataset}"
-    shell:
-        "tsgbench job released {wildcards.dataset}/{wildcards.features} --identity {params.identity}"
-        " > {log} 2>&1"
 
 
-rule blank:
+use rule job as blank with:
     input:
         unpack(reads("blank", "annotations")),
     output:
@@ -92,16 +70,9 @@ rule blank:
         BENCHMARKS["blank"]
     wildcard_constraints:
         features=planned("blank", "features"),
-    conda:
-        "../../envs/tsgbench.yaml"
-    threads: 1
     resources:
-        gpu=0,
-        mem_mb=reserved("blank", "mem_mb", 1000),
-        runtime=reserved("blank", "runtime", 30),
+        **reserves("blank"),
     params:
-        identity=identity("blank"),
+        **runs("blank"),
     message:
         "Writing the time axis of {wildcards.dataset}, without video"
-    shell:
-        "tsgbench job blank {wildcards.dataset}/{wildcards.features} --identity {params.identity} > {log} 2>&1"

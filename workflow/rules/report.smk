@@ -16,7 +16,7 @@ rule of_another_study:
         elsewhere=foreign_results(STUDY.name, STUDY.catalogue.published),
 
 
-rule statistics:
+use rule job as statistics with:
     input:
         unpack(reads("statistics", "queries", ...)),
     output:
@@ -30,22 +30,15 @@ rule statistics:
         LOGS["statistics"],
     benchmark:
         BENCHMARKS["statistics"]
-    conda:
-        "../../envs/tsgbench.yaml"
-    threads: 1
     resources:
-        gpu=0,
-        mem_mb=reserved("statistics", "mem_mb", 1000),
-        runtime=reserved("statistics", "runtime", 30),
+        **reserves("statistics"),
     params:
-        identity=identity("statistics"),
+        **runs("statistics"),
     message:
         "Counting what papers print about {wildcards.dataset}"
-    shell:
-        "tsgbench job statistics {wildcards.dataset} --identity {params.identity} > {log} 2>&1"
 
 
-rule table:
+use rule job as table with:
     input:
         unpack(reads("table", "run", "metrics", "statistics", "efficiency")),
     output:
@@ -73,22 +66,15 @@ rule table:
         BENCHMARKS["table"]
     wildcard_constraints:
         table=A_TABLE,
-    conda:
-        "../../envs/tsgbench.yaml"
-    threads: 1
     resources:
-        gpu=0,
-        mem_mb=reserved("table", "mem_mb", 1000),
-        runtime=reserved("table", "runtime", 30),
+        **reserves("table"),
     params:
-        identity=identity("table"),
+        **runs("table"),
     message:
         "Writing {wildcards.table}"
-    shell:
-        "tsgbench job table {wildcards.table} --identity {params.identity} > {log} 2>&1"
 
 
-rule figure:
+use rule job as figure with:
     input:
         unpack(
             reads("figure", "annotations", "run", "metrics", "inspection", "videos", "statistics")
@@ -110,22 +96,15 @@ rule figure:
         BENCHMARKS["figure"]
     wildcard_constraints:
         figure=planned("figure", "figure"),
-    conda:
-        "../../envs/tsgbench.yaml"
-    threads: 1
     resources:
-        gpu=0,
-        mem_mb=reserved("figure", "mem_mb", 1000),
-        runtime=reserved("figure", "runtime", 30),
+        **reserves("figure"),
     params:
-        identity=identity("figure"),
+        **runs("figure"),
     message:
         "Drawing {wildcards.figure}"
-    shell:
-        "tsgbench job figure {wildcards.figure} --identity {params.identity} > {log} 2>&1"
 
 
-rule findings:
+use rule job as findings with:
     input:
         unpack(reads("findings", "run", "metrics", "statistics")),
     output:
@@ -140,22 +119,15 @@ rule findings:
         LOGS["findings"],
     benchmark:
         BENCHMARKS["findings"]
-    conda:
-        "../../envs/tsgbench.yaml"
-    threads: 1
     resources:
-        gpu=0,
-        mem_mb=reserved("findings", "mem_mb", 1000),
-        runtime=reserved("findings", "runtime", 30),
+        **reserves("findings"),
     params:
-        identity=identity("findings"),
+        **runs("findings"),
     message:
         "Writing what the numbers of this study show"
-    shell:
-        "tsgbench job findings cells --identity {params.identity} > {log} 2>&1"
 
 
-rule summary:
+use rule job as summary with:
     input:
         unpack(reads("summary", "run", "metrics")),
     output:
@@ -164,22 +136,15 @@ rule summary:
         LOGS["summary"],
     benchmark:
         BENCHMARKS["summary"]
-    conda:
-        "../../envs/tsgbench.yaml"
-    threads: 1
     resources:
-        gpu=0,
-        mem_mb=reserved("summary", "mem_mb", 1000),
-        runtime=reserved("summary", "runtime", 30),
+        **reserves("summary"),
     params:
-        identity=identity("summary"),
+        **runs("summary"),
     message:
         "Writing metrics and curves for DVC"
-    shell:
-        "tsgbench job summary cells --identity {params.identity} > {log} 2>&1"
 
 
-rule report:
+use rule job as report with:
     input:
         unpack(reads("report", "table", "figure", "findings", "statistics")),
     output:
@@ -195,22 +160,15 @@ rule report:
         LOGS["report"],
     benchmark:
         BENCHMARKS["report"]
-    conda:
-        "../../envs/tsgbench.yaml"
-    threads: 1
     resources:
-        gpu=0,
-        mem_mb=reserved("report", "mem_mb", 2000),
-        runtime=reserved("report", "runtime", 30),
+        **reserves("report", mem_mb=2000),
     params:
-        identity=identity("report"),
+        **runs("report"),
     message:
         "Putting all tables and figures on one page"
-    shell:
-        "tsgbench job report study --identity {params.identity} > {log} 2>&1"
 
 
-rule pdf:
+use rule job as pdf with:
     input:
         unpack(typeset),
     output:
@@ -228,16 +186,9 @@ rule pdf:
         BENCHMARKS["pdf"]
     wildcard_constraints:
         document=A_TABLE,
-    conda:
-        "../../envs/tsgbench.yaml"
-    threads: 1
     resources:
-        gpu=0,
-        mem_mb=reserved("pdf", "mem_mb", 2000),
-        runtime=reserved("pdf", "runtime", 30),
+        **reserves("pdf", mem_mb=2000),
     params:
-        identity=identity("pdf"),
+        **runs("pdf"),
     message:
         "Compiling {wildcards.document} to PDF"
-    shell:
-        "tsgbench job pdf {wildcards.document} --identity {params.identity} > {log} 2>&1"

@@ -1,7 +1,7 @@
 # Words: vectors learned from the training sentences (or downloaded), and the vocabulary.
 
 
-rule vectors:
+use rule job as vectors with:
     input:
         unpack(reads("vectors", "annotations")),
     output:
@@ -10,22 +10,15 @@ rule vectors:
         LOGS["vectors"],
     benchmark:
         BENCHMARKS["vectors"]
-    conda:
-        "../../envs/tsgbench.yaml"
-    threads: 1
     resources:
-        gpu=0,
-        mem_mb=reserved("vectors", "mem_mb", 1000),
-        runtime=reserved("vectors", "runtime", 30),
+        **reserves("vectors"),
     params:
-        identity=identity("vectors"),
+        **runs("vectors"),
     message:
         "Learning word vectors from the sentences of {wildcards.dataset}"
-    shell:
-        "tsgbench job vectors {wildcards.dataset} --identity {params.identity} > {log} 2>&1"
 
 
-rule vocabulary:
+use rule job as vocabulary with:
     input:
         unpack(reads("vocabulary", "annotations", "vectors")),
     output:
@@ -36,16 +29,9 @@ rule vocabulary:
         BENCHMARKS["vocabulary"]
     wildcard_constraints:
         tokenizer=planned("vocabulary", "tokenizer"),
-    conda:
-        "../../envs/tsgbench.yaml"
-    threads: 1
     resources:
-        gpu=0,
-        mem_mb=reserved("vocabulary", "mem_mb", 4000),
-        runtime=reserved("vocabulary", "runtime", 60),
+        **reserves("vocabulary", mem_mb=4000, runtime=60),
     params:
-        identity=identity("vocabulary"),
+        **runs("vocabulary"),
     message:
         "Building the vocabulary of {wildcards.dataset}"
-    shell:
-        "tsgbench job vocabulary {wildcards.dataset}/{wildcards.tokenizer} --identity {params.identity} > {log} 2>&1"

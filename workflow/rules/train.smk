@@ -1,7 +1,7 @@
 # One cell: a (model, data set, ablation, seed), trained, and its test split predicted.
 
 
-rule train:
+use rule job as train with:
     input:
         unpack(reads("train", "annotations", "features", "vocabulary")),
     output:
@@ -12,17 +12,10 @@ rule train:
         BENCHMARKS["train"]
     wildcard_constraints:
         model=unplanned("adopt", "model"),
-    conda:
-        "../../envs/tsgbench.yaml"
-    threads: reserved("train", "threads", 4)
+    threads: TRAINING_THREADS
     resources:
-        gpu=reserved("train", "gpu", 1),
-        mem_mb=reserved("train", "mem_mb", 16000),
-        runtime=reserved("train", "runtime", 1440),
+        **reserves("train", **TRAINING, runtime=1440),
     params:
-        identity=identity("train"),
+        **runs("train"),
     message:
         "Training {wildcards.model} on {wildcards.dataset} ({wildcards.ablation}), seed {wildcards.seed}"
-    shell:
-        "tsgbench job train {wildcards.model}/{wildcards.dataset}/{wildcards.ablation}/seed{wildcards.seed}"
-        " --identity {params.identity} --threads {threads} > {log} 2>&1"

@@ -249,7 +249,10 @@ def _read_cell(name: str, conventions: dict[str, dict]) -> tuple[Path, QueryScor
     folder = find_cell(name)
     cell = read_cell(read_record(folder / "run.json").content["key"], folder)
     if cell is None:
-        raise UserError(f"--against: {folder}: is not evaluated yet; run snakemake on it first")
+        raise UserError(
+            f"--against: {folder}: is not evaluated yet; run snakemake --cores 8"
+            f" {folder}/metrics.json first"
+        )
     scored = cell.evaluation["settings"]["conventions"]
     for convention in scored.keys() & conventions.keys():
         if scored[convention] != conventions[convention]:

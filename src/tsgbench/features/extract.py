@@ -59,25 +59,10 @@ def extract(
     ask_for_large_pages()
     place = torch.device(_device(device))
     network, weights = _build(recipe, checkpoint)
-    network.set_precision(PRECISIONS[recipe["precision"]])
-    # torch's types of `to` lack the argument
-    network = network.eval().to(place, memory_format=network.MEMORY_FORMAT)  # type: ignore[call-overload]
-    compute = network
-    if recipe["compile"]:
-        batch = (recipe["batch_clips"], *clip_shape(recipe))
-        compute = compiled(network, batch, recipe["taps"], place)
-        recipe |= {"compile": compute is not network}  # the file says what was done
-    attrs = {
-        "identity": identity,
-        "recipe": recipe,
-        "extractor": recipe["extractor"],
-        "weights": weights,
-        "clip_len": recipe["clip_len"],
-        "stride": recipe["stride"],
-        "versions": _versions(),
-    }
+    compute = _prepare(network, recipe, place)
+    recipe |= {"compile": compute is not network}  # the file says what was done
     start = time.perf_counter()
-    with FeatureWriter(out, attrs, dtype=recipe["dtype"]) as writer:
+    with FeatureWriter(out, _attrs(identity, recipe, weights), dtype=recipe["dtype"]) as writer:
         resumed = len(writer.done & set(videos))
         todo = {name: path for name, path in videos.items() if name not in writer.done}
         counts = _run(todo, writer, compute, recipe, place, threads)
@@ -102,6 +87,31 @@ def extract(
         "device": str(place),
         "batch_clips": recipe["batch_clips"],
         "compile": recipe["compile"],
+    }
+
+
+def _prepare(network: ClipNetwork, recipe: dict, device: torch.device) -> Network:
+    """The network as it computes: its precision, device and layout; compiled, if the recipe says
+    so and it can be."""
+    network.set_precision(PRECISIONS[recipe["precision"]])
+    # torch's types of `to` lack the argument
+    network = network.eval().to(device, memory_format=network.MEMORY_FORMAT)  # type: ignore[call-overload]
+    if not recipe["compile"]:
+        return network
+    batch = (recipe["batch_clips"], *clip_shape(recipe))
+    return compiled(network, batch, recipe["taps"], device)
+
+
+def _attrs(identity: str, recipe: dict, weights: str) -> dict:
+    """What the feature file says of itself."""
+    return {
+        "identity": identity,
+        "recipe": recipe,
+        "extractor": recipe["extractor"],
+        "weights": weights,
+        "clip_len": recipe["clip_len"],
+        "stride": recipe["stride"],
+        "versions": _versions(),
     }
 
 

@@ -70,24 +70,11 @@ def convert(
         "stride": 0,
         "versions": {"tsgbench": tsgbench.__version__, "numpy": np.__version__},
     }
-    failed, rows, zeros, widths = [], 0, 0, _Widths(out)
     with (
         LAYOUTS[recipe["layout"]](files, recipe, vectors) as (read, names),
         FeatureWriter(out, attrs, dtype=recipe["dtype"]) as writer,
     ):
-        for video, duration_s in sorted(durations.items()):
-            if video in writer.done:
-                continue
-            try:
-                array = read(video)
-                array, dropped = _without_zeros(array, recipe["drop_zero_rows"])
-                widths.check(video, array.shape, writer.dim)
-                times = row_times(len(array), duration_s, recipe["times"])
-            except _Unusable as error:
-                failed.append({"video": video, "reason": str(error)})
-                continue
-            writer.write(video, array, times)
-            rows, zeros = rows + len(array), zeros + dropped
+        rows, zeros, failed = _write_all(read, durations, writer, recipe, _Widths(out))
         allowed = recipe["max_failed_share"]
         check_failures(out, failed, len(durations), allowed, _hint(failed, names))
         compared = None
@@ -103,6 +90,31 @@ def convert(
         "durations": compared,
         "failed": failed,
     }
+
+
+def _write_all(
+    read: Callable[[str], np.ndarray],
+    durations: dict[str, float],
+    writer: FeatureWriter,
+    recipe: dict,
+    widths: "_Widths",
+) -> tuple[int, int, list[dict]]:
+    """Write the rows of every video that is not there yet: rows written, rows of zeros dropped,
+    and {video, reason} of those that cannot be used."""
+    rows, zeros, failed = 0, 0, []
+    for video, duration_s in sorted(durations.items()):
+        if video in writer.done:
+            continue
+        try:
+            array, dropped = _without_zeros(read(video), recipe["drop_zero_rows"])
+            widths.check(video, array.shape, writer.dim)
+            times = row_times(len(array), duration_s, recipe["times"])
+        except _Unusable as error:
+            failed.append({"video": video, "reason": str(error)})
+            continue
+        writer.write(video, array, times)
+        rows, zeros = rows + len(array), zeros + dropped
+    return rows, zeros, failed
 
 
 def row_times(rows: int, duration_s: float, times: Any) -> np.ndarray:

@@ -35,7 +35,7 @@ AS_JSON = ("recipe", "versions")  # attributes that HDF5 keeps as JSON text
 
 
 # What makes feature files
-STEP = "snakemake phase_features, or tsgbench extract for one's own videos"
+STEP = "snakemake --cores 8 phase_features, or tsgbench extract for one's own videos"
 
 
 def check_name(video_id: str, where: str) -> None:

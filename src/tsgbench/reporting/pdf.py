@@ -77,7 +77,7 @@ def compile_pdf(tex: str | Path, pdf: str | Path) -> tuple[bool, str]:
     """
     tex, pdf = Path(tex), Path(pdf)
     if not tex.exists():
-        raise UserError(f"{tex}: no such table; make it first, with snakemake {tex}")
+        raise UserError(f"{tex}: no such table; make it first: snakemake --cores 8 {tex}")
     engine = shutil.which("pdflatex")
     if engine is None:
         return False, (
@@ -115,7 +115,9 @@ def _lay_out(tex: Path, folder: Path) -> int:
         if not copy.resolve().is_relative_to(folder.resolve()):
             raise UserError(f"{tex}: \\includegraphics: {name}: leaves the folder of the document")
         if not source.exists():
-            raise UserError(f"{source}: no such figure, which {tex} shows; run snakemake {source}")
+            raise UserError(
+                f"{source}: no such figure, which {tex} shows; run snakemake --cores 8 {source}"
+            )
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, copy)
     return PASSES

@@ -96,6 +96,6 @@ class Assembly:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise UserError(
                 f"{path}: not a checkpoint of {self.settings['model']} with these settings"
-                f" ({reason}); delete it and run snakemake again"
+                f" ({reason}); move it away and run snakemake again"
             ) from error
         return model.eval()
