@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import shutil
 import socket
 import subprocess
@@ -12,9 +13,12 @@ import urllib.request
 import pytest
 
 from tsgbench.errors import UserError
-from tsgbench.tracking.page import VIEW, need_runs, serve, share_view
+from tsgbench.tracking.page import VIEW, compare, need_runs, serve, share_view
+from tsgbench.tracking.seeds import average_seeds
 from tsgbench.tracking.store import create_run, open_store
 
+GROUPS = ["net/real/full", "net/real/blind"]
+CHARTS = r"Means over seeds.*test/R_at_1 IoU_0\.3.*test/R_at_1 IoU_0\.5"
 METRICS = ["R@1,IoU=0.3", "R@1,IoU=0.5", "mIoU"]
 
 
@@ -23,9 +27,12 @@ def store(tmp_path):
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     client, experiment = open_store(uri, "mine")
     for seed in (0, 1):
-        run = create_run(client, experiment, f"net/real/full/seed{seed}", {"seed": seed}, 0)
-        run.set_final({"R@1,IoU=0.3": 50.0, "R@1,IoU=0.5": 40.25 + seed, "mIoU": 30.0})
-        client.set_terminated(run.run_id)
+        for ablation, found in {"full": 40.25, "blind": 12.0}.items():
+            tags = {"seed": seed, "dataset": "real"}
+            run = create_run(client, experiment, f"net/real/{ablation}/seed{seed}", tags, 0)
+            run.set_final({"R@1,IoU=0.3": 50.0, "R@1,IoU=0.5": found + seed, "mIoU": 30.0})
+            client.set_terminated(run.run_id)
+    average_seeds(client, experiment, GROUPS)
     return uri
 
 
@@ -33,11 +40,27 @@ def test_the_view_names_the_metrics_of_the_tables_and_sorts_by_the_main_one(stor
     address = share_view(store, "mine", METRICS)
     client, experiment = open_store(store, "mine")
     view = json.loads(client.get_experiment(experiment).tags[f"mlflow.sharedViewState.{VIEW}"])
-    logged = client.search_runs([experiment])[0].data
-    columns = {f"metrics.`{key}`" for key in logged.metrics}
+    shown = client.search_runs([experiment], view["searchFilter"])
+    assert {run.info.run_name for run in shown} == set(GROUPS)
+    tested = (key for key in shown[0].data.metrics if key.startswith("test/"))
+    columns = {f"metrics.`{key}`" for key in tested}
     assert columns == {name for name in view["selectedColumns"] if name.startswith("metrics.")}
     assert "IoU_0.5" in view["orderByKey"] and view["orderByKey"] in columns
     assert f"experiments/{experiment}/runs" in address and VIEW in address
+
+
+def test_systems_are_compared_by_their_means(store):
+    lacking = ["net/real/other", "net/real/full"]
+    with pytest.raises(UserError, match="no mean of net/real/other; `tsgbench track"):
+        compare(store, "mine", lacking, METRICS)
+    address = compare(store, "mine", GROUPS, METRICS)
+    name = address.partition("viewStateShareKey=")[2].partition("&")[0]
+    client, experiment = open_store(store, "mine")
+    view = json.loads(client.get_experiment(experiment).tags[f"mlflow.sharedViewState.{name}"])
+    found = client.search_runs([experiment], view["searchFilter"])
+    assert {run.info.run_name for run in found} == set(GROUPS)
+    assert view["compareRunCharts"][1]["metricKey"] == "test/R_at_1 IoU_0.5"
+    assert address.endswith("compareRunsMode=CHART")
 
 
 def test_of_a_server_only_the_address_is_said(capsys):
@@ -57,27 +80,32 @@ def test_a_port_in_use_and_a_store_without_runs_are_said_in_a_sentence(tmp_path)
 
 @pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("chromium"), reason="no Chromium")
-def test_a_browser_shows_the_runs_and_their_metrics(store, tmp_path):
-    port, address = _free_port(), share_view(store, "mine", METRICS)
-    code = f"from tsgbench.tracking.page import serve; serve({store!r}, {address!r}, {port})"
+def test_a_browser_shows_systems_by_mean_and_their_comparison(store, tmp_path):
+    port = _free_port()
+    addresses = [share_view(store, "mine", METRICS), compare(store, "mine", GROUPS, METRICS)]
+    code = f"from tsgbench.tracking.page import serve; serve({store!r}, {addresses[0]!r}, {port})"
     server = subprocess.Popen([sys.executable, "-c", code])
     try:
         _wait_for(f"http://127.0.0.1:{port}/", 120)
-        text = asyncio.run(_text_of(f"http://127.0.0.1:{port}/{address}", tmp_path, "41.25"))
+        urls = [f"http://127.0.0.1:{port}/{address}" for address in addresses]
+        listed = asyncio.run(_text_of(urls[0], tmp_path / "list", "40.75"))
+        compared = asyncio.run(_text_of(urls[1], tmp_path / "comparison", CHARTS))
     finally:
         server.terminate()
         server.wait(30)
-    assert "net/real/full/seed1" in text and "test/R_at_1 IoU_0.5" in text and "mIoU" in text
-    assert text.index("seed1") < text.index("seed0") and "Token" not in text
+    assert listed.index("net/real/full") < listed.index("net/real/blind")
+    assert "test/R_at_1 IoU_0.5" in listed and "mIoU" in listed and "Token" not in listed
+    assert "seed0" not in listed
+    assert re.search(CHARTS, compared, re.DOTALL)
 
 
 async def _text_of(url: str, folder, awaited: str) -> str:
-    """The text of a page once it says `awaited`, by Chromium's remote control."""
+    """The text of a page once it has what is awaited, by Chromium's remote control."""
     import aiohttp
 
     port = _free_port()
     options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
-    options += [f"--remote-debugging-port={port}", f"--user-data-dir={folder / 'browser'}"]
+    options += [f"--remote-debugging-port={port}", f"--user-data-dir={folder}"]
     browser = subprocess.Popen(
         ["chromium", *options, "--window-size=1600,1000", "about:blank"], stderr=subprocess.DEVNULL
     )
@@ -97,7 +125,7 @@ async def _text_of(url: str, folder, awaited: str) -> str:
                 while (answer := await socket.receive_json()).get("id") != number:
                     pass
                 text = answer["result"]["result"].get("value", "")
-                if awaited in text:
+                if re.search(awaited, text, re.DOTALL):
                     break
             return text
     finally:

@@ -41,12 +41,22 @@ def uri(tmp_path, empty_store) -> str:
     return tracking.default_uri(tmp_path)
 
 
-def read_runs(uri: str, study: str = "demo") -> list:
+def read_all(uri: str, study: str = "demo") -> list:
     from mlflow import MlflowClient
 
     client = MlflowClient(uri)
     experiment = client.get_experiment_by_name(study)
     return list(client.search_runs([experiment.experiment_id]))
+
+
+def read_runs(uri: str, study: str = "demo") -> list:
+    """Those of cells."""
+    return [run for run in read_all(uri, study) if "seeds" not in run.data.tags]
+
+
+def read_means(uri: str) -> dict:
+    """Those of systems, over seeds: by name."""
+    return {run.info.run_name: run for run in read_all(uri) if "seeds" in run.data.tags}
 
 
 def read_steps(uri: str, run_id: str, key: str) -> list[tuple[int, float]]:
@@ -308,6 +318,59 @@ def test_other_settings_make_another_run_and_mark_the_old_one(tmp_path, uri):
 
 def marks(uri: str) -> dict[str, str]:
     return {run.info.run_id: run.data.tags["superseded"] for run in read_runs(uri)}
+
+
+def test_the_seeds_of_a_system_have_a_parent_with_mean_and_spread(tmp_path, uri):
+    bases = {0: 70.0, 1: 71.0, 2: 75.0}
+    cells = [write_cell(tmp_path, f"seqpan/shapes/full/seed{s}", base=b) for s, b in bases.items()]
+    alone = write_cell(tmp_path, "seqpan/shapes/blind/seed0", base=40.0)
+    sync([*cells[:2], alone], study="demo", uri=uri)
+    first = read_means(uri)
+    assert first["seqpan/shapes/full"].data.tags["seeds"] == "0 1"
+    sync(cells, study="demo", uri=uri)  # a third seed joins them
+    means = read_means(uri)
+    assert set(means) == {"seqpan/shapes/full", "seqpan/shapes/blind"}
+    full, blind = means["seqpan/shapes/full"], means["seqpan/shapes/blind"]
+    assert full.info.run_id == first["seqpan/shapes/full"].info.run_id
+    assert full.data.metrics["test/R_at_1 IoU_0.3"] == pytest.approx(72.0)
+    assert full.data.metrics["std/test/R_at_1 IoU_0.3"] == pytest.approx(7.0**0.5)
+    assert full.data.metrics["best/mIoU"] == 20.0 and full.info.status == "FINISHED"
+    assert (full.data.tags["seeds"], full.data.tags["dataset"]) == ("0 1 2", "shapes")
+    assert "std/test/mIoU" not in blind.data.metrics  # one seed says nothing of the spread
+    parents = {run.info.run_name: run.data.tags["mlflow.parentRunId"] for run in read_runs(uri)}
+    assert parents == {f"seqpan/shapes/full/seed{s}": full.info.run_id for s in bases} | {
+        "seqpan/shapes/blind/seed0": blind.info.run_id
+    }
+
+
+def test_a_mean_is_of_current_runs_alone(tmp_path, uri):
+    folder = write_cell(tmp_path, base=70.0, lr=0.001)
+    sync([folder], study="demo", uri=uri)
+    write_cell(tmp_path, base=30.0, lr=0.01)  # other settings, other results
+    sync([folder], study="demo", uri=uri)
+    [mean] = read_means(uri).values()
+    assert mean.data.metrics["test/R_at_1 IoU_0.3"] == 30.0
+
+
+def test_what_is_not_evaluated_has_no_mean(tmp_path, uri):
+    sync([write_cell(tmp_path, base=None)], study="demo", uri=uri)
+    assert read_means(uri) == {}
+
+
+def test_a_run_names_the_data_it_read_and_says_what_it_is(tmp_path, uri):
+    folder = write_cell(tmp_path)
+    for _ in range(2):
+        sync([folder], study="demo", uri=uri)
+        (folder / "metrics.json").write_text((folder / "metrics.json").read_text() + " ")
+    [run] = read_runs(uri)
+    read = {
+        found.tags[0].value: (found.dataset.name, found.dataset.digest)
+        for found in run.inputs.dataset_inputs
+    }
+    assert len(run.inputs.dataset_inputs) == 3
+    assert read["features"] == ("features", "fd" * 8)
+    note = run.data.tags["mlflow.note.content"]
+    assert "**seqpan** on **shapes**" in note and "epoch 2 of 3" in note and "400 queries" in note
 
 
 def test_metrics_of_another_run_are_not_logged(tmp_path, uri):

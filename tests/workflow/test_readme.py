@@ -34,6 +34,7 @@ NOT_RUN = {
     "make lint": "of the whole repository, tests and benchmarks included",
     ". .venv/bin/activate": "the tests' own environment stands in for it",
     "tsgbench ui": "a server, which does not end",
+    "tsgbench compare": "a server, which does not end",
     "tsgbench verify": "test_verify.py does, on results that no line above has made anew",
     "tsgbench verify --retrain 1 --seed 3": "likewise",
     "tsgbench pdf results/report.tex": "of the report, which test_pipeline.py makes",

@@ -119,6 +119,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_verify(known)
     _add_accept(known)
     _add_ui(known)
+    _add_compare(known)
     _add_track(known)
     _add_pdf(known)
     known.group("what there is:")
@@ -263,6 +264,26 @@ def _add_ui(known: _Verbs) -> None:
         "Serve MLflow's page on this machine alone, and say its address: the study's runs with the"
         " metrics that its tables print. Of a server (MLFLOW_TRACKING_URI), only the address.",
     )
+    verb.add_argument("--port", type=int, default=5000, help="where to serve it (default 5000)")
+    _add_study(verb)
+
+
+def _add_compare(known: _Verbs) -> None:
+    verb = known.add(
+        "compare",
+        verbs.compare,
+        "compare systems in MLflow, each by the mean over its seeds",
+        "Serve MLflow's comparison of the study's systems on this machine alone, and say its"
+        " address; of a server (MLFLOW_TRACKING_URI), only the address. Metrics are means over"
+        " seeds, std/… their sample standard deviation.",
+    )
+    verb.add_argument(
+        "systems",
+        nargs="*",
+        metavar="SYSTEM",
+        help="a model or MODEL/ABLATION, such as seqpan seqpan/blind (default: all trained models)",
+    )
+    verb.add_argument("--dataset", help="on which data set (default: the study's first)")
     verb.add_argument("--port", type=int, default=5000, help="where to serve it (default 5000)")
     _add_study(verb)
 

@@ -328,6 +328,51 @@ def ui(options: argparse.Namespace) -> None:
     study = _read_study(options)
     uri = resolve_uri(default_uri(Path.cwd()))
     need_runs(uri)
+    serve(uri, share_view(uri, study.name, _table_metrics(study)), options.port)
+
+
+def _table_metrics(study: "Study") -> list[str]:
     tables = study.config["tables"].values()
-    metrics = list(dict.fromkeys(metric for table in tables for metric in table["metrics"]))
-    serve(uri, share_view(uri, study.name, metrics), options.port)
+    return list(dict.fromkeys(metric for table in tables for metric in table["metrics"]))
+
+
+def _systems(study: "Study", dataset: str, named: list[str]) -> list[str]:
+    """`model/dataset/ablation` of the systems to compare: those named, `MODEL` or `MODEL/ABLATION`,
+    or else every trained one as its paper has it."""
+    from tsgbench.jobs.cells import FULL
+
+    known = dict.fromkeys(cell.prefix for cell in study.cells if cell.dataset == dataset)
+    if not known:
+        raise UserError(f"study {study.name!r} has no cells on {dataset!r}")
+    if named:
+        pairs = [name.partition("/") for name in named]
+        groups = [f"{model}/{dataset}/{ablation or FULL}" for model, _, ablation in pairs]
+        for name, group in zip(named, groups, strict=True):
+            if group not in known:
+                raise UserError(
+                    f"{name!r}: study {study.name!r} has no {group}; one of"
+                    f" {', '.join(prefix.replace(f'/{dataset}/', '/') for prefix in known)}"
+                )
+        return groups
+    trained = (
+        cell
+        for cell in study.cells
+        if cell.dataset == dataset and cell.ablation == FULL
+        if study.cells.settings(cell)["train"].get("epochs")
+    )
+    return list(dict.fromkeys(cell.prefix for cell in trained))
+
+
+def compare(options: argparse.Namespace) -> None:
+    """`tsgbench compare`: MLflow's comparison of systems, each by the mean over its seeds."""
+    from tsgbench.tracking import default_uri, resolve_uri
+    from tsgbench.tracking.page import compare as address_of
+    from tsgbench.tracking.page import need_runs, serve
+
+    study = _read_study(options)
+    uri = resolve_uri(default_uri(Path.cwd()))
+    groups = _systems(
+        study, options.dataset or next(iter(study.config["datasets"])), options.systems
+    )
+    need_runs(uri)
+    serve(uri, address_of(uri, study.name, groups, _table_metrics(study)), options.port)

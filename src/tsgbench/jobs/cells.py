@@ -10,6 +10,7 @@ from typing import NamedTuple, Self
 
 from tsgbench.errors import UserError
 
+FULL = "full"  # the ablation that is none: a model as its paper has it
 DEFAULT = "default"  # the protocol that a data set's `splits` state
 
 

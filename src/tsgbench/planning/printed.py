@@ -5,10 +5,9 @@ protocol, and how the printed numbers came to be.
 from typing import Any
 
 from tsgbench.errors import UserError
-from tsgbench.jobs.cells import DEFAULT
+from tsgbench.jobs.cells import DEFAULT, FULL
 
 QUOTED_ONLY = "quoted only"
-FULL = "full"
 
 
 def check_cells(published: dict[str, dict[str, Any]], models: dict[str, dict[str, Any]]) -> None:

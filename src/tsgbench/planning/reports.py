@@ -10,12 +10,12 @@ from typing import Any
 
 from tsgbench.config import Catalogue, as_list, is_variant
 from tsgbench.files import digest
-from tsgbench.jobs.cells import cell_names
+from tsgbench.jobs.cells import FULL, cell_names
 from tsgbench.jobs.layout import Job, Layout, describe_study
 from tsgbench.planning.cells import Cells
 from tsgbench.planning.figures import Figures
 from tsgbench.planning.papers import Papers
-from tsgbench.planning.printed import FULL, own_method
+from tsgbench.planning.printed import own_method
 from tsgbench.text.tokens import TOKENIZERS
 
 BINS = 20  # of histograms over a video's length

@@ -4,8 +4,8 @@ from typing import Any
 
 from tsgbench.config import HEADLINE, as_list, is_variant, protocols_of
 from tsgbench.errors import UserError
-from tsgbench.jobs.cells import DEFAULT, join_ablation
-from tsgbench.planning.printed import FULL, own_method, own_place, system_label
+from tsgbench.jobs.cells import DEFAULT, FULL, join_ablation
+from tsgbench.planning.printed import own_method, own_place, system_label
 from tsgbench.planning.specification import Specifications, new_row
 
 

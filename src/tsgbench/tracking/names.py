@@ -6,6 +6,9 @@ PARAM_LENGTH = 500
 # Where a metric was measured: on the selection split after each epoch (so that the latest value is
 # the last epoch's), there at the epoch whose weights were kept, and by these on the test split
 VAL, BEST, TEST = "val/", "best/", "test/"
+# Before any of these: over the seeds of a system
+SPREAD = "std/"
+NOTE = "mlflow.note.content"  # MLflow's tag of a run's description
 # The sum of all losses stands beside its parts, `loss/NAME`: MLflow cannot keep both as files
 TOTAL = {"loss": "loss/total"}
 

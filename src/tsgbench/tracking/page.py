@@ -8,11 +8,16 @@ import json
 import os
 import socket
 import sys
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from tsgbench.errors import UserError
+from tsgbench.files import digest
 from tsgbench.tracking.names import TEST, metric_key
-from tsgbench.tracking.store import open_store, sqlite_path
+from tsgbench.tracking.store import open_store, search, sqlite_path
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 VIEW = "tsgbench"
 HOST = "127.0.0.1"
@@ -20,15 +25,43 @@ SORTED_BY = "R@1,IoU=0.5"  # where the study's tables have it
 
 
 def share_view(uri: str, study: str, metrics: list[str]) -> str:
-    """Save the view of a study's runs in its experiment; returns the address below the server's.
+    """Save the view of a study's systems in its experiment; returns the address below the server's.
 
+    It has a row per system, the mean over its seeds (seeds.py), whose page names their runs.
     metrics: columns, by the tables' names.
     """
     client, experiment = open_store(uri, study)
-    columns = [_column(name) for name in metrics]
+    condition = "tags.superseded = 'false' and tags.seeds LIKE '%'"
+    return _share(client, experiment, VIEW, _view(condition, metrics))
+
+
+def compare(uri: str, study: str, groups: list[str], metrics: list[str]) -> str:
+    """Save a view that sets some systems side by side; returns the address below the server's.
+
+    groups: `model/dataset/ablation`. metrics: bars, by the tables' names. `UserError` if MLflow
+    lacks one of them.
+    """
+    client, experiment = open_store(uri, study)
+    runs = {
+        run.data.tags.get("cell"): run.info.run_id
+        for run in search(client, experiment, "tags.superseded = 'false'")
+    }
+    if lacking := [group for group in groups if group not in runs]:
+        raise UserError(
+            f"MLflow has no mean of {', '.join(lacking)}; `tsgbench track` logs what is trained and"
+            " evaluated"
+        )
+    chosen = ", ".join(f"'{runs[group]}'" for group in groups)
+    view = _view(f"attributes.run_id IN ({chosen})", metrics)
+    name = f"{VIEW}-{digest(groups)}"
+    return f"{_share(client, experiment, name, view)}&compareRunsMode=CHART"
+
+
+def _view(condition: str, metrics: list[str]) -> dict:
+    """MLflow's state of the page: which runs, which columns, which charts."""
     first = SORTED_BY if SORTED_BY in metrics else metrics[0]
-    view = {
-        "searchFilter": "",
+    return {
+        "searchFilter": condition,
         "orderByKey": _column(first),
         "orderByAsc": False,
         "startTime": "ALL",
@@ -36,17 +69,37 @@ def share_view(uri: str, study: str, metrics: list[str]) -> str:
         "datasetsFilter": [],
         "modelVersionFilter": "All Runs",
         "selectedColumns": [
-            *columns,
-            *(f"tags.`{tag}`" for tag in ("dataset", "ablation", "seed", "protocol")),
+            *map(_column, metrics),
+            *(f"tags.`{tag}`" for tag in ("dataset", "ablation", "seeds", "protocol")),
         ],
         "runsPinned": [],
         "runsHidden": [],
         "runsExpanded": {},
         "groupBy": None,
+        "compareRunSections": [
+            {"uuid": VIEW, "name": "Means over seeds", "display": True, "isReordered": False}
+        ],
+        "compareRunCharts": [_bars(name) for name in metrics],
+        "isAccordionReordered": True,  # else MLflow sorts its own sections before this one
     }
-    client.set_experiment_tag(experiment, f"mlflow.sharedViewState.{VIEW}", json.dumps(view))
+
+
+def _bars(metric: str) -> dict:
+    return {
+        "uuid": f"{VIEW} {metric}",
+        "type": "BAR",
+        "metricKey": metric_key(TEST + metric),
+        "runsCountToCompare": 20,
+        "metricSectionId": VIEW,
+        "deleted": False,
+        "isGenerated": False,
+    }
+
+
+def _share(client: "MlflowClient", experiment: str, name: str, view: dict) -> str:
+    client.set_experiment_tag(experiment, f"mlflow.sharedViewState.{name}", json.dumps(view))
     where = f"experiments/{quote(experiment)}/runs"
-    return f"#/{where}?workflowType=machine_learning&viewStateShareKey={VIEW}"
+    return f"#/{where}?workflowType=machine_learning&viewStateShareKey={name}"
 
 
 def serve(uri: str, address: str, port: int) -> None:

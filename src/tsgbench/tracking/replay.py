@@ -11,8 +11,9 @@ from tsgbench.errors import UserError
 from tsgbench.files import digest, read_json, sha256_file
 from tsgbench.tracking.history import read_history
 from tsgbench.tracking.live import first_line
-from tsgbench.tracking.names import BEST, VAL
-from tsgbench.tracking.store import Run, alone, create_run, open_store, resolve_uri, search
+from tsgbench.tracking.names import BEST, NOTE, VAL
+from tsgbench.tracking.seeds import PARENT, average_seeds, group_of
+from tsgbench.tracking.store import Input, Run, alone, create_run, open_store, resolve_uri, search
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -53,8 +54,9 @@ def sync(cells: list[Path], *, study: str, uri: str) -> list[dict]:
 
     For each cell: the run of its identity is found, or made from the files; epochs, final metrics
     and artifacts are completed; the run is marked FINISHED; older runs of the same cell get the
-    tag `superseded: "true"`. Returns `{cell, run_id, status, reason}` per cell, where status is
-    "logged" or "pending" (and the reason says what is missing). Never raises for a store.
+    tag `superseded: "true"`; the seeds of a system get a parent run (seeds.py).
+    Returns `{cell, run_id, status, reason}` per cell, where status is "logged" or "pending" (and
+    the reason says what is missing). Never raises for a store.
     """
     with ExitStack() as stack:
         with suppress(OSError):  # a folder that cannot be written to: the store will say so
@@ -63,7 +65,7 @@ def sync(cells: list[Path], *, study: str, uri: str) -> list[dict]:
 
 
 def _sync(cells: list[Path], study: str, uri: str) -> list[dict]:
-    rows = []
+    rows, changed = [], set()
     try:
         client, experiment = open_store(resolve_uri(uri), study)
         runs = search(client, experiment)
@@ -73,11 +75,18 @@ def _sync(cells: list[Path], study: str, uri: str) -> list[dict]:
         return [_row(_cell_name(folder), None, reason) for folder in cells]
     for folder in map(Path, cells):
         try:
-            rows.append(_sync_cell(client, experiment, study, runs, folder))
+            row, is_new = _sync_cell(client, experiment, study, runs, folder)
+            rows.append(row)
+            if is_new:
+                changed.add(group_of(row["cell"]))
         except Exception as error:
             reason = str(error) if isinstance(error, UserError) else first_line(error)
             log.warning("%s: not tracked: %s", folder, reason)
             rows.append(_row(_cell_name(folder), None, reason))
+    try:
+        average_seeds(client, experiment, changed)
+    except Exception as error:  # the runs themselves are there
+        log.warning("means over seeds are not in MLflow: %s", first_line(error))
     return rows
 
 
@@ -96,9 +105,10 @@ def _cell_name(folder: Path) -> str:
 
 def _sync_cell(
     client: "MlflowClient", experiment: str, study: str, runs: list["MlflowRun"], folder: Path
-) -> dict:
+) -> tuple[dict, bool]:
+    """The cell's row, and whether the means over its seeds are to be made anew."""
     if not (folder / "run.json").exists():
-        return _row(_cell_name(folder), None, "no run.json: not trained yet")
+        return _row(_cell_name(folder), None, "no run.json: not trained yet"), False
     record = read_json(folder / "run.json")
     metrics, reason = _read_metrics(folder, record)
     cell, tags = record["key"], {**record_tags(record, metrics), "study": study}
@@ -110,9 +120,11 @@ def _sync_cell(
     else:
         run = Run(client, found.info.run_id)
     is_finished = found is not None and found.info.status == "FINISHED"
-    if run.tags.get("synced") != state or not is_finished:
-        run.log_tags(tags)
+    is_new = run.tags.get("synced") != state or not is_finished
+    if is_new:
+        run.log_tags({**tags, NOTE: _describe(folder, record, metrics)})
         run.log_params(record["settings"])
+        run.log_inputs(_inputs(record))
         points = _points(folder, record)
         run.log_points([*points, *_best(points, record)])
         if metrics:
@@ -123,11 +135,48 @@ def _sync_cell(
         if not is_finished:
             end_ms = _end_ms(folder, record)
             client.set_terminated(run.run_id, status="FINISHED", end_time=end_ms)
+    is_new |= PARENT not in run.tags
     run.log_tags({"superseded": "false"})
     for other in same_cell:
         if other.info.run_id != run.run_id and other.data.tags.get("superseded") != "true":
             client.set_tag(other.info.run_id, "superseded", "true")
-    return _row(cell, run.run_id, reason)
+    return _row(cell, run.run_id, reason), is_new
+
+
+def _inputs(record: dict) -> list[Input]:
+    """What a training read: annotations, features, vocabulary."""
+    return [
+        Input(role, _data_name(found["record"]), found["digest"], found["record"])
+        for role, found in record.get("inputs", {}).items()
+        if found.get("digest")
+    ]
+
+
+def _data_name(record: str) -> str:
+    """`data/features/shapes/c3d.json` as `features/shapes/c3d`."""
+    return str(Path(*Path(record).parts[1:]).with_suffix(""))
+
+
+def _describe(folder: Path, record: dict, metrics: dict | None) -> str:
+    """The run in a few lines of Markdown, for MLflow's page of it."""
+    settings, facts = record["settings"], _facts(record)
+    lines = [
+        f"**{settings['model']}** on **{settings['dataset']}**, ablation `{settings['ablation']}`,"
+        f" seed {settings['seed']}.",
+        f"Files: `{folder}` (identity `{record['identity']}`).",
+    ]
+    if facts.get("best_epoch") is not None:
+        lines.append(
+            f"`best/…` and `test/…` are of epoch {facts['best_epoch']} of {facts.get('epochs')},"
+            " chosen on the selection split."
+        )
+    if metrics:
+        scored = metrics["facts"]
+        lines.append(
+            f"Tested on {scored['queries']} queries of {scored['split']!r}, by the convention"
+            f" `{scored['protocol']}`."
+        )
+    return "\n\n".join(lines)
 
 
 def _read_metrics(folder: Path, record: dict) -> tuple[dict | None, str]:

@@ -1,11 +1,13 @@
 """The MLflow store and its runs. What touches MLflow is in this file and `database.py`."""
 
+import json
 import logging
 import os
 import re
 import time
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 BATCH_PARAMS = 100
 BATCH_METRICS = 1000
+DIGEST_LENGTH = 36  # of a data set, at most
 ARTIFACTS = "mlartifacts"  # folder beside an SQLite store
 LATER = "`tsgbench track` logs what is missing once it is gone"  # where the store is locked
 
@@ -126,6 +129,16 @@ def _address(database: Path) -> str:
     return f"sqlite:///{path}?timeout=60"
 
 
+@dataclass(frozen=True)
+class Input:
+    """Data that a run read: as what, its name, the digest of its files, its record's path."""
+
+    role: str
+    name: str
+    digest: str
+    record: str
+
+
 class Run:
     """One MLflow run, logged idempotently: what is there already is not logged again."""
 
@@ -171,15 +184,45 @@ class Run:
 
     def set_final(self, metrics: dict[str, float | None]) -> None:
         """The table's numbers, of the test split, as `test/METRIC`; undefined are left out."""
+        self.set_values(
+            {metric_key(TEST + name): float(v) for name, v in metrics.items() if v is not None}
+        )
+
+    def set_values(self, values: dict[str, float]) -> None:
+        """Metrics by their names in MLflow, without epochs; the latest counts."""
         from mlflow.entities import Metric
 
         logged = self.client.get_run(self.run_id).data.metrics
         # MLflow shows the latest of a step: a second evaluation must carry a later time
         now_ms = int(time.time() * 1000)
-        keys = {metric_key(TEST + name): float(v) for name, v in metrics.items() if v is not None}
-        new = [Metric(k, v, now_ms, 0) for k, v in keys.items() if logged.get(k) != v]
+        new = [Metric(k, v, now_ms, 0) for k, v in values.items() if logged.get(k) != v]
+        for first in range(0, len(new), BATCH_METRICS):
+            self.client.log_batch(self.run_id, metrics=new[first : first + BATCH_METRICS])
+
+    def log_inputs(self, inputs: list["Input"]) -> None:
+        """What the run read, as MLflow's data sets; those that are there already stay."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        logged = self.client.get_run(self.run_id).inputs
+        there = {
+            (known.dataset.name, known.dataset.digest)
+            for known in (logged.dataset_inputs if logged else [])
+        }
+        new = [
+            DatasetInput(
+                Dataset(
+                    name=found.name,
+                    digest=found.digest[:DIGEST_LENGTH],
+                    source_type="local",
+                    source=json.dumps({"uri": found.record}),
+                ),
+                [InputTag("mlflow.data.context", found.role)],
+            )
+            for found in inputs
+            if (found.name, found.digest[:DIGEST_LENGTH]) not in there
+        ]
         if new:
-            self.client.log_batch(self.run_id, metrics=new)
+            self.client.log_inputs(self.run_id, datasets=new)
 
     def log_artifacts(self, folder: Path, names: Iterable[str], settings: dict) -> None:
         """Upload those of the cell's files that are there, and its settings."""

@@ -1,10 +1,10 @@
 """Statements on what a system's score is owed to: the video, its features, or neither."""
 
-from tsgbench.jobs.cells import DEFAULT, split_ablation
+from tsgbench.jobs.cells import DEFAULT, FULL, split_ablation
 from tsgbench.reporting.evidence import Evidence, System, as_table
 from tsgbench.reporting.statements import main_metric, scope_of, statement
 
-FULL, TWINS = "full", ("blind", "mismatched")  # as models' files call them
+TWINS = ("blind", "mismatched")  # as models' files call them
 ORDERED = "R@1,IoU=0.5"  # by which systems are set in order
 
 
