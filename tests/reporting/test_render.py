@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,14 @@ def test_legend_explains_the_marks_that_occur(table, spec, cells, published):
     )
     brackets, *rest = legend(build_table(spec, cells, published))
     assert "95 % bootstrap interval" in brackets and rest == spec["notes"]
+
+
+def test_a_spread_of_nothing_is_explained(table):
+    """A reader would take it for a mistake."""
+    assert not any("seeds score alike" in line for line in legend(table))
+    result = table.rows[0].results["real"]
+    result.values["mIoU"] = replace(result.values["mIoU"], std=0.001)
+    assert any(line.startswith("± 0.00: all seeds score alike") for line in legend(table))
 
 
 def test_csv_has_a_line_for_every_number(table, stem):

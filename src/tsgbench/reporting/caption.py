@@ -5,7 +5,14 @@ from tsgbench.jobs.cells import DEFAULT
 from tsgbench.reporting.departures import describe_selection, selection_of
 from tsgbench.reporting.document import DEMO, Block, Value
 from tsgbench.reporting.draft import Result, Row, Table
-from tsgbench.reporting.numbers import DOUBTFUL, NOT_RUN, SIGNIFICANT, UNDEFINED, VERDICT_MARKS
+from tsgbench.reporting.numbers import (
+    DOUBTFUL,
+    NOT_RUN,
+    SIGNIFICANT,
+    UNDEFINED,
+    VERDICT_MARKS,
+    Shown,
+)
 from tsgbench.reporting.published import Printed
 
 
@@ -42,6 +49,9 @@ def legend(table: Table) -> list[str]:
         lines.append(f"Bold: best of the trained systems that were fully run{second}.")
     if any(value.published_rank for value in values):
         lines.append("Among printed numbers of a data set: best bold, second underlined.")
+    alike = [text for value in values if (text := Shown(value).std) and not float(text)]
+    if alike:
+        lines.append(f"± {alike[0]}: all seeds score alike, as baselines without chance do.")
     if any(value.interval for value in values):
         lines.append(
             "In square brackets: 95 % bootstrap interval of the mean over seeds, over test videos."
