@@ -81,6 +81,33 @@ rule join:
         " --threads {threads} > {log} 2>&1"
 
 
+rule gather:
+    input:
+        unpack(reads("gather")),
+    output:
+        record=RECORDS["gather"],
+    log:
+        LOGS["gather"],
+    benchmark:
+        BENCHMARKS["gather"]
+    wildcard_constraints:
+        dataset=planned("gather", "dataset"),
+    conda:
+        "../../envs/tsgbench.yaml"
+    threads: reserved("gather", "threads", 2)
+    resources:
+        gpu=0,
+        mem_mb=reserved("gather", "mem_mb", 1000),
+        runtime=reserved("gather", "runtime", 120),
+    params:
+        identity=identity("gather"),
+    message:
+        "Gathering the files of {wildcards.dataset}"
+    shell:
+        "tsgbench job gather {wildcards.dataset} --identity {params.identity}"
+        " --threads {threads} > {log} 2>&1"
+
+
 rule annotations:
     input:
         unpack(reads("annotations", ...)),

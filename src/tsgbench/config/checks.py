@@ -9,6 +9,7 @@ from pathlib import Path
 from tsgbench.config import references
 from tsgbench.config.adopted import expand_adopted
 from tsgbench.config.catalogue import Catalogue
+from tsgbench.config.own import expand_own
 from tsgbench.config.refusals import check
 from tsgbench.config.sections import conventions, datasets, features, models, sources
 from tsgbench.config.sections.study import study_type
@@ -61,6 +62,14 @@ def check_study(config: dict, catalogue: Catalogue, source: str, settings_of: Se
         raise UserError(f"{source}: extends: is for a file; read it with `load_study`")
     known = {name: entry.get("module", name) for name, entry in catalogue.models.items()}
     check(study_type(*known.items()), config, source)
+    owned = [name for name, chosen in config["datasets"].items() if "own" in chosen]
+    config, catalogue = expand_own(config, catalogue, source)
+    for name in owned:
+        entry = {f"{name}.own": catalogue.datasets[name]}
+        references.check_protocols(entry, f"{source}: datasets")
+        for convention in entry[f"{name}.own"]["conventions"]:
+            where = f"{source}: datasets.{name}.own.conventions"
+            references.need_known(convention, catalogue.conventions, where, "convention")
     config, catalogue = expand_adopted(config, catalogue, source)
     check_variants(config, catalogue, source)
     for place, system in enumerate(config["systems"]):

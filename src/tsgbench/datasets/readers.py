@@ -28,7 +28,7 @@ QUERY_ID = re.compile(r"[A-Za-z0-9_.-]+")
 # cut like any other moment, but counted apart: nobody's labels changed.
 ROUNDING_S = 1e-6
 # Modules of this folder that read no format
-NO_READERS = {"readers", "table", "json_format", "statistics", "listing"}
+NO_READERS = {"readers", "queries", "moments", "json_format", "statistics"}
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,8 @@ class Row:
     """One annotated sentence as its file states it, not yet judged.
 
     where: file and line (or JSON place), for messages and the report. duration_s: None where the
-    source knows no duration. annotators: every annotator's (start_s, end_s), if several.
+    source knows no duration. annotators: every annotator's (start_s, end_s), if several. fault: why
+    the row cannot be used, where its reader already knows.
     """
 
     where: str
@@ -47,6 +48,7 @@ class Row:
     end_s: float
     duration_s: float | None
     annotators: list[tuple[float, float]] = field(default_factory=list)
+    fault: str | None = None
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,14 @@ def read_annotations(
     }
     tables = {}
     for split, rows in splits.items():
-        tables[split], report["splits"][split] = apply_policy(rows, POLICIES[policy_name])
+        tables[split], counts = apply_policy(rows, POLICIES[policy_name])
+        report["splits"][split] = counts
+        if rows and not counts["kept"]:
+            reason, found = max(counts["dropped"].items(), key=lambda item: item[1]["count"])
+            raise UserError(
+                f"{found['rows'][0]}: none of the {len(rows)} rows of split {split!r} can be used:"
+                f" {reason} ({found['count']} of them); mend the file, or its settings"
+            )
     return tables, report
 
 
@@ -258,6 +267,8 @@ def need_file(files: dict[str, Path], role: str, reader: str) -> Path:
 
 def _judge(row: Row, policy: Policy) -> tuple[Row, str | None, str | None]:
     """The row, repaired if need be; the repair made; the fault for which it goes (else None)."""
+    if row.fault:
+        return row, None, row.fault
     if not row.sentence.strip():
         return row, None, "empty sentence"
     if row.duration_s is None or row.duration_s <= 0:

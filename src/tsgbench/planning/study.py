@@ -15,6 +15,7 @@ from tsgbench.config import (
     as_list,
     check_study,
     expand_adopted,
+    expand_own,
     expand_variants,
     maker_of,
     merge,
@@ -39,6 +40,7 @@ class Study:
     ):
         catalogue = catalogue or Catalogue.load()
         check_study(config, catalogue, source, settings_of_cells)
+        config, catalogue = expand_own(config, catalogue, source)
         config, catalogue = expand_variants(*expand_adopted(config, catalogue, source))
         self.config, self.catalogue = config, catalogue
         self.name = config["study"]
@@ -73,7 +75,10 @@ class Study:
             raw["videos"] = self._plan_source(entry["videos"])
         if maker:
             settings = merge(entry[maker], chosen.get(maker, {}))
-            made = self._add(self.layout.job(maker, {"dataset": dataset}, settings, raw))
+            places = entry.get("places", {})
+            made = self._add(
+                self.layout.job(maker, {"dataset": dataset}, settings, raw, places=places)
+            )
             raw = dict.fromkeys([*entry["generated"], "videos"], made)
         if "videos" in raw:
             self._videos[dataset] = raw["videos"]
