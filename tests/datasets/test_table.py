@@ -7,6 +7,7 @@ import pytest
 from tsgbench.datasets import read_annotations
 from tsgbench.datasets.table import Form, annotated_videos, parse_time, video_id_of
 from tsgbench.errors import UserError
+from tsgbench.phases.annotations import refuse_empty
 
 HEADER = "video,sentence,start,end,split\n"
 ROWS = (
@@ -153,7 +154,6 @@ def test_a_column_of_durations_stands_for_the_videos(tmp_path):
         ),
         (HEADER + ROWS, {"encoding": "utf-9"}, r"encoding: 'utf-9' is unknown"),
         (HEADER + ROWS, {"splits": ["train", "ood"]}, r"no row of split 'ood' .*test, train, val"),
-        (HEADER + "a,x,9,1,train\na,x,2,1,train\n", {}, r":2: none of the 2 rows of split 'train'"),
         ("video,sentence,start,end\na,x,1,2\n", {}, r"nothing says which split"),
         (HEADER + ROWS + "a\0,x,1,2,train\n", {}, r"NUL"),
     ],
@@ -174,6 +174,12 @@ def test_what_cannot_be_told_is_refused_with_the_remedy(tmp_path, content, setti
 def test_json_that_is_none_is_refused(tmp_path, text, message):
     with pytest.raises(UserError, match=message):
         read(tmp_path, text, "a.jsonl")
+
+
+def test_a_split_of_which_nothing_is_left_is_refused(tmp_path):
+    _, report = read(tmp_path, HEADER + "a,x,9,1,train\na,x,2,1,train\nb,x,1,2,test\n")
+    with pytest.raises(UserError, match=r"^annotations:2: none of the 2 rows of split 'train' can"):
+        refuse_empty(report)
 
 
 def test_an_encoding_can_be_named(tmp_path):

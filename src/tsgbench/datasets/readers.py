@@ -126,14 +126,7 @@ def read_annotations(
     }
     tables = {}
     for split, rows in splits.items():
-        tables[split], counts = apply_policy(rows, POLICIES[policy_name])
-        report["splits"][split] = counts
-        if rows and not counts["kept"]:
-            reason, found = max(counts["dropped"].items(), key=lambda item: item[1]["count"])
-            raise UserError(
-                f"{found['rows'][0]}: none of the {len(rows)} rows of split {split!r} can be used:"
-                f" {reason} ({found['count']} of them); mend the file, or its settings"
-            )
+        tables[split], report["splits"][split] = apply_policy(rows, POLICIES[policy_name])
     return tables, report
 
 
