@@ -22,6 +22,7 @@ import tsgbench.datasets as package
 from tsgbench.datasets.queries import Queries
 from tsgbench.errors import UserError
 from tsgbench.files import is_utf8, printable, read_utf8
+from tsgbench.outside import module_of, source_of
 
 QUERY_ID = re.compile(r"[A-Za-z0-9_.-]+")
 # Durations and ends of moments that mean the same number differ by 1e-14 s in some files; those are
@@ -121,7 +122,7 @@ def read_annotations(
         "settings": {name: value for name, value in settings.items() if name != "policy"},
         "policy": policy_name,
         "policy_meaning": POLICIES[policy_name].meaning,
-        "duration_grid_s": _GRIDS_S[reader],
+        "duration_grid_s": _GRIDS_S[reader.rpartition(".")[2]],
         "splits": {},
     }
     tables = {}
@@ -332,11 +333,18 @@ def _check_text(splits: dict[str, list[Row]]) -> None:
 
 
 def _find_reader(name: str) -> Reader:
-    """The reader of this name, from the module of this name: no other reader is imported."""
-    modules = {module.name for module in pkgutil.iter_modules(package.__path__)}
-    _check_names("reader", "tsgbench.datasets", [name], sorted(modules - NO_READERS))
-    importlib.import_module(f"{package.__name__}.{name}")
-    return _READERS[name]
+    """The reader of this name, from the module of this name: no other reader is imported.
+
+    A dotted name is that of a module from outside, whose last part the reader is called.
+    """
+    if "." not in name:
+        modules = {module.name for module in pkgutil.iter_modules(package.__path__)}
+        _check_names("reader", "tsgbench.datasets", [name], sorted(modules - NO_READERS))
+    path = module_of("datasets", name)
+    importlib.import_module(path)
+    if path.rpartition(".")[2] not in _READERS:
+        raise UserError(f"{source_of(path)}: registers no reader {path.rpartition('.')[2]!r}")
+    return _READERS[path.rpartition(".")[2]]
 
 
 def _check_names(kind: str, owner: str, given: list | dict, known: list[str]) -> None:

@@ -25,6 +25,7 @@ from tsgbench.errors import UserError
 from tsgbench.files import digest
 from tsgbench.jobs.cells import CellId
 from tsgbench.jobs.layout import Job, Layout, describe_study
+from tsgbench.outside import module_of
 from tsgbench.planning.cells import BLANK_PREFIX, Cells, settings_of_cells
 from tsgbench.planning.reports import Reports
 from tsgbench.planning.tables import Tables
@@ -92,7 +93,7 @@ class Study:
                     **entry.get("settings", {}),
                 },
                 {role: path for role, path in raw.items() if role != "videos"},
-                (f"tsgbench.datasets.{entry['reader']}",),
+                (module_of("datasets", entry["reader"]),),
             )
         )
         for recipe in self._features_of(dataset):
@@ -201,7 +202,7 @@ class Study:
                 dataset=dataset, tokenizer=inputs["tokenizer"]
             ),
         }
-        model = f"tsgbench.models.{settings['module']}"
+        model = module_of("models", settings["module"])
         return self._add(self.layout.job("train", cell.wildcards, settings, reads, (model,)))
 
     def _plan_adopting(self, cell: CellId, settings: dict[str, Any], annotations: str) -> str:

@@ -127,7 +127,9 @@ class DataSet(Section):
     """A data set."""
 
     title: Text = Field(description="As tables call it.")
-    reader: Name = Field(description="The parser, src/tsgbench/datasets/READER.py.")
+    reader: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*$")] = Field(
+        description="The parser, src/tsgbench/datasets/READER.py."
+    )
     files: dict[Name, Name] = Field(
         description="Role of the reader or maker -> source of sources.yaml."
     )
