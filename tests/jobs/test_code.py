@@ -265,7 +265,7 @@ CHANGED = {
         "features.video",
         "ROUNDING_S = 6e-4",
         "ROUNDING_S = 5e-4",
-        EXTRACT | {"inspect", "join"},
+        EXTRACT | {"inspect", "join", "gather"},
     ),
     "constant of evaluation": (
         "evaluation.metrics",

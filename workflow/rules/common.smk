@@ -7,10 +7,12 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-# The code of this checkout, whichever checkout the environment was installed from
-sys.path.insert(0, str(Path(workflow.basedir) / "src"))
-for name in [name for name in sys.modules if name.split(".")[0] == "tsgbench"]:
-    del sys.modules[name]
+# The code of this checkout, whichever checkout the environment was installed from; a project without
+# code of its own runs what is installed
+if (Path(workflow.basedir) / "src" / "tsgbench").is_dir():
+    sys.path.insert(0, str(Path(workflow.basedir) / "src"))
+    for name in [name for name in sys.modules if name.split(".")[0] == "tsgbench"]:
+        del sys.modules[name]
 
 from tsgbench.config import export_study, extend_study
 from tsgbench.errors import UserError

@@ -60,6 +60,27 @@ use rule job as join with:
         "Joining the videos of {wildcards.dataset}"
 
 
+# One's own annotations and videos, which stay where they are
+use rule job as gather with:
+    input:
+        unpack(reads("gather")),
+    output:
+        record=RECORDS["gather"],
+    log:
+        LOGS["gather"],
+    benchmark:
+        BENCHMARKS["gather"]
+    wildcard_constraints:
+        dataset=planned("gather", "dataset"),
+    threads: reserved("gather", "threads", 2)
+    resources:
+        **reserves("gather", runtime=120),
+    params:
+        **runs("gather"),
+    message:
+        "Gathering the files of {wildcards.dataset}"
+
+
 use rule job as annotations with:
     input:
         unpack(reads("annotations", ...)),

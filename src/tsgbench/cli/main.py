@@ -24,6 +24,7 @@ PHASES = {
     "download": "fetch one source from the mirror or upstream, and verify it",
     "render": "render the videos and sentences of a synthetic data set",
     "join": "join a data set's untrimmed videos from downloaded clips",
+    "gather": "take one's own annotations and videos as a data set's",
     "annotations": "read public annotation files into one table of queries",
     "statistics": "count what papers print about a data set",
     "extract": "decode videos and extract clip features",
@@ -303,6 +304,7 @@ def _add_listings(known: _Verbs) -> None:
     )
     _add_json(verb)
     verb.add_argument("--mirror", metavar="FOLDER", help="read files from here, too")
+    verb.add_argument("--study", metavar="FILE", help="those of one's own that it has, too")
     verb = known.add("sources", verbs.show_sources, "what is to be downloaded and what is here")
     _add_json(verb)
     verb.add_argument("--study", metavar="FILE", help="only what this study reads")

@@ -233,7 +233,8 @@ def show_datasets(options: argparse.Namespace) -> None:
     from tsgbench.cli.datasets import as_text, list_datasets
     from tsgbench.jobs.layout import Layout
 
-    known, mirror = Catalogue.load(), options.mirror or mirror_of({})
+    known = _read_study(options).catalogue if options.study else Catalogue.load()
+    mirror = options.mirror or mirror_of({})
     listed = list_datasets(
         known.datasets, known.sources, Layout().records, mirror=mirror, published=known.published
     )

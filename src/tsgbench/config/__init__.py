@@ -9,6 +9,7 @@ No training reads the checks: what it shares with them is `tsgbench.settings`.
 
 from tsgbench.config.adopted import expand_adopted, note_of_adopted
 from tsgbench.config.catalogue import Catalogue
+from tsgbench.config.own import expand_own
 from tsgbench.config.reading import read_yaml
 from tsgbench.config.references import check_protocols
 from tsgbench.config.studies import (
@@ -44,6 +45,7 @@ __all__ = [
     "check_protocols",
     "check_study",
     "expand_adopted",
+    "expand_own",
     "expand_variants",
     "export_study",
     "extend_study",

@@ -1,17 +1,19 @@
-"""Everything a study can name, read from `config/` and `published/`."""
+"""Everything a study can name, read from `config/` and `published/`, shipped and of one's own."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from tsgbench.config.reading import need_project, parse_yaml, read_bytes
+from tsgbench.config.layers import files_of, join_pieces, modules_of, read_pieces
+from tsgbench.config.reading import need_project, read_bytes
 from tsgbench.config.references import need_known
 from tsgbench.config.remembered import is_remembered, key_of, remember
 from tsgbench.config.values import HEADLINE, merge
 from tsgbench.evaluation.needs import Need, needs_of_all
+from tsgbench.files import sha256_file
+from tsgbench.outside import open_folder, source_of
 
 NOT_OPTIONS = ("title", "about", "source", "datasets")
-FILES = ("datasets", "features", "sources", "conventions")
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class Catalogue:
     sources: dict[str, dict]
     published: dict[str, dict]
     conventions: dict[str, dict]
+    outside: dict[str, str] = field(default_factory=dict)  # module -> SHA-256 of its file
 
     @classmethod
     @cache
@@ -35,24 +38,19 @@ class Catalogue:
         The check is left out for files that passed before.
         """
         need_project(root)
-        config = root / "config"
-        paths = {
-            "models": sorted((config / "models").glob("*.yaml")),
-            "published": sorted((root / "published").glob("*.yaml")),
-            **{name: [config / f"{name}.yaml"] for name in FILES},
-        }
-        read = {path: read_bytes(path) for group in paths.values() for path in group}
+        open_folder(root)
+        read = {path: read_bytes(path) for _, path in files_of(root)}
         key = key_of(*(part for path, data in read.items() for part in (str(path).encode(), data)))
-        passed = is_remembered(key)
-        content = {path: parse_yaml(data, path, is_measured=passed) for path, data in read.items()}
-        found = {name: content[group[0]] for name, group in paths.items() if name in FILES}
-        for name in ("models", "published"):
-            found[name] = {path.stem: content[path] for path in paths[name]}
-        if not passed:
+        pieces = read_pieces(root, read, is_measured=is_remembered(key))
+        found = join_pieces(pieces)
+        # Signatures are settings: what lies outside the package is an input of the check, too
+        outside = {name: sha256_file(source_of(name)) for name in modules_of(found)}
+        key = key_of(key.encode(), repr(outside).encode()) if outside else key
+        if not is_remembered(key):
             # Late: with what it imports it costs more than a hit
             from tsgbench.config import checks
 
-            checks.check_catalogue(found, config)
+            checks.check_catalogue(found, pieces)
             remember(key)
         return cls(
             models=found["models"],
@@ -62,6 +60,7 @@ class Catalogue:
             sources=found["sources"],
             published=found["published"],
             conventions=found["conventions"],
+            outside=outside,
         )
 
     def needs_of(self, dataset: str) -> list[Need]:

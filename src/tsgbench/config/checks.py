@@ -4,11 +4,12 @@ Imported only where a check is not remembered: it takes pydantic and the buildin
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 
 from tsgbench.config import references
 from tsgbench.config.adopted import expand_adopted
 from tsgbench.config.catalogue import Catalogue
+from tsgbench.config.layers import Piece
+from tsgbench.config.own import expand_own
 from tsgbench.config.refusals import check
 from tsgbench.config.sections import conventions, datasets, features, models, sources
 from tsgbench.config.sections.study import study_type
@@ -26,16 +27,24 @@ SECTIONS = {
     "sources": sources.FILE,
     "conventions": conventions.FILE,
 }
+# What a further file, beside the shipped one, need not hold
+ADDED = {"conventions": conventions.ADDED}
 
 
-def check_catalogue(found: dict, config: Path) -> None:
+def check_catalogue(found: dict, pieces: list[Piece]) -> None:
     """Refuse files of `config/` that a section, a name or a combination does not allow.
 
     found: `models` and `published`, by name; `datasets`, `features`, `sources`, `conventions`.
+    pieces: the files that they were joined from.
     """
-    source = {name: str(config / f"{name}.yaml") for name in SECTIONS}
-    for name, kind in SECTIONS.items():
-        check(kind, found[name], source[name])
+    seen: set[str] = set()
+    for piece in pieces:
+        if piece.section in SECTIONS and (piece.entries or piece.section not in seen):
+            kind = ADDED.get(piece.section) if piece.section in seen else None
+            check(kind or SECTIONS[piece.section], piece.entries, str(piece.path))
+        seen.add(piece.section)
+    # What names another entry may name one of any file; the last file is the user's own, if any
+    source = {piece.section: str(piece.path) for piece in pieces}
     for name, entry in found["datasets"].items():
         where = f"{source['datasets']}: {name}.settings"
         check(datasets.reader_type(entry["reader"]), entry.get("settings", {}), where)
@@ -47,8 +56,9 @@ def check_catalogue(found: dict, config: Path) -> None:
     references.check_sources(found["sources"], source["sources"])
     references.check_recipes(found, source["features"])
     references.check_conventions(found, source["conventions"])
-    for name, entry in found["models"].items():
-        _check_model(name, entry, found, str(config / "models" / f"{name}.yaml"))
+    for piece in pieces:
+        for name, entry in piece.entries.items() if piece.section == "models" else ():
+            _check_model(name, entry, found, str(piece.path))
 
 
 def check_study(config: dict, catalogue: Catalogue, source: str, settings_of: SettingsOf) -> None:
@@ -61,6 +71,14 @@ def check_study(config: dict, catalogue: Catalogue, source: str, settings_of: Se
         raise UserError(f"{source}: extends: is for a file; read it with `load_study`")
     known = {name: entry.get("module", name) for name, entry in catalogue.models.items()}
     check(study_type(*known.items()), config, source)
+    owned = [name for name, chosen in config["datasets"].items() if "own" in chosen]
+    config, catalogue = expand_own(config, catalogue, source)
+    for name in owned:
+        entry = {f"{name}.own": catalogue.datasets[name]}
+        references.check_protocols(entry, f"{source}: datasets")
+        for convention in entry[f"{name}.own"]["conventions"]:
+            where = f"{source}: datasets.{name}.own.conventions"
+            references.need_known(convention, catalogue.conventions, where, "convention")
     config, catalogue = expand_adopted(config, catalogue, source)
     check_variants(config, catalogue, source)
     for place, system in enumerate(config["systems"]):

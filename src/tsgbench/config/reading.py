@@ -35,7 +35,7 @@ def read_yaml(path: str | Path) -> dict:
 
 def need_project(root: Path = Path()) -> None:
     """`UserError` that says where a project is expected, if `root` is none."""
-    marks = [f"config/{name}.yaml" for name in ("datasets", "features", "sources")]
+    marks = ["config/datasets.yaml", "config/features.yaml", "config/sources.yaml", "Snakefile"]
     if any((root / mark).exists() for mark in marks):
         return
     here = root.resolve()

@@ -17,8 +17,8 @@ from typing import Any, Literal, get_type_hints
 from tsgbench import settings
 from tsgbench.config.wording import did_you_mean
 from tsgbench.errors import UserError
+from tsgbench.outside import module_of, source_of
 
-PACKAGE = Path(__file__).parents[1]
 KNOWN = {
     **{name: kind for name, kind in vars(settings).items() if not name.startswith("_")},
     **{kind.__name__: kind for kind in (int, float, str, bool, tuple, list, dict)},
@@ -71,11 +71,11 @@ def of_dataclass(kind: type) -> Signature:
 
 @cache
 def of_registered(folder: str, module: str, name: str, *, strict: bool = True) -> Signature:
-    """The constructor of the class that `folder/module.py` registers as `name`.
+    """The constructor of the class that `folder/module.py`, or a dotted module, calls `name`.
 
     strict: an annotation that says nothing of the value is a `UserError`, else anything goes.
     """
-    path = PACKAGE / folder / f"{module}.py"
+    path = source_of(module_of(folder, module))
     classes = {node.name: node for node in _tree(path).body if isinstance(node, ast.ClassDef)}
     labels = {name: _registered_as(node) for name, node in classes.items()}
     registered = {label: classes[name] for name, label in labels.items() if label}
@@ -96,8 +96,8 @@ def of_registered(folder: str, module: str, name: str, *, strict: bool = True) -
 
 @cache
 def of_function(folder: str, module: str, name: str) -> Signature:
-    """The keyword-only arguments of a function."""
-    path = PACKAGE / folder / f"{module}.py"
+    """The keyword-only arguments of a function of `folder/module.py`, or of a dotted module."""
+    path = source_of(module_of(folder, module))
     for node in _tree(path).body:
         if isinstance(node, ast.FunctionDef) and node.name == name:
             return Signature(_parameters(node, path, ast.get_docstring(node) or "", False))

@@ -6,7 +6,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tsgbench.config.catalogue import FILES, Catalogue
+from tsgbench.config.catalogue import Catalogue
+from tsgbench.config.layers import FILES, shipped
 from tsgbench.config.reading import need_project, read_yaml
 from tsgbench.config.remembered import is_remembered, key_of, remember
 from tsgbench.config.values import merge
@@ -33,8 +34,20 @@ def load_study(path: str | Path | None = None) -> tuple[dict, str]:
         return _handed_over(os.environ[STUDY_VARIABLE]), "the workflow's config"
     if path is None:
         need_project()
-    path = path or DEFAULT_STUDY
+    path = path or default_study()
     return extend_study(read_yaml(path), str(path)), str(path)
+
+
+def default_study(root: Path = Path()) -> str:
+    """The file of the study that is meant where none is named: the demo's, or the only one."""
+    if (root / DEFAULT_STUDY).is_file():
+        return DEFAULT_STUDY
+    files = sorted((root / "config").glob("*.yaml"))
+    studies = [f"config/{path.name}" for path in files if path.stem not in FILES]
+    if len(studies) != 1:
+        there = ", ".join(studies) or "none"
+        raise UserError(f"{DEFAULT_STUDY}: no such study; name one with --study (there is {there})")
+    return studies[0]
 
 
 def extend_study(config: dict, source: str, root: Path = Path()) -> dict:
@@ -59,11 +72,15 @@ def extend_study(config: dict, source: str, root: Path = Path()) -> dict:
 
 
 def _read_extended(name: object, source: str, root: Path) -> dict:
-    file = find_study(name, root) if isinstance(name, str) else None
-    content = read_yaml(root / file) if file else {}
+    places = [root, shipped(root)]
+    file = None
+    if isinstance(name, str):
+        files = [place / found for place in places if (found := find_study(name, place))]
+        file = next(iter(files), None)
+    content = read_yaml(file) if file else {}
     if "study" not in content:
-        files = sorted(path.stem for path in (root / "config").glob("*.yaml"))
-        known = [name for name in files if name not in FILES]
+        stems = {path.stem for place in places for path in (place / "config").glob("*.yaml")}
+        known = sorted(stems - {*FILES})
         raise UserError(
             f"{source}: extends: {name!r} is not a study of config/; {hint_at(name, known)}"
         )
@@ -83,7 +100,8 @@ def export_study(config: dict, root: Path) -> None:
     come first, so that the workflow works without the environment being activated.
     """
     os.environ[STUDY_VARIABLE] = _hand_over(json.dumps(config))
-    os.environ["PYTHONPATH"] = str(root / "src")
+    if (root / "src" / "tsgbench").is_dir():  # a project without code of its own: what is installed
+        os.environ["PYTHONPATH"] = str(root / "src")
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
 

@@ -22,13 +22,14 @@ import tsgbench.datasets as package
 from tsgbench.datasets.queries import Queries
 from tsgbench.errors import UserError
 from tsgbench.files import is_utf8, printable, read_utf8
+from tsgbench.outside import module_of, source_of
 
 QUERY_ID = re.compile(r"[A-Za-z0-9_.-]+")
 # Durations and ends of moments that mean the same number differ by 1e-14 s in some files; those are
 # cut like any other moment, but counted apart: nobody's labels changed.
 ROUNDING_S = 1e-6
 # Modules of this folder that read no format
-NO_READERS = {"readers", "table", "json_format", "statistics", "listing"}
+NO_READERS = {"readers", "queries", "moments", "json_format", "statistics"}
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,8 @@ class Row:
     """One annotated sentence as its file states it, not yet judged.
 
     where: file and line (or JSON place), for messages and the report. duration_s: None where the
-    source knows no duration. annotators: every annotator's (start_s, end_s), if several.
+    source knows no duration. annotators: every annotator's (start_s, end_s), if several. fault: why
+    the row cannot be used, where its reader already knows.
     """
 
     where: str
@@ -47,6 +49,7 @@ class Row:
     end_s: float
     duration_s: float | None
     annotators: list[tuple[float, float]] = field(default_factory=list)
+    fault: str | None = None
 
 
 @dataclass(frozen=True)
@@ -119,7 +122,7 @@ def read_annotations(
         "settings": {name: value for name, value in settings.items() if name != "policy"},
         "policy": policy_name,
         "policy_meaning": POLICIES[policy_name].meaning,
-        "duration_grid_s": _GRIDS_S[reader],
+        "duration_grid_s": _GRIDS_S[reader.rpartition(".")[2]],
         "splits": {},
     }
     tables = {}
@@ -258,6 +261,8 @@ def need_file(files: dict[str, Path], role: str, reader: str) -> Path:
 
 def _judge(row: Row, policy: Policy) -> tuple[Row, str | None, str | None]:
     """The row, repaired if need be; the repair made; the fault for which it goes (else None)."""
+    if row.fault:
+        return row, None, row.fault
     if not row.sentence.strip():
         return row, None, "empty sentence"
     if row.duration_s is None or row.duration_s <= 0:
@@ -328,11 +333,18 @@ def _check_text(splits: dict[str, list[Row]]) -> None:
 
 
 def _find_reader(name: str) -> Reader:
-    """The reader of this name, from the module of this name: no other reader is imported."""
-    modules = {module.name for module in pkgutil.iter_modules(package.__path__)}
-    _check_names("reader", "tsgbench.datasets", [name], sorted(modules - NO_READERS))
-    importlib.import_module(f"{package.__name__}.{name}")
-    return _READERS[name]
+    """The reader of this name, from the module of this name: no other reader is imported.
+
+    A dotted name is that of a module from outside, whose last part the reader is called.
+    """
+    if "." not in name:
+        modules = {module.name for module in pkgutil.iter_modules(package.__path__)}
+        _check_names("reader", "tsgbench.datasets", [name], sorted(modules - NO_READERS))
+    path = module_of("datasets", name)
+    importlib.import_module(path)
+    if path.rpartition(".")[2] not in _READERS:
+        raise UserError(f"{source_of(path)}: registers no reader {path.rpartition('.')[2]!r}")
+    return _READERS[path.rpartition(".")[2]]
 
 
 def _check_names(kind: str, owner: str, given: list | dict, known: list[str]) -> None:

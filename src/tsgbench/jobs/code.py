@@ -10,13 +10,11 @@ import ast
 import hashlib
 import importlib
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 
 from tsgbench.errors import UserError
 from tsgbench.jobs.syntax import IDLE_IMPORTS, Syntax
-
-PACKAGE = "tsgbench"
+from tsgbench.outside import PACKAGE, source_of
 
 # Modules that cannot shape a result, and why. Neither they nor what they import are digested. Of
 # the package they import other plumbing alone, and they compute no number.
@@ -27,6 +25,7 @@ PLUMBING = {
     "tsgbench.downloads.manifest": "lists a download's files; what they hold is digested",
     "tsgbench.downloads.unavailable": "lists which videos of a download are missing, and why",
     "tsgbench.errors": "the class of errors, without behaviour",
+    "tsgbench.outside": "finds the file of a module, which is digested itself",
     "tsgbench.settings.choices": "refuses a setting, or changes nothing",
     "tsgbench.features.compiling": "compiles a network if the machine can: the same function",
     "tsgbench.features.journal": "gives back the bytes it was given, or refuses by checksum",
@@ -131,20 +130,29 @@ def _data(module: str) -> dict[Path, bytes]:
 
 
 def _source(module: str) -> Path:
-    # From the package's own folder: finding a spec would import the parent packages.
-    spec = find_spec(PACKAGE)
-    assert spec and spec.origin, f"{PACKAGE} holds this module"
-    root = Path(spec.origin).parent
-    path = root.joinpath(*module.split(".")[1:])
-    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    return source_of(module)
 
 
 @cache
 def _imports(module: str) -> tuple[str, ...]:
-    """The package's own modules that `module` imports, anywhere in its text."""
-    names = (name for name in _syntax(module).imports if name.startswith(f"{PACKAGE}."))
+    """The modules that `module` imports, anywhere in its text: of this package, and of its own."""
+    own = {PACKAGE, module.partition(".")[0]}
+    resolved = (_resolve(name, module) for name in _syntax(module).imports)
+    names = {name for name in resolved if name.partition(".")[0] in own and "." in name}
     # `from package import name`: the name may itself be a module
     return tuple(sorted(name for name in names if _source(name).exists()))
+
+
+def _resolve(name: str, importer: str) -> str:
+    """An imported name, relative ones (`.layers`) as seen from their importer."""
+    bare = name.lstrip(".")
+    if bare == name:
+        return name
+    parts = importer.split(".")
+    if _source(importer).name != "__init__.py":
+        parts.pop()
+    level = len(name) - len(bare)
+    return ".".join([*parts[: len(parts) - level + 1], bare])
 
 
 @cache

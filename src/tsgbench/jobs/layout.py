@@ -7,7 +7,7 @@ differs between studies, the folders of its own, `{results}` and `{logs}`.
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
@@ -19,13 +19,14 @@ RESULTS, LOGS = "results", "logs"
 
 # The phases that make a data set's videos and annotations: each is the key of its settings in
 # config/datasets.yaml and in a study
-MAKERS = ("render", "join")
+MAKERS = ("render", "join", "gather")
 # {ablation} names the protocol too, where it is not the data set's default (`cells.join_ablation`)
 _CELL = "{results}/cells/{model}/{dataset}/{ablation}/seed{seed}"
 _RECORDS = {
     "download": "data/raw/{source}.json",
     "render": "data/raw/{dataset}.json",
     "join": "data/raw/{dataset}.json",
+    "gather": "data/raw/{dataset}.json",
     "annotations": "data/annotations/{dataset}/annotations.json",
     "statistics": "data/annotations/{dataset}/statistics.json",
     "extract": "data/features/{dataset}/{clips}.clips.json",
@@ -94,6 +95,7 @@ KEYS = {
     "download": "{source}",
     "render": "{dataset}",
     "join": "{dataset}",
+    "gather": "{dataset}",
     "annotations": "{dataset}",
     "statistics": "{dataset}",
     "extract": "{dataset}/{clips}",
@@ -196,9 +198,10 @@ class Layout:
         settings: dict,
         inputs: dict[str, str],
         modules: tuple[str, ...] = (),
+        places: dict[str, str] | None = None,
     ) -> "Job":
         """A job whose results lie here; see `Job`."""
-        return Job(self, phase, wildcards, settings, inputs, modules)
+        return Job(self, phase, wildcards, settings, inputs, modules, places or {})
 
 
 def study_of(path: str | os.PathLike, papers: Iterable[str]) -> str:
@@ -239,7 +242,7 @@ def layout_of_cell(folder: str | os.PathLike) -> Layout:
 @dataclass(frozen=True)
 class Job:
     """One unit of work: a phase applied to a key, with all that decides its result; and, which
-    does not decide it, where the result lies."""
+    does not decide it, where the result lies, and where its user's own files do (`places`)."""
 
     layout: Layout
     phase: str
@@ -247,6 +250,7 @@ class Job:
     settings: dict
     inputs: dict[str, str]  # role -> record path
     modules: tuple[str, ...] = ()  # code chosen at run time, beside the phase's own
+    places: dict[str, str] = field(default_factory=dict)  # role -> file or folder
 
     @property
     def key(self) -> str:

@@ -216,7 +216,8 @@ class _Writer:
     def on_ImportFrom(self, statement: ast.ImportFrom) -> list[str]:
         module = "." * statement.level + (statement.module or "")
         self.imports.add(module)
-        self.imports.update(f"{module}.{alias.name}" for alias in statement.names)
+        inside = f"{module}." if statement.module else module
+        self.imports.update(f"{inside}{alias.name}" for alias in statement.names)
         return self.imported(statement, [f"{module}.{alias.name}" for alias in statement.names])
 
     def imported(self, statement: ast.Import | ast.ImportFrom, origins: list[str]) -> list[str]:

@@ -15,6 +15,7 @@ from torch.nn.functional import pad
 
 from tsgbench.datasets.queries import Queries
 from tsgbench.errors import UserError
+from tsgbench.outside import module_of, source_of
 from tsgbench.settings import Conflicts, misfit_of_model, wrong_choice
 from tsgbench.text import WordTable
 
@@ -116,13 +117,14 @@ def build(
     settings: dict[str, Any],
     module: str | None = None,
 ) -> Grounder:
-    """Build the model `name`, defined in `models/{module or name}.py`.
+    """Build the model `name`, defined in `models/{module or name}.py`, or in the module of a dotted
+    name.
 
     settings: keyword arguments of its constructor; an unknown one, a choice that its annotation
     does not list, and what does not fit together are a `UserError`. Only the one module is
     imported, so that editing a model cannot affect another model's cells.
     """
-    path = f"tsgbench.models.{module or name}"
+    path = module_of("models", module or name)
     try:
         importlib.import_module(path)
     except ModuleNotFoundError as error:
@@ -131,8 +133,8 @@ def build(
     model = _REGISTRY.get(name)
     if model is None:
         raise UserError(
-            f"unknown model {name!r}: expected src/tsgbench/models/{module or name}.py to register"
-            " it; `tsgbench models` lists the known ones"
+            f"unknown model {name!r}: expected {source_of(path)} to register it; `tsgbench models`"
+            " lists the known ones"
         )
     _check_settings(name, model, settings)
     return model(clip_dim, words, **settings)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tsgbench.datasets.queries import write_queries
 from tsgbench.datasets.readers import read_annotations
+from tsgbench.errors import UserError
 from tsgbench.files import write_text
 from tsgbench.jobs.records import Record
 from tsgbench.phases import Outcome, Task
@@ -23,6 +24,7 @@ def run(task: Task) -> Outcome:
     reader, generated = settings.pop("reader"), settings.pop("generated")
     files = {role: _file(record, generated.get(role)) for role, record in task.inputs.items()}
     splits, report = read_annotations(reader, files, settings=settings)
+    refuse_empty(report)
     written = [task.folder / "dropped.csv"]
     write_bad_rows(written[0], report)
     for split, queries in splits.items():
@@ -30,6 +32,17 @@ def run(task: Task) -> Outcome:
         write_queries(path, queries)
         written.append(path)
     return report, written
+
+
+def refuse_empty(report: dict) -> None:
+    """`UserError` for a split of which the policy left nothing: with the most frequent reason."""
+    for split, counted in report["splits"].items():
+        if counted["rows"] and not counted["kept"]:
+            reason, found = max(counted["dropped"].items(), key=lambda item: item[1]["count"])
+            raise UserError(
+                f"{found['rows'][0]}: none of the {counted['rows']} rows of split {split!r} can be"
+                f" used: {reason} ({found['count']} of them); mend the file, or its settings"
+            )
 
 
 def write_bad_rows(path: Path, report: dict) -> None:

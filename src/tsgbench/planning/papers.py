@@ -29,7 +29,9 @@ class Papers(Specifications):
     def __init__(self, config: dict[str, Any], catalogue: Catalogue, cells: Cells):
         super().__init__(config, catalogue, cells)
         check_cells(catalogue.published, catalogue.models)
-        self.generated = [name for name in config["datasets"] if "generated" in self._data(name)]
+        # Made by code, not gathered from one's own files
+        made = [name for name in config["datasets"] if "generated" in self._data(name)]
+        self.generated = [name for name in made if "gather" not in self._data(name)]
 
     def tables(self) -> list[tuple[str, dict[str, Any], dict[str, Any]]]:
         """Every printed table: (`paper/table1`, the paper's file, the table's entry)."""

@@ -15,6 +15,7 @@ from tsgbench.config import (
     as_list,
     check_study,
     expand_adopted,
+    expand_own,
     expand_variants,
     maker_of,
     merge,
@@ -24,6 +25,7 @@ from tsgbench.errors import UserError
 from tsgbench.files import digest
 from tsgbench.jobs.cells import CellId
 from tsgbench.jobs.layout import Job, Layout, describe_study
+from tsgbench.outside import module_of
 from tsgbench.planning.cells import BLANK_PREFIX, Cells, settings_of_cells
 from tsgbench.planning.reports import Reports
 from tsgbench.planning.tables import Tables
@@ -39,6 +41,7 @@ class Study:
     ):
         catalogue = catalogue or Catalogue.load()
         check_study(config, catalogue, source, settings_of_cells)
+        config, catalogue = expand_own(config, catalogue, source)
         config, catalogue = expand_variants(*expand_adopted(config, catalogue, source))
         self.config, self.catalogue = config, catalogue
         self.name = config["study"]
@@ -73,7 +76,10 @@ class Study:
             raw["videos"] = self._plan_source(entry["videos"])
         if maker:
             settings = merge(entry[maker], chosen.get(maker, {}))
-            made = self._add(self.layout.job(maker, {"dataset": dataset}, settings, raw))
+            places = entry.get("places", {})
+            made = self._add(
+                self.layout.job(maker, {"dataset": dataset}, settings, raw, places=places)
+            )
             raw = dict.fromkeys([*entry["generated"], "videos"], made)
         if "videos" in raw:
             self._videos[dataset] = raw["videos"]
@@ -87,7 +93,7 @@ class Study:
                     **entry.get("settings", {}),
                 },
                 {role: path for role, path in raw.items() if role != "videos"},
-                (f"tsgbench.datasets.{entry['reader']}",),
+                (module_of("datasets", entry["reader"]),),
             )
         )
         for recipe in self._features_of(dataset):
@@ -196,7 +202,7 @@ class Study:
                 dataset=dataset, tokenizer=inputs["tokenizer"]
             ),
         }
-        model = f"tsgbench.models.{settings['module']}"
+        model = module_of("models", settings["module"])
         return self._add(self.layout.job("train", cell.wildcards, settings, reads, (model,)))
 
     def _plan_adopting(self, cell: CellId, settings: dict[str, Any], annotations: str) -> str:

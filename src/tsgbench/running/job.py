@@ -94,6 +94,7 @@ def task_of(study: Study, job: Job, inputs: dict[str, Record], threads: int = 1)
         record=Path(job.record),
         files={role: Path(path) for role, path in job.files.items()},
         wildcards=job.wildcards,
+        places=job.places,
         study=study.name,
         threads=threads,
         mirror=mirror_of(study.config),

@@ -93,9 +93,9 @@ def write_glove(path: str | Path, words: list[str], vectors: np.ndarray) -> None
 
 def learn_vectors(
     sentences: list[str],
-    dim: int,
-    window: int,
-    seed: int,
+    dim: int = 100,
+    window: int = 4,
+    seed: int = 0,
     *,
     tokenizer: str = "nltk_punct",
 ) -> tuple[list[str], np.ndarray]:

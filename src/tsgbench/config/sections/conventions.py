@@ -90,4 +90,5 @@ def _has_headline(conventions: dict) -> dict:
     return conventions
 
 
+ADDED = TypeAdapter(dict[Name, Convention])  # to those of a file that has the headline
 FILE = TypeAdapter(Annotated[dict[Name, Convention], AfterValidator(_has_headline)])

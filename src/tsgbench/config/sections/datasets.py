@@ -127,7 +127,9 @@ class DataSet(Section):
     """A data set."""
 
     title: Text = Field(description="As tables call it.")
-    reader: Name = Field(description="The parser, src/tsgbench/datasets/READER.py.")
+    reader: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*$")] = Field(
+        description="The parser, src/tsgbench/datasets/READER.py."
+    )
     files: dict[Name, Name] = Field(
         description="Role of the reader or maker -> source of sources.yaml."
     )
@@ -150,9 +152,9 @@ class DataSet(Section):
 
     @model_validator(mode="after")
     def _has_one_maker(self) -> "DataSet":
-        makers = [maker for maker in MAKERS if getattr(self, maker) is not None]
+        makers = [maker for maker in MAKERS if getattr(self, maker, None) is not None]
         if len(makers) != (self.generated is not None):
-            raise ValueError(f"generated and one of {', '.join(MAKERS)} go together; give both")
+            raise ValueError("generated and one of render, join go together; give both")
         if self.join is not None and self.videos is None:
             raise ValueError("join needs key 'videos': the source of its clips")
         return self

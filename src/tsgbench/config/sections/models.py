@@ -8,7 +8,7 @@ from functools import cache
 from typing import Annotated, Any, Literal
 
 from annotated_types import MaxLen
-from pydantic import AfterValidator, create_model
+from pydantic import AfterValidator, Field, create_model
 
 from tsgbench.config import signatures
 from tsgbench.config.sections.common import (
@@ -23,6 +23,7 @@ from tsgbench.config.sections.common import (
 )
 from tsgbench.settings import InputSettings, TrainSettings
 
+Module = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*$")]
 ABOUT = "What differs, as tables and listings say it."
 ONLY_ON = "Of an ablation: the only data sets where it means anything."
 
@@ -89,7 +90,7 @@ def entry_type(name: str, module: str) -> type[Section]:
         __doc__=f"config/models/{name}.yaml",
         model=required(Literal[name], "The name of this file."),
         module=optional(
-            Name, "src/tsgbench/models/MODULE.py, where it is not named like the model."
+            Module, "src/tsgbench/models/MODULE.py, where it is not named like the model."
         ),
         title=required(Text, "As tables call it."),
         about=optional(Text, "What a baseline does, as tables say it."),

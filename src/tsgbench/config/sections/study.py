@@ -3,8 +3,8 @@
 from functools import cache
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Le, MinLen
-from pydantic import Discriminator, Field, Tag, create_model
+from annotated_types import Ge, Le, Len, MinLen
+from pydantic import Discriminator, Field, Tag, create_model, model_validator
 
 from tsgbench.config.sections.common import (
     Name,
@@ -16,7 +16,10 @@ from tsgbench.config.sections.common import (
     optional,
     required,
 )
+from tsgbench.config.sections.datasets import Proportion, Protocol
 from tsgbench.config.sections.models import override_type
+from tsgbench.datasets.readers import POLICIES
+from tsgbench.datasets.table import COLUMNS
 from tsgbench.jobs.layout import PHASES
 from tsgbench.settings import Count, Size
 
@@ -25,15 +28,54 @@ PROTOCOLS = (
     "Names of config/datasets.yaml; default: a data set's `splits`; printed: those by which its"
     " paper got its numbers, of a baseline every paper's."
 )
+OwnColumn = Literal[tuple(COLUMNS)]  # type: ignore[valid-type]  # the names stand elsewhere
 OnlyThese = Annotated[list[Text], MinLen(1), Unique]
 
 
 class LearnVectors(Section):
     """Word vectors learned from the training sentences."""
 
-    dim: Annotated[int, Ge(2)] = left_out("Numbers per word.")
-    window: Size = left_out("Words either side that count as near.")
-    seed: Count = left_out("Of the decomposition.")
+    dim: Annotated[int, Ge(2)] = left_out("Numbers per word. Default: 100.")
+    window: Size = left_out("Words either side that count as near. Default: 4.")
+    seed: Count = left_out("Of the decomposition. Default: 0.")
+
+
+class OwnShares(Section):
+    """Of the videos of a data set of one's own; the rest trains."""
+
+    val: Proportion = left_out("What selects the checkpoint. Without: the last epoch is kept.")
+    test: Proportion = Field(description="What is scored.")
+
+    @model_validator(mode="after")
+    def _leave_some(self) -> "OwnShares":
+        if (self.val or 0) + self.test >= 1:
+            raise ValueError("val and test leave nothing to train on; their sum must be below 1")
+        return self
+
+
+class OwnData(Section):
+    """A data set of one's own, from its files (docs/add_a_dataset.md)."""
+
+    title: Text = left_out("As tables call it. Default: its name.")
+    annotations: Text | Annotated[dict[Name, Text], MinLen(1)] = Field(
+        description="CSV or JSON lines of (video, sentence, start, end[, split]); or split -> file."
+    )
+    videos: Text = left_out("Folder of the videos; without, the column `duration` is needed.")
+    columns: dict[OwnColumn, Text] = left_out(  # type: ignore[valid-type]  # see there
+        "What is looked for -> the file's name for it, where that is none of the usual ones."
+    )
+    delimiter: Annotated[str, Len(1, 1)] = left_out("Between cells. Default: as in the header.")
+    encoding: Text = left_out("Of the text. Default: utf-8, or what its byte order mark says.")
+    shares: OwnShares = left_out("Of the videos, in the place of a column or files for the splits.")
+    split_seed: Count = left_out("Which videos the shares take. Default: 0.")
+    splits: Protocol = left_out("What trains, selects and is tested. Default: train, val, test.")
+    policy: Literal[tuple(POLICIES)] = left_out(  # type: ignore[valid-type]  # names stand there
+        "What is done to bad rows. Default: clip."
+    )
+    conventions: Annotated[list[Name], Unique] = left_out(
+        "Ways of scoring that are printed beside the headline."
+    )
+    note: Text = left_out("What its numbers must not be read without.")
 
 
 class DataSet(Section):
@@ -44,6 +86,7 @@ class DataSet(Section):
     )
     vectors: Name = Field(description="A source of config/sources.yaml, or `learned`.")
     learn_vectors: LearnVectors = left_out("With vectors: learned.")
+    own: OwnData = left_out("Its files, where it is none of config/datasets.yaml but one's own.")
     render: dict[Name, Any] = left_out("Differences from its render settings.")
     join: dict[Name, Any] = left_out("Differences from its join settings.")
 

@@ -1,0 +1,140 @@
+"""The files that make up a catalogue: the shipped ones, the project's own, and those of packages.
+
+A project that is no copy of the repository has its own entries alone, in files of the same names
+(`config/models/NAME.yaml`, `config/conventions.yaml`, …); they are added to the shipped ones. An
+installed package has `NAME.yaml` beside the module that its entry point NAME names: the entry of a
+model, or for a reader `datasets` and `sources`. No name may be given twice.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tsgbench import outside
+from tsgbench.config.reading import parse_yaml
+from tsgbench.errors import UserError
+
+PACKAGE = Path(__file__).parents[1]
+FILES = ("datasets", "features", "sources", "conventions")
+FEATURE_PARTS = ("clips", "features")
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Entries by name that one file adds to a section."""
+
+    section: str
+    path: Path
+    entries: dict
+
+
+def shipped(root: Path) -> Path:
+    """The folder whose `config` and `published` every project shares: `root` itself where it has
+    them all, as a copy of the repository does; else that of the installed package."""
+    if all((root / "config" / f"{name}.yaml").exists() for name in FILES):
+        return root
+    packed = PACKAGE / "project"
+    return packed if packed.is_dir() else PACKAGE.parents[1]
+
+
+def files_of(root: Path) -> list[tuple[str, Path]]:
+    """Section and path of every file of the catalogue of a project; `installed` for a reader's."""
+    base = shipped(root)
+    found: list[tuple[str, Path]] = []
+    for layer in [base] if base == root else [base, root]:
+        config = layer / "config"
+        found += [("models", path) for path in sorted((config / "models").glob("*.yaml"))]
+        found += [("published", path) for path in sorted((layer / "published").glob("*.yaml"))]
+        paths = [(name, config / f"{name}.yaml") for name in FILES]
+        found += [(name, path) for name, path in paths if layer == base or path.exists()]
+    for section, room in (("models", "models"), ("installed", "datasets")):
+        for name, module in outside.installed(room).items():
+            found.append((section, outside.source_of(module).parent / f"{name}.yaml"))
+    return found
+
+
+def read_pieces(root: Path, read: dict[Path, bytes], *, is_measured: bool) -> list[Piece]:
+    """The entries of every file, each with the module that it means.
+
+    read: content of `files_of`. is_measured: as of `parse_yaml`.
+    """
+    pieces = []
+    packages = {room: outside.installed(room) for room in ("models", "datasets")}
+    for section, path in files_of(root):
+        content = parse_yaml(read[path], path, is_measured=is_measured)
+        if section == "models":
+            module = packages["models"].get(path.stem) if _is_installed(path, root) else None
+            entry = _with_module(content, "module", module or path.stem, "models", root)
+            pieces.append(Piece(section, path, {path.stem: entry}))
+        elif section == "published":
+            pieces.append(Piece(section, path, {path.stem: content}))
+        elif section == "features":
+            parts = {part: {} for part in FEATURE_PARTS} | content
+            pieces.append(Piece(section, path, parts))
+        elif section == "installed":
+            reader = packages["datasets"][path.stem]
+            datasets = content.get("datasets", {})
+            named = {name: {"reader": reader, **entry} for name, entry in datasets.items()}
+            pieces.append(Piece("datasets", path, named))
+            pieces.append(Piece("sources", path, content.get("sources", {})))
+        elif section == "datasets":
+            named = {
+                name: _with_module(entry, "reader", "", "datasets", root)
+                for name, entry in content.items()
+            }
+            pieces.append(Piece(section, path, named))
+        else:
+            pieces.append(Piece(section, path, content))
+    return pieces
+
+
+def join_pieces(pieces: Iterable[Piece]) -> dict[str, dict]:
+    """Section -> its entries by name; `UserError` names both files where a name is given twice."""
+    found: dict[str, dict] = {name: {} for name in ("models", "published", *FILES)}
+    found["features"] = {part: {} for part in FEATURE_PARTS}
+    origins: dict[tuple[str, str], Path] = {}
+    for piece in pieces:
+        parts = {piece.section: piece.entries}
+        target = found
+        if piece.section == "features":
+            parts, target = piece.entries, found["features"]
+        for part, entries in parts.items():
+            if not isinstance(entries, dict) or part not in target:
+                continue  # refused by the check of its section
+            for name, entry in entries.items():
+                if prior := origins.get((f"{piece.section}.{part}", name)):
+                    raise UserError(
+                        f"{piece.path}: {name}: {prior} has an entry of this name; choose another"
+                    )
+                origins[f"{piece.section}.{part}", name] = piece.path
+                target[part][name] = entry
+    return found
+
+
+def modules_of(found: dict[str, dict]) -> list[str]:
+    """Dotted names of the modules from outside that entries name."""
+    named = [entry.get("module", "") for entry in found["models"].values()]
+    named += [
+        entry.get("reader", "") for entry in found["datasets"].values() if isinstance(entry, dict)
+    ]
+    return sorted({name for name in named if isinstance(name, str) and "." in name})
+
+
+def _is_installed(path: Path, root: Path) -> bool:
+    return path.parent not in (root / "config/models", shipped(root) / "config/models")
+
+
+def _with_module(entry: dict, key: str, default: str, room: str, root: Path) -> dict:
+    """The entry, its module dotted where the project's folder has it."""
+    name = entry.get(key, default) if isinstance(entry, dict) else ""
+    if not isinstance(name, str) or not name:
+        return entry
+    if "." in name:
+        return {**entry, key: name}
+    own = root / room / f"{name}.py"
+    if not own.is_file():
+        return entry
+    ours = PACKAGE / room / f"{name}.py"
+    if ours.is_file():
+        raise UserError(f"{own}: {name}: {ours} is called so, too; choose another name")
+    return {**entry, key: f"study_{room}.{name}"}

@@ -1,0 +1,69 @@
+"""Models and readers from outside the package: in a project's folder, or in installed packages.
+
+`models/NAME.py` of the folder is the module `study_models.NAME`, `datasets/NAME.py` the module
+`study_datasets.NAME`; both are packages, so that one file of them may import another
+(`from .parts import …`). An installed package names its modules by entry points of the groups
+`tsgbench.models` and `tsgbench.datasets`. Config names a module of ours by its last name, and any
+other by its dotted one.
+"""
+
+import sys
+from importlib.machinery import ModuleSpec
+from importlib.metadata import entry_points
+from importlib.util import find_spec, module_from_spec
+from pathlib import Path
+
+from tsgbench.errors import UserError
+
+PACKAGE = "tsgbench"
+FOLDERS = {"study_models": "models", "study_datasets": "datasets"}
+
+
+def open_folder(root: Path = Path()) -> None:
+    """Let the packages of `FOLDERS` be those of the project at `root`."""
+    for package, folder in FOLDERS.items():
+        place = str((root / folder).resolve())
+        known = sys.modules.get(package)
+        if known is not None and list(known.__path__) == [place]:
+            continue
+        for name in [name for name in sys.modules if name.partition(".")[0] == package]:
+            del sys.modules[name]
+        spec = ModuleSpec(package, None, is_package=True)
+        spec.submodule_search_locations = [place]
+        sys.modules[package] = module_from_spec(spec)
+
+
+def module_of(room: str, name: str) -> str:
+    """The dotted name of a module that config calls `name`. room: `models` or `datasets`."""
+    return name if "." in name else f"{PACKAGE}.{room}.{name}"
+
+
+def installed(room: str) -> dict[str, str]:
+    """Name -> module of what installed packages add; `UserError` if two of them share a name."""
+    found: dict[str, str] = {}
+    for entry in sorted(entry_points(group=f"{PACKAGE}.{room}")):
+        if found.setdefault(entry.name, entry.module) != entry.module:
+            raise UserError(
+                f"entry point {PACKAGE}.{room}: {entry.name}: {found[entry.name]} and"
+                f" {entry.module} share the name; uninstall one of the packages, or rename it there"
+            )
+    return found
+
+
+def source_of(module: str) -> Path:
+    """The file of a module, found without importing it or its parents."""
+    top, *parts = module.split(".")
+    if top in FOLDERS and top not in sys.modules:
+        open_folder()
+    spec = find_spec(top)
+    if spec is None or not (spec.submodule_search_locations or spec.origin):
+        raise UserError(f"{module}: no package {top!r} is installed; install it, or name another")
+    if not spec.submodule_search_locations:  # a single file
+        return Path(spec.origin or "")
+    # Of a namespace, which several folders may share, the first that has it
+    places = [Path(place).joinpath(*parts) for place in spec.submodule_search_locations]
+    files = [
+        path / "__init__.py" if path.is_dir() else path.with_name(f"{path.name}.py")
+        for path in places
+    ]
+    return next((path for path in files if path.exists()), files[0])

@@ -1,0 +1,28 @@
+"""The guides for additions from outside, docs/add_a_*.md: their blocks, and the files they need."""
+
+import re
+from pathlib import Path
+
+from video_samples import write_video
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def blocks_of(name: str) -> list[tuple[str, str]]:
+    """Language and text of every block of code of a page, in order."""
+    text = (ROOT / "docs" / name).read_text()
+    return re.findall(r"^```(\w+)\n(.*?)^```$", text, re.M | re.S)
+
+
+def block_of(name: str, language: str) -> str:
+    """The first block in a language."""
+    return next(text for kind, text in blocks_of(name) if kind == language)
+
+
+def lay_out(folder: Path) -> None:
+    """The files of docs/add_a_dataset.md, with ten videos of five seconds."""
+    (folder / "kitchen/videos").mkdir(parents=True)
+    (folder / "kitchen/annotations.csv").write_text(block_of("add_a_dataset.md", "csv"))
+    (folder / "kitchen.yaml").write_text(block_of("add_a_dataset.md", "yaml"))
+    for number in range(1, 11):
+        write_video(folder / f"kitchen/videos/v{number:02d}.mp4", 40)
