@@ -84,7 +84,7 @@ def make_task(folder: Path, model: str, choose: dict | None = None, **inputs) ->
     save_word_table(folder / "nltk_drop_punct.npz", table, identity="0" * 16)
 
     def record(name: str, *files: str) -> Record:
-        return Record(folder / name, {"outputs": dict.fromkeys(files), "facts": {}})
+        return Record(folder / name, {"outputs": dict.fromkeys(files), "facts": {}, "digest": name})
 
     inputs_of = {
         "annotations": record("a.json", "test.jsonl"),

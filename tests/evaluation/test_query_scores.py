@@ -1,5 +1,8 @@
 """Scores per query: their means are the metrics, and a file that is not theirs is refused."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -186,3 +189,24 @@ def test_no_query_depends_on_another(name):
         np.testing.assert_array_equal(values, whole.values[metric][rows])
     assert few.summarise() == whole.summarise(rows)
     assert whole.summarise(rows)["counts"]["queries"] == 3
+
+
+def test_neither_predictions_nor_scores_take_pandas(tmp_path):
+    """Half a second of every job that predicts or scores, if pyarrow has its way."""
+    code = """
+import sys
+from pathlib import Path
+import numpy as np
+from tsgbench.datasets.queries import Queries
+from tsgbench.evaluation.predictions import read_ranked, read_unanswered, write_predictions
+from tsgbench.evaluation.query_scores import read_query_scores, write_query_scores
+queries = Queries(["a", "\\u00fc"], ["v", "v"], ["", ""], np.ones(2), np.array([[0.0, 1.0]] * 2))
+write_predictions("p.parquet", queries, np.ones((2, 3, 3)), np.array([4, 4]), unanswered=["b"])
+assert read_ranked("p.parquet", queries).spans.shape == (2, 3, 2)
+assert read_unanswered("p.parquet") == {"b"}
+write_query_scores("s.parquet", queries, ["t", "t"], {"c": {"mIoU": np.array([1.0, 2.0])}})
+read = read_query_scores("s.parquet")
+assert read.query_ids.tolist() == queries.query_ids and read.values("c", "mIoU").tolist() == [1, 2]
+sys.exit("pandas" in sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)

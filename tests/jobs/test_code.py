@@ -15,10 +15,19 @@ CACHED = (
     code.code_digest,
     code._text,
     code._data,
+    code._seen,
+    code._key,
     code._syntax,
     code._imports,
     code._module_digest,
 )
+
+
+@pytest.fixture(autouse=True)
+def notes(tmp_path, monkeypatch):
+    """Where what is found out of a source is noted; this module's own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache/tsgbench/code"
 
 
 @pytest.fixture
@@ -58,6 +67,32 @@ def digest_with(package, body, helper="def double(x):\n    return 2 * x\n"):
     package("main", body)
     package("helper", helper)
     return code.code_digest("tsgbench.main")
+
+
+def test_what_is_noted_is_of_this_very_text(package, notes):
+    """Twice the same digest, from the notes the second time; another text has none of them."""
+    plain = digest_with(package, BODY)
+    read = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(code, "Syntax", lambda *of: read.append(of) or Syntax(*of))
+        assert digest_with(package, BODY) == plain and not read
+        assert digest_with(package, BODY.replace("+ 1", "+ 2")) != plain and len(read) == 1
+
+
+@pytest.mark.parametrize("damage", [b"", b"{}", b"[1", b'{"digest": "0", "note": {}}'])
+def test_damaged_notes_are_found_out_again(package, notes, damage):
+    plain = digest_with(package, BODY)
+    assert len(list(notes.iterdir())) == 2
+    for file in notes.iterdir():
+        file.write_bytes(damage)
+    assert digest_with(package, BODY) == plain
+
+
+def test_other_code_that_reads_has_notes_of_its_own(package, notes, monkeypatch):
+    digest_with(package, BODY)
+    monkeypatch.setattr(code, "_reader", lambda: b"edited")
+    digest_with(package, BODY)
+    assert len(list(notes.iterdir())) == 4
 
 
 def test_comments_docstrings_and_layout_do_not_count(package):
@@ -290,22 +325,21 @@ def before():
 @pytest.fixture
 def edit(monkeypatch, before):
     """Edits a copy of a real module, in memory; returns the jobs that are another's then."""
-    known = code._syntax
+    known = code._text
 
     def edited(module, old, new):
         name = f"tsgbench.{module}"
         source = code._source(name).read_text()
         assert old in source, f"{name} has no {old!r}: choose another edit of this kind"
-        syntax = Syntax(ast.parse(source.replace(old, new)), code._is_idle)
-        monkeypatch.setattr(
-            code, "_syntax", lambda other: syntax if other == name else known(other)
-        )
+        text = source.replace(old, new).encode()
+        monkeypatch.setattr(code, "_text", lambda other: text if other == name else known(other))
         clear()
         return {name for name, digest in digests().items() if digest != before[name]}
 
     def clear():
-        for cached in (code.code_digest, code._imports, code._module_digest):
-            cached.cache_clear()
+        for cached in CACHED:
+            if cached is not known:
+                cached.cache_clear()
 
     yield edited
     clear()

@@ -55,7 +55,9 @@ def make_task(folder, here: str) -> Task:
     listed = ["features.h5", "features.failed.csv"]
     records = {
         "annotations": Record(folder / "a.json", {"outputs": {f"{s}.jsonl": {} for s in SPLITS}}),
-        "features": Record(folder / "f.json", {"outputs": dict.fromkeys(listed), "facts": FACTS}),
+        "features": Record(
+            folder / "f.json", {"outputs": dict.fromkeys(listed), "facts": FACTS, "digest": here}
+        ),
         "vocabulary": Record(folder / "v.json", {"outputs": {"nltk_punct.npz": {}}}),
     }
     return Task(

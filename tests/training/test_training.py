@@ -12,7 +12,8 @@ from tsgbench.features.store import FeatureStore, FeatureWriter
 from tsgbench.models.base import Grounder
 from tsgbench.text import WordTable
 from tsgbench.training import data as loading
-from tsgbench.training.data import GroundingData, place_times, segments
+from tsgbench.training.arrays import Arrays, place_times, segments
+from tsgbench.training.data import GroundingData
 from tsgbench.training.trainer import (
     TrainSettings,
     describe_precision,
@@ -238,9 +239,13 @@ def test_the_precision_is_said_in_words():
 @pytest.mark.parametrize(("half", "dtype"), [(False, torch.float32), (True, torch.float16)])
 def test_features_beside_a_gpu_are_in_half_precision_only_if_asked(monkeypatch, half, dtype):
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (0, 0))
-    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda self: self)
-    assert loading._resident(torch.ones(3, 2), torch.device("cuda"), half).dtype == dtype
-    assert loading._resident(torch.ones(3, 2), CPU, half).dtype == torch.float32
+    rows = np.ones((3, 2), np.float32)
+    arrays = Arrays(["a"], rows, np.array([0, 3]), np.array([3]))
+    for device, found in ((torch.device("cuda"), dtype), (CPU, torch.float32)):
+        clips = loading._Clips(arrays, ["a"], device=device, half=half, is_blind=False)
+        index = np.arange(3)[None]
+        taken = clips.take(np.array([0]), index, index < 2)
+        assert taken.dtype == found and taken[0].tolist() == [[1, 1], [1, 1], [0, 0]]
 
 
 def test_training_learns(tmp_path):
@@ -250,7 +255,7 @@ def test_training_learns(tmp_path):
 
 def test_a_loss_that_is_not_finite_is_named(tmp_path):
     data = make_data(tmp_path)
-    data._clips[0, 0, 0] = float("nan")
+    data._clips._arrays.rows[0, 0] = float("nan")
     with pytest.raises(UserError, match="loss/span became nan in epoch 1"):
         run(tmp_path, data)
 
@@ -273,6 +278,7 @@ def test_random_offsets_are_drawn_in_training_and_only_there(tmp_path):
     ):
         assert torch.equal(first.video, second.video) and torch.equal(first.v_mask, second.v_mask)
     source = data._source
+    arrays = source.clips._arrays
     assert source.limits.max() >= 2 and source.limits.min() == 0
     seen = {}
     for epoch in range(20):
@@ -280,9 +286,9 @@ def test_random_offsets_are_drawn_in_training_and_only_there(tmp_path):
             assert batch.v_mask.any(0).all() and (batch.video[~batch.v_mask] == 0).all()
             for row, video in enumerate(batch.video_idx.tolist()):
                 found = batch.video[row][batch.v_mask[row]].numpy()
-                first = int(source.firsts[video])
-                length, limit = int(source.lengths[video]), int(source.limits[video])
-                rows = source.rows[first : first + length].numpy()
+                limit = int(source.limits[video])
+                rows = arrays.rows[arrays.ends[video] : arrays.ends[video + 1]]
+                length = len(rows)
                 stride = max(length / 5, 1)
                 picks = [np.round(np.arange(o, length - 0.5, stride)) for o in range(limit + 1)]
                 matches = [

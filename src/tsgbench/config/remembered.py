@@ -6,14 +6,14 @@ versions of Python and of pydantic. What changes is therefore checked again.
 """
 
 import hashlib
-import os
 import sys
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
-CACHE_VARIABLE = "XDG_CACHE_HOME"
-MOST = 500  # files of no bytes; the oldest go
+from tsgbench.files.remembered import note, recall
+
+KIND = "checked"
 
 
 def key_of(*parts: bytes) -> str:
@@ -26,35 +26,12 @@ def key_of(*parts: bytes) -> str:
 
 def is_remembered(key: str) -> bool:
     """Whether what the key stands for has passed its check."""
-    folder = _folder()
-    try:
-        return folder is not None and (folder / key).exists()
-    except OSError:  # somebody else's cache
-        return False
+    return recall(KIND, key) is not None
 
 
 def remember(key: str) -> None:
     """Note that it has. Where nothing can be written, it is checked the next time, too."""
-    folder = _folder()
-    if folder is None:
-        return
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        kept = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime)
-        for path in kept[:-MOST]:
-            path.unlink(missing_ok=True)
-        (folder / key).touch()
-    except OSError:
-        return
-
-
-def _folder() -> Path | None:
-    """Outside the project, whose folder may belong to somebody else; None without a home."""
-    try:
-        root = os.environ.get(CACHE_VARIABLE) or Path.home() / ".cache"
-    except RuntimeError:
-        return None
-    return Path(root) / "tsgbench" / "checked"
+    note(KIND, key, True)
 
 
 @cache

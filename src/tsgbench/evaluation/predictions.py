@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from tsgbench.datasets.queries import Queries
 from tsgbench.errors import UserError
+from tsgbench.evaluation.columns import numbers, read_numbers, texts
 from tsgbench.evaluation.keeping import Ranked
 from tsgbench.evaluation.needs import Need
 from tsgbench.files import atomic_path
@@ -75,15 +76,15 @@ def write_predictions(
         ranked = Ranked.all_of(ranked)
     rows = ranked.rows
     columns = {
-        "query_id": pa.array(np.asarray(queries.query_ids, dtype=object)[rows], pa.string()),
-        "rank": pa.array(ranked.ranks + 1, pa.int32()),
-        "start_s": pa.array(ranked.found[:, 0], pa.float64()),
-        "end_s": pa.array(ranked.found[:, 1], pa.float64()),
-        "score": pa.array(ranked.found[:, 2], pa.float64()),
-        "candidates": pa.array(ranked.counts[rows], pa.int32()),
+        "query_id": texts(np.asarray(queries.query_ids, dtype=object)[rows]),
+        "rank": numbers((ranked.ranks + 1).astype(np.int32)),
+        "start_s": numbers(ranked.found[:, 0].astype(np.float64)),
+        "end_s": numbers(ranked.found[:, 1].astype(np.float64)),
+        "score": numbers(ranked.found[:, 2].astype(np.float64)),
+        "candidates": numbers(ranked.counts[rows].astype(np.int32)),
     }
     if clips is not None:
-        columns["clips"] = pa.array(np.asarray(clips)[rows], pa.int32())
+        columns["clips"] = numbers(np.asarray(clips)[rows].astype(np.int32))
     table = pa.table(columns).replace_schema_metadata(
         {KEPT: json.dumps(kept), UNANSWERED: json.dumps(list(unanswered))}
     )
@@ -120,12 +121,12 @@ def read_ranked(path: str | Path, queries: Queries) -> Predictions:
     """
     kept = _read_metadata(path).get(KEPT, FIRST_ONLY)
     try:
-        table = pq.read_table(path)
+        table = pq.ParquetFile(path).read()
         ids = table["query_id"].combine_chunks().dictionary_encode()
-        ranks = table["rank"].to_numpy()
-        spans = np.stack([table["start_s"].to_numpy(), table["end_s"].to_numpy()], axis=1)
+        ranks = read_numbers(table["rank"])
+        spans = np.stack([read_numbers(table[name]) for name in ("start_s", "end_s")], axis=1)
         per_query = {
-            name: table[name].to_numpy() if name in table.column_names else None
+            name: read_numbers(table[name]) if name in table.column_names else None
             for name in ("clips", "candidates")
         }
     except (OSError, pa.ArrowException, KeyError) as error:
@@ -193,4 +194,4 @@ def _rows_of(path: str | Path, ids: pa.DictionaryArray, queries: Queries) -> np.
             f"{path}: {missing.size} of {len(queries)} queries have no prediction, the first is "
             f"{queries.query_ids[missing[0]]!r}; run the training again"
         )
-    return known[ids.indices.to_numpy()]
+    return known[np.from_dlpack(ids.indices)]

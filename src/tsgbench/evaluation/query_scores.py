@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from tsgbench.datasets.queries import Queries
 from tsgbench.errors import UserError
+from tsgbench.evaluation.columns import numbers, read_numbers, texts
 from tsgbench.evaluation.needs import may_be_undefined
 from tsgbench.files import atomic_path
 
@@ -66,13 +67,13 @@ def write_query_scores(
     percent.
     """
     columns = {
-        "query_id": pa.array(queries.query_ids, pa.string()),
-        "video_id": pa.array(queries.video_ids, pa.string()),
-        "split": pa.array(np.asarray(splits, dtype=object), pa.string()),
+        "query_id": texts(queries.query_ids),
+        "video_id": texts(queries.video_ids),
+        "split": texts(splits),
     }
     for convention, values in scores.items():
         for metric, column in values.items():
-            columns[f"{convention}/{metric}"] = pa.array(column, pa.float64())
+            columns[f"{convention}/{metric}"] = numbers(column.astype(np.float64))
     with atomic_path(path) as temporary:
         pq.write_table(pa.table(columns), temporary, compression="zstd", write_page_checksum=True)
 
@@ -85,9 +86,7 @@ def read_query_scores(path: str | Path) -> QueryScores:
     try:
         table = pq.ParquetFile(path, page_checksum_verification=True).read()
         labels = [np.array(table[name].to_pylist(), dtype=object) for name in LABELS]
-        columns = {
-            name: table[name].to_numpy() for name in table.column_names if name not in LABELS
-        }
+        found = {name: table[name] for name in table.column_names if name not in LABELS}
     except (OSError, pa.ArrowException, KeyError) as error:
         raise UserError(
             f"{path}: not a file of scores per query ({error}); evaluate the cell again"
@@ -97,15 +96,20 @@ def read_query_scores(path: str | Path) -> QueryScores:
             raise UserError(f"{path}: {name}: not a text in every row; evaluate the cell again")
     if len(set(labels[0])) != len(labels[0]):
         raise UserError(f"{path}: query_id: not distinct; evaluate the cell again")
-    for name, values in columns.items():
-        if "/" not in name or values.dtype != np.float64:
+    columns = {}
+    for name, column in found.items():
+        if "/" not in name or column.type != pa.float64():
             raise UserError(
                 f"{path}: {name}: not numbers called CONVENTION/METRIC; evaluate the cell again"
             )
+        refusal = f"{path}: {name}: not percentages; evaluate the cell again"
+        if column.null_count:
+            raise UserError(refusal)
+        values = read_numbers(column)
         is_right = (values >= 0) & (values <= 100)
         if may_be_undefined(name.partition("/")[2]):
             is_right |= np.isnan(values)
         if not is_right.all():  # nor is NaN
-            raise UserError(f"{path}: {name}: not percentages; evaluate the cell again")
-    by_name = {tuple(name.split("/", maxsplit=1)): values for name, values in columns.items()}
-    return QueryScores(path, *labels, by_name)  # type: ignore[call-arg,arg-type]  # three labels
+            raise UserError(refusal)
+        columns[tuple(name.split("/", maxsplit=1))] = values
+    return QueryScores(path, *labels, columns)  # type: ignore[call-arg,arg-type]  # three labels

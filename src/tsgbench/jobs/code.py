@@ -4,17 +4,25 @@ A package's files that are no code (templates, style sheets) count with it. Comm
 docstrings, types and the wording of messages do not count (jobs/syntax.py); nor does code that
 the module does not import, nor `PLUMBING`. So rewording an error reruns nothing, and editing one
 model reruns that model.
+
+Parsing a module and writing its canonical text takes as long as all else that a short job does
+before its work, so that what came of it is noted, under the digest of the source and of this code.
 """
 
 import ast
 import hashlib
 import importlib
+import sys
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from tsgbench.errors import UserError
+from tsgbench.files.remembered import note, recall
 from tsgbench.jobs.syntax import IDLE_IMPORTS, Syntax
 from tsgbench.outside import PACKAGE, source_of
+
+KIND = "code"  # of notes
 
 # Modules that cannot shape a result, and why. Neither they nor what they import are digested. Of
 # the package they import other plumbing alone, and they compute no number.
@@ -30,6 +38,7 @@ PLUMBING = {
     "tsgbench.features.compiling": "compiles a network if the machine can: the same function",
     "tsgbench.features.journal": "gives back the bytes it was given, or refuses by checksum",
     "tsgbench.features.memory": "asks for large pages of memory; computes nothing",
+    "tsgbench.files.remembered": "notes what was found out of a source, by its digest",
     "tsgbench.files": "moves bytes: whole or not at all, unpacked, digested; JSON as Python has it",
     "tsgbench.phases": "carries a job's settings and inputs to its phase",
     "tsgbench.jobs.syntax": "tells what made a result; makes none",
@@ -45,8 +54,8 @@ def code_digest(*modules: str) -> str:
     A module chosen at run time (`importlib`) does not: name it here (see `planning/study.py`).
     """
     names = closure(*modules)
-    with_types = any(_syntax(name).reads_types for name in names)
-    with_docstrings = any(_syntax(name).reads_docstrings for name in names)
+    with_types = any(_seen(name)["reads_types"] for name in names)
+    with_docstrings = any(_seen(name)["reads_docstrings"] for name in names)
     combined = hashlib.sha256()
     for name in names:
         digest = _module_digest(name, with_types, with_docstrings)
@@ -86,6 +95,36 @@ def _collect(module: str, closure: set[str]) -> None:
     closure.add(module)
     for imported in _imports(module):
         _collect(imported, closure)
+
+
+@cache
+def _seen(module: str) -> dict[str, Any]:
+    """Of a module, `imports`, `reads_types`, `reads_docstrings`, as `Syntax` has them, and `texts`:
+    digests of its canonical text, by what is in it."""
+    found: dict[str, Any] | None = recall(KIND, _key(module))
+    if found is None:
+        syntax = _syntax(module)
+        found = {
+            "imports": sorted(syntax.imports),
+            "reads_types": syntax.reads_types,
+            "reads_docstrings": syntax.reads_docstrings,
+            "texts": {},
+        }
+    return found
+
+
+@cache
+def _key(module: str) -> str:
+    return hashlib.sha256(_reader() + _text(module)).hexdigest()[:32]
+
+
+@cache
+def _reader() -> bytes:
+    """What decides how a text is read: this code and this Python."""
+    found = hashlib.sha256(sys.version.encode())
+    for name in (__name__, Syntax.__module__):
+        found.update(Path(sys.modules[name].__file__ or "").read_bytes())
+    return found.digest()
 
 
 @cache
@@ -137,7 +176,7 @@ def _source(module: str) -> Path:
 def _imports(module: str) -> tuple[str, ...]:
     """The modules that `module` imports, anywhere in its text: of this package, and of its own."""
     own = {PACKAGE, module.partition(".")[0]}
-    resolved = (_resolve(name, module) for name in _syntax(module).imports)
+    resolved = (_resolve(name, module) for name in _seen(module)["imports"])
     names = {name for name in resolved if name.partition(".")[0] in own and "." in name}
     # `from package import name`: the name may itself be a module
     return tuple(sorted(name for name in names if _source(name).exists()))
@@ -157,8 +196,16 @@ def _resolve(name: str, importer: str) -> str:
 
 @cache
 def _module_digest(module: str, with_types: bool, with_docstrings: bool) -> str:
-    text = _syntax(module).text(with_types=with_types, with_docstrings=with_docstrings)
-    digest = hashlib.sha256(text.encode())
-    for path, content in _data(module).items():
-        digest.update(f"\n{path.name}:{hashlib.sha256(content).hexdigest()}".encode())
-    return digest.hexdigest()
+    data = _data(module)
+    if data:
+        text = _syntax(module).text(with_types=with_types, with_docstrings=with_docstrings)
+        digest = hashlib.sha256(text.encode())
+        for path, content in data.items():
+            digest.update(f"\n{path.name}:{hashlib.sha256(content).hexdigest()}".encode())
+        return digest.hexdigest()
+    texts, variant = _seen(module)["texts"], f"types {with_types}, docstrings {with_docstrings}"
+    if variant not in texts:
+        text = _syntax(module).text(with_types=with_types, with_docstrings=with_docstrings)
+        texts[variant] = hashlib.sha256(text.encode()).hexdigest()
+        note(KIND, _key(module), _seen(module))
+    return str(texts[variant])

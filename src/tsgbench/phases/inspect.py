@@ -30,8 +30,9 @@ from tsgbench.models.products import fast_products
 from tsgbench.models.targets import index_labels, region_labels
 from tsgbench.phases import Outcome, Task
 from tsgbench.text import words_seen
+from tsgbench.training.arrays import FOLDER, place_times
 from tsgbench.training.assembly import Assembly
-from tsgbench.training.data import GroundingData, place_times
+from tsgbench.training.data import GroundingData
 from tsgbench.training.devices import choose_device
 from tsgbench.training.trainer import seed_everything
 
@@ -74,7 +75,7 @@ def run(task: Task) -> Outcome:
     seed_everything(settings["seed"])
     path = task.inputs["run"].file("predictions.parquet")
     choose = task.settings["choose"]
-    with Assembly(settings, task.inputs, device) as cell:
+    with Assembly(settings, task.inputs, device, shared=FOLDER) as cell:
         data = cell.load(TEST)
         model = cell.load_model(task.inputs["run"])
         spans = read_ranked(path, data.queries).spans

@@ -10,6 +10,7 @@ import os
 import platform
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,11 +18,15 @@ import torch
 from tsgbench.datasets.queries import Queries
 from tsgbench.evaluation.predictions import write_predictions
 from tsgbench.files import atomic_path, locked
+from tsgbench.models.base import Grounder
 from tsgbench.phases import Outcome, Task
 from tsgbench.settings import LAST, TrainSettings
+from tsgbench.training.arrays import FOLDER
 from tsgbench.training.assembly import Assembly
+from tsgbench.training.data import GroundingData
 from tsgbench.training.devices import choose_device, describe_hardware, keep_freed_memory
 from tsgbench.training.trainer import (
+    State,
     describe_precision,
     predict,
     save_tensors,
@@ -46,35 +51,72 @@ def run(task: Task) -> Outcome:
     """
     started = time.perf_counter()
     torch.set_num_threads(max(1, min(task.threads, os.cpu_count() or 1)))
-    settings = task.settings
-    splits, inputs, seed = settings["splits"], settings["inputs"], settings["seed"]
-    how = TrainSettings(**settings["train"])
+    how = TrainSettings(**task.settings["train"])
     device = choose_device()
     keep_freed_memory()
-    seed_everything(seed)
+    seed_everything(task.settings["seed"])
 
     scratch = SCRATCH / task.identity
     task.done_with.append(scratch)
-    with locked(scratch / "lock", BUSY), Assembly(settings, task.inputs, device) as cell:
-        supervised = inputs.get("supervision", "full") == "full"
-        train_data = cell.load("train", with_moments=supervised)
-        model = cell.build_model()
-        model.fit(train_data.queries, train_data.tokens)
-        select_data = cell.load("select") if splits["select"] else None
-        state = train(
-            model,
-            train_data,
-            select_data,
-            how,
-            seed=seed,
-            scratch=scratch,
-            device=device,
-            on_epoch=task.on_epoch,
-        )
+    with (
+        locked(scratch / "lock", BUSY),
+        Assembly(task.settings, task.inputs, device, shared=FOLDER) as cell,
+    ):
+        model, state, facts = _train(task, cell, how, scratch)
         # Read only now: nothing before this line can look at the test split
         test_data = cell.load("test")
-    seed_everything(seed)
-    needs = settings["needs"]
+    facts |= _predict(task, cell, model, test_data, how)
+    weights = {name: value.cpu() for name, value in model.state_dict().items()}
+    save_tensors(task.files["checkpoint"], weights)
+    _write_history(task.files["history"], state.history)
+    facts |= _describe_machine(device) | {"seconds": round(time.perf_counter() - started, 2)}
+    return facts, list(task.files.values())
+
+
+def _train(
+    task: Task, cell: Assembly, how: TrainSettings, scratch: Path
+) -> tuple[Grounder, State, dict[str, Any]]:
+    """The trained model, what became of its training, and that as facts."""
+    settings = task.settings
+    supervised = settings["inputs"].get("supervision", "full") == "full"
+    train_data = cell.load("train", with_moments=supervised)
+    model = cell.build_model()
+    model.fit(train_data.queries, train_data.tokens)
+    select_data = cell.load("select") if settings["splits"]["select"] else None
+    state = train(
+        model,
+        train_data,
+        select_data,
+        how,
+        seed=settings["seed"],
+        scratch=scratch,
+        device=cell.device,
+        on_epoch=task.on_epoch,
+    )
+    parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    chooses = how.chooses and select_data is not None
+    facts = {
+        "parameters": parameters,
+        "train_queries": len(train_data),
+        "durations": task.inputs["features"].facts.get("durations"),
+        "epochs": state.epoch,
+        "best_epoch": state.best_epoch,
+        "selected_on": (
+            " + ".join(settings["splits"]["select"]) if state.epoch and chooses else None
+        ),
+        "selected_by": (how.select if chooses else LAST) if state.epoch else None,
+        "precision": describe_precision(how, cell.device) if parameters else None,
+        "epoch_seconds": [round(row[DURATION], 2) for row in state.history],
+    }
+    return model, state, facts
+
+
+def _predict(
+    task: Task, cell: Assembly, model: Grounder, test_data: GroundingData, how: TrainSettings
+) -> dict[str, Any]:
+    """Write the prediction file; facts of it."""
+    seed_everything(task.settings["seed"])
+    needs = task.settings["needs"]
     ranked = predict(model, test_data, needs, how.batch_size)
     write_predictions(
         task.files["predictions"],
@@ -84,31 +126,20 @@ def run(task: Task) -> Outcome:
         kept=needs,
         unanswered=cell.lacking["test"].query_ids,
     )
-    weights = {name: value.cpu() for name, value in model.state_dict().items()}
-    save_tensors(task.files["checkpoint"], weights)
-    _write_history(task.files["history"], state.history)
-    chooses = how.chooses and select_data is not None
-    parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    facts = {
-        "parameters": parameters,
-        "train_queries": len(train_data),
+    return {
         "without_features": {role: _count(queries) for role, queries in cell.lacking.items()},
-        "durations": task.inputs["features"].facts.get("durations"),
-        "epochs": state.epoch,
-        "best_epoch": state.best_epoch,
-        "selected_on": " + ".join(splits["select"]) if state.epoch and chooses else None,
-        "selected_by": (how.select if chooses else LAST) if state.epoch else None,
-        "precision": describe_precision(how, device) if parameters else None,
         "candidates_per_query": _describe_counts(ranked.counts),
         "kept_per_query": round(len(ranked.rows) / len(test_data), 2),
-        "seconds": round(time.perf_counter() - started, 2),
-        "epoch_seconds": [round(row[DURATION], 2) for row in state.history],
+    }
+
+
+def _describe_machine(device: torch.device) -> dict[str, Any]:
+    return {
         "device": str(device),
         "hardware": describe_hardware(device),
         "threads": torch.get_num_threads(),
         "versions": {"torch": torch.__version__, "python": platform.python_version()},
     }
-    return facts, list(task.files.values())
 
 
 def _describe_counts(counts: np.ndarray) -> dict[str, float]:

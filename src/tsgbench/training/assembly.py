@@ -4,17 +4,20 @@ Queries on videos that have no features (unavailable, or not to be decoded: the 
 them) are left out, and kept by role in `lacking`.
 """
 
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from tsgbench.datasets.queries import Queries, part_by_video, read_splits
+from tsgbench.datasets.queries import Queries, part_by_video, read_splits, video_durations
 from tsgbench.errors import UserError
 from tsgbench.features.store import FeatureStore
 from tsgbench.files.access import named
 from tsgbench.jobs.records import Record
 from tsgbench.models.base import Grounder, build
 from tsgbench.text import load_word_table
+from tsgbench.training.arrays import Shared
 from tsgbench.training.data import GroundingData
 from tsgbench.training.trainer import load_tensors
 
@@ -23,10 +26,18 @@ class Assembly:
     """Opens what a cell reads. Use as a context manager: data is loaded inside its block.
 
     settings: of the cell's training (planning/cells.py). inputs: records `annotations`, `features`
-    and `vocabulary`.
+    and `vocabulary`. shared: the folder of arrays that all cells read; without it, this one reads
+    the features of its own queries into memory.
     """
 
-    def __init__(self, settings: dict[str, Any], inputs: dict[str, Record], device: torch.device):
+    def __init__(
+        self,
+        settings: dict[str, Any],
+        inputs: dict[str, Record],
+        device: torch.device,
+        *,
+        shared: Path | None = None,
+    ):
         self.settings, self.device = settings, device
         self.annotations = inputs["annotations"]
         tokenizer = settings["inputs"]["tokenizer"]
@@ -34,6 +45,10 @@ class Assembly:
         (path,) = inputs["features"].files(".h5").values()
         self.store = FeatureStore(path)
         self.lacking: dict[str, Queries] = {}
+        self._shared = None
+        if shared:
+            durations = partial(video_durations, self.annotations)
+            self._shared = Shared.of(shared, inputs["features"], durations)
 
     def __enter__(self) -> "Assembly":
         return self
@@ -71,6 +86,7 @@ class Assembly:
             seed=self.settings["seed"],
             device=self.device,
             half=self.settings["train"].get("resident") == "fp16",
+            shared=self._shared,
         )
 
     def build_model(self) -> Grounder:

@@ -1,16 +1,15 @@
 """The data path: queries, clip features and words of a split as padded batches on a device.
 
-Features are resampled once per video and stay resident, so that a batch is a gather: no Python
-loop over queries, clips or words. Ablations of the input (`blind`, `mismatched`, `query_shuffled`)
-happen here, the same way for every model.
+Features are resampled once per video (`arrays`), so that a batch is a gather: no Python loop over
+queries, clips or words. Ablations of the input (`blind`, `mismatched`, `query_shuffled`) happen
+here, the same way for every model.
 
 One rule resamples anew for every training batch: `stride_pick` with `offset: random` starts at
-another clip each time. It keeps the features as they were extracted, and is a gather as well.
+another clip each time. It gathers from the features as they were extracted.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -23,14 +22,14 @@ from tsgbench.features.store import FeatureStore
 from tsgbench.models.base import Batch
 from tsgbench.settings import InputSettings, misfit_of_inputs, wrong_choice
 from tsgbench.text import WordTable, encode
+from tsgbench.training.arrays import Arrays, Shared, make_arrays
 
 # Queries are shuffled, then sorted by video length within groups of this many batches: batches of
 # equal length waste no padding, and their order stays random.
 SORTED_BATCHES = 16
 # Of the device's free memory, what resident features may take.
 RESIDENT_SHARE = 0.5
-# As `resample`: a row stays in the place of the seconds that it stands for
-CHUNKS = "chunks"
+MOVED_AT_ONCE = 1 << 14  # rows, on their way to a device
 
 
 class GroundingData:
@@ -40,6 +39,8 @@ class GroundingData:
     whether batches carry the annotated moments; a weakly supervised model is never given them.
     seed: decides which video or query stands in for another in the `mismatched` and `shuffled`
     ablations. half: whether features that are kept on a GPU, or beside it, are in half precision.
+    shared: where the clips of all videos are kept for other cells, too; without it, this split has
+    its own in memory.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class GroundingData:
         seed: int,
         device: torch.device,
         half: bool = False,
+        shared: Shared | None = None,
     ):
         if wrong := wrong_choice(InputSettings, inputs):
             raise UserError(f"inputs.{wrong}")
@@ -61,21 +63,59 @@ class GroundingData:
         self._max_clips, self._max_words = inputs["max_clips"], inputs["max_words"]
         self.queries = queries  # as read, in the order of every batch's rows
         self.device = device
-        names = sorted(set(queries.video_ids))
+        self._read_clips(store, inputs, seed, shared, half)
+        self._read_words(words, inputs, seed)
+        self._durations = torch.from_numpy(queries.durations).float().to(device)
+        self._moments = torch.from_numpy(queries.moments).float().to(device)
+        self._with_moments = with_moments
+        self._windows = None
+        if with_moments and inputs["resample"] == "linspace_mean":
+            windows = resample.linspace_labels(
+                self.source_clips, inputs["max_clips"], queries.moments, queries.durations
+            )
+            self._windows = torch.from_numpy(windows).to(device)
+
+    def _read_clips(
+        self,
+        store: FeatureStore,
+        inputs: dict[str, Any],
+        seed: int,
+        shared: Shared | None,
+        half: bool,
+    ) -> None:
+        names = sorted(set(self.queries.video_ids))
         place = {name: index for index, name in enumerate(names)}
-        own = np.array([place[name] for name in queries.video_ids])
-        packed, ends, times = store.read_all(names)
-        if inputs["resample"] == CHUNKS:
-            durations = queries.durations[np.unique(own, return_index=True)[1]]
-            packed, ends = _by_chunk((packed, ends, times), durations, inputs, names, store.path)
-        if inputs.get("video", "real") == "zero":
-            packed = np.zeros_like(packed)
+        own = np.array([place[name] for name in self.queries.video_ids])
+        video = inputs.get("video", "real")
+        how = {"device": self.device, "half": half, "is_blind": video == "zero"}
+        if shared:
+            arrays = shared.resampled(store, inputs)
+        else:
+            arrays = make_arrays(store, names, inputs, self._durations_of_videos)
+        self._clips = _Clips(arrays, names, **how)
         # (Q,) clips that the extractor made of each query's own video
-        self.source_clips = np.diff(ends)[own]
-        clips, counts = _resampled(packed, ends, inputs)
-        seen = _video_seen(own, len(names), inputs.get("video", "real"), seed)
+        self.source_clips = self._clips.sources[own]
+        seen = _video_seen(own, len(names), video, seed)
         # What each query is shown, its own unless an ablation says otherwise
         self.videos_shown = [names[index] for index in seen]
+        self.clip_dim = store.dim
+        # Lengths on the CPU: choosing how far to pad must not wait for the device
+        self._lengths = torch.from_numpy(self._clips.counts[seen])
+        self._seen_on_cpu = torch.from_numpy(seen)
+        self._seen = self._seen_on_cpu.to(self.device)
+        self._source = None
+        if inputs.get("offset", "first") == "random":
+            limits = resample.stride_offset_limit(self._clips.sources, self._max_clips)
+            if limits.any():  # else no video is long enough, and sampling once is the same
+                rows = shared.source(store) if shared else make_arrays(store, names, {}, dict)
+                self._source = _SourceClips(_Clips(rows, names, **how), limits, self._max_clips)
+
+    def _durations_of_videos(self) -> dict[str, float]:
+        pairs = zip(self.queries.video_ids, self.queries.durations.tolist(), strict=True)
+        return dict(pairs)
+
+    def _read_words(self, words: WordTable, inputs: dict[str, Any], seed: int) -> None:
+        queries = self.queries
         self.sentences_shown = queries.sentences
         tokens, mask = encode(
             queries.sentences,
@@ -88,26 +128,9 @@ class GroundingData:
             other = _derangement(len(queries), seed)
             tokens, mask = tokens[other], mask[other]
             self.sentences_shown = [queries.sentences[index] for index in other]
-        self.clip_dim = clips.shape[2]
-        self._source = _source_clips(packed, ends, inputs, device, half)
-        self._clips = _resident(torch.from_numpy(clips), device, half)
-        self._counts = torch.from_numpy(counts).to(device)
-        self._seen = torch.from_numpy(seen).to(device)
-        self._tokens = torch.from_numpy(tokens).to(device)
-        self._words = torch.from_numpy(mask.sum(axis=1)).to(device)
-        self._durations = torch.from_numpy(queries.durations).float().to(device)
-        self._moments = torch.from_numpy(queries.moments).float().to(device)
-        self._with_moments = with_moments
-        self._windows = None
-        if with_moments and inputs["resample"] == "linspace_mean":
-            windows = resample.linspace_labels(
-                self.source_clips, inputs["max_clips"], queries.moments, queries.durations
-            )
-            self._windows = torch.from_numpy(windows).to(device)
-        # Lengths on the CPU: choosing how far to pad must not wait for the device
-        self._lengths = torch.from_numpy(counts[seen])
-        self._seen_on_cpu = torch.from_numpy(seen)
+        self._tokens = torch.from_numpy(tokens).to(self.device)
         self._word_counts = torch.from_numpy(mask.sum(axis=1))
+        self._words = self._word_counts.to(self.device)
 
     def __len__(self) -> int:
         return len(self.queries)
@@ -159,10 +182,11 @@ class GroundingData:
         and without that input, sampling starts at the first clip.
         """
         words = int(self._word_counts[rows].max())
+        videos = self._seen_on_cpu[rows].numpy()
         if order is None or self._source is None:
-            video, v_mask = self._sampled_once(rows)
+            video, v_mask = self._sampled_once(videos)
         else:
-            video, v_mask = self._source.sample(self._seen_on_cpu[rows], order)
+            video, v_mask = self._source.sample(videos, order)
         rows = rows.to(self.device, non_blocking=True)
         return Batch(
             video=video.to(self.device, non_blocking=True).float(),
@@ -175,122 +199,87 @@ class GroundingData:
             windows=self._windows[rows] if with_moments and self._windows is not None else None,
         )
 
-    def _sampled_once(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Clips (B, T, D) of the given queries as resampled at the start, and their mask (B, T)."""
-        clips = int(self._lengths[rows].max())
-        seen = self._seen[rows.to(self.device, non_blocking=True)]
-        v_mask = torch.arange(clips, device=self.device) < self._counts[seen][:, None]
-        return self._clips[seen.to(self._clips.device), :clips], v_mask
+    def _sampled_once(self, videos: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        """Clips (B, T, D) of the given videos as resampled at the start, and their mask (B, T)."""
+        counts = self._clips.counts[videos, None]
+        index = np.arange(counts.max())
+        real = index < counts
+        return self._clips.take(videos, np.where(real, index, 0), real), torch.from_numpy(real)
 
 
-@dataclass
+class _Clips:
+    """Rows of some videos of the arrays, by the videos' places among `names`, to be gathered.
+
+    On a GPU if all of them fit, from the first batch on; else from where the arrays are.
+    is_blind: zeros in the place of every row, of which none is read.
+    """
+
+    def __init__(
+        self, arrays: Arrays, names: list[str], *, device: torch.device, half: bool, is_blind: bool
+    ) -> None:
+        known = {name: place for place, name in enumerate(arrays.names)}
+        self._arrays, self._videos = arrays, np.array([known[name] for name in names])
+        self.counts = arrays.counts[self._videos]  # (V,) rows
+        self.sources = arrays.sources[self._videos]  # (V,) clips that the extractor made
+        self._firsts = np.cumsum(self.counts) - self.counts  # (V,) where they are on the device
+        self._device, self._half, self._is_blind = device, half and device.type == "cuda", is_blind
+
+    def take(self, videos: np.ndarray, index: np.ndarray, real: np.ndarray) -> torch.Tensor:
+        """(B, T, D) rows `index` (B, T) of videos (B,), zero where not `real` (B, T)."""
+        if self._is_blind:
+            return torch.zeros(*real.shape, self._arrays.rows.shape[1], device=self._device)
+        if self._resident is None:
+            clips = torch.from_numpy(self._arrays.take(self._videos[videos], index, real))
+            return clips.half() if self._half else clips
+        rows = torch.from_numpy(self._firsts[videos, None] + index).to(self._device)
+        mask = torch.from_numpy(real).to(self._device)
+        return self._resident[rows].masked_fill(~mask[..., None], 0.0)
+
+    @cached_property
+    def _resident(self) -> torch.Tensor | None:
+        """All rows on the GPU, if there is one and they fit into its free memory."""
+        if self._device.type != "cuda":
+            return None
+        numbers = int(self.counts.sum()) * self._arrays.rows.shape[1]
+        free, _ = torch.cuda.mem_get_info(self._device)
+        if (2 if self._half else 4) * numbers >= RESIDENT_SHARE * free:
+            return None
+        return self._moved()
+
+    def _moved(self) -> torch.Tensor:
+        """(N, D) all rows of these videos, one video after another, on the device."""
+        video = np.repeat(np.arange(len(self.counts)), self.counts)
+        within = np.arange(len(video)) - self._firsts[video]
+        dtype = torch.half if self._half else torch.float
+        shape = (len(video), self._arrays.rows.shape[1])
+        rows = torch.empty(shape, dtype=dtype, device=self._device)
+        for start in range(0, len(video), MOVED_AT_ONCE):
+            part = np.s_[start : start + MOVED_AT_ONCE]
+            real = np.ones((len(video[part]), 1), bool)
+            read = self._arrays.take(self._videos[video[part]], within[part, None], real)
+            rows[part] = torch.from_numpy(read[:, 0]).to(self._device)
+        return rows
+
+
 class _SourceClips:
-    """Every video's clips as extracted, to be sampled anew by `stride_pick` from a drawn offset."""
+    """Every video's clips as extracted, to be sampled anew by `stride_pick` from a drawn offset.
 
-    rows: torch.Tensor  # (N, D), the videos one after another
-    firsts: np.ndarray  # (V,) first row of each video
-    lengths: np.ndarray  # (V,)
-    limits: np.ndarray  # (V,) largest offset
-    target: int
+    limits: (V,) largest offset of each video. target: how many clips it is brought to.
+    """
+
+    def __init__(self, clips: _Clips, limits: np.ndarray, target: int) -> None:
+        self.clips, self.limits, self.target = clips, limits, target
 
     def sample(
-        self, videos: torch.Tensor, order: torch.Generator
+        self, videos: np.ndarray, order: torch.Generator
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Clips (B, T, D), zero on padding, and mask (B, T) of the given videos (CPU long)."""
+        """Clips (B, T, D), zero on padding, and mask (B, T) of the given videos (B,)."""
         drawn = torch.rand(len(videos), generator=order, dtype=torch.float64).numpy()
-        videos = videos.numpy()  # type: ignore[assignment]  # the same numbers
         offset = (drawn * (self.limits[videos] + 1)).astype(np.int64)
-        starts, stops = resample.stride_pick(self.lengths[videos], self.target, offset=offset)
+        starts, stops = resample.stride_pick(self.clips.counts[videos], self.target, offset=offset)
         real = (stops > starts)[:, : (stops > starts).sum(axis=1).max()]
-        index = np.where(real, starts[:, : real.shape[1]] + self.firsts[videos, None], 0)
-        device = self.rows.device
-        mask = torch.from_numpy(real).to(device)
-        clips = self.rows[torch.from_numpy(index).to(device)]
-        return clips.masked_fill(~mask[..., None], 0.0), mask
-
-
-def _source_clips(
-    packed: np.ndarray, ends: np.ndarray, inputs: dict[str, Any], device: torch.device, half: bool
-) -> _SourceClips | None:
-    """What `offset: random` needs; None where nothing can be drawn."""
-    if inputs.get("offset", "first") == "first":
-        return None
-    lengths = np.diff(ends)
-    limits = resample.stride_offset_limit(lengths, inputs["max_clips"])
-    if not limits.any():  # no video is long enough: sampling once is the same and takes less memory
-        return None
-    rows = _resident(torch.from_numpy(packed), device, half)
-    return _SourceClips(rows, ends[:-1], lengths, limits, inputs["max_clips"])
-
-
-def _resampled(
-    packed: np.ndarray, ends: np.ndarray, inputs: dict[str, Any]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Every video brought to at most `max_clips`: (V, M, D) float32, padded, and (V,) counts.
-
-    packed: (N, D), the videos one after another; video i has rows `ends[i]:ends[i + 1]`.
-    """
-    starts, stops = segments(np.diff(ends), inputs)
-    counts = (stops > starts).sum(axis=1)
-    first = ends[:-1, None]
-    real = stops > starts
-    clips = resample.segment_mean(
-        packed, np.where(real, starts + first, 0), np.where(real, stops + first, 0)
-    )
-    return np.ascontiguousarray(clips[:, : counts.max()]), counts
-
-
-def segments(lengths: np.ndarray, inputs: dict[str, Any]) -> resample.Segments:
-    """Which source clips each place of the resampled videos is the mean of: (V, M) starts, stops.
-
-    lengths: (V,) source clips. Padding starts and stops at 0, after the real places.
-    """
-    method, target = inputs["resample"], inputs["max_clips"]
-    if method == "round_mean":
-        return resample.round_mean(lengths, target, when=inputs["resample_when"])
-    if method == CHUNKS and lengths.max() > target:
-        raise UserError(
-            f"inputs.max_clips: a video has {lengths.max()} chunks, and only {target} are let in;"
-            " raise it to as many"
-        )
-    rules = {
-        "linspace_mean": resample.linspace_mean,
-        "stride_pick": resample.stride_pick,
-        "even_pick": resample.even_pick,
-        CHUNKS: resample.keep,
-    }
-    return rules[method](lengths, target)
-
-
-def place_times(times: np.ndarray, places: int, inputs: dict[str, Any]) -> np.ndarray:
-    """(T, 2) seconds between the first and the last frame behind each place of one video.
-
-    times: (n, 2) seconds of its source clips. places: T, how many of its places are real.
-    """
-    if inputs["resample"] == CHUNKS:
-        starts = np.arange(places) * inputs["chunk_s"]
-        return np.stack([starts, starts + inputs["chunk_s"]], axis=1)
-    starts, stops = segments(np.array([len(times)]), inputs)
-    real = stops[0] > starts[0]
-    return np.stack([times[starts[0][real], 0], times[stops[0][real] - 1, 1]], axis=1)
-
-
-def _by_chunk(
-    read: tuple[np.ndarray, np.ndarray, np.ndarray],
-    durations: np.ndarray,
-    inputs: dict[str, Any],
-    names: list[str],
-    path: Path,
-) -> tuple[np.ndarray, np.ndarray]:
-    """`resample.by_chunk` of what was `read` of the videos `names` from `path`: rows, ends."""
-    chunk_s = inputs["chunk_s"]
-    try:
-        return resample.by_chunk(*read, durations, chunk_s)
-    except resample.NotChunks as error:
-        raise UserError(
-            f"{path}: {names[error.video]}: {error}, and resample chunks takes each row for"
-            f" one chunk of {chunk_s:g} s; use features of such chunks, or another rule"
-        ) from None
+        index = np.where(real, starts[:, : real.shape[1]], 0)
+        return self.clips.take(videos, index, real), torch.from_numpy(real)
 
 
 def _video_seen(own: np.ndarray, videos: int, mode: str, seed: int) -> np.ndarray:
@@ -306,14 +295,3 @@ def _derangement(count: int, seed: int) -> np.ndarray:
     other = np.empty(count, dtype=np.int64)
     other[circle] = np.roll(circle, 1)
     return other
-
-
-def _resident(clips: torch.Tensor, device: torch.device, half: bool) -> torch.Tensor:
-    """On the device if they fit, otherwise in pinned memory; on a CPU as they are."""
-    if device.type != "cuda":
-        return clips
-    clips = clips.half() if half else clips
-    free, _ = torch.cuda.mem_get_info(device)
-    if clips.nbytes < RESIDENT_SHARE * free:
-        return clips.to(device)
-    return clips.pin_memory()

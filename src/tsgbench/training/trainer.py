@@ -86,35 +86,54 @@ def train(
     while state.epoch < settings.epochs and not (chooses and _is_patience_over(state, settings)):
         started = time.perf_counter()
         losses = train_one_epoch(model, train_data, optimizer, settings, state, order, device)
-        state.epoch += 1
         scores = {} if select_data is None else _score(model, select_data, settings)
-        row = {
-            "epoch": state.epoch,
-            **losses,
-            **{f"val/{name}": value for name, value in scores.items()},
-            "seconds": time.perf_counter() - started,
-        }
-        state.history.append(row)
-        if not chooses:
-            state.best_epoch = state.epoch
-        elif scores[settings.select] > state.best_score:
-            state.best_score, state.best_epoch = scores[settings.select], state.epoch
-            best = _copy_of(model)
+        chosen_by = scores[settings.select] if chooses else None
+        if _note_epoch(state, losses, scores, chosen_by, started):
+            best = _copy_of(model) if chooses else {}
         _save(saved, state, model, optimizer, order, best)
-        shown = settings.select if chooses else SCORED[-1]
-        log.info(
-            "epoch %d of %d: loss %.3f%s, %.1f s",
-            state.epoch,
-            settings.epochs,
-            row["loss"],
-            f", {shown} {scores[shown]:.2f} on the selection split" if scores else "",
-            row["seconds"],
-        )
+        _log_epoch(state, settings, scores, settings.select if chooses else SCORED[-1])
         if on_epoch is not None:
+            row = state.history[-1]
             on_epoch(state.epoch, {name: v for name, v in row.items() if name != "epoch"})
     if chooses:
         model.load_state_dict(best)
     return state
+
+
+def _note_epoch(
+    state: State,
+    losses: dict[str, float],
+    scores: dict[str, float],
+    chosen_by: float | None,
+    started: float,
+) -> bool:
+    """Add an epoch to the state. Whether it is the best so far: without a score to choose by, the
+    last one always is."""
+    state.epoch += 1
+    row = {
+        "epoch": state.epoch,
+        **losses,
+        **{f"val/{name}": value for name, value in scores.items()},
+        "seconds": time.perf_counter() - started,
+    }
+    state.history.append(row)
+    is_best = chosen_by is None or chosen_by > state.best_score
+    if is_best:
+        state.best_epoch = state.epoch
+        state.best_score = state.best_score if chosen_by is None else chosen_by
+    return is_best
+
+
+def _log_epoch(state: State, settings: TrainSettings, scores: dict[str, float], shown: str) -> None:
+    row = state.history[-1]
+    log.info(
+        "epoch %d of %d: loss %.3f%s, %.1f s",
+        state.epoch,
+        settings.epochs,
+        row["loss"],
+        f", {shown} {scores[shown]:.2f} on the selection split" if scores else "",
+        row["seconds"],
+    )
 
 
 def _score(model: Grounder, data: GroundingData, settings: TrainSettings) -> dict[str, float]:
