@@ -27,8 +27,9 @@ def forgotten():
 
 def forget():
     Catalogue.load.cache_clear()
-    for name in ("code_digest", "_syntax", "_text", "_imports", "_data", "_module_digest"):
-        getattr(code, name).cache_clear()
+    for cached in vars(code).values():
+        if hasattr(cached, "cache_clear"):
+            cached.cache_clear()
     from tsgbench.config import signatures
     from tsgbench.config.sections import datasets, models, study
 
