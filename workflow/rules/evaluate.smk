@@ -16,11 +16,14 @@ rule adopt:
         model=planned("adopt", "model"),
     conda:
         "../../envs/tsgbench.yaml"
+    group:
+        CELLS
     threads: 1
     resources:
         gpu=0,
         mem_mb=reserved("adopt", "mem_mb", 2000),
-        runtime=reserved("adopt", "runtime", 30),
+        runtime=reserved("adopt", "runtime", 10),
+        small=1,
     params:
         identity=identity("adopt"),
     message:
@@ -41,11 +44,14 @@ rule evaluate:
         BENCHMARKS["evaluate"]
     conda:
         "../../envs/tsgbench.yaml"
+    group:
+        CELLS
     threads: 1
     resources:
         gpu=0,
         mem_mb=reserved("evaluate", "mem_mb", 1000),
-        runtime=reserved("evaluate", "runtime", 30),
+        runtime=reserved("evaluate", "runtime", 10),
+        small=1,
     params:
         identity=identity("evaluate"),
     message:
@@ -72,6 +78,7 @@ rule inspect:
     threads: reserved("train", "threads", 4)
     resources:
         gpu=reserved("train", "gpu", 1),
+        gpu_model=reserved("train", "gpu_model", None),
         mem_mb=reserved("train", "mem_mb", 16000),
         runtime=reserved("inspect", "runtime", 60),
     params:
@@ -98,6 +105,7 @@ rule measure:
     threads: reserved("train", "threads", 4)
     resources:
         gpu=reserved("train", "gpu", 1),
+        gpu_model=reserved("train", "gpu_model", None),
         mem_mb=reserved("train", "mem_mb", 16000),
         runtime=reserved("measure", "runtime", 60),
     params:

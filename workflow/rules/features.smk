@@ -16,6 +16,7 @@ rule extract:
     threads: reserved("extract", "threads", 2)
     resources:
         gpu=reserved("extract", "gpu", 1),
+        gpu_model=reserved("extract", "gpu_model", None),
         mem_mb=reserved("extract", "mem_mb", 8000),
         runtime=reserved("extract", "runtime", 1440),
     params:

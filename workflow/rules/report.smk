@@ -75,11 +75,14 @@ rule table:
         table=A_TABLE,
     conda:
         "../../envs/tsgbench.yaml"
+    group:
+        REPORTS
     threads: 1
     resources:
         gpu=0,
         mem_mb=reserved("table", "mem_mb", 1000),
-        runtime=reserved("table", "runtime", 30),
+        runtime=reserved("table", "runtime", 10),
+        small=1,
     params:
         identity=identity("table"),
     message:
@@ -112,11 +115,14 @@ rule figure:
         figure=planned("figure", "figure"),
     conda:
         "../../envs/tsgbench.yaml"
+    group:
+        REPORTS
     threads: 1
     resources:
         gpu=0,
         mem_mb=reserved("figure", "mem_mb", 1000),
-        runtime=reserved("figure", "runtime", 30),
+        runtime=reserved("figure", "runtime", 10),
+        small=1,
     params:
         identity=identity("figure"),
     message:
@@ -142,11 +148,14 @@ rule findings:
         BENCHMARKS["findings"]
     conda:
         "../../envs/tsgbench.yaml"
+    group:
+        REPORTS
     threads: 1
     resources:
         gpu=0,
         mem_mb=reserved("findings", "mem_mb", 1000),
-        runtime=reserved("findings", "runtime", 30),
+        runtime=reserved("findings", "runtime", 10),
+        small=1,
     params:
         identity=identity("findings"),
     message:
@@ -166,11 +175,14 @@ rule summary:
         BENCHMARKS["summary"]
     conda:
         "../../envs/tsgbench.yaml"
+    group:
+        REPORTS
     threads: 1
     resources:
         gpu=0,
         mem_mb=reserved("summary", "mem_mb", 1000),
-        runtime=reserved("summary", "runtime", 30),
+        runtime=reserved("summary", "runtime", 10),
+        small=1,
     params:
         identity=identity("summary"),
     message:
@@ -197,11 +209,14 @@ rule report:
         BENCHMARKS["report"]
     conda:
         "../../envs/tsgbench.yaml"
+    group:
+        REPORTS
     threads: 1
     resources:
         gpu=0,
         mem_mb=reserved("report", "mem_mb", 2000),
-        runtime=reserved("report", "runtime", 30),
+        runtime=reserved("report", "runtime", 10),
+        small=1,
     params:
         identity=identity("report"),
     message:
