@@ -82,6 +82,11 @@ class Cluster:
         words = self.ask("scontrol", "--oneliner", "show", "job", job).split()
         return dict(word.partition("=")[::2] for word in words if "=" in word)
 
+    def end_jobs(self) -> None:
+        """Cancel all, and wait until nothing of them runs."""
+        self.ask("scancel", "--partition=main")
+        wait_for(lambda: not self.jobs("PENDING", "RUNNING", "COMPLETING"), "jobs end")
+
     def set_node(self, state: str) -> None:
         """Put the node into a state: drain, down, resume."""
         self.ask("scontrol", "update", f"nodename={NODE}", f"state={state}", "reason=test")
@@ -123,8 +128,10 @@ def run_slurm(folder: Path) -> Iterator[Cluster]:
             if name == "munged":
                 await_file(folder / "munge.socket", daemons[-1])
         await_idle(cluster, daemons)
-        yield cluster
-        cluster.ask("scancel", "--full", "--state=RUNNING", "--signal=KILL", "--partition=main")
+        try:
+            yield cluster
+        finally:
+            cluster.end_jobs()  # which would outlive it
     finally:
         for daemon in reversed(daemons):
             daemon.terminate()

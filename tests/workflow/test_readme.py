@@ -25,6 +25,7 @@ DRY = {
     "snakemake --cores 8 download --configfile config/released_features.yaml": "downloads",
     "snakemake --cores 8 --resources gpu=1 --configfile config/released_features.yaml": "downloads",
     "snakemake everything --configfile config/paper.yaml --profile profiles/slurm": "a cluster",
+    "snakemake --profile profiles/slurm results/table1.tex": "a cluster; test_slurm.py has one",
 }
 NOT_RUN = {
     "make test": "these very tests",
@@ -34,9 +35,8 @@ NOT_RUN = {
     "make lint": "of the whole repository, tests and benchmarks included",
     ". .venv/bin/activate": "the tests' own environment stands in for it",
     "tsgbench ui": "a server, which does not end",
-    "tsgbench verify": "test_verify.py does, on results that no line above has made anew",
-    "tsgbench verify --retrain 1 --seed 3": "likewise",
-    "tsgbench pdf results/report.tex": "of the report, which test_pipeline.py makes",
+    "git clone URL tsgbench && cd tsgbench": "these tests run in a checkout",
+    "mlflow server --host 0.0.0.0 --backend-store-uri sqlite:///mlflow.db": "likewise, a server",
 }
 # Names that stand for a reader's own files
 STANDS_FOR = {

@@ -219,7 +219,8 @@ def is_trained(wildcards):
 
 
 def for_training(resource, default, otherwise=None):
-    """Likewise for a cell, where it is trained; a baseline takes seconds, and no GPU."""
+    """Likewise for a cell, where it is trained; a baseline reads as much, but takes minutes and no
+    GPU."""
     trained = reserved("train", resource, default)
 
     def of_cell(wildcards, attempt=1):

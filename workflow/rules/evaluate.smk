@@ -14,10 +14,10 @@ rule adopt:
         BENCHMARKS["adopt"]
     wildcard_constraints:
         model=planned("adopt", "model"),
-    conda:
-        "../../envs/tsgbench.yaml"
     group:
         CELLS
+    conda:
+        "../../envs/tsgbench.yaml"
     threads: 1
     resources:
         gpu=0,
@@ -42,10 +42,10 @@ rule evaluate:
         LOGS["evaluate"],
     benchmark:
         BENCHMARKS["evaluate"]
-    conda:
-        "../../envs/tsgbench.yaml"
     group:
         CELLS
+    conda:
+        "../../envs/tsgbench.yaml"
     threads: 1
     resources:
         gpu=0,

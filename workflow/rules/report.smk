@@ -73,10 +73,10 @@ rule table:
         BENCHMARKS["table"]
     wildcard_constraints:
         table=A_TABLE,
-    conda:
-        "../../envs/tsgbench.yaml"
     group:
         REPORTS
+    conda:
+        "../../envs/tsgbench.yaml"
     threads: 1
     resources:
         gpu=0,
@@ -113,10 +113,10 @@ rule figure:
         BENCHMARKS["figure"]
     wildcard_constraints:
         figure=planned("figure", "figure"),
-    conda:
-        "../../envs/tsgbench.yaml"
     group:
         REPORTS
+    conda:
+        "../../envs/tsgbench.yaml"
     threads: 1
     resources:
         gpu=0,
@@ -146,10 +146,10 @@ rule findings:
         LOGS["findings"],
     benchmark:
         BENCHMARKS["findings"]
-    conda:
-        "../../envs/tsgbench.yaml"
     group:
         REPORTS
+    conda:
+        "../../envs/tsgbench.yaml"
     threads: 1
     resources:
         gpu=0,
@@ -173,10 +173,10 @@ rule summary:
         LOGS["summary"],
     benchmark:
         BENCHMARKS["summary"]
-    conda:
-        "../../envs/tsgbench.yaml"
     group:
         REPORTS
+    conda:
+        "../../envs/tsgbench.yaml"
     threads: 1
     resources:
         gpu=0,
@@ -207,10 +207,10 @@ rule report:
         LOGS["report"],
     benchmark:
         BENCHMARKS["report"]
-    conda:
-        "../../envs/tsgbench.yaml"
     group:
         REPORTS
+    conda:
+        "../../envs/tsgbench.yaml"
     threads: 1
     resources:
         gpu=0,

@@ -12,17 +12,17 @@ rule train:
         BENCHMARKS["train"]
     wildcard_constraints:
         model=unplanned("adopt", "model"),
-    conda:
-        "../../envs/tsgbench.yaml"
     group:
         CELLS
+    conda:
+        "../../envs/tsgbench.yaml"
     threads: for_training("threads", 4, otherwise=1)
     resources:
         gpu=for_training("gpu", 1, otherwise=0),
         gpu_model=for_training("gpu_model", None),
-        mem_mb=for_training("mem_mb", 16000, otherwise=2000),
-        runtime=for_training("runtime", 1440, otherwise=10),
-        small=lambda wildcards: 0 if is_trained(wildcards) else 1,
+        mem_mb=reserved("train", "mem_mb", 16000),
+        runtime=for_training("runtime", 1440, otherwise=30),
+        small=lambda wildcards: 0 if is_trained(wildcards) else 4,
     params:
         identity=identity("train"),
     message:
