@@ -32,7 +32,7 @@ TaskPlugin=task/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 SchedulerParameters=sched_interval=2,bf_interval=2,batch_sched_delay=0
-ReturnToService=2
+ReturnToService=1
 SlurmdParameters=config_overrides
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool
@@ -92,7 +92,7 @@ class Cluster:
         self.ask("scontrol", "update", f"nodename={NODE}", f"state={state}", "reason=test")
 
 
-def wait_for(true: Callable[[], object], what: str, patience_s: float = 60.0) -> object:
+def wait_for(true: Callable[[], object], what: str, patience_s: float = 600.0) -> object:
     """What `true` answers, once that is not nothing."""
     until = time.monotonic() + patience_s
     while not (answer := true()):

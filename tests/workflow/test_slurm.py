@@ -135,6 +135,7 @@ def test_a_lost_node_and_a_cancelled_job_cost_an_epoch_at_most(there, cluster):
     cluster.set_node("down")  # Slurm itself starts what ran there again, once it is back
     wait_for(lambda: cluster.jobs("PENDING"), "the job waits for its node")
     cluster.set_node("resume")
+    cluster.ask("scontrol", "update", f"jobid={first}", "starttime=now")  # and not in two minutes
     wait_for(lambda: cluster.jobs("RUNNING"), "the job runs again", PATIENCE_S)
     assert cluster.describe(first)["Restarts"] == "1"
     wait_for(lambda: RESUMED in there.read(LOG), "it goes on", PATIENCE_S)
