@@ -91,3 +91,4 @@ onsuccess:
             f"{unmet[0]}: not what this study makes now, though every job ended well"
             f" ({len(unmet)} such results); run the same command again"
         )
+    forget({STUDY.identity(record) for record in STUDY.targets("train", "evaluate")})

@@ -1,6 +1,7 @@
 """Cells that another study has are taken over, and only what is truly the same."""
 
 import os
+import shutil
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from little_study import CONFIG, METRICS, RUN, make, make_all
 from tsgbench.config import Catalogue
 from tsgbench.errors import UserError
 from tsgbench.jobs.layout import DEFAULT_STUDY
-from tsgbench.jobs.records import read_record
+from tsgbench.jobs.records import damages, read_record
 from tsgbench.phases import evaluate, train
 from tsgbench.planning import sharing
 from tsgbench.planning.freshness import CURRENT, Freshness
@@ -144,3 +145,56 @@ def test_what_was_made_while_the_job_waited_is_kept(pair, monkeypatch, caplog):
     pair.run(pair.second, orphan.record)
     assert pair.ran == [] and "waiting for it" in caplog.text
     assert read_record(orphan.record).facts == {"content": "made"}
+
+
+# --- what a submission that failed had made ---
+
+
+@pytest.fixture
+def kept(pair, monkeypatch) -> Pair:
+    """A cell that a job of a cluster's submission made, and that was deleted with the others'."""
+    monkeypatch.setenv(sharing.KEEP, "1")
+    for record in (RUN, METRICS):
+        Path(record).unlink()
+    pair.run(pair.first, RUN)
+    pair.ran.clear()
+    shutil.rmtree(Path(RUN).parent)
+    return pair
+
+
+def test_what_an_earlier_attempt_made_is_taken_back(kept, caplog):
+    caplog.set_level("INFO")
+    kept.run(kept.first, RUN)
+    assert kept.ran == [] and "made by an earlier attempt" in caplog.text
+    record = read_record(RUN)
+    assert "taken_over" not in record.content["made"]
+    assert not any(damages(record)) and record.files()
+    kept.run(kept.first, METRICS)
+    assert kept.ran == ["evaluate"]
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda folder: (folder / "checkpoint.pt").write_text("edit"),
+        lambda folder: (folder / "history.csv").unlink(),
+        lambda folder: (folder / "run.json").write_text("{"),
+    ],
+)
+def test_what_was_not_kept_whole_is_made_again(kept, harm):
+    harm(sharing.KEPT / kept.first.identity(RUN))
+    kept.run(kept.first, RUN)
+    assert kept.ran == ["train"]
+
+
+def test_outside_a_submission_nothing_is_kept(pair):
+    Path(RUN).unlink()
+    pair.run(pair.first, RUN)
+    assert not sharing.KEPT.exists()
+
+
+def test_a_run_that_ends_well_keeps_nothing_and_leaves_what_is_another_studys(kept):
+    other = sharing.KEPT / "another"
+    other.mkdir()
+    sharing.forget({kept.first.identity(RUN)})
+    assert list(sharing.KEPT.iterdir()) == [other]

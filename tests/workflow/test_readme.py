@@ -27,6 +27,7 @@ DRY = {
     "snakemake --cores 8 download --configfile config/released_features.yaml": "downloads",
     "snakemake --cores 8 --resources gpu=1 --configfile config/released_features.yaml": "downloads",
     "snakemake everything --configfile config/paper.yaml --profile profiles/slurm": "a cluster",
+    "snakemake --profile profiles/slurm results/table1.tex": "a cluster; test_slurm.py has one",
 }
 NOT_RUN = {
     "make test": "these very tests",
@@ -40,6 +41,8 @@ NOT_RUN = {
     "tsgbench verify": "test_verify.py does, on results that no line above has made anew",
     "tsgbench verify --retrain 1 --seed 3": "likewise",
     "tsgbench pdf results/report.tex": "of the report, which test_pipeline.py makes",
+    "git clone URL tsgbench && cd tsgbench": "these tests run in a checkout",
+    "mlflow server --host 0.0.0.0 --backend-store-uri sqlite:///mlflow.db": "likewise, a server",
 }
 # Names that stand for a reader's own files
 STANDS_FOR = {

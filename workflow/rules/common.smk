@@ -18,6 +18,7 @@ from tsgbench.config import export_study, extend_study
 from tsgbench.errors import UserError
 from tsgbench.jobs.layout import MAKERS, RESULTS, foreign_results, report_names, study_of
 from tsgbench.planning.freshness import CURRENT, Freshness
+from tsgbench.planning.sharing import KEEP, forget
 from tsgbench.reporting.pdf import why_no_pdf
 from tsgbench.reporting.provenance import heading
 from tsgbench.planning.study import Study
@@ -65,6 +66,16 @@ if (
     bound_by_machine()
 
 
+# What a cluster gets as one submission, where a profile says so: a row of a table, seed by seed, each
+# with its evaluation; and all reports. A machine on its own runs job by job.
+CELLS, REPORTS = "cells_{model}_{dataset}_{ablation}", "reports"
+
+if workflow.remote_exec:
+    # A submission fails as a whole, and Snakemake deletes the results of all its jobs before the
+    # next attempt: that one finds here what was made
+    os.environ[KEEP] = "1"
+
+
 wildcard_constraints:
     model="[a-z0-9_]+",
     dataset="[a-z0-9_]+",
@@ -79,9 +90,11 @@ wildcard_constraints:
     figure=REPORT,
 
 
-# PDFs among them: TeX was tried out on this machine, not on the nodes of a cluster
+# PDFs among them, since TeX was tried out on this machine and not on the nodes of a cluster, and
+# downloads, since nodes seldom reach the internet
 localrules:
     of_another_study,
+    fetch,
     all,
     download,
     phase_data,
@@ -118,17 +131,17 @@ def is_printed(record):
 NO_PDF = why_no_pdf() if workflow.is_main_process else None
 if NO_PDF:
     logger.info(NO_PDF)
-REPORTS = ("table", "figure", "findings", "summary")
+WRITTEN = ("table", "figure", "findings", "summary")
 PHASE_TARGETS = {
     "download": STUDY.targets("download"),
     "data": STUDY.targets("download", *MAKERS, "annotations"),
     "features": STUDY.targets("reduce", "released", "blank"),
     "text": STUDY.targets("vocabulary"),
     "cells": ordinary("evaluate"),
-    "report": [record for record in ordinary(*REPORTS) if not is_printed(record)],
+    "report": [record for record in ordinary(*WRITTEN) if not is_printed(record)],
     "papers": [record for record in STUDY.targets("table", "figure") if is_printed(record)],
-    "ordinary": ordinary(*REPORTS),
-    "everything": STUDY.targets("evaluate", *REPORTS, "report"),
+    "ordinary": ordinary(*WRITTEN),
+    "everything": STUDY.targets("evaluate", *WRITTEN, "report"),
 }
 
 
@@ -187,23 +200,56 @@ def unplanned(phase, wildcard):
     return f"(?!(?:{planned(phase, wildcard)})/)[a-z0-9_]+"
 
 
-def reserved(phase, resource, default):
+def configured(phase, resource, default):
     """What the study's config reserves for one job of a phase."""
     return STUDY.config.get("resources", {}).get(phase, {}).get(resource, default)
 
 
-def reserves(phase, gpu=0, mem_mb=1000, runtime=30):
-    """Resources of a rule: what the study's config reserves for one job, or else these; minutes."""
+def reserved(phase, resource, default):
+    """The same; memory and minutes as often as the job was attempted, since a cluster kills what
+    needs more than it asked for."""
+    value = configured(phase, resource, default)
+    if resource not in ("mem_mb", "runtime"):
+        return value
+    return lambda wildcards, attempt: value * attempt
+
+
+def reserves(phase, gpu=0, mem_mb=1000, runtime=30, gpu_model=None, small=0):
+    """Resources of a rule: what the study's config reserves for one job, or else these; minutes.
+
+    small: of a submission's share of them (profiles/slurm); 0 for what is submitted on its own.
+    """
     usual = {"gpu": gpu, "mem_mb": mem_mb, "runtime": runtime}
-    return {name: reserved(phase, name, value) for name, value in usual.items()}
+    usual |= {"gpu_model": gpu_model} if gpu else {}
+    found = {name: reserved(phase, name, value) for name, value in usual.items()}
+    return {**found, "small": small} if small else found
 
 
 # Also what whatever else runs a trained model needs
-TRAINING_THREADS = reserved("train", "threads", 4)
+TRAINING_THREADS = configured("train", "threads", 4)
 TRAINING = {
-    "gpu": reserved("train", "gpu", 1),
-    "mem_mb": reserved("train", "mem_mb", 16000),
+    "gpu": configured("train", "gpu", 1),
+    "gpu_model": configured("train", "gpu_model", None),
+    "mem_mb": configured("train", "mem_mb", 16000),
 }
+
+
+def is_trained(wildcards):
+    """Whether a cell's model learns by epochs, as baselines and adopted predictions do not."""
+    job = STUDY.jobs.get(RECORDS["train"].format(**wildcards))
+    return job is not None and bool(job.settings.get("train", {}).get("epochs"))
+
+
+def where_trained(value, otherwise=None):
+    """A resource of a cell that is trained, and of a baseline, which reads as much, but takes
+    minutes and no GPU."""
+
+    def of_cell(wildcards, attempt=1):
+        if not is_trained(wildcards):
+            return otherwise and otherwise * attempt
+        return value(wildcards, attempt) if callable(value) else value
+
+    return of_cell
 
 
 def runs(phase):

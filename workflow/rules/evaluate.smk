@@ -14,8 +14,10 @@ use rule job as adopt with:
         BENCHMARKS["adopt"]
     wildcard_constraints:
         model=planned("adopt", "model"),
+    group:
+        CELLS
     resources:
-        **reserves("adopt", mem_mb=2000),
+        **reserves("adopt", mem_mb=2000, runtime=10, small=1),
     params:
         **runs("adopt"),
     message:
@@ -31,8 +33,10 @@ use rule job as evaluate with:
         LOGS["evaluate"],
     benchmark:
         BENCHMARKS["evaluate"]
+    group:
+        CELLS
     resources:
-        **reserves("evaluate"),
+        **reserves("evaluate", runtime=10, small=1),
     params:
         **runs("evaluate"),
     message:

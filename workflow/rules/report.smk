@@ -66,8 +66,10 @@ use rule job as table with:
         BENCHMARKS["table"]
     wildcard_constraints:
         table=A_TABLE,
+    group:
+        REPORTS
     resources:
-        **reserves("table"),
+        **reserves("table", runtime=10, small=1),
     params:
         **runs("table"),
     message:
@@ -96,8 +98,10 @@ use rule job as figure with:
         BENCHMARKS["figure"]
     wildcard_constraints:
         figure=planned("figure", "figure"),
+    group:
+        REPORTS
     resources:
-        **reserves("figure"),
+        **reserves("figure", runtime=10, small=1),
     params:
         **runs("figure"),
     message:
@@ -119,8 +123,10 @@ use rule job as findings with:
         LOGS["findings"],
     benchmark:
         BENCHMARKS["findings"]
+    group:
+        REPORTS
     resources:
-        **reserves("findings"),
+        **reserves("findings", runtime=10, small=1),
     params:
         **runs("findings"),
     message:
@@ -136,8 +142,10 @@ use rule job as summary with:
         LOGS["summary"],
     benchmark:
         BENCHMARKS["summary"]
+    group:
+        REPORTS
     resources:
-        **reserves("summary"),
+        **reserves("summary", runtime=10, small=1),
     params:
         **runs("summary"),
     message:
@@ -160,8 +168,10 @@ use rule job as report with:
         LOGS["report"],
     benchmark:
         BENCHMARKS["report"]
+    group:
+        REPORTS
     resources:
-        **reserves("report", mem_mb=2000),
+        **reserves("report", mem_mb=2000, runtime=10, small=1),
     params:
         **runs("report"),
     message:

@@ -12,9 +12,15 @@ use rule job as train with:
         BENCHMARKS["train"]
     wildcard_constraints:
         model=unplanned("adopt", "model"),
-    threads: TRAINING_THREADS
+    group:
+        CELLS
+    threads: where_trained(TRAINING_THREADS, otherwise=1)
     resources:
-        **reserves("train", **TRAINING, runtime=1440),
+        gpu=where_trained(TRAINING["gpu"], otherwise=0),
+        gpu_model=where_trained(TRAINING["gpu_model"]),
+        mem_mb=reserved("train", "mem_mb", TRAINING["mem_mb"]),
+        runtime=where_trained(reserved("train", "runtime", 1440), otherwise=30),
+        small=lambda wildcards: 0 if is_trained(wildcards) else 4,
     params:
         **runs("train"),
     message:

@@ -22,6 +22,10 @@ log = logging.getLogger(__name__)
 
 PHASES = ("train", "evaluate")  # what is worth it
 LOCKS = Path("scratch/locks")
+# Set for jobs of a cluster's submission. It fails as a whole, and Snakemake deletes the results of
+# all its jobs before the next attempt: what is kept here, by identity, is not made again.
+KEEP = "TSGBENCH_KEEP"
+KEPT = Path("scratch/kept")
 
 
 def hold(identity: str) -> ExitStack:
@@ -73,6 +77,33 @@ def take_over(twin: Record, job: Job, inputs: dict[str, Record]) -> None:
         "made": {**twin.content.get("made", {}), "taken_over": taken},
     }
     write_json(Path(job.record), content)
+
+
+def keep(job: Job, identity: str) -> None:
+    """Further names for the files of a result, which outlive those in its folder."""
+    folder = KEPT / identity
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in (*map(Path, job.files.values()), Path(job.record)):
+        _link(path, folder / path.name)
+
+
+def take_back(job: Job, identity: str, inputs: dict[str, Record]) -> bool:
+    """Give a kept result its names again, the record's last; False if none is whole."""
+    path = KEPT / identity / Path(job.record).name
+    record = _read(str(path)) if path.exists() else None
+    if record is None or not _is_twin(record, identity, inputs):
+        return False
+    for name, file in record.files().items():
+        _link(file, Path(job.record).parent / name)
+    _link(path, Path(job.record))
+    return True
+
+
+def forget(identities: set[str]) -> None:
+    """Keep these no longer: the run that made them has ended well."""
+    for folder in KEPT.glob("*"):
+        if folder.name in identities:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _read(path: str) -> Record | None:

@@ -44,12 +44,19 @@ def run_job(study: Study, job: Job, *, expected: str | None = None, threads: int
     with sharing.hold(identity):
         if sharing.is_made(job, identity, inputs):
             return
+        if sharing.take_back(job, identity, inputs):
+            log.info("%s %s: made by an earlier attempt, and kept", job.phase, job.key)
+            return
         twin = sharing.find_twin(job, identity, inputs)
         if twin is None:
             _make(study, job, inputs, threads)
-            return
-        sharing.take_over(twin, job, inputs)
-        log.info("%s %s: taken over from %s, of the same identity", job.phase, job.key, twin.path)
+        else:
+            sharing.take_over(twin, job, inputs)
+            log.info(
+                "%s %s: taken over from %s, of the same identity", job.phase, job.key, twin.path
+            )
+        if os.environ.get(sharing.KEEP):
+            sharing.keep(job, identity)
 
 
 def _make(study: Study, job: Job, inputs: dict[str, Record], threads: int) -> None:

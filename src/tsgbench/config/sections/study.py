@@ -178,6 +178,9 @@ class Resources(Section):
     mem_mb: Annotated[int, Ge(100)] = left_out("Memory in MB.")
     runtime: Size = left_out("Minutes.")
     gpu: Count = left_out("GPUs.")
+    gpu_model: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_.]+$")] = left_out(
+        "Which, as the cluster calls them (`scontrol show node`). Default: any."
+    )
 
 
 TableName = Annotated[str, Field(pattern="^([a-z0-9_]+/)?[a-z0-9_]+$")]

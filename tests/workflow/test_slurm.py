@@ -1,0 +1,170 @@
+"""The miniature study by profiles/slurm on a real Slurm of one node, and on its bad days.
+
+Only what a test must have differently is not the profile's: Slurm has no accounting here, and two
+slots; and what takes seconds is asked after every few.
+"""
+
+import json
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from workflow.conftest import Project, check_out
+from workflow.slurm import Cluster, NoSlurm, run_slurm, wait_for
+
+pytestmark = pytest.mark.slow
+
+SEQPAN = "results/cells/seqpan/shapes/full/seed0"
+LOG = "logs/train/seqpan/shapes/full/seed0.log"
+HERE = (
+    *("--profile", "profiles/slurm", "--slurm-status-command", "squeue"),
+    *("--slurm-init-seconds-before-status-checks", "3", "--seconds-between-status-checks", "3"),
+    *("--resources", "gpu=1", "small=2"),
+)
+EPOCHS = 60  # some ten seconds
+RESUMED = "resuming after epoch"
+RESERVED = {"train": {"threads": 1, "mem_mb": 2000, "runtime": 30, "gpu": 1}}
+PATIENCE_S = 600.0  # a test that hangs ends; on a quiet machine each takes less than a minute
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    folder = Path(tempfile.mkdtemp(prefix="slurm-"))  # short, as paths of sockets must be
+    try:
+        with run_slurm(folder) as running:
+            yield running
+    except NoSlurm as reason:
+        pytest.skip(str(reason))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class There:
+    """A project on the cluster, and what a user does with it."""
+
+    def __init__(self, project: Project, cluster: Cluster):
+        self.project, self.cluster = project, cluster
+        self.known = set(cluster.jobs())
+        self.started: list[subprocess.Popen] = []
+
+    def start(self, *targets: str) -> subprocess.Popen:
+        """Snakemake in the background; what it says is in `said.txt`."""
+        with open(self.project.folder / "said.txt", "w") as said:
+            running = subprocess.Popen(
+                ["snakemake", *HERE, *("--", *targets)],
+                cwd=self.project.folder,
+                env=self.project.env,
+                stdout=said,
+                stderr=said,
+            )
+        self.started.append(running)
+        return running
+
+    def finish(self, running: subprocess.Popen) -> None:
+        """Wait until it has ended, and well."""
+        code = running.wait(timeout=PATIENCE_S)
+        assert code == 0, self.project.read("said.txt")
+
+    def train_long(self) -> Path:
+        """Have the training last, so that something can befall it; where its last epoch is kept."""
+        self.project.edit("config/demo.yaml", "epochs: 2", f"epochs: {EPOCHS}")
+        said = self.project.run("tsgbench", "plan", "--json", f"{SEQPAN}/run.json").stdout
+        identity = json.loads(said)[-1]["identity"]
+        return self.project.folder / "scratch" / identity / "last.pt"
+
+    def new_job(self) -> str:
+        """The one running job that is new."""
+        found = wait_for(
+            lambda: self.cluster.jobs("RUNNING").keys() - self.known, "a job", PATIENCE_S
+        )
+        [job] = found
+        self.known.add(job)
+        return job
+
+    def read(self, path: str) -> str:
+        """A file that may not be there yet."""
+        return self.project.read(path) if (self.project.folder / path).exists() else ""
+
+    def stop(self) -> None:
+        """Leave nothing behind."""
+        for running in self.started:
+            running.kill()
+            running.wait()
+        self.cluster.end_jobs()
+
+
+@pytest.fixture
+def there(project, cluster) -> Iterator[There]:
+    """The built miniature on the cluster, without its cells and reports."""
+    shutil.rmtree(project.folder / "results")
+    study = project.folder / "config/demo.yaml"
+    study.write_text(study.read_text() + yaml.safe_dump({"resources": RESERVED}))
+    project.env |= cluster.env
+    there = There(project, cluster)
+    yield there
+    there.stop()
+
+
+def test_the_table_is_the_one_that_is_made_on_one_machine(built, there, cluster):
+    there.finish(there.start("results/table1.tex"))
+    for ending in ("tex", "csv", "md"):
+        table = f"results/table1.{ending}"
+        assert there.project.read(table) == built.read(table)
+    # A row is one submission, and so are all reports. What learns has a GPU, what does not has none
+    jobs = [cluster.describe(job) for job in cluster.jobs().keys() - there.known]
+    assert {Path(job["StdOut"]).parent.name: job.get("TresPerJob") for job in jobs} == {
+        "group_cells_seqpan_shapes_full_evaluate_train": "gres:gpu:1",
+        "group_cells_prior_shapes_full_evaluate_train": None,
+        "group_cells_whole_video_shapes_full_evaluate_train": None,
+        "group_reports_table": None,
+    }
+    assert len(jobs) == 4
+
+
+def test_a_drained_node_is_waited_for_and_a_cancelled_job_goes_on(there, cluster):
+    saved = there.train_long()
+    cluster.set_node("drain")
+    running = there.start(f"{SEQPAN}/metrics.json")
+    wait_for(lambda: cluster.jobs("PENDING"), "the job waits for a node")
+    cluster.set_node("resume")
+    first = there.new_job()
+    wait_for(saved.exists, "an epoch")
+    cluster.ask("scancel", first)
+    second = there.new_job()
+    there.finish(running)
+    assert RESUMED in there.read(LOG)
+    asked = [cluster.describe(job)["MinMemoryNode"] for job in (first, second)]
+    assert asked == ["2000M", "4000M"]  # it may have been killed for the memory that it took
+    assert json.loads(there.read(f"{SEQPAN}/run.json"))["facts"]["epochs"] == EPOCHS
+
+
+def test_jobs_that_outlive_snakemake_are_not_done_twice(there, cluster):
+    saved = there.train_long()
+    running = there.start(f"{SEQPAN}/metrics.json")
+    first = there.new_job()
+    wait_for(saved.exists, "an epoch")
+    running.kill()
+    running.wait()
+    assert first in cluster.jobs("RUNNING")
+    there.project.run("snakemake", "--unlock")
+    there.finish(there.start(f"{SEQPAN}/metrics.json"))
+    assert cluster.jobs()[first] == "COMPLETED"
+    record = json.loads(there.read(f"{SEQPAN}/run.json"))
+    assert record["facts"]["epochs"] == EPOCHS
+
+
+def test_everything_of_the_papers_is_few_submissions(tmp_path):
+    said = check_out(tmp_path).run(
+        *("snakemake", "-n", "everything"),
+        *("--configfile", "config/paper.yaml", "--profile", "profiles/slurm"),
+    )
+    groups = len(re.findall("^.*Group job ", said.stdout, re.MULTILINE))
+    alone = re.findall(r"^\[.*\]\nJob \d+: (?!Downloading|Compiling)", said.stdout, re.MULTILINE)
+    # docs/cluster.md says so
+    assert (groups, len(alone)) == (480, 57)
