@@ -16,7 +16,18 @@ from pathlib import Path
 from tsgbench.errors import UserError
 
 PACKAGE = "tsgbench"
+HERE = Path(__file__).parent
+CATALOGUE = ("datasets", "features", "sources", "conventions")  # files of config/
 FOLDERS = {"study_models": "models", "study_datasets": "datasets"}
+
+
+def shipped(root: Path = Path()) -> Path:
+    """The folder whose `config` and `published` every project shares: `root` itself where it has
+    them all, as a copy of the repository does; else that of the installed package."""
+    if all((root / "config" / f"{name}.yaml").exists() for name in CATALOGUE):
+        return root
+    packed = HERE / "project"
+    return packed if packed.is_dir() else HERE.parents[1]
 
 
 def open_folder(root: Path = Path()) -> None:

@@ -113,6 +113,8 @@ def _parser() -> argparse.ArgumentParser:
         "--project", metavar="DIR", type=Path, help="work in this project, as if started there"
     )
     known = _Verbs(parser)
+    known.group("a new project:")
+    _add_init(known)
     known.group("a study and its results:")
     _add_plan(known)
     _add_show(known)
@@ -244,6 +246,18 @@ def _add_accept(known: _Verbs) -> None:
         help="say what would be accepted, and change nothing",
     )
     _add_study(verb)
+
+
+def _add_init(known: _Verbs) -> None:
+    verb = known.add(
+        "init",
+        verbs.init,
+        "write a small working study into a new folder",
+        "Write a small working study, with a model to start from, into a folder: for work with the"
+        " installed package, without its repository.",
+    )
+    verb.add_argument("folder", type=Path, help="the folder, new or without these files")
+    verb.add_argument("--study", metavar="NAME", help="the study's name (default: the folder's)")
 
 
 def _add_track(known: _Verbs) -> None:

@@ -42,6 +42,17 @@ def _read_targets(options: argparse.Namespace) -> tuple["Study", list[str]]:
     return study, [find_target(study, name) for name in options.targets]
 
 
+def init(options: argparse.Namespace) -> None:
+    """`tsgbench init`: a small working study in a new folder."""
+    from tsgbench.cli.starting import start
+
+    folder = options.folder
+    study = options.study or folder.resolve().name.lower().replace("-", "_")
+    for path in start(folder, study):
+        print(f"wrote {path}")
+    print(f"next: cd {folder} && snakemake --cores 2 results/{study}/table1.tex")
+
+
 def extract(options: argparse.Namespace) -> int:
     """`tsgbench extract`: features of one's own videos; 1 where one of them failed."""
     _limit_threads(options.threads)

@@ -13,9 +13,10 @@ from pathlib import Path
 from tsgbench import outside
 from tsgbench.config.reading import parse_yaml
 from tsgbench.errors import UserError
+from tsgbench.outside import CATALOGUE, shipped
 
 PACKAGE = Path(__file__).parents[1]
-FILES = ("datasets", "features", "sources", "conventions")
+FILES = CATALOGUE
 FEATURE_PARTS = ("clips", "features")
 
 
@@ -28,15 +29,6 @@ class Piece:
     entries: dict
 
 
-def shipped(root: Path) -> Path:
-    """The folder whose `config` and `published` every project shares: `root` itself where it has
-    them all, as a copy of the repository does; else that of the installed package."""
-    if all((root / "config" / f"{name}.yaml").exists() for name in FILES):
-        return root
-    packed = PACKAGE / "project"
-    return packed if packed.is_dir() else PACKAGE.parents[1]
-
-
 def files_of(root: Path) -> list[tuple[str, Path]]:
     """Section and path of every file of the catalogue of a project; `installed` for a reader's."""
     base = shipped(root)
@@ -44,9 +36,9 @@ def files_of(root: Path) -> list[tuple[str, Path]]:
     for layer in [base] if base == root else [base, root]:
         config = layer / "config"
         found += [("models", path) for path in sorted((config / "models").glob("*.yaml"))]
-        found += [("published", path) for path in sorted((layer / "published").glob("*.yaml"))]
         paths = [(name, config / f"{name}.yaml") for name in FILES]
         found += [(name, path) for name, path in paths if layer == base or path.exists()]
+    found += [("published", path) for path in sorted((base / "published").glob("*.yaml"))]
     for section, room in (("models", "models"), ("installed", "datasets")):
         for name, module in outside.installed(room).items():
             found.append((section, outside.source_of(module).parent / f"{name}.yaml"))

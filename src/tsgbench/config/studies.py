@@ -7,13 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tsgbench.config.catalogue import Catalogue
-from tsgbench.config.layers import FILES, shipped
+from tsgbench.config.layers import FILES
 from tsgbench.config.reading import need_project, read_yaml
 from tsgbench.config.remembered import is_remembered, key_of, remember
 from tsgbench.config.values import merge
 from tsgbench.config.wording import hint_at
 from tsgbench.errors import UserError
 from tsgbench.files import digest, read_json, write_text
+from tsgbench.outside import shipped
 
 MIRROR_VARIABLE = "TSGBENCH_MIRROR"
 STUDY_VARIABLE = "TSGBENCH_STUDY"

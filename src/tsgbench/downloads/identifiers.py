@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tsgbench.errors import UserError
 from tsgbench.files import read_json, read_utf8
+from tsgbench.outside import shipped
 
 # An id becomes a file name: no separators, no leading dot
 SAFE = re.compile(r"(?!\.)[\w@.+-]{1,200}", re.ASCII)
@@ -30,6 +31,7 @@ def read_ids(path: Path) -> list[str]:
 
 def read_list(path: Path) -> dict[str, str]:
     """A table of this repository with columns `video` and `sha256`: id -> checksum of its file."""
+    path = path if path.exists() else shipped() / path
     try:
         with open(path, newline="", encoding="utf-8-sig") as stream:
             rows = list(csv.DictReader(stream))

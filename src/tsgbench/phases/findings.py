@@ -1,12 +1,9 @@
 """Say in sentences what the study's numbers show."""
 
-from pathlib import Path
-
 from tsgbench.files import write_text
+from tsgbench.outside import shipped
 from tsgbench.phases import Outcome, Task
 from tsgbench.reporting.findings import gather, write_findings
-
-PUBLISHED = Path("published")
 
 
 def run(task: Task) -> Outcome:
@@ -17,7 +14,9 @@ def run(task: Task) -> Outcome:
         if kind in roles:
             roles[kind][name] = record
     cells = {name: record.path.parent for name, record in roles["run"].items()}
-    evidence = gather(task.settings, cells, roles["statistics"], PUBLISHED, task.folder)
+    evidence = gather(
+        task.settings, cells, roles["statistics"], shipped() / "published", task.folder
+    )
     text, made, missing = write_findings(evidence, task.identity)
     write_text(task.files["markdown"], text)
     return {"made": made, "not_run": missing, "cells": len(cells)}, list(task.files.values())

@@ -1,7 +1,6 @@
 """Write one table of the study from its records and the published numbers."""
 
-from pathlib import Path
-
+from tsgbench.outside import shipped
 from tsgbench.phases import Outcome, Task
 from tsgbench.reporting.comparison import compare_rows
 from tsgbench.reporting.describe import describe
@@ -10,7 +9,6 @@ from tsgbench.reporting.render import write_table
 from tsgbench.reporting.statistics_table import build_statistics_table
 from tsgbench.reporting.systems_table import build_table
 
-PUBLISHED = Path("published")
 # By the settings' kind: what assembles the table, and the role of the records that it reads
 KINDS = {
     "statistics": (build_statistics_table, "statistics:"),
@@ -23,10 +21,10 @@ def run(task: Task) -> Outcome:
     kind = task.settings["kind"]
     if kind in KINDS:
         build, role = KINDS[kind]
-        table = build(task.settings, _named(task, role), PUBLISHED)
+        table = build(task.settings, _named(task, role), shipped() / "published")
     else:
         cells = {name: record.path.parent for name, record in _named(task, "run:").items()}
-        table = build_table(task.settings, cells, PUBLISHED)
+        table = build_table(task.settings, cells, shipped() / "published")
         if table.against:
             for dataset in table.datasets:
                 compare_rows(table.rows, dataset.name, table.against, table.metrics)

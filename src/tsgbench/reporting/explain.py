@@ -15,6 +15,7 @@ from tsgbench.config import find_study
 from tsgbench.errors import UserError
 from tsgbench.jobs.layout import DEFAULT_STUDY, study_of
 from tsgbench.jobs.records import read_record
+from tsgbench.outside import shipped
 from tsgbench.reporting.document import Document, Result, Row, Value, read_document
 from tsgbench.reporting.numbers import Shown
 
@@ -85,7 +86,7 @@ def stem_of(path: Path, root: Path) -> Path:
     end = next((end for end in ENDS if name.endswith(end)), "")
     stem = path.with_name(name.removesuffix(end))
     if not Path(f"{stem}.provenance.json").exists():
-        study = study_of(stem, (file.stem for file in (root / "published").glob("*.yaml")))
+        study = study_of(stem, (file.stem for file in (shipped(root) / "published").glob("*.yaml")))
         chosen = "" if study == DEFAULT_STUDY else _option_for("--configfile", study, root)
         raise UserError(
             f"{stem}.provenance.json: no such file; make the table first, with snakemake"

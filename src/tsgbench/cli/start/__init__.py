@@ -1,0 +1,1 @@
+"""What `tsgbench init` writes: templates, in which STUDY stands for the name of the study."""

@@ -1,0 +1,45 @@
+"""A new project's folder: a small study, a model to start from, and the rules of this package."""
+
+import re
+from pathlib import Path
+
+from tsgbench.errors import UserError
+from tsgbench.files import write_text
+
+TEMPLATES = Path(__file__).parent / "start"
+NAME = re.compile("[a-z0-9_]+")
+# Template -> where it goes; STUDY is the study's name, in both
+FILES = {
+    "Snakefile": "Snakefile",
+    "study.yaml": "config/STUDY.yaml",
+    "dvc.yaml": "dvc.yaml",
+    "README.md": "README.md",
+    "profile.yaml": "profiles/default/config.yaml",
+    "tiny.py.txt": "models/tiny.py",
+    "tiny.yaml": "config/models/tiny.yaml",
+}
+
+
+def start(folder: Path, study: str) -> list[Path]:
+    """Write the files of a new project; nothing if one of them is there already.
+
+    study: its name, of small letters, digits and underscores.
+    """
+    if not NAME.fullmatch(study):
+        raise UserError(
+            f"{study!r}: a study's name has small letters, digits and underscores alone; give one"
+            " with --study"
+        )
+    texts = {
+        folder / place.replace("STUDY", study): (TEMPLATES / name)
+        .read_text(encoding="utf-8")
+        .replace("STUDY", study)
+        for name, place in FILES.items()
+    }
+    for path in texts:
+        if path.exists():
+            raise UserError(f"{path}: is there already; name another folder, or move it away")
+    for path, text in texts.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, text)
+    return list(texts)
