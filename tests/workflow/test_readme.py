@@ -36,6 +36,7 @@ NOT_RUN = {
     "tsgbench ui": "a server, which does not end",
     "tsgbench verify": "test_verify.py does, on results that no line above has made anew",
     "tsgbench verify --retrain 1 --seed 3": "likewise",
+    "tsgbench features --like FOLDER": "test_foreign_features.py does, on files of every layout",
     "tsgbench pdf results/report.tex": "of the report, which test_pipeline.py makes",
 }
 # Names that stand for a reader's own files

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from tsgbench.downloads import want
 from tsgbench.downloads.archives import is_unpacked
+from tsgbench.downloads.folders import is_whole
 from tsgbench.downloads.identifiers import as_list, wanted_videos
 from tsgbench.downloads.manifest import MANIFEST, read_manifest
 from tsgbench.downloads.packages import lacking, wanted_members
@@ -85,6 +86,8 @@ def inspect_source(name: str, sources: dict[str, dict], destination: Path) -> St
         state, here, note = _inspect_videos(source, sources, destination)
     elif "package" in source:
         state, here, note = _inspect_packaged(source, destination)
+    elif "folder" in source:
+        state, here, note = _inspect_folder(source, destination)
     elif "unpack" in source:
         state, here, note = _inspect_unpacked(source, destination)
     else:
@@ -161,6 +164,16 @@ def _inspect_unpacked(source: dict, destination: Path) -> tuple[str, int, str]:
     return ("partly", here, "not unpacked yet") if state == "present" else (state, here, note)
 
 
+def _inspect_folder(source: dict, destination: Path) -> tuple[str, int, str]:
+    folder = want(source, destination).target
+    if not folder.exists():
+        return "missing", 0, ""
+    if not is_whole(source, folder):
+        return "wrong", 0, "the folder is incomplete or of other files"
+    entries = read_manifest(folder / MANIFEST)
+    return "present", sum(one.bytes for one in entries.values()), f"{len(entries):,} files linked"
+
+
 def _inspect_packaged(source: dict, destination: Path) -> tuple[str, int, str]:
     wanted = wanted_members(source, destination).values()
     here = [one for one in wanted if one.target.is_file()]
@@ -231,6 +244,8 @@ def _expected(source: dict, state: str, here: int) -> int | None:
 def _origin(source: dict) -> str:
     if package := source.get("package"):
         return f"package {package['name']} {package['version']}"
+    if folder := source.get("folder"):
+        return f"folder {folder['at']}"
     spec = source.get("videos", {})
     if spec.get("by") == "page" or not (spec or "urls" in source or "parts" in source):
         return f"by hand, {source['page']}"

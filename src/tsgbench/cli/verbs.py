@@ -103,13 +103,26 @@ def score(options: argparse.Namespace) -> None:
 
 
 def show_features(options: argparse.Namespace) -> None:
-    """`tsgbench features`: what a feature file holds, and a picture of it."""
+    """`tsgbench features`: what a feature file holds, and a picture of it; or what another's is."""
+    if options.like:
+        from tsgbench.cli import foreign_features
+
+        found = foreign_features.examine(
+            options.like,
+            dataset=options.dataset,
+            name=options.name,
+            videos=options.videos,
+            mirror=options.mirror or mirror_of({}),
+        )
+        print(json.dumps(found, indent=2) if options.json else foreign_features.as_text(found))
+        return
     from tsgbench.reporting import feature_file as describe
 
-    facts = describe.describe(options.file, options.videos)
+    videos = 6 if options.videos is None else options.videos
+    facts = describe.describe(options.file, videos)
     print(json.dumps(facts, indent=2) if options.json else describe.as_text(facts))
     if options.plot:
-        describe.plot(options.file, options.plot, options.videos)
+        describe.plot(options.file, options.plot, videos)
 
 
 def _limit_threads(threads: int) -> None:
