@@ -285,6 +285,11 @@ def _add_listings(known: _Verbs) -> None:
     verb = known.add("sources", verbs.show_sources, "what is to be downloaded and what is here")
     _add_json(verb)
     verb.add_argument("--study", metavar="FILE", help="only what this study reads")
+    verb.add_argument(
+        "--check",
+        action="store_true",
+        help="ask every address whether it still answers, fetching nothing; note it for the list",
+    )
     verb = known.add(
         "features", verbs.show_features, "what a feature file holds and how it was made"
     )

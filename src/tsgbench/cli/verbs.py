@@ -253,8 +253,9 @@ def show_datasets(options: argparse.Namespace) -> None:
     print(json.dumps(listed, indent=2) if options.json else as_text(listed))
 
 
-def show_sources(options: argparse.Namespace) -> None:
-    """`tsgbench sources`: what is to be downloaded, and what is here."""
+def show_sources(options: argparse.Namespace) -> int:
+    """`tsgbench sources`: what is to be downloaded, and what is here; or whether it can be had, 1
+    where a source cannot."""
     from tsgbench.cli import sources as listing
     from tsgbench.jobs.layout import Layout
 
@@ -262,13 +263,21 @@ def show_sources(options: argparse.Namespace) -> None:
     if options.study:
         jobs = _read_study(options).jobs.values()
         names = [job.wildcards["source"] for job in jobs if job.phase == "download"]
-    folder = Path(Layout().records["download"]).parent
-    statuses = listing.list_sources(Catalogue.load().sources, folder, names)
+    folder, sources = Path(Layout().records["download"]).parent, Catalogue.load().sources
+    if options.check:
+        from tsgbench.cli import addresses
+
+        answers = addresses.check(sources, folder, names)
+        found = json.dumps(addresses.as_json(answers), indent=2)
+        print(found if options.json else addresses.as_text(answers, folder))
+        return 1 if addresses.lost(answers) else 0
+    statuses = listing.list_sources(sources, folder, names)
     totals = listing.total(statuses, folder)
     if options.json:
         print(json.dumps(listing.as_json(statuses, totals), indent=2))
     else:
         print(listing.render(statuses, totals))
+    return 0
 
 
 def write_schemas(options: argparse.Namespace) -> None:  # noqa: ARG001 (a verb's signature)

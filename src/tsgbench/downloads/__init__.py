@@ -12,7 +12,7 @@ import urllib.parse
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from tsgbench.downloads.identifiers import read_list
+from tsgbench.downloads.identifiers import addresses_of, read_list
 from tsgbench.downloads.parts import fetch_parts
 from tsgbench.downloads.transfer import (
     DownloadRefusedError,
@@ -171,7 +171,7 @@ def want(entry: dict, destination: Path) -> FileSpec:
 
 
 def _fetch_upstream(whole: FileSpec, source: dict, how: RetryPolicy) -> dict | None:
-    if found := fetch_from(whole, source.get("urls", []), how):
+    if found := fetch_from(whole, addresses_of(source), how):
         return found
     parts = source.get("parts", [])
     if parts and (

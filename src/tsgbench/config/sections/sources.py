@@ -32,10 +32,21 @@ def _stays_inside(path: str) -> str:
 Place = Annotated[str, Field(pattern="^[A-Za-z0-9_./-]+$"), AfterValidator(_stays_inside)]
 
 
+class Alternate(Section):
+    """Where else it may be, since somebody reported an address dead."""
+
+    url: Address = left_out("Tried after the others; without it, a place for a person to look at.")
+    note: Text = Field(description="Who reported what, and when; where this is from.")
+
+
+Alternates = Annotated[list[Alternate], MinLen(1)]
+
+
 class Part(Section):
     """A piece that a file is joined from."""
 
     urls: Urls = Field(description="Tried in order.")
+    alternates: Alternates = left_out("Tried after them, each held to the same checksum.")
     bytes: Size = left_out(EXACT)
     sha256: Sha256 = left_out("Checksum.")
 
@@ -127,6 +138,9 @@ class Source(Section):
     urls: Urls = left_out("Addresses of the file, tried in order.")
     parts: Annotated[list[Part], Len(2, 100)] = left_out(
         "Pieces that the file is joined from, in order."
+    )
+    alternates: Alternates = left_out(
+        "Tried after its addresses, each held to the same checksum; of videos, with {key}."
     )
     page: Address = left_out("Where a person gets it, if no address gives it.")
     bytes: Size = left_out(EXACT)
