@@ -14,9 +14,15 @@ class Handler(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
 
+    def do_HEAD(self):
+        self.reply("HEAD")
+
     def do_GET(self):
+        self.reply(self.headers.get("Range"))
+
+    def reply(self, noted: str | None) -> None:
         name = self.path.split("?")[0].lstrip("/")
-        self.server.requests.append((name, self.headers.get("Range")))
+        self.server.requests.append((name, noted))
         plan = self.server.plans.get(name, [missing])
         behave = plan.pop(0) if len(plan) > 1 else plan[0]
         self.close_connection = True
@@ -32,7 +38,8 @@ class Handler(BaseHTTPRequestHandler):
             if value:
                 self.send_header(name.replace("_", "-"), value)
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
     def log_message(self, *_):
         pass

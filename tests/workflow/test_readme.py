@@ -40,6 +40,7 @@ NOT_RUN = {
     "tsgbench compare": "a server, which does not end",
     "tsgbench verify": "test_verify.py does, on results that no line above has made anew",
     "tsgbench verify --retrain 1 --seed 3": "likewise",
+    "tsgbench features --like FOLDER": "test_foreign_features.py does, on files of every layout",
     "tsgbench pdf results/report.tex": "of the report, which test_pipeline.py makes",
     "git clone URL tsgbench && cd tsgbench": "these tests run in a checkout",
     "mlflow server --host 0.0.0.0 --backend-store-uri sqlite:///mlflow.db": "likewise, a server",

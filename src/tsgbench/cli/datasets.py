@@ -6,11 +6,13 @@ otherwise the public files are read on the fly, from where downloads are kept or
 
 from pathlib import Path
 
-from tsgbench.config import protocols_of, roles_of
+from tsgbench.config import Catalogue, protocols_of, roles_of
+from tsgbench.datasets.queries import Queries
 from tsgbench.datasets.readers import read_annotations
 from tsgbench.errors import UserError
 from tsgbench.features.failures import VIDEO_ENDINGS
 from tsgbench.files import read_json
+from tsgbench.jobs.layout import Layout
 from tsgbench.jobs.records import read_record
 
 
@@ -100,6 +102,29 @@ def find_files(
         paths = [folder / entry["path"] for entry in stated for folder in folders]
         found[role] = next((path for path in paths if path.is_file()), None)
     return found
+
+
+def read_tables(
+    known: Catalogue, dataset: str, mirror: str | None
+) -> tuple[dict[str, Queries], dict]:
+    """The splits of a data set as a study reads them, from where downloads are kept or a mirror,
+    and the report of `read_annotations`. `UserError` if its files are not here.
+    """
+    entry, records = known.datasets[dataset], Layout().records
+    render = Path(records["render"].format(dataset=dataset))
+    files = find_files(entry, known.sources, folders_of(records, mirror), render)
+    here = {role: path for role, path in files.items() if path is not None}
+    lacking = sorted(set(files) - set(here))
+    try:  # some readers do without some files
+        return read_annotations(entry["reader"], here, settings=entry.get("settings", {}))
+    except UserError as error:
+        if not lacking:
+            raise
+        raise UserError(
+            f"--dataset: {dataset}: its annotations are not all here ({error}); missing:"
+            f" {', '.join(lacking)}; get them, which `tsgbench sources` tells how, or name a folder"
+            " that has them: --mirror FOLDER"
+        ) from None
 
 
 def _find_source(name: str, sources: dict[str, dict], where: str) -> dict:

@@ -322,12 +322,33 @@ def _add_listings(known: _Verbs) -> None:
     verb = known.add("sources", verbs.show_sources, "what is to be downloaded and what is here")
     _add_json(verb)
     verb.add_argument("--study", metavar="FILE", help="only what this study reads")
+    verb.add_argument(
+        "--check",
+        action="store_true",
+        help="ask every address whether it still answers, fetching nothing; note it for the list",
+    )
     verb = known.add(
         "features", verbs.show_features, "what a feature file holds and how it was made"
     )
-    verb.add_argument("file", type=Path, help="a feature file (HDF5)")
-    verb.add_argument("--videos", type=int, default=6, help="how many to look at (default 6)")
+    file = verb.add_mutually_exclusive_group(required=True)
+    file.add_argument("file", nargs="?", type=Path, help="a feature file (HDF5)")
+    file.add_argument(
+        "--like",
+        metavar="FILE|FOLDER",
+        type=Path,
+        help="somebody else's features: say what they are, and the recipe that reads them",
+    )
+    verb.add_argument(
+        "--videos",
+        type=int,
+        help="how many to look at (default 6 of a feature file, all of somebody else's)",
+    )
     verb.add_argument("--plot", metavar="FILE", type=Path, help="draw it, too: PNG, PDF or SVG")
+    verb.add_argument(
+        "--dataset", metavar="NAME", help="with --like: whose videos (default: what fits best)"
+    )
+    verb.add_argument("--name", help="with --like: of the recipe (default: after the file)")
+    verb.add_argument("--mirror", metavar="FOLDER", help="with --like: read annotations here, too")
     _add_json(verb)
 
 

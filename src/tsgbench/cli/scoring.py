@@ -7,11 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tsgbench.cli.datasets import find_files, folders_of
+from tsgbench.cli.datasets import read_tables
 from tsgbench.config import Catalogue, as_list, protocols_of, roles_of
 from tsgbench.config.references import need_known
 from tsgbench.datasets.queries import Queries, join
-from tsgbench.datasets.readers import read_annotations
 from tsgbench.errors import UserError
 from tsgbench.evaluation.conventions import Scores
 from tsgbench.evaluation.foreign import FORMATS, PREDICTIONS, read_foreign, recognise
@@ -21,7 +20,6 @@ from tsgbench.evaluation.query_scores import QueryScores, read_query_scores
 from tsgbench.evaluation.resampling import bootstrap_intervals, holm, permutation_p_values
 from tsgbench.evaluation.scoring import score_blocks
 from tsgbench.files import atomic_path, sha256_file
-from tsgbench.jobs.layout import Layout
 from tsgbench.jobs.records import read_record
 from tsgbench.phases.evaluate import find_answered
 
@@ -130,7 +128,7 @@ def _ask(
         parts = {name: as_list(part) for name, part in chosen.get("score", {}).items()}
     else:
         splits = [split]
-    tables = _read_tables(known, dataset, mirror)
+    tables, _ = read_tables(known, dataset, mirror)
     for name in splits:
         need_known(name, tables, "--split", "split")
         if not len(tables[name]):
@@ -138,24 +136,6 @@ def _ask(
     queries = join([tables[name] for name in splits])
     place = np.repeat(splits, [len(tables[name]) for name in splits])
     return Asked(queries, place, parts, f"{dataset} ({' + '.join(splits)})")
-
-
-def _read_tables(known: Catalogue, dataset: str, mirror: str | None) -> dict[str, Queries]:
-    entry, records = known.datasets[dataset], Layout().records
-    render = Path(records["render"].format(dataset=dataset))
-    files = find_files(entry, known.sources, folders_of(records, mirror), render)
-    here = {role: path for role, path in files.items() if path is not None}
-    lacking = sorted(set(files) - set(here))
-    try:  # some readers do without some files
-        return read_annotations(entry["reader"], here, settings=entry.get("settings", {}))[0]
-    except UserError as error:
-        if not lacking:
-            raise
-        raise UserError(
-            f"--dataset: {dataset}: its annotations are not all here ({error}); missing:"
-            f" {', '.join(lacking)}; get them, which `tsgbench sources` tells how, or name a folder"
-            " that has them: --mirror FOLDER"
-        ) from None
 
 
 def _read(path: Path, form: str, asked: Asked, max_absent: float) -> Found:

@@ -1,17 +1,20 @@
 """What of the sources is here, what is missing, how large, from where: `tsgbench sources`."""
 
 import shutil
+from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from tsgbench.downloads import want
 from tsgbench.downloads.archives import is_unpacked
+from tsgbench.downloads.folders import is_whole
 from tsgbench.downloads.identifiers import as_list, wanted_videos
 from tsgbench.downloads.manifest import MANIFEST, read_manifest
 from tsgbench.downloads.packages import lacking, wanted_members
 from tsgbench.downloads.parts import plan_pieces
+from tsgbench.downloads.reachability import Answer, read_answers
 from tsgbench.downloads.transfer import FileSpec, size_of
 from tsgbench.downloads.unavailable import UNAVAILABLE, read_losses
 from tsgbench.errors import UserError
@@ -35,6 +38,8 @@ class Status:
     origin: str
     licence: str
     purpose: str
+    addresses: list[Answer] = field(default_factory=list)  # when they were last asked, if ever
+    alternates: list[dict] = field(default_factory=list)
 
 
 def list_sources(
@@ -45,7 +50,23 @@ def list_sources(
     Reads sizes, manifests and the checksums of small files below `destination`; asks no server.
     """
     chosen = sources if names is None else close_over_needs(sources, names)
-    return [inspect_source(name, sources, destination) for name in sources if name in chosen]
+    answers = read_answers(destination)
+    return [
+        replace(
+            inspect_source(name, sources, destination),
+            addresses=[answer for answer in answers if answer.source == name],
+            alternates=_alternates(sources[name]),
+        )
+        for name in sources
+        if name in chosen
+    ]
+
+
+def _alternates(source: dict) -> list[dict]:
+    """What is noted of a source's addresses and of its parts', each note once."""
+    entries = [source, *source.get("parts", [])]
+    noted = [one for entry in entries for one in entry.get("alternates", [])]
+    return list({one["note"]: one for one in reversed(noted)}.values())[::-1]
 
 
 def close_over_needs(sources: dict[str, dict], names: Iterable[str]) -> set[str]:
@@ -85,6 +106,8 @@ def inspect_source(name: str, sources: dict[str, dict], destination: Path) -> St
         state, here, note = _inspect_videos(source, sources, destination)
     elif "package" in source:
         state, here, note = _inspect_packaged(source, destination)
+    elif "folder" in source:
+        state, here, note = _inspect_folder(source, destination)
     elif "unpack" in source:
         state, here, note = _inspect_unpacked(source, destination)
     else:
@@ -114,6 +137,8 @@ def render(statuses: list[Status], totals: dict) -> str:
             note = f"  ({status.note})" if status.note else ""
             lines.append(f"  {status.state:8}{status.name:36} {sizes:22}{status.origin}{note}")
             lines.append(f"          {status.purpose} [{status.licence}]")
+            if status.state != "present":
+                lines += [f"          {said}" for said in _say_addresses(status)]
     unknown = totals["unknown_sizes"]
     lines.append(
         f"{totals['present']} of {totals['sources']} sources present;"
@@ -122,6 +147,17 @@ def render(statuses: list[Status], totals: dict) -> str:
         + f"; {as_size(totals['bytes_free'])} of disk free"
     )
     return "\n".join(lines)
+
+
+def _say_addresses(status: Status) -> list[str]:
+    """What was found of its addresses, if they were asked, and what is noted of them."""
+    said = []
+    if status.addresses:
+        states = Counter(answer.state for answer in status.addresses)
+        counted = ", ".join(f"{number} {state}" for state, number in states.items())
+        days = sorted({answer.date for answer in status.addresses})
+        said.append(f"addresses asked {' to '.join(dict.fromkeys((days[0], days[-1])))}: {counted}")
+    return said + [f"reported: {one['note']}" for one in status.alternates]
 
 
 def as_json(statuses: list[Status], totals: dict) -> dict:
@@ -159,6 +195,16 @@ def _inspect_unpacked(source: dict, destination: Path) -> tuple[str, int, str]:
         return "wrong", 0, "the folder is incomplete or of another archive"
     state, here, note = _inspect_file(source, destination)
     return ("partly", here, "not unpacked yet") if state == "present" else (state, here, note)
+
+
+def _inspect_folder(source: dict, destination: Path) -> tuple[str, int, str]:
+    folder = want(source, destination).target
+    if not folder.exists():
+        return "missing", 0, ""
+    if not is_whole(source, folder):
+        return "wrong", 0, "the folder is incomplete or of other files"
+    entries = read_manifest(folder / MANIFEST)
+    return "present", sum(one.bytes for one in entries.values()), f"{len(entries):,} files linked"
 
 
 def _inspect_packaged(source: dict, destination: Path) -> tuple[str, int, str]:
@@ -231,6 +277,8 @@ def _expected(source: dict, state: str, here: int) -> int | None:
 def _origin(source: dict) -> str:
     if package := source.get("package"):
         return f"package {package['name']} {package['version']}"
+    if folder := source.get("folder"):
+        return f"folder {folder['at']}"
     spec = source.get("videos", {})
     if spec.get("by") == "page" or not (spec or "urls" in source or "parts" in source):
         return f"by hand, {source['page']}"

@@ -114,13 +114,26 @@ def score(options: argparse.Namespace) -> None:
 
 
 def show_features(options: argparse.Namespace) -> None:
-    """`tsgbench features`: what a feature file holds, and a picture of it."""
+    """`tsgbench features`: what a feature file holds, and a picture of it; or what another's is."""
+    if options.like:
+        from tsgbench.cli import foreign_features
+
+        found = foreign_features.examine(
+            options.like,
+            dataset=options.dataset,
+            name=options.name,
+            videos=options.videos,
+            mirror=options.mirror or mirror_of({}),
+        )
+        print(json.dumps(found, indent=2) if options.json else foreign_features.as_text(found))
+        return
     from tsgbench.reporting import feature_file as describe
 
-    facts = describe.describe(options.file, options.videos)
+    videos = 6 if options.videos is None else options.videos
+    facts = describe.describe(options.file, videos)
     print(json.dumps(facts, indent=2) if options.json else describe.as_text(facts))
     if options.plot:
-        describe.plot(options.file, options.plot, options.videos)
+        describe.plot(options.file, options.plot, videos)
 
 
 def _limit_threads(threads: int) -> None:
@@ -252,8 +265,9 @@ def show_datasets(options: argparse.Namespace) -> None:
     print(json.dumps(listed, indent=2) if options.json else as_text(listed))
 
 
-def show_sources(options: argparse.Namespace) -> None:
-    """`tsgbench sources`: what is to be downloaded, and what is here."""
+def show_sources(options: argparse.Namespace) -> int:
+    """`tsgbench sources`: what is to be downloaded, and what is here; or whether it can be had, 1
+    where a source cannot."""
     from tsgbench.cli import sources as listing
     from tsgbench.jobs.layout import Layout
 
@@ -261,13 +275,21 @@ def show_sources(options: argparse.Namespace) -> None:
     if options.study:
         jobs = _read_study(options).jobs.values()
         names = [job.wildcards["source"] for job in jobs if job.phase == "download"]
-    folder = Path(Layout().records["download"]).parent
-    statuses = listing.list_sources(Catalogue.load().sources, folder, names)
+    folder, sources = Path(Layout().records["download"]).parent, Catalogue.load().sources
+    if options.check:
+        from tsgbench.cli import addresses
+
+        answers = addresses.check(sources, folder, names)
+        found = json.dumps(addresses.as_json(answers), indent=2)
+        print(found if options.json else addresses.as_text(answers, folder))
+        return 1 if addresses.lost(answers) else 0
+    statuses = listing.list_sources(sources, folder, names)
     totals = listing.total(statuses, folder)
     if options.json:
         print(json.dumps(listing.as_json(statuses, totals), indent=2))
     else:
         print(listing.render(statuses, totals))
+    return 0
 
 
 def write_schemas(options: argparse.Namespace) -> None:  # noqa: ARG001 (a verb's signature)

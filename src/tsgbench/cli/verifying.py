@@ -1,10 +1,10 @@
 """How `tsgbench verify` says what it found."""
 
 import json
-import sys
 from collections.abc import Iterable
 from dataclasses import asdict
 
+from tsgbench.cli.bars import track
 from tsgbench.cli.sources import as_size
 from tsgbench.running.repeating import Retrained
 from tsgbench.running.verification import Verification
@@ -13,12 +13,8 @@ SHOWN = 5  # records of a kind that are named
 
 
 def progress(records: list[str]) -> Iterable[str]:
-    """The same records, with a bar on stderr where that is a terminal."""
-    from rich.console import Console
-    from rich.progress import track
-
-    console = Console(stderr=True)
-    return track(records, "verifying", console=console, disable=not sys.stderr.isatty())
+    """The same records, with a bar."""
+    return track(records, "verifying")
 
 
 def as_json(found: Verification) -> str:

@@ -3,8 +3,8 @@
 A file appears under its name only when its size and SHA-256 are right. What has arrived of it waits
 in `<name>.part`, so that a broken download, or a killed one, goes on where it stopped. One module
 per concern: transfer (one file, one address), parts (joined files), archives (unpacked folders),
-collection (videos by id list), packages (files of an installed Python package), manifest (the list
-of a folder's files).
+collection (videos by id list), packages (files of an installed Python package), folders (of this
+machine), manifest (the list of a folder's files).
 """
 
 import logging
@@ -12,7 +12,7 @@ import urllib.parse
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from tsgbench.downloads.identifiers import read_list
+from tsgbench.downloads.identifiers import addresses_of, read_list
 from tsgbench.downloads.parts import fetch_parts
 from tsgbench.downloads.transfer import (
     DownloadRefusedError,
@@ -53,6 +53,10 @@ def obtain(
         from tsgbench.downloads.packages import fetch_packaged
 
         return fetch_packaged(source, Path(destination), _manner(progress, **patience), mirror)
+    if "folder" in source:
+        from tsgbench.downloads.folders import fetch_folder
+
+        return fetch_folder(source, Path(destination))
     if "unpack" in source:
         from tsgbench.downloads.archives import fetch_unpacked
 
@@ -78,6 +82,8 @@ def content_key(source: dict) -> object:
         spec = source["package"]
         members = {entry["member"]: entry["sha256"] for entry in spec["members"]}
         return {"package": spec["name"], "version": spec["version"], "members": members}
+    if "folder" in source:
+        return {"folder": source["folder"]["sha256"]}
     parts = source.get("parts", [])
     known = source.get("sha256") or source.get("urls") or source.get("page")
     known = known or [part.get("sha256") or part["urls"] for part in parts]
@@ -165,7 +171,7 @@ def want(entry: dict, destination: Path) -> FileSpec:
 
 
 def _fetch_upstream(whole: FileSpec, source: dict, how: RetryPolicy) -> dict | None:
-    if found := fetch_from(whole, source.get("urls", []), how):
+    if found := fetch_from(whole, addresses_of(source), how):
         return found
     parts = source.get("parts", [])
     if parts and (

@@ -16,10 +16,10 @@ from tsgbench.downloads import join_address, obtain, want, ytdlp
 from tsgbench.downloads.archives import describe_manifest
 from tsgbench.downloads.formats import find_format_fault
 from tsgbench.downloads.identifiers import (
-    as_list,
     fill_template,
     key_of,
     read_keys,
+    templates_of,
     wanted_videos,
 )
 from tsgbench.downloads.manifest import MANIFEST, read_manifest, write_manifest
@@ -289,7 +289,7 @@ def _from_upstream(
         key = key_of(video, spec.get("key", "(.+)"), keys)
         if key is None:
             raise Unavailable("its host's name for it is not known", is_final=True)
-        addresses = [fill_template(template, key) for template in as_list(spec["url"])]
+        addresses = [fill_template(template, key) for template in templates_of(source)]
         time.sleep(spec.get("pause_s", 0))
         if spec["by"] == "template":
             return _transfer(wanted[video], target, addresses, _policy(how))

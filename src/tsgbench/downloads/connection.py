@@ -10,6 +10,8 @@ from typing import IO, Any
 
 # Attribute of a request: whether it, or one that led to it, has reached a host of the internet
 BY_INTERNET = "came_by_internet"
+# Attribute of a request: the codes of the redirections that led to it, where somebody asks for them
+LED_BY = "led_by"
 
 
 class RedirectRefusedError(Exception):
@@ -39,7 +41,11 @@ class _Redirections(urllib.request.HTTPRedirectHandler):
         if old == "https" != aim:
             raise RedirectRefusedError(f"redirects from https to {aim}")
         if new is not None:
+            new.method = req.get_method()  # or what asks for no body would be sent one
             setattr(new, BY_INTERNET, getattr(req, BY_INTERNET, False))
+            if (codes := getattr(req, LED_BY, None)) is not None:
+                codes.append(code)
+                setattr(new, LED_BY, codes)
         return new
 
 

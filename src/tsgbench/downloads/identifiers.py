@@ -82,6 +82,17 @@ def fill_template(template: str, key: str) -> str:
     return template.format(key=key, key_1=key[:3], key_2=key[3:6])
 
 
+def addresses_of(entry: dict) -> list[str]:
+    """The addresses of a source's file or of a part, in the order in which they are tried."""
+    alternates = (one["url"] for one in entry.get("alternates", []) if "url" in one)
+    return list(dict.fromkeys([*entry.get("urls", []), *alternates]))
+
+
+def templates_of(source: dict) -> list[str]:
+    """The templates of a source of videos, in the order in which they are tried."""
+    return addresses_of(source | {"urls": as_list(source["videos"].get("url", []))})
+
+
 def as_list(addresses: str | list[str]) -> list[str]:
     """The templates of a source, of which it may state one or several."""
     return [addresses] if isinstance(addresses, str) else addresses

@@ -43,12 +43,17 @@ def write_manifest(folder: Path, names: Iterable[str]) -> dict[str, Entry]:
             entries[name] = old
         else:
             entries[name] = Entry(size, sha256_file(folder / name))
+    write_text(folder / MANIFEST, as_text(entries))
+    return entries
+
+
+def as_text(entries: dict[str, Entry]) -> str:
+    """A manifest's text."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(FIELDS)
-    writer.writerows((name, entry.bytes, entry.sha256) for name, entry in entries.items())
-    write_text(folder / MANIFEST, text.getvalue())
-    return entries
+    writer.writerows((name, entries[name].bytes, entries[name].sha256) for name in sorted(entries))
+    return text.getvalue()
 
 
 def read_manifest(path: Path) -> dict[str, Entry]:

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from tsgbench.downloads.identifiers import addresses_of
 from tsgbench.downloads.transfer import DownloadRefusedError, FileSpec, inspect, size_of
 from tsgbench.errors import UserError
 from tsgbench.files import CHUNK_BYTES, atomic_path, write_text
@@ -40,7 +41,7 @@ def fetch_parts(whole: FileSpec, parts: list[dict], fetch: Fetch) -> str | None:
     for piece, part in zip(pieces, parts, strict=True):
         if piece.target.is_file() and inspect(piece, piece.target)[0] is None:
             continue
-        if not fetch(piece, part["urls"]):
+        if not fetch(piece, addresses_of(part)):
             whole.tried += piece.tried
             return None
     sha256 = None

@@ -4,31 +4,29 @@ The numbers are not touched. What a release does not say is which seconds a row 
 recipe states it (`times`), and the file says that it came from the recipe.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
 import tsgbench
 from tsgbench.errors import UserError
-from tsgbench.features.captions import read_captions
 from tsgbench.features.durations import check_durations, compare_durations
-from tsgbench.features.failures import VIDEO_ENDINGS, check_failures, find_file, name_by_video
-from tsgbench.features.hdf5 import DanglingError, ElsewhereError, find_member, is_hollow
+from tsgbench.features.failures import check_failures
+from tsgbench.features.layouts import ABSENT, LAYOUTS, Reader, Unusable
 from tsgbench.features.store import FeatureWriter
-from tsgbench.files.access import why
 
-DEFAULTS = {
+DEFAULTS: dict[str, Any] = {
     "member": None,
+    "key": "(.+)",
+    "name": "{key}",
+    "transposed": False,
     "drop_zero_rows": False,
     "dtype": "float32",
     "max_failed_share": 0.0,
 }
 ALL_OF_IT = "equal"  # as `times`
-HDF5_ENDINGS = (".h5", ".hdf5")
 
 
 def convert(
@@ -45,8 +43,10 @@ def convert(
 
     files: every file of the release, by name. recipe: the `released` section of an entry of
     config/features.yaml: layout (`hdf5`: one file, an array a video by its id, or in a group of
-    that name the array `member`; `npy`: a file a video; `captions`: a file of texts a video, which
-    become rows with the help of `vectors`, files of word vectors), times (see `row_times`),
+    that name the array `member`; `npy`: a file a video; `npz`: one file, an array a video, or a
+    file a video with the array `member`; `captions`: a file of texts a video, which become rows
+    with the help of `vectors`, files of word vectors), key and name (what the release calls a
+    video, see `names_of`), transposed (arrays are (dim, rows)), times (see `row_times`),
     drop_zero_rows (rows of zeros at the end stand for time beyond the video), dtype,
     max_failed_share. are_exact: whether the durations are the videos' own, with which rows of
     stated length are compared.
@@ -93,7 +93,7 @@ def convert(
 
 
 def _write_all(
-    read: Callable[[str], np.ndarray],
+    read: Reader,
     durations: dict[str, float],
     writer: FeatureWriter,
     recipe: dict,
@@ -106,10 +106,11 @@ def _write_all(
         if video in writer.done:
             continue
         try:
-            array, dropped = _without_zeros(read(video), recipe["drop_zero_rows"])
+            array = checked(*read(video), transposed=recipe["transposed"])
+            array, dropped = _without_zeros(array, recipe["drop_zero_rows"])
             widths.check(video, array.shape, writer.dim)
             times = row_times(len(array), duration_s, recipe["times"])
-        except _Unusable as error:
+        except Unusable as error:
             failed.append({"video": video, "reason": str(error)})
             continue
         writer.write(video, array, times)
@@ -139,19 +140,12 @@ def row_times(rows: int, duration_s: float, times: Any) -> np.ndarray:
     starts = np.arange(rows) * step
     # A window's length of grace: annotated durations are rounded
     if starts[-1] >= duration_s + length:
-        raise _Unusable(
+        raise Unusable(
             f"its {rows} rows, at the stated {step:.3g} s each, last {starts[-1] + length:.1f} s,"
             f" and the video {duration_s:.1f} s: other features, or another rate, than stated"
         )
     ends = np.minimum(starts + length, np.maximum(duration_s, starts + step))
     return np.stack([starts, ends], axis=1)
-
-
-class _Unusable(Exception):
-    """Why a video of a release cannot be used; it is listed, and the next one is read."""
-
-
-ABSENT = "is not in the release"
 
 
 def _hint(failed: list[dict], names: Collection[str]) -> str:
@@ -191,13 +185,13 @@ def _without_zeros(array: np.ndarray, drop: bool) -> tuple[np.ndarray, int]:
         return array, 0
     used = np.flatnonzero(array.any(axis=1))
     if not len(used):
-        raise _Unusable("has no row that is not all zeros in the release")
+        raise Unusable("has no row that is not all zeros in the release")
     kept = int(used[-1]) + 1
     return array[:kept], len(array) - kept
 
 
-def _checked(array: np.ndarray, where: str) -> np.ndarray:
-    """(n, dim), without axes of length 1 that some releases keep; no NaN, no infinity."""
+def as_rows(array: np.ndarray, where: str) -> np.ndarray:
+    """A matrix, without axes of length 1 that some releases keep."""
     shape = array.shape
     if not np.issubdtype(array.dtype, np.floating):
         raise UserError(f"{where}: holds {array.dtype}, not floating-point features")
@@ -207,139 +201,17 @@ def _checked(array: np.ndarray, where: str) -> np.ndarray:
         array = array[None]
     if array.ndim != 2:
         raise UserError(f"{where}: has shape {shape}; rows of numbers are needed: (n, dim)")
+    return array
+
+
+def checked(array: np.ndarray, where: str, *, transposed: bool) -> np.ndarray:
+    """(n, dim): what a release holds of a video, turned if need be; no NaN, no infinity."""
+    array = as_rows(array, where)
+    array = array.T if transposed else array
     if not len(array):
-        raise _Unusable("has no row in the release")
+        raise Unusable("has no row in the release")
     if not np.isfinite(array).all():
         raise UserError(
             f"{where}: holds NaN or infinity, so it is damaged or not features; get the file again"
         )
     return array
-
-
-Reader = Callable[[str], np.ndarray]
-
-
-@contextmanager
-def _hdf5(
-    files: dict[str, Path],
-    recipe: dict,
-    vectors: Sequence[Path],  # noqa: ARG001 (for captions, which become rows by them)
-) -> Iterator[tuple[Reader, Collection[str]]]:
-    """One HDF5 file. Yields the function that reads a video's array, and the videos' names."""
-    found = [path for name, path in files.items() if name.endswith(HDF5_ENDINGS)]
-    if len(found) != 1:
-        raise UserError(
-            f"feature recipe: released: layout: hdf5 needs one file, and the source has"
-            f" {len(found)} that end in {' or '.join(HDF5_ENDINGS)}; mend the source's `unpack`"
-        )
-    path, member = found[0], recipe["member"]
-    try:
-        file = h5py.File(path, "r")
-    except OSError as error:
-        if found := why(path, error):  # type: ignore[assignment]  # reused
-            raise found from None
-        raise UserError(f"{path}: not an HDF5 file, or damaged ({error}); get it again") from None
-
-    def read(video: str) -> np.ndarray:
-        # Ids may end like files, and so may a release's names: TACoS's do in either
-        for name in (video, Path(video).stem, *(video + ending for ending in VIDEO_ENDINGS)):
-            where = f"{path}: {name}"
-            with suppress(KeyError), _explained(where):
-                item = find_member(file, name)
-                break
-        else:
-            raise _Unusable(ABSENT)
-        if isinstance(item, h5py.Group):
-            item = _choose(item, member, where)
-        if is_hollow(item):
-            raise UserError(
-                f"{where}: states a shape of {item.shape}, of which its file holds next to nothing;"
-                " get the file again"
-            )
-        try:
-            return _checked(item[()], where)
-        except OSError as error:
-            if found := why(path, error):
-                raise found from None
-            raise UserError(f"{where}: damaged ({error}); get the file again") from None
-
-    with file:
-        yield read, list(file)
-
-
-def _choose(group: h5py.Group, member: str | None, where: str) -> h5py.Dataset:
-    """The array of a video's group that the recipe names."""
-    try:
-        with _explained(f"{where}/{member}"):
-            item = find_member(group, member or "")
-    except KeyError:
-        item = group
-    if not isinstance(item, h5py.Group):
-        return item
-    if item != group:
-        raise UserError(
-            f"{where}: {member} holds {sorted(item)}; name one as the recipe's released:"
-            f" member, {member}/…"
-        )
-    lacking = f", not {member!r}" if member else ", and the recipe names none of it"
-    raise UserError(
-        f"{where}: holds {sorted(item)}{lacking}; name one as the recipe's released: member"
-    )
-
-
-@contextmanager
-def _explained(where: str) -> Iterator[None]:
-    """Links to nothing cost their video; what lies in another file is refused."""
-    try:
-        yield
-    except DanglingError:
-        raise _Unusable("is a link to what is not in the release") from None
-    except ElsewhereError as error:
-        raise UserError(f"{where}: {error}; get the release whole") from None
-
-
-@contextmanager
-def _npy(
-    files: dict[str, Path],
-    recipe: dict,  # noqa: ARG001 (as the other layouts are called)
-    vectors: Sequence[Path],  # noqa: ARG001
-) -> Iterator[tuple[Reader, Collection[str]]]:
-    """A NumPy file a video, anywhere in the release, named by the video."""
-    found = name_by_video(files, (".npy",))
-    if not found:
-        raise UserError("feature recipe: released: layout: npy, but the source has no .npy file")
-
-    def read(video: str) -> np.ndarray:
-        path = find_file(video, found)
-        if path is None:
-            raise _Unusable(ABSENT)
-        try:
-            array = np.load(path, allow_pickle=False)
-        except (OSError, ValueError, EOFError, MemoryError) as error:
-            if isinstance(error, OSError) and (refused := why(path, error)):
-                raise refused from None
-            raise UserError(
-                f"{path}: not a NumPy file of plain numbers ({error}); get it again"
-            ) from None
-        return _checked(array, str(path))
-
-    yield read, found.keys()
-
-
-@contextmanager
-def _captions(
-    files: dict[str, Path], recipe: dict, vectors: Sequence[Path]
-) -> Iterator[tuple[Reader, Collection[str]]]:
-    with read_captions(files, recipe, vectors) as (find, names):
-
-        def read(video: str) -> np.ndarray:
-            rows = find(video)
-            if rows is None:
-                raise _Unusable("is not in the release")
-            return _checked(rows, video)
-
-        yield read, names
-
-
-# How a release is laid out: (its files, the recipe, files of word vectors) -> reader of a video
-LAYOUTS = {"hdf5": _hdf5, "npy": _npy, "captions": _captions}

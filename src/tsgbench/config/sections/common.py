@@ -1,5 +1,6 @@
 """Terms that several sections share."""
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, get_args, get_origin
 
@@ -24,8 +25,19 @@ def _no_repeats(values: list[Any]) -> list[Any]:
     return values
 
 
+def _has_group(pattern: str) -> str:
+    try:
+        groups = re.compile(pattern).groups
+    except re.error as error:
+        raise ValueError(f"{pattern!r} is no regular expression ({error})") from None
+    if groups < 1:
+        raise ValueError(f"{pattern!r} has no group; put what is the video's name into (...)")
+    return pattern
+
+
 Name = Annotated[str, Field(pattern=NAME)]
 Text = Annotated[str, MinLen(1)]
+Key = Annotated[str, AfterValidator(_has_group)]  # pattern of a video's id
 Unique = AfterValidator(_no_repeats)
 _UNIQUE_ITEMS = Field(json_schema_extra={"uniqueItems": True})
 Names = Annotated[list[Name], MinLen(1), Unique, _UNIQUE_ITEMS]

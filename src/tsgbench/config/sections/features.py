@@ -7,7 +7,16 @@ from annotated_types import Ge, Gt, Le, Len, MinLen
 from pydantic import Field, TypeAdapter, model_validator
 
 from tsgbench.config import signatures
-from tsgbench.config.sections.common import Name, Names, Section, Text, Unique, as_section, left_out
+from tsgbench.config.sections.common import (
+    Key,
+    Name,
+    Names,
+    Section,
+    Text,
+    Unique,
+    as_section,
+    left_out,
+)
 from tsgbench.features.statistics import STATISTICS
 from tsgbench.settings import Count, Positive, Share, Size, Tokenizer
 
@@ -105,12 +114,18 @@ class Released(Section):
     """Features that others made, as they are."""
 
     source: Name | Names = Field(description="Sources of config/sources.yaml.")
-    layout: Literal["hdf5", "npy", "captions"] = Field(
-        description="One HDF5 file, a file per video, or a file of captions per video."
+    layout: Literal["hdf5", "npy", "npz", "captions"] = Field(
+        description="One HDF5 file, a NumPy file per video, one archive of NumPy arrays or one per"
+        " video, or a file of captions per video."
     )
     vectors: Name = left_out("Of captions: a source of word vectors.")
     tokenizer: Tokenizer = left_out("Of captions.")
-    member: str | None = Field(None, description="The array in a video's group.")
+    member: str | None = Field(None, description="The array in a video's group or archive.")
+    key: Key = left_out("Pattern of an id; its group is the release's name for it.")
+    name: Annotated[str, Field(pattern=r"\{key\}")] = left_out(
+        "That name, {key}, with what stands before and behind it there."
+    )
+    transposed: bool = left_out("Arrays are (width, rows).")
     times: Literal["equal"] | Chunks | Windows = Field(
         description="What a row stands for: equal parts of the video, chunks or windows."
     )

@@ -1,19 +1,26 @@
 """config/sources.yaml."""
 
-import re
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Len, MinLen
 from pydantic import AfterValidator, Field, TypeAdapter, model_validator
 
-from tsgbench.config.sections.common import Name, Names, Section, Text, Unique, left_out
+from tsgbench.config.sections.common import (
+    Key,
+    Name,
+    Names,
+    Section,
+    Text,
+    Unique,
+    left_out,
+)
 from tsgbench.settings import NotNegative, Share, Size
 
 Address = Annotated[str, Field(pattern="^(https?|file)://")]
 Urls = Annotated[list[Address], MinLen(1), Unique]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 EXACT = "Exact size."
-ORIGINS = ("urls", "parts", "videos", "package")
+ORIGINS = ("urls", "parts", "videos", "package", "folder")
 
 
 def _stays_inside(path: str) -> str:
@@ -22,23 +29,24 @@ def _stays_inside(path: str) -> str:
     return path
 
 
-def _has_group(pattern: str) -> str:
-    try:
-        groups = re.compile(pattern).groups
-    except re.error as error:
-        raise ValueError(f"{pattern!r} is no regular expression ({error})") from None
-    if groups < 1:
-        raise ValueError(f"{pattern!r} has no group; put the host's name for the video in (...)")
-    return pattern
-
-
 Place = Annotated[str, Field(pattern="^[A-Za-z0-9_./-]+$"), AfterValidator(_stays_inside)]
+
+
+class Alternate(Section):
+    """Where else it may be, since somebody reported an address dead."""
+
+    url: Address = left_out("Tried after the others; without it, a place for a person to look at.")
+    note: Text = Field(description="Who reported what, and when; where this is from.")
+
+
+Alternates = Annotated[list[Alternate], MinLen(1)]
 
 
 class Part(Section):
     """A piece that a file is joined from."""
 
     urls: Urls = Field(description="Tried in order.")
+    alternates: Alternates = left_out("Tried after them, each held to the same checksum.")
     bytes: Size = left_out(EXACT)
     sha256: Sha256 = left_out("Checksum.")
 
@@ -78,9 +86,7 @@ class Videos(Section):
     url: Address | Urls = left_out(
         "With {key}, {key_1}, {key_2}: the host's name for it; several: in order.",
     )
-    key: Annotated[str, AfterValidator(_has_group)] = left_out(
-        "Pattern of an id; its group is the host's name for the video."
-    )
+    key: Key = left_out("Pattern of an id; its group is the host's name for the video.")
     keys: Name = left_out("Source with a table to look it up in.")
     spares: Names = left_out("Sources asked before the url.")
     format: Text = left_out("yt-dlp's choice of format.")
@@ -114,6 +120,14 @@ class Package(Section):
     members: Annotated[list[Member], MinLen(1)] = Field(description="Its files that are used.")
 
 
+class Folder(Section):
+    """The path is a folder of links to files of this machine."""
+
+    at: Text = Field(description="The folder, anywhere.")
+    members: Annotated[list[Text], MinLen(1)] = Field(description="Patterns of the files' names.")
+    sha256: Sha256 = Field(description="Checksum of their list, as `manifest.csv` has it.")
+
+
 class Source(Section):
     """Something that a study downloads."""
 
@@ -124,6 +138,9 @@ class Source(Section):
     urls: Urls = left_out("Addresses of the file, tried in order.")
     parts: Annotated[list[Part], Len(2, 100)] = left_out(
         "Pieces that the file is joined from, in order."
+    )
+    alternates: Alternates = left_out(
+        "Tried after its addresses, each held to the same checksum; of videos, with {key}."
     )
     page: Address = left_out("Where a person gets it, if no address gives it.")
     bytes: Size = left_out(EXACT)
@@ -137,6 +154,7 @@ class Source(Section):
     unpack: Unpack = left_out("The file is an archive, and used unpacked.")
     videos: Videos = left_out("The path is a folder of videos.")
     package: Package = left_out("The files come with an installed package.")
+    folder: Folder = left_out("The files are on this machine.")
 
     @model_validator(mode="after")
     def _comes_from_one_place(self) -> "Source":
@@ -144,7 +162,7 @@ class Source(Section):
         if len(given) > 1 or not (given or self.page):
             raise ValueError(f"give one of {', '.join(ORIGINS)}, or page alone")
         taken = [name for name in ("unpack", "excerpts", "substitutes") if getattr(self, name)]
-        for origin in ("videos", "package"):
+        for origin in ("videos", "package", "folder"):
             if getattr(self, origin) is not None and taken:
                 raise ValueError(f"{origin} and {taken[0]} exclude each other; remove one")
         if self.unpack is not None and len(taken) > 1:
