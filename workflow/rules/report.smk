@@ -65,7 +65,7 @@ use rule job as table with:
     benchmark:
         BENCHMARKS["table"]
     wildcard_constraints:
-        table=A_TABLE,
+        table=rf"(?!report[.]){A_TABLE}",
     group:
         REPORTS
     resources:
