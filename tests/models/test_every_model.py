@@ -1,26 +1,22 @@
 """What every registered model promises, for every ablation that config/models/*.yaml names."""
 
-import copy
-
 import pytest
 import torch
 from model_samples import (
     CATALOGUE,
-    CLIP_DIM,
     DRAWING,
-    cut,
     every_ablation,
     make_batch,
     make_model,
     pad,
     pick,
     settings_of,
-    words_of,
 )
 
 from tsgbench.datasets import moments
 from tsgbench.errors import UserError
-from tsgbench.models import build
+from tsgbench.models import properties
+from tsgbench.models.properties import answer
 from tsgbench.training.optim import build_optimizer
 
 EVERY = every_ablation()
@@ -57,10 +53,13 @@ LEARNERS = [
 ]
 
 
-def answer(model, batch, k=3):
-    with torch.inference_mode():
-        outputs = model(batch)
-        return outputs, model.decode(outputs, batch, k)
+def subject(model, ablation):
+    return properties.Subject(
+        lambda seed: make_model(model, ablation, seed=seed),
+        draws=model in DRAWING,
+        is_trained=(model, ablation) in TRAINABLE,
+        is_weak=model in WEAK,
+    )
 
 
 def real_clips(name, value, batch):
@@ -123,20 +122,7 @@ def test_unknown_setting_is_refused_with_the_nearest_name(model):
 
 @pytest.mark.parametrize(("model", "ablation"), EVERY)
 def test_decode_is_ranked_valid_and_inside_the_video(model, ablation):
-    batch = make_batch(size=5, clips=8)
-    for k in (1, 4, 100):  # 100: more than there are spans
-        _, found = answer(make_model(model, ablation), batch, k)
-        assert found.shape[0] == 5 and found.shape[1] <= k and found.shape[2] == 3
-        absent = found.isnan()
-        assert (absent.any(-1) == absent.all(-1)).all()
-        absent = absent[..., 0]
-        assert (absent.int().diff(dim=1) >= 0).all(), "absent candidates come last"
-        assert not absent[:, 0].any()
-        start, end, score = found.unbind(-1)
-        ok = (start >= 0) & (start < end) & (end <= batch.dur[:, None])
-        assert (ok | absent).all()
-        assert ((score.diff(dim=1) <= 0) | absent[:, 1:]).all()
-        assert ((score >= 0) & (score <= 1) | absent).all()
+    properties.answers_are_moments(subject(model, ablation))
 
 
 @pytest.mark.parametrize(("model", "ablation"), [p for p in STEADY if p not in LEAKS])
@@ -147,10 +133,10 @@ def test_padding_and_neighbours_change_nothing(model, ablation):
     hold beyond its fixed number of words. There FIAN refuses (test_fian.py), and up to there the
     padded places add nothing: it is held to the same.
     """
+    properties.padding_changes_nothing(subject(model, ablation))
     batch = make_batch()
-    outputs, found = answer(make_model(model, ablation), batch)
-    wide_outputs, wide_found = answer(make_model(model, ablation), pad(batch, clips=5, words=3))
-    torch.testing.assert_close(wide_found, found, atol=1e-9, rtol=0, equal_nan=True)
+    outputs, _ = answer(make_model(model, ablation), batch)
+    wide_outputs, _ = answer(make_model(model, ablation), pad(batch, clips=5, words=3))
     for name in outputs:
         # Squares of clips, and outputs per word, are longer in more than one dimension.
         narrow = tuple(slice(None, length) for length in outputs[name].shape)
@@ -158,72 +144,40 @@ def test_padding_and_neighbours_change_nothing(model, ablation):
         torch.testing.assert_close(
             wide, real_clips(name, outputs[name], batch), atol=1e-9, rtol=0, msg=name
         )
-    if model in DRAWING:
-        return
-    built = make_model(model, ablation)
-    for row in range(len(batch.dur)):
-        alone = cut(pick(batch, torch.tensor([row])))
-        _, found_alone = answer(built, alone)
-        torch.testing.assert_close(
-            found_alone, found[row : row + 1], atol=1e-9, rtol=0, equal_nan=True
-        )
+    if model not in DRAWING:
+        properties.neighbours_change_nothing(subject(model, ablation))
+
+
+@pytest.mark.parametrize(("model", "ablation"), sorted(LEAKS))
+def test_a_model_that_reads_padding_is_found_out(model, ablation):
+    problems = dict(properties.check_all(subject(model, ablation)))
+    assert "more padding" in problems["padding changes no answer"]
+    assert problems["answers are ranked moments inside the video, with scores from 0 to 1"] is None
 
 
 @pytest.mark.parametrize(
     ("model", "ablation"), [p for p in STEADY if p[0] not in DRAWING and p not in LEAKS]
 )
 def test_batch_order_does_not_matter(model, ablation):
+    properties.order_changes_nothing(subject(model, ablation))
     batch, order = make_batch(), torch.tensor([2, 0, 3, 1])
     built = make_model(model, ablation)
-    outputs, found = answer(built, batch)
-    mixed_outputs, mixed_found = answer(built, pick(batch, order))
-    torch.testing.assert_close(mixed_found, found[order], atol=1e-9, rtol=0, equal_nan=True)
+    outputs, _ = answer(built, batch)
+    mixed_outputs, _ = answer(built, pick(batch, order))
     for name in outputs:
         torch.testing.assert_close(mixed_outputs[name], outputs[name][order], atol=1e-9, rtol=0)
 
 
 @pytest.mark.parametrize(("model", "ablation"), EVERY)
 def test_forward_and_decode_never_see_the_moments(model, ablation):
-    batch = make_batch()
-    hidden = copy.copy(batch)
-    hidden.gt = hidden.windows = None
-    blinded = copy.copy(batch)
-    blinded.gt = torch.full_like(batch.gt, torch.nan)
-    blinded.windows = torch.full_like(batch.windows, 10**6)
-    found = []
-    for given in (batch, hidden, blinded):
-        built = make_model(model, ablation)
-        torch.manual_seed(3)
-        found.append(answer(built, given)[1])
-    torch.testing.assert_close(found[1], found[0], equal_nan=True, atol=0, rtol=0)
-    torch.testing.assert_close(found[2], found[0], equal_nan=True, atol=0, rtol=0)
-    if model in WEAK:
-        return  # learns without them: tests/models/test_fsan.py
-    if CATALOGUE[model]["settings"].get("train"):
-        with pytest.raises(ValueError, match="gt"):
-            built.loss(built(hidden), hidden)
+    properties.moments_are_not_seen(subject(model, ablation))
+    if (model, ablation) in TRAINABLE:  # a weak one learns without them: test_fsan.py
+        properties.moments_are_needed(subject(model, ablation))
 
 
 @pytest.mark.parametrize(("model", "ablation"), EVERY)
 def test_built_twice_answers_the_same_and_state_round_trips(model, ablation):
-    batch = make_batch()
-    first, again = make_model(model, ablation, seed=1), make_model(model, ablation, seed=1)
-    other = build(
-        model,
-        clip_dim=CLIP_DIM,
-        words=words_of(model),
-        settings=settings_of(model, ablation),
-        module=CATALOGUE[model].get("module"),
-    ).double()  # not fitted, other weights
-    other.load_state_dict(copy.deepcopy(first.state_dict()))
-    if hasattr(first, "generator"):
-        other.generator.manual_seed(first.generator.initial_seed())
-    found = []
-    for built in (first, again, other.eval()):
-        torch.manual_seed(5)
-        found.append(answer(built, batch)[1])
-    for value in found[1:]:
-        torch.testing.assert_close(value, found[0], equal_nan=True, atol=0, rtol=0)
+    properties.state_round_trips(subject(model, ablation))
 
 
 @pytest.mark.parametrize(("model", "ablation"), TRAINABLE)

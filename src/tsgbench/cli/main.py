@@ -312,6 +312,20 @@ def _add_pdf(known: _Verbs) -> None:
 def _add_listings(known: _Verbs) -> None:
     _add_json(known.add("models", verbs.show_models, "the models and their ablations"))
     verb = known.add(
+        "check-model",
+        verbs.check_model,
+        "try on invented batches what every model promises",
+        "Masks are read, answers lie in the video, moments stay unseen, gradients reach every"
+        " parameter, a saved model answers alike, some steps lower the loss. 1 if one is broken.",
+    )
+    verb.add_argument("model", help="as `tsgbench models` lists it")
+    verb.add_argument(
+        "--ablation",
+        action="append",
+        default=[],
+        help="this one alone, also more than once (default: all that have model settings)",
+    )
+    verb = known.add(
         "datasets",
         verbs.show_datasets,
         "the data sets: protocols, rows kept and dropped, parts present",

@@ -252,6 +252,21 @@ def show_models(options: argparse.Namespace) -> None:
             print(f"    {ablation:26}{about}{f'  [{served}]' if served else ''}")
 
 
+def check_model(options: argparse.Namespace) -> int:
+    """`tsgbench check-model`: a line per promise; 1 where one is broken."""
+    from tsgbench.cli.checking_models import check_model as check
+
+    _limit_threads(1)
+    last, broken = None, 0
+    for ablation, promise, problem in check(options.model, options.ablation):
+        if ablation != last:
+            print(f"{options.model} ({ablation})")
+            last = ablation
+        print(f"  {'BROKEN' if problem else 'ok':8}{promise}{f': {problem}' if problem else ''}")
+        broken += problem is not None
+    return 1 if broken else 0
+
+
 def show_datasets(options: argparse.Namespace) -> None:
     """`tsgbench datasets`: protocols, and the rows kept and dropped."""
     from tsgbench.cli.datasets import as_text, list_datasets
