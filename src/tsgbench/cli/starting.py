@@ -12,7 +12,7 @@ NAME = re.compile("[a-z0-9_]+")
 FILES = {
     "Snakefile": "Snakefile",
     "study.yaml": "config/STUDY.yaml",
-    "dvc.yaml": "dvc.yaml",
+    "dvc.yaml.txt": "dvc.yaml",  # DVC takes any dvc.yaml of the repository for one of its own
     "README.md": "README.md",
     "profile.yaml": "profiles/default/config.yaml",
     "tiny.py.txt": "models/tiny.py",
