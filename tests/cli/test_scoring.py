@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tsgbench.cli import scoring
+from tsgbench.cli.datasets import read_tables
 from tsgbench.cli.main import main
 from tsgbench.config import Catalogue
 from tsgbench.evaluation.matching import POLICIES
@@ -390,7 +391,8 @@ def test_our_own_predictions_keep_their_clips_and_what_they_do_not_answer(tmp_pa
     content = paragraphs(rng, 12)
     text = json.dumps(content)
     place(tmp_path, "activitynet_captions", train=text, val_1=text, val_2=text)
-    known = scoring._read_tables(Catalogue.load(), "activitynet_captions", str(tmp_path))["val_2"]
+    tables, _ = read_tables(Catalogue.load(), "activitynet_captions", str(tmp_path))
+    known = tables["val_2"]
     answered = known.take(np.arange(1, len(known)))
     ranked = np.dstack([answered.moments[:, None], np.ones((len(answered), 1))])
     path = tmp_path / "predictions.parquet"

@@ -197,10 +197,9 @@ def moments_are_needed(subject: Subject) -> None:
     model, hidden = subject.build(0), replace(subject.batch(), gt=None, windows=None)
     try:
         model.loss(model(hidden), hidden)
-    except ValueError as error:
-        _need("gt" in str(error), f"the error does not name gt: {error}")
+    except ValueError:
         return
-    raise Broken("loss takes a batch without moments; raise a ValueError that names gt")
+    raise Broken("loss takes a batch without moments; raise a ValueError there")
 
 
 @promise("some steps on a batch lower its loss", lambda subject: subject.is_trained)
