@@ -8,7 +8,7 @@ from pathlib import Path
 from setuptools import setup
 from setuptools.command.build_py import build_py
 
-PARTS = ("Snakefile", "workflow", "config", "published", "envs")
+PARTS = ("Snakefile", "workflow", "config", "published", "envs", "profiles/default")
 
 
 class WithProject(build_py):

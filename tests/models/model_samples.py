@@ -6,10 +6,11 @@ import torch
 import yaml
 
 from tsgbench.config import merge
-from tsgbench.models import Batch, Grounder, build
+from tsgbench.models import Batch, Grounder
 from tsgbench.models.samples import (
     CLIP_DIM,
     VOCABULARY,
+    build_small,
     cut,
     make_batch,
     pad,
@@ -128,16 +129,13 @@ def make_model(
     model: str, ablation: str = "full", *, seed: int = 0, preset: str | None = None, **settings
 ) -> Grounder:
     """A small fp64 model in evaluation mode; baselines are fitted on a few moments."""
-    torch.manual_seed(seed)
-    built = build(
+    return build_small(
         model,
-        clip_dim=CLIP_DIM,
-        words=words_of(model),
-        settings=settings_of(model, ablation, preset) | settings,
+        settings_of(model, ablation, preset) | settings,
+        words_of(model),
+        seed=seed,
         module=CATALOGUE[model].get("module"),
     )
-    built.fit(training_queries(), training_tokens())
-    return built.double().eval()
 
 
 def fixed_model(name: str) -> Grounder:

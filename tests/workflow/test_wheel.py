@@ -9,6 +9,7 @@ import zipfile
 import pytest
 
 from guides import ROOT, block_of, lay_out
+from tsgbench.cli import starting
 from workflow.conftest import Project
 
 pytestmark = pytest.mark.slow
@@ -19,7 +20,7 @@ def installed(tmp_path_factory):
     """A folder with what the wheel installs."""
     folder = tmp_path_factory.mktemp("wheel")
     leftovers = shutil.ignore_patterns("__pycache__", "*.egg-info")
-    for part in ("src", "workflow", "config", "published", "envs"):
+    for part in ("src", "workflow", "config", "published", "envs", "profiles"):
         shutil.copytree(ROOT / part, folder / "source" / part, ignore=leftovers)
     for part in ("setup.py", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE", "Snakefile"):
         shutil.copy2(ROOT / part, folder / "source" / part)
@@ -75,9 +76,10 @@ def test_both_guides_lead_to_a_table_there(project):
     assert "Tiny" in last
 
 
-def test_the_model_that_init_writes_is_that_of_the_guide():
+def test_what_init_writes_is_the_model_of_the_guide_and_the_shipped_profile(tmp_path):
     start = ROOT / "src/tsgbench/cli/start"
     assert (start / "tiny.py.txt").read_text() == block_of("add_a_model.md", "python")
     assert (start / "tiny.yaml").read_text() == block_of("add_a_model.md", "yaml")
     profile = (ROOT / "profiles/default/config.yaml").read_text()
-    assert (start / "profile.yaml").read_text() == profile
+    starting.start(tmp_path, "first")
+    assert (tmp_path / "profiles/default/config.yaml").read_text() == profile

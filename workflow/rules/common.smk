@@ -16,6 +16,7 @@ if (Path(workflow.basedir) / "src" / "tsgbench").is_dir():
 
 from tsgbench.config import export_study, extend_study
 from tsgbench.errors import UserError
+from tsgbench.jobs.cells import is_trained
 from tsgbench.jobs.layout import MAKERS, RESULTS, foreign_results, report_names, study_of
 from tsgbench.planning.freshness import CURRENT, Freshness
 from tsgbench.planning.sharing import KEEP, forget
@@ -234,10 +235,10 @@ TRAINING = {
 }
 
 
-def is_trained(wildcards):
-    """Whether a cell's model learns by epochs, as baselines and adopted predictions do not."""
+def takes_epochs(wildcards):
+    """Whether the cell of these wildcards is trained, and neither a baseline nor adopted."""
     job = STUDY.jobs.get(RECORDS["train"].format(**wildcards))
-    return job is not None and bool(job.settings.get("train", {}).get("epochs"))
+    return job is not None and is_trained(job.settings)
 
 
 def where_trained(value, otherwise=None):
@@ -245,7 +246,7 @@ def where_trained(value, otherwise=None):
     minutes and no GPU."""
 
     def of_cell(wildcards, attempt=1):
-        if not is_trained(wildcards):
+        if not takes_epochs(wildcards):
             return otherwise and otherwise * attempt
         return value(wildcards, attempt) if callable(value) else value
 

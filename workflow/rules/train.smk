@@ -20,7 +20,7 @@ use rule job as train with:
         gpu_model=where_trained(TRAINING["gpu_model"]),
         mem_mb=reserved("train", "mem_mb", TRAINING["mem_mb"]),
         runtime=where_trained(reserved("train", "runtime", 1440), otherwise=30),
-        small=lambda wildcards: 0 if is_trained(wildcards) else 4,
+        small=lambda wildcards: 0 if takes_epochs(wildcards) else 4,
     params:
         **runs("train"),
     message:

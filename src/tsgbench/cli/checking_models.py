@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from tsgbench.config import Catalogue, merge
 from tsgbench.config.wording import hint_at
 from tsgbench.errors import UserError
-from tsgbench.jobs.cells import FULL
+from tsgbench.jobs.cells import FULL, is_trained
 
 MOST_CLIPS, MOST_WORDS = 32, 16  # of a batch: enough to try, and quick
 
@@ -31,9 +31,8 @@ def check_model(name: str, ablations: list[str]) -> Iterator[tuple[str, str, str
 
 
 def _check(name: str, entry: dict, difference: dict) -> Iterator[tuple[str, str | None]]:
-    import torch  # late, with all that needs it
-
-    from tsgbench.models import Grounder, build, samples
+    # Late: they import torch
+    from tsgbench.models import Grounder, samples
     from tsgbench.models.properties import Subject, check_all
 
     settings = merge(entry["settings"], difference)
@@ -41,16 +40,9 @@ def _check(name: str, entry: dict, difference: dict) -> Iterator[tuple[str, str 
     words = samples.word_table(samples.CLIP_DIM)  # as wide as clips: some models compare the two
 
     def make(seed: int) -> Grounder:
-        torch.manual_seed(seed)
-        model = build(
-            name,
-            clip_dim=samples.CLIP_DIM,
-            words=words,
-            settings=settings.get("model", {}),
-            module=entry.get("module"),
+        return samples.build_small(
+            name, settings.get("model", {}), words, seed=seed, module=entry.get("module")
         )
-        model.fit(samples.training_queries(), samples.training_tokens())
-        return model.double().eval()
 
     yield from check_all(
         Subject(
@@ -58,7 +50,7 @@ def _check(name: str, entry: dict, difference: dict) -> Iterator[tuple[str, str 
             clips=min(inputs["max_clips"], MOST_CLIPS),
             words=min(inputs["max_words"], MOST_WORDS),
             draws=hasattr(make(0), "generator"),
-            is_trained=bool(settings.get("train", {}).get("epochs")),
+            is_trained=is_trained(settings),
             is_weak=inputs.get("supervision") == "weak",
         )
     )

@@ -5,8 +5,10 @@ from pathlib import Path
 
 from tsgbench.errors import UserError
 from tsgbench.files import write_text
+from tsgbench.outside import shipped
 
 TEMPLATES = Path(__file__).parent / "start"
+PROFILE = "profiles/default/config.yaml"  # every project has the shipped one
 NAME = re.compile("[a-z0-9_]+")
 # Template -> where it goes; STUDY is the study's name, in both
 FILES = {
@@ -14,7 +16,6 @@ FILES = {
     "study.yaml": "config/STUDY.yaml",
     "dvc.yaml.txt": "dvc.yaml",  # DVC takes any dvc.yaml of the repository for one of its own
     "README.md": "README.md",
-    "profile.yaml": "profiles/default/config.yaml",
     "tiny.py.txt": "models/tiny.py",
     "tiny.yaml": "config/models/tiny.yaml",
 }
@@ -36,6 +37,7 @@ def start(folder: Path, study: str) -> list[Path]:
         .replace("STUDY", study)
         for name, place in FILES.items()
     }
+    texts[folder / PROFILE] = (shipped() / PROFILE).read_text(encoding="utf-8")
     for path in texts:
         if path.exists():
             raise UserError(f"{path}: is there already; name another folder, or move it away")

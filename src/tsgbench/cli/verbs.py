@@ -371,24 +371,29 @@ def track(options: argparse.Namespace) -> int:
 
 def ui(options: argparse.Namespace) -> None:
     """`tsgbench ui`: MLflow's page of the runs, with the metrics of the study's tables."""
-    from tsgbench.tracking import default_uri, resolve_uri
-    from tsgbench.tracking.page import need_runs, serve, share_view
+    from tsgbench.tracking.page import serve, share_view
 
     study = _read_study(options)
+    uri, metrics = _tracked(study)
+    serve(uri, share_view(uri, study.name, metrics), options.port)
+
+
+def _tracked(study: "Study") -> tuple[str, list[str]]:
+    """The MLflow store that the study's runs are in, and the metrics of its tables; `UserError`
+    where there are no runs yet."""
+    from tsgbench.tracking import default_uri, resolve_uri
+    from tsgbench.tracking.page import need_runs
+
     uri = resolve_uri(default_uri(Path.cwd()))
     need_runs(uri)
-    serve(uri, share_view(uri, study.name, _table_metrics(study)), options.port)
-
-
-def _table_metrics(study: "Study") -> list[str]:
     tables = study.config["tables"].values()
-    return list(dict.fromkeys(metric for table in tables for metric in table["metrics"]))
+    return uri, list(dict.fromkeys(metric for table in tables for metric in table["metrics"]))
 
 
 def _systems(study: "Study", dataset: str, named: list[str]) -> list[str]:
     """`model/dataset/ablation` of the systems to compare: those named, `MODEL` or `MODEL/ABLATION`,
     or else every trained one as its paper has it."""
-    from tsgbench.jobs.cells import FULL
+    from tsgbench.jobs.cells import FULL, is_trained
 
     known = dict.fromkeys(cell.prefix for cell in study.cells if cell.dataset == dataset)
     if not known:
@@ -407,21 +412,19 @@ def _systems(study: "Study", dataset: str, named: list[str]) -> list[str]:
         cell
         for cell in study.cells
         if cell.dataset == dataset and cell.ablation == FULL
-        if study.cells.settings(cell)["train"].get("epochs")
+        if is_trained(study.cells.settings(cell))
     )
     return list(dict.fromkeys(cell.prefix for cell in trained))
 
 
 def compare(options: argparse.Namespace) -> None:
     """`tsgbench compare`: MLflow's comparison of systems, each by the mean over its seeds."""
-    from tsgbench.tracking import default_uri, resolve_uri
     from tsgbench.tracking.page import compare as address_of
-    from tsgbench.tracking.page import need_runs, serve
+    from tsgbench.tracking.page import serve
 
     study = _read_study(options)
-    uri = resolve_uri(default_uri(Path.cwd()))
     groups = _systems(
         study, options.dataset or next(iter(study.config["datasets"])), options.systems
     )
-    need_runs(uri)
-    serve(uri, address_of(uri, study.name, groups, _table_metrics(study)), options.port)
+    uri, metrics = _tracked(study)
+    serve(uri, address_of(uri, study.name, groups, metrics), options.port)

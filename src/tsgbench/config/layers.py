@@ -13,10 +13,8 @@ from pathlib import Path
 from tsgbench import outside
 from tsgbench.config.reading import parse_yaml
 from tsgbench.errors import UserError
-from tsgbench.outside import CATALOGUE, shipped
+from tsgbench.outside import CATALOGUE, HERE, shipped
 
-PACKAGE = Path(__file__).parents[1]
-FILES = CATALOGUE
 FEATURE_PARTS = ("clips", "features")
 
 
@@ -36,7 +34,7 @@ def files_of(root: Path) -> list[tuple[str, Path]]:
     for layer in [base] if base == root else [base, root]:
         config = layer / "config"
         found += [("models", path) for path in sorted((config / "models").glob("*.yaml"))]
-        paths = [(name, config / f"{name}.yaml") for name in FILES]
+        paths = [(name, config / f"{name}.yaml") for name in CATALOGUE]
         found += [(name, path) for name, path in paths if layer == base or path.exists()]
     found += [("published", path) for path in sorted((base / "published").glob("*.yaml"))]
     for section, room in (("models", "models"), ("installed", "datasets")):
@@ -82,7 +80,7 @@ def read_pieces(root: Path, read: dict[Path, bytes], *, is_measured: bool) -> li
 
 def join_pieces(pieces: Iterable[Piece]) -> dict[str, dict]:
     """Section -> its entries by name; `UserError` names both files where a name is given twice."""
-    found: dict[str, dict] = {name: {} for name in ("models", "published", *FILES)}
+    found: dict[str, dict] = {name: {} for name in ("models", "published", *CATALOGUE)}
     found["features"] = {part: {} for part in FEATURE_PARTS}
     origins: dict[tuple[str, str], Path] = {}
     for piece in pieces:
@@ -126,7 +124,7 @@ def _with_module(entry: dict, key: str, default: str, room: str, root: Path) -> 
     own = root / room / f"{name}.py"
     if not own.is_file():
         return entry
-    ours = PACKAGE / room / f"{name}.py"
+    ours = HERE / room / f"{name}.py"
     if ours.is_file():
         raise UserError(f"{own}: {name}: {ours} is called so, too; choose another name")
     return {**entry, key: f"study_{room}.{name}"}

@@ -7,14 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tsgbench.config.catalogue import Catalogue
-from tsgbench.config.layers import FILES
 from tsgbench.config.reading import need_project, read_yaml
 from tsgbench.config.remembered import is_remembered, key_of, remember
 from tsgbench.config.values import merge
 from tsgbench.config.wording import hint_at
 from tsgbench.errors import UserError
 from tsgbench.files import digest, read_json, write_text
-from tsgbench.outside import shipped
+from tsgbench.outside import CATALOGUE, shipped
 
 MIRROR_VARIABLE = "TSGBENCH_MIRROR"
 STUDY_VARIABLE = "TSGBENCH_STUDY"
@@ -44,7 +43,7 @@ def default_study(root: Path = Path()) -> str:
     if (root / DEFAULT_STUDY).is_file():
         return DEFAULT_STUDY
     files = sorted((root / "config").glob("*.yaml"))
-    studies = [f"config/{path.name}" for path in files if path.stem not in FILES]
+    studies = [f"config/{path.name}" for path in files if path.stem not in CATALOGUE]
     if len(studies) != 1:
         there = ", ".join(studies) or "none"
         raise UserError(f"{DEFAULT_STUDY}: no such study; name one with --study (there is {there})")
@@ -81,7 +80,7 @@ def _read_extended(name: object, source: str, root: Path) -> dict:
     content = read_yaml(file) if file else {}
     if "study" not in content:
         stems = {path.stem for place in places for path in (place / "config").glob("*.yaml")}
-        known = sorted(stems - {*FILES})
+        known = sorted(stems - {*CATALOGUE})
         raise UserError(
             f"{source}: extends: {name!r} is not a study of config/; {hint_at(name, known)}"
         )

@@ -6,7 +6,7 @@ data set: the cells whose mean a table prints.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from tsgbench.errors import UserError
 
@@ -56,6 +56,12 @@ class CellId(NamedTuple):
 def cell_names(prefix: str, seeds: Iterable[int]) -> list[str]:
     """The names of a system's cells on a data set. prefix: `model/dataset/ablation`."""
     return [f"{prefix}/seed{seed}" for seed in seeds]
+
+
+def is_trained(settings: Mapping[str, Any]) -> bool:
+    """Whether a cell of these settings learns by epochs, as baselines and adopted predictions do
+    not."""
+    return bool(settings.get("train", {}).get("epochs"))
 
 
 def join_ablation(ablation: str, protocol: str) -> str:

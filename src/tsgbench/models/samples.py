@@ -4,6 +4,7 @@ They serve `tsgbench check-model` and the tests of the models alike.
 """
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from tsgbench.datasets.queries import Queries
 from tsgbench.features.resample import linspace_labels
-from tsgbench.models.base import Batch
+from tsgbench.models.base import Batch, Grounder, build
 from tsgbench.text import WordTable
 
 CLIP_DIM, VOCABULARY = 12, 24
@@ -76,6 +77,22 @@ def training_queries() -> Queries:
 def training_tokens() -> Tensor:
     """Words of the training queries: 2 in all of them, 3 twice, 4 and the unknown word once."""
     return torch.tensor([[2, 3, 0], [2, 3, 3], [1, 4, 2]])
+
+
+def build_small(
+    name: str,
+    settings: dict[str, Any],
+    words: WordTable,
+    *,
+    seed: int = 0,
+    module: str | None = None,
+) -> Grounder:
+    """A model for these batches, as `build` makes it: fitted on the training queries, in fp64 and
+    evaluation mode."""
+    torch.manual_seed(seed)
+    built = build(name, clip_dim=CLIP_DIM, words=words, settings=settings, module=module)
+    built.fit(training_queries(), training_tokens())
+    return built.double().eval()
 
 
 def pick(batch: Batch, rows: Tensor) -> Batch:

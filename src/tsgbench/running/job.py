@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tsgbench.config import mirror_of
 from tsgbench.errors import UserError
+from tsgbench.jobs.cells import is_trained
 from tsgbench.jobs.code import import_as_digested
 from tsgbench.jobs.layout import Job
 from tsgbench.jobs.records import Record, check_input, write_record
@@ -111,7 +112,7 @@ def task_of(study: Study, job: Job, inputs: dict[str, Record], threads: int = 1)
 @contextmanager
 def _tracked(study: Study, job: Job, task: Task, made: dict) -> Iterator[None]:
     """Follow a training in MLflow while it runs. What has no epochs is logged with its table."""
-    if job.phase != "train" or not job.settings["train"].get("epochs"):
+    if job.phase != "train" or not is_trained(job.settings):
         yield
         return
     uri = resolve_uri(default_uri(Path.cwd()))

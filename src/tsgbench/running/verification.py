@@ -20,6 +20,7 @@ from pathlib import Path
 
 from tsgbench.errors import UserError
 from tsgbench.files.access import Inaccessible
+from tsgbench.jobs.cells import is_trained
 from tsgbench.jobs.layout import Job
 from tsgbench.jobs.records import Record, read_record
 from tsgbench.planning.accepting import with_ancestors
@@ -129,7 +130,7 @@ def _draw(study: Study, sound: dict[str, Record], number: int, seed: int) -> lis
         path
         for path in sorted(sound)
         if study.jobs[path].phase == "train"
-        and study.jobs[path].settings["train"].get("epochs")
+        and is_trained(study.jobs[path].settings)
         and all(Path(read).exists() for read in study.jobs[path].inputs.values())
     ]
     if len(trained) < number:

@@ -144,7 +144,10 @@ class Run:
 
     def __init__(self, client: "MlflowClient", run_id: str):
         self.client, self.run_id = client, run_id
-        data = client.get_run(run_id).data
+        run = client.get_run(run_id)
+        data = run.data
+        read = run.inputs.dataset_inputs if run.inputs else []
+        self._inputs = {(known.dataset.name, known.dataset.digest) for known in read}
         self.tags, self.params = dict(data.tags), dict(data.params)
         self._old_keys = set(data.metrics)
         self._steps: dict[str, set[int]] = {}
@@ -203,11 +206,6 @@ class Run:
         """What the run read, as MLflow's data sets; those that are there already stay."""
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
-        logged = self.client.get_run(self.run_id).inputs
-        there = {
-            (known.dataset.name, known.dataset.digest)
-            for known in (logged.dataset_inputs if logged else [])
-        }
         new = [
             DatasetInput(
                 Dataset(
@@ -219,10 +217,11 @@ class Run:
                 [InputTag("mlflow.data.context", found.role)],
             )
             for found in inputs
-            if (found.name, found.digest[:DIGEST_LENGTH]) not in there
+            if (found.name, found.digest[:DIGEST_LENGTH]) not in self._inputs
         ]
         if new:
             self.client.log_inputs(self.run_id, datasets=new)
+        self._inputs |= {(one.dataset.name, one.dataset.digest) for one in new}
 
     def log_artifacts(self, folder: Path, names: Iterable[str], settings: dict) -> None:
         """Upload those of the cell's files that are there, and its settings."""
