@@ -13,7 +13,7 @@ from tsgbench.downloads import want
 from tsgbench.downloads.archives import describe_manifest
 from tsgbench.downloads.manifest import MANIFEST, missing_files, write_manifest
 from tsgbench.errors import UserError
-from tsgbench.files import atomic_path, sha256_file
+from tsgbench.files import sha256_file
 from tsgbench.files.access import named
 
 INCOMING = ".incoming"
@@ -30,7 +30,7 @@ def fetch_folder(source: dict, destination: Path) -> dict:
         shutil.rmtree(staging, ignore_errors=True)
         found = members_of(Path(spec["at"]).expanduser(), spec["members"])
         for name, path in found.items():
-            place(path, staging / name)
+            _link(path, staging / name)
         write_manifest(staging, found)
         sha256 = sha256_file(staging / MANIFEST)
         if sha256 != spec["sha256"]:
@@ -76,12 +76,8 @@ def members_of(folder: Path, patterns: list[str]) -> dict[str, Path]:
     return found
 
 
-def place(path: Path, target: Path, *, copy: bool = False) -> None:
-    """Let `target` be a link to a file, or a copy of it; whole or not at all."""
-    if copy:
-        with atomic_path(target) as temporary:
-            shutil.copyfile(path, temporary)
-        return
+def _link(path: Path, target: Path) -> None:
+    """Let `target` be a link to a file; whole or not at all."""
     with named(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         link = target.with_name(f".{target.name}.{os.getpid()}.link")
