@@ -57,15 +57,20 @@ class NoSlurm(Exception):
 
 
 class Cluster:
-    """A running Slurm. env: what a program needs in its environment to talk to it."""
+    """A running Slurm. programs: a folder in which to look for programs first."""
 
-    def __init__(self, folder: Path, env: dict[str, str]):
-        self.folder, self.env = folder, env
+    def __init__(self, folder: Path):
+        self.folder, self.conf, self.programs = folder, folder / "slurm.conf", folder / "bin"
+
+    def reach(self, env: dict[str, str]) -> dict[str, str]:
+        """The environment of a program that is to talk to it."""
+        path = f"{self.programs}{os.pathsep}{env['PATH']}"
+        return {**env, "SLURM_CONF": str(self.conf), "PATH": path}
 
     def ask(self, *words: str) -> str:
         """What one of Slurm's commands answers."""
         done = subprocess.run(
-            words, env={**os.environ, **self.env}, capture_output=True, text=True, timeout=30
+            words, env=self.reach(dict(os.environ)), capture_output=True, text=True, timeout=30
         )
         if done.returncode:
             raise AssertionError(f"{' '.join(words)}: {done.stdout}{done.stderr}")
@@ -111,10 +116,10 @@ def run_slurm(folder: Path) -> Iterator[Cluster]:
     if missing := [name for name in NEEDED if not shutil.which(name, path=path)]:
         raise NoSlurm(f"{', '.join(missing)} not installed (apt install slurm-wlm munge)")
     configure(folder)
-    conf = str(folder / "slurm.conf")
-    cluster = Cluster(folder, {"SLURM_CONF": conf, "PATH": wrap_srun(folder / "bin", conf)})
+    cluster = Cluster(folder)
+    wrap_srun(cluster)
     daemons: list[subprocess.Popen] = []
-    environment = {**os.environ, **cluster.env, "PATH": path}
+    environment = cluster.reach({**os.environ, "PATH": path})
     try:
         for name, *options in (
             ("munged", "--foreground", "--force", *munge_options(folder)),
@@ -166,14 +171,13 @@ def configure(folder: Path) -> None:
     (folder / "cgroup.conf").write_text("CgroupPlugin=cgroup/v1\n")
 
 
-def wrap_srun(folder: Path, conf: str) -> str:
-    """A PATH with an srun that knows where the configuration is: Snakemake's plugin takes all SLURM
+def wrap_srun(cluster: Cluster) -> None:
+    """Write an srun that knows where the configuration is: Snakemake's plugin takes all SLURM
     variables from the jobs' environment but those that name the job."""
-    folder.mkdir()
-    program = folder / "srun"
-    program.write_text(f'#!/bin/sh\nSLURM_CONF={conf} exec {shutil.which("srun")} "$@"\n')
+    cluster.programs.mkdir()
+    program = cluster.programs / "srun"
+    program.write_text(f'#!/bin/sh\nSLURM_CONF={cluster.conf} exec {shutil.which("srun")} "$@"\n')
     program.chmod(0o755)
-    return f"{folder}{os.pathsep}{os.environ['PATH']}"
 
 
 def munge_options(folder: Path) -> list[str]:

@@ -300,7 +300,7 @@ def test_a_cell_in_training_can_be_trained_when_the_other_process_ends(project, 
 
 def test_what_a_message_names_is_here():
     """Each command, verb, option and target that any message of ours names is one."""
-    verbs = set(re.findall(r"tsgbench ([a-z]+)", sources()))
+    verbs = set(re.findall(r"tsgbench ([a-z]+(?:-[a-z]+)*)", sources()))
     helped = Project(ROOT).run("tsgbench", "--help").stdout
     assert verbs >= {"track", "job", "plan"}
     for verb in verbs:

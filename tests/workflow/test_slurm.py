@@ -105,7 +105,7 @@ def there(project, cluster) -> Iterator[There]:
     shutil.rmtree(project.folder / "results")
     study = project.folder / "config/demo.yaml"
     study.write_text(study.read_text() + yaml.safe_dump({"resources": RESERVED}))
-    project.env |= cluster.env
+    project.env = cluster.reach(project.env)
     there = There(project, cluster)
     yield there
     there.stop()
