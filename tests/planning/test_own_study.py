@@ -37,7 +37,7 @@ def test_annotations_and_features_come_from_what_is_gathered(folder):
     study = Study(config())
     gather = study.find_key("gather", "kitchen")
     assert gather.record == "data/raw/kitchen.json" and not gather.inputs
-    assert gather.places == {"annotations": NAME, "videos": "kitchen/videos"}
+    assert gather.own_files == {"annotations": NAME, "videos": "kitchen/videos"}
     assert study.find_key("annotations", "kitchen").inputs == {
         "annotations": gather.record,
         "durations": gather.record,

@@ -40,12 +40,12 @@ def list_datasets(
     folders = folders_of(records, mirror)
     listed = {}
     for name, entry in datasets.items():
-        places = {
+        paths = {
             phase: Path(records[phase].format(dataset=name, features="any"))
             for phase in ("annotations", "render", "reduce")
         }
-        files = find_files(entry, sources, folders, places["render"])
-        counts, counted_from, problem = _count(entry, files, places["annotations"])
+        files = find_files(entry, sources, folders, paths["render"])
+        counts, counted_from, problem = _count(entry, files, paths["annotations"])
         listed[name] = {
             "title": entry["title"],
             "note": " ".join(entry["note"].split()),
@@ -57,14 +57,14 @@ def list_datasets(
             "conventions": entry.get("conventions", []),
             "parts": {
                 "annotations": {role: str(path) if path else None for role, path in files.items()},
-                "videos": _count_videos(entry, sources, folders, places["render"]),
+                "videos": _count_videos(entry, sources, folders, paths["render"]),
                 "features": sorted(
                     path.stem
-                    for path in places["reduce"].parent.glob("*.json")
+                    for path in paths["reduce"].parent.glob("*.json")
                     if not path.stem.endswith(".clips")
                 ),
             },
-            "durations": _durations(places["reduce"].parent),
+            "durations": _durations(paths["reduce"].parent),
             "counted_from": counted_from,
             "counts": counts,
             "problem": problem,
@@ -175,17 +175,17 @@ def _count_videos(
 ) -> int:
     """Video files in the folder that the phase or the download of the videos fills."""
     if "generated" in dataset:
-        places = [render.with_suffix("") / "videos"]
+        searched = [render.with_suffix("") / "videos"]
     elif "videos" in dataset:
         source = _find_source(dataset["videos"], sources, "videos")
         inside = source.get("unpack", {}).get("into", source["path"])
-        places = [folder / inside for folder in folders]
+        searched = [folder / inside for folder in folders]
     else:
         return 0
     counts = [
-        sum(path.suffix.lower() in VIDEO_ENDINGS for path in place.rglob("*"))
-        for place in places
-        if place.is_dir()
+        sum(path.suffix.lower() in VIDEO_ENDINGS for path in folder.rglob("*"))
+        for folder in searched
+        if folder.is_dir()
     ]
     return max(counts, default=0)
 

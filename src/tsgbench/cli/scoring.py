@@ -134,8 +134,8 @@ def _ask(
         if not len(tables[name]):
             raise UserError(f"--split: {name!r} of {dataset} has no query; check its files")
     queries = join([tables[name] for name in splits])
-    place = np.repeat(splits, [len(tables[name]) for name in splits])
-    return Asked(queries, place, parts, f"{dataset} ({' + '.join(splits)})")
+    split_of = np.repeat(splits, [len(tables[name]) for name in splits])
+    return Asked(queries, split_of, parts, f"{dataset} ({' + '.join(splits)})")
 
 
 def _read(path: Path, form: str, asked: Asked, max_absent: float) -> Found:
@@ -166,12 +166,12 @@ def _numbers(scores: dict[str, Scores], asked: Asked, rows: np.ndarray) -> Itera
         is_inside = np.isin(asked.splits, splits)
         within[name] = (np.flatnonzero(is_inside[rows]), int(is_inside.sum()))
     for convention, found in scores.items():
-        for part, (places, of) in within.items():
-            metrics = found.summarise(places)["metrics"] if len(places) else {}
-            bounds = _intervals({m: found.percent[m][places] for m in metrics}, videos[places])
+        for part, (rows, of) in within.items():
+            metrics = found.summarise(rows)["metrics"] if len(rows) else {}
+            bounds = _intervals({m: found.percent[m][rows] for m in metrics}, videos[rows])
             for metric, value in metrics.items():
                 lower, upper = bounds.get(metric, (None, None))
-                yield Number(convention, part, metric, value, len(places), of, lower, upper)
+                yield Number(convention, part, metric, value, len(rows), of, lower, upper)
 
 
 def _intervals(values: dict[str, np.ndarray], videos: np.ndarray) -> dict[str, tuple[float, float]]:
@@ -194,14 +194,14 @@ def _compare(
 ) -> dict:
     """Fill in what the numbers of all queries are worth beside a cell's. queries: those scored."""
     cell, theirs = _read_cell(against, conventions)
-    places = {name: row for row, name in enumerate(theirs.query_ids)}
-    ours = np.flatnonzero([name in places for name in queries.query_ids])
+    row_of = {name: row for row, name in enumerate(theirs.query_ids)}
+    ours = np.flatnonzero([name in row_of for name in queries.query_ids])
     if not len(ours):
         raise UserError(
             f"--against: {cell}: answers none of these queries, but such as"
             f" {theirs.query_ids[0]!r}; name a cell that was tested on the same split"
         )
-    other = np.array([places[queries.query_ids[row]] for row in ours])
+    other = np.array([row_of[queries.query_ids[row]] for row in ours])
     videos = np.array(queries.video_ids, dtype=object)[ours].astype(str)
     tested, pairs = [], []
     for number in (number for number in numbers if number.part is None):

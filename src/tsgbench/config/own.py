@@ -50,11 +50,11 @@ def _entry(name: str, own: dict, where: str) -> dict:
     shares = own.get("shares", {})
     splits = own.get("splits") or _splits(paths, shares)
     files = {role: _file(role, path, where) for role, path in paths.items()}
-    places = dict(paths)
+    own_files = dict(paths)
     generated = {role: file["name"] for role, file in files.items()}
     gathered: dict[str, Any] = {"form": form, "files": files}
     if "videos" in own:
-        places["videos"] = own["videos"]
+        own_files["videos"] = own["videos"]
         generated["durations"] = "durations.csv"
         gathered["videos"] = _videos(Path(own["videos"]), list(paths.values()), form, where)
     if shares and "annotations" not in paths:
@@ -64,7 +64,7 @@ def _entry(name: str, own: dict, where: str) -> dict:
         "reader": "table",
         "files": {},
         "gather": gathered,
-        "places": places,
+        "own_files": own_files,
         "generated": generated,
         "settings": {
             "policy": own.get("policy", "clip"),

@@ -179,12 +179,12 @@ def _from_csv(path: Path, text: str, form: Form, label: str) -> Iterator[Line]:
     began = 1
     try:
         for row in rows:
-            place, began = began, rows.line_num + 1
+            number, began = began, rows.line_num + 1
             if not any(cell.strip() for cell in row):
                 continue
             if header is None:
                 header = [cell.strip() for cell in row]
-                wanted = _find_columns(header, form.columns, f"{path}, line {place}")
+                wanted = _find_columns(header, form.columns, f"{path}, line {number}")
                 continue
             named = dict(zip(header, row, strict=False))
             cells = {role: named.get(name, "").strip() for role, name in wanted.items()}
@@ -193,7 +193,7 @@ def _from_csv(path: Path, text: str, form: Form, label: str) -> Iterator[Line]:
                 if role in cells and delimiter != ",":
                     cells[role] = cells[role].replace(",", ".")
             fault = None if len(row) == len(header) else "other number of cells than the header"
-            yield Line(f"{label}:{place}", cells, fault)
+            yield Line(f"{label}:{number}", cells, fault)
     except csv.Error as error:
         raise UserError(
             f"{path}, line {began}: not valid CSV ({error}); put the sentence in double quotes, and"
@@ -209,17 +209,17 @@ def _from_json(path: Path, text: str, form: Form, label: str) -> Iterator[Line]:
     if not records:
         raise UserError(f"{path}: is empty; it needs one JSON object per sentence")
     wanted = _find_columns(header, form.columns, f"{path}")
-    for place, record in records:
+    for number, record in records:
         values = {role: record.get(name) for role, name in wanted.items()}
         is_text = all(isinstance(value, str | int | float | None) for value in values.values())
         cells = {
             role: "" if value is None else str(value).strip() for role, value in values.items()
         }
-        yield Line(f"{label}:{place}", cells, None if is_text else "a list where a text goes")
+        yield Line(f"{label}:{number}", cells, None if is_text else "a list where a text goes")
 
 
 def _objects(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Line, or place in the list, and the object there."""
+    """Line, or number in the list, and the object there."""
     is_list = text.lstrip().startswith("[")
     parts = [text] if is_list else text.split("\n")
     for number, part in enumerate(parts, start=1):
@@ -232,10 +232,10 @@ def _objects(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
             raise UserError(
                 f"{path}, line {number + line}: not valid JSON ({error}); write one object a line"
             ) from None
-        for place, record in enumerate(found, start=1) if is_list else [(number, found)]:
+        for index, record in enumerate(found, start=1) if is_list else [(number, found)]:
             if not isinstance(record, dict):
-                raise UserError(f"{path}, {place}: is no JSON object; write one object a line")
-            yield place, record
+                raise UserError(f"{path}, {index}: is no JSON object; write one object a line")
+            yield index, record
 
 
 def _find_columns(header: list[str], named: Mapping[str, str], where: str) -> dict[str, str]:

@@ -24,8 +24,8 @@ def fetch_packaged(source: dict, destination: Path, how: RetryPolicy, mirror: st
         come = [one for one in asked if one is not None]
         files = come if len(come) == len(wanted) else None
     if files is None:
-        places = _find_members(source["path"], spec)
-        files = [_copy(one, places[member], spec, how) for member, one in members.items()]
+        sources = _find_members(source["path"], spec)
+        files = [_copy(one, sources[member], spec, how) for member, one in members.items()]
     return {
         "path": source["path"],
         "excerpt": False,
@@ -70,9 +70,9 @@ def _find_members(path: str, spec: dict) -> dict[str, Path]:
     }
 
 
-def _copy(wanted: FileSpec, place: Path, spec: dict, how: RetryPolicy) -> dict:
+def _copy(wanted: FileSpec, path: Path, spec: dict, how: RetryPolicy) -> dict:
     pinned = f"{spec['name']}=={spec['version']}"
-    if found := fetch_from(wanted, [place.resolve().as_uri()], how, f"package {pinned}"):
+    if found := fetch_from(wanted, [path.resolve().as_uri()], how, f"package {pinned}"):
         return found
     raise UserError(
         f"{wanted.path}: not as config/sources.yaml states it in package {pinned}"

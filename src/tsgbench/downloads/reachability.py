@@ -204,12 +204,12 @@ def write_answers(folder: Path, answers: list[Answer]) -> list[Answer]:
     """
     known = {(one.source, one.address): one for one in read_answers(folder)}
     for answer in answers:
-        place = (answer.source, answer.address)
-        if answer.state != NO_NETWORK or place not in known:
-            known[place] = answer
+        key = (answer.source, answer.address)
+        if answer.state != NO_NETWORK or key not in known:
+            known[key] = answer
     text = io.StringIO()
     writer = csv.DictWriter(text, [one.name for one in fields(Answer)], lineterminator="\n")
     writer.writeheader()
-    writer.writerows(asdict(known[place]) for place in sorted(known))
+    writer.writerows(asdict(known[key]) for key in sorted(known))
     write_text(folder / TABLE, text.getvalue())
     return list(known.values())

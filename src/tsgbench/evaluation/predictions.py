@@ -180,14 +180,14 @@ def read_first(path: str | Path, query_ids: Sequence[str]) -> dict[str, np.ndarr
 
 def _rows_of(path: str | Path, ids: pa.DictionaryArray, queries: Queries) -> np.ndarray:
     """The row of `queries` that each row of the file belongs to; `UserError` unless all are met."""
-    place = {query_id: row for row, query_id in enumerate(queries.query_ids)}
-    if len(place) != len(queries):
+    row_of = {query_id: row for row, query_id in enumerate(queries.query_ids)}
+    if len(row_of) != len(queries):
         raise UserError(f"{path}: the split has two queries of one id; run the annotations again")
     names = ids.dictionary.to_pylist()
-    unknown = next((name for name in names if name not in place), None)
+    unknown = next((name for name in names if name not in row_of), None)
     if unknown is not None:
         raise UserError(f"{path}: query {unknown!r} is not in the split that is evaluated")
-    known = np.array([place[name] for name in names], dtype=np.int64)
+    known = np.array([row_of[name] for name in names], dtype=np.int64)
     missing = np.setdiff1d(np.arange(len(queries)), known)
     if missing.size:
         raise UserError(

@@ -107,16 +107,16 @@ def _by_video(
 ) -> tuple[np.ndarray, np.ndarray]:
     """(V, M) sums of each video's values and (V,) its queries; videos in the order of their ids."""
     values = np.asarray(values, dtype=np.float64)
-    names, place = np.unique(np.asarray(video_ids), return_inverse=True)
-    if values.ndim != 2 or values.shape[1] != len(place) or not len(place):
+    names, video_of = np.unique(np.asarray(video_ids), return_inverse=True)
+    if values.ndim != 2 or values.shape[1] != len(video_of) or not len(video_of):
         raise UserError(
-            f"values: of shape {values.shape} for {len(place)} queries; give one row a metric and "
-            "one column a query, and at least one query"
+            f"values: of shape {values.shape} for {len(video_of)} queries; give one row a metric"
+            " and one column a query, and at least one query"
         )
     if not np.isfinite(values).all():
         raise UserError("values: not all are numbers; leave out the metrics that are not defined")
-    sums = [np.bincount(place, weights=row, minlength=len(names)) for row in values]
-    sizes = np.bincount(place, minlength=len(names))
+    sums = [np.bincount(video_of, weights=row, minlength=len(names)) for row in values]
+    sizes = np.bincount(video_of, minlength=len(names))
     return np.array(sums).reshape(len(values), len(names)).T, sizes
 
 

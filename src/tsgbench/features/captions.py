@@ -39,7 +39,7 @@ def read_captions(files: dict[str, Path], recipe: dict, vectors: Sequence[Path])
     cut = find_tokenizer(recipe["tokenizer"])
     captions = {name: [cut(text) for text in _read_file(path)] for name, path in found.items()}
     counts = Counter(word for lines in captions.values() for words in lines for word in words)
-    row = {word: place for place, word in enumerate(sorted(counts))}
+    row = {word: index for index, word in enumerate(sorted(counts))}
     table, _ = look_up(list(row), vectors)
     shares = np.array([counts[word] for word in row]) / counts.total()
     table = table * (RARE / (RARE + shares))[:, None].astype(np.float32)
@@ -50,9 +50,9 @@ def read_captions(files: dict[str, Path], recipe: dict, vectors: Sequence[Path])
             return None
         lines = captions[path.stem]
         words = np.array([row[word] for words in lines for word in words], dtype=np.int64)
-        place = np.repeat(np.arange(len(lines)), [len(words) for words in lines])
+        caption_of = np.repeat(np.arange(len(lines)), [len(words) for words in lines])
         rows = np.zeros((len(lines), table.shape[1]), np.float32)
-        np.add.at(rows, place, table[words])
+        np.add.at(rows, caption_of, table[words])
         return rows
 
     yield read, found.keys()
@@ -73,4 +73,4 @@ def _read_file(path: Path) -> list[str]:
                 ) from None
     if sorted(texts) != list(range(len(texts))):
         raise UserError(f"{path}: {PLACE}: not 0, 1, 2, ... without a gap; get the file again")
-    return [texts[place] for place in range(len(texts))]
+    return [texts[index] for index in range(len(texts))]

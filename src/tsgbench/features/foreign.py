@@ -215,12 +215,12 @@ def match_names(inventory: Inventory, ids: Collection[str]) -> Naming:
     """The way of naming by which a release has the most of a data set's videos; of equals, the
     plainest."""
     best = Naming({})
-    for place in range(max(map(len, inventory.paths), default=0)):
+    for depth in range(max(map(len, inventory.paths), default=0)):
         folders: dict[tuple[str, ...], dict[str, list[str]]] = {}
         for parts in inventory.paths:
-            if len(parts) > place:
-                videos = folders.setdefault(parts[:place], {})
-                videos.setdefault(parts[place], []).append("/".join(parts[place + 1 :]))
+            if len(parts) > depth:
+                videos = folders.setdefault(parts[:depth], {})
+                videos.setdefault(parts[depth], []).append("/".join(parts[depth + 1 :]))
         for above, videos in sorted(folders.items(), key=lambda pair: -len(pair[1]))[:3]:
             if len(videos) <= len(best.found):
                 break

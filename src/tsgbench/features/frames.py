@@ -24,7 +24,7 @@ class FrameNetwork(ClipNetwork):
 
     def forward(self, clips: torch.Tensor, taps: Sequence[str]) -> dict[str, torch.Tensor]:
         """clips: (n, T, H, W, 3) uint8 RGB. Returns the activations asked for, by tap:
-        (n, C, T, H', W'), with H' and W' of 1 where a tap has no places."""
+        (n, C, T, H', W'), with H' and W' of 1 where a tap has no positions."""
         self.check_taps(taps)
         n, time = clips.shape[:2]
         # a view in memory order channels-last, which is the order the frames come in

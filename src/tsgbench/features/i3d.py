@@ -75,12 +75,12 @@ def _neighbours_maximum(x: torch.Tensor) -> torch.Tensor:
     """3x3x3 max pooling of stride 1, axis after axis: six comparisons of whole tensors instead of
     26 a place, several times faster on a CPU and equal to the bit."""
     for axis in (2, 3, 4):
-        places = x.shape[axis] - 1
+        length = x.shape[axis] - 1
         y = x.clone()
-        if places:
-            ahead, behind = y.narrow(axis, 0, places), y.narrow(axis, 1, places)
-            torch.maximum(ahead, x.narrow(axis, 1, places), out=ahead)
-            torch.maximum(behind, x.narrow(axis, 0, places), out=behind)
+        if length:
+            ahead, behind = y.narrow(axis, 0, length), y.narrow(axis, 1, length)
+            torch.maximum(ahead, x.narrow(axis, 1, length), out=ahead)
+            torch.maximum(behind, x.narrow(axis, 0, length), out=behind)
         x = y
     return x
 

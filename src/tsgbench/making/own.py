@@ -14,10 +14,10 @@ def find_videos(folder: Path, wanted: set[str]) -> dict[str, Path]:
     `UserError` if two files are of one wanted video: nothing says which is meant.
     """
     found: dict[str, Path] = {}
-    for place, folders, names in os.walk(folder, followlinks=True):
+    for within, folders, names in os.walk(folder, followlinks=True):
         folders.sort()
         for name in sorted(names):
-            path = Path(place, name)
+            path = Path(within, name)
             if path.suffix.lower() not in VIDEO_ENDINGS or name.startswith("."):
                 continue
             video = video_id_of(name)

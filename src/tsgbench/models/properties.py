@@ -28,7 +28,7 @@ class Subject:
 
     build: a seed -> the model in fp64 and evaluation mode, fitted; the same seed, the same weights.
     clips, words: the most that its batches may have, padding included. draws: whether an answer is
-    a draw, which depends on the place in the batch. is_trained: whether it has a loss. is_weak:
+    a draw, which depends on the position in the batch. is_trained: whether it has a loss. is_weak:
     whether that does without moments.
     """
 

@@ -34,14 +34,14 @@ def run(task: Task) -> Outcome:
     for role, file in task.settings["files"].items():
         files.append(folder / file["name"])
         with atomic_path(files[-1]) as temporary:
-            shutil.copyfile(task.places[role], temporary)
+            shutil.copyfile(task.own_files[role], temporary)
     annotated = annotated_videos(files, Form(**task.settings["form"]))
     facts: dict[str, Any] = {"annotated": len(annotated)}
-    if "videos" in task.places:
-        found = find_videos(Path(task.places["videos"]), annotated)
+    if "videos" in task.own_files:
+        found = find_videos(Path(task.own_files["videos"]), annotated)
         if annotated and not found:
             raise UserError(
-                f"{task.places['videos']}: holds none of the {len(annotated)} annotated videos,"
+                f"{task.own_files['videos']}: holds none of the {len(annotated)} annotated videos,"
                 f" such as {min(annotated)}; name their folder, or the column that names them"
             )
         problems = _probe(found, annotated, folder / DURATIONS, task.threads)

@@ -225,9 +225,9 @@ class Cells:
             if model not in models:
                 models.append(model)
         parts = []
-        for place, (name, models) in enumerate(sorted(readers.items(), key=lambda x: -len(x[1]))):
+        for index, (name, models) in enumerate(sorted(readers.items(), key=lambda x: -len(x[1]))):
             by = ", ".join(self.catalogue.models[model]["title"] for model in models)
-            parts.append(self.catalogue.features[name]["title"] + (f" ({by})" if place else ""))
+            parts.append(self.catalogue.features[name]["title"] + (f" ({by})" if index else ""))
         return "; ".join(parts)
 
 

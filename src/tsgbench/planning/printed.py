@@ -120,10 +120,10 @@ def system_label(title: str, ablation: str, protocol: str = DEFAULT) -> str:
     return label if protocol == DEFAULT else f"{label}, protocol {protocol}"
 
 
-def own_place(
+def own_row(
     paper: str, content: dict[str, Any], dataset: str | None, method: str | None
 ) -> list[Any] | None:
-    """[paper, table, place] of a paper's own row for a data set in its comparison tables; None if
+    """[paper, table, index] of a paper's own row for a data set in its comparison tables; None if
     it prints none.
 
     method: which, where the paper has several systems of its own. `UserError` where that is open.
@@ -135,14 +135,14 @@ def own_place(
         for number, row in enumerate(table["rows"])
         if row["dataset"] == dataset and row.get("own")
     ]
-    places = [place for name, place in own if method in (None, name)]
-    if own and len(places) != 1:
+    rows = [row for name, row in own if method in (None, name)]
+    if own and len(rows) != 1:
         found = ", ".join(f"{name} in {table}" for name, (_, table, _) in own)
         raise UserError(
             f"published/{paper}.yaml: which of the paper's own rows for {dataset} is meant"
             f" ({found})? Give one alone the model's `full` as its `cell`"
         )
-    return places[0] if own else None
+    return rows[0] if own else None
 
 
 def target_name(figure: str) -> str:

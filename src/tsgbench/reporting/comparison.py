@@ -21,13 +21,13 @@ def compare_rows(rows: list[Row], dataset: str, against: str, metrics: list[str]
         return
     tested = [result for result in results.values() if _can_be_paired(result, reference)]
     found = [compare(result.cells, reference.cells, metrics) for result in tested]
-    places = [
+    tests = [
         (result, metric, p_value)
         for result, values in zip(tested, found, strict=True)
         for metric, p_value in values.items()
     ]
-    corrected: Iterable[float] = holm([p_value for *_, p_value in places]) if places else []
-    for (result, metric, _), p_value in zip(places, corrected, strict=True):
+    corrected: Iterable[float] = holm([p_value for *_, p_value in tests]) if tests else []
+    for (result, metric, _), p_value in zip(tests, corrected, strict=True):
         result.values[metric] = replace(result.values[metric], p_value=float(p_value))
 
 

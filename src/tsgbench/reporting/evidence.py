@@ -115,7 +115,7 @@ class System:
 
 @dataclass(frozen=True)
 class PrintedRow:
-    """A row of a paper's table. `row` is as it stands in the file, `number` its place there."""
+    """A row of a paper's table. `row` is as it stands in the file, `number` its index there."""
 
     printed: Printed
     row: dict
@@ -124,7 +124,7 @@ class PrintedRow:
     root: str
 
     @property
-    def place(self) -> str:
+    def source(self) -> str:
         """The table, as a link."""
         return link_table(self.printed, self.root)
 
@@ -135,7 +135,7 @@ class PrintedRow:
 
     @property
     def key(self) -> tuple[str, str, int]:
-        """Paper, table and place in it."""
+        """Paper, table and index in it."""
         return self.printed.paper, self.printed.table, self.number
 
     def value(self, metric: str) -> float | None:
@@ -249,7 +249,7 @@ def gather(
         systems.append(System(model, dataset, name, title, tuple(ordered), root))
     datasets = spec["datasets"].items()
     spec = spec | {"datasets": {k: v | {"title": escape(v["title"])} for k, v in datasets}}
-    order = {name: place for place, name in enumerate(spec["datasets"])}
+    order = {name: index for index, name in enumerate(spec["datasets"])}
     systems.sort(key=lambda system: order[system.dataset])
     return Evidence(spec, systems, statistics, published, root)
 

@@ -60,10 +60,10 @@ def explain(
                     "values": {metric: asdict(result.values[metric]) for metric in metrics},
                     "cells": [
                         cell
-                        | {"found": _check(cell, result, place, metrics, root)}
+                        | {"found": _check(cell, result, index, metrics, root)}
                         | {"accepted": _accepted(_records_of(cell, root))}
                         | _mlflow(cell, logged)
-                        for place, cell in enumerate(result.cells)
+                        for index, cell in enumerate(result.cells)
                     ],
                     "wanted": result.wanted,
                 }
@@ -100,7 +100,7 @@ def stem_of(path: Path, root: Path) -> Path:
 
 def _choose_row(content: Document, wanted: str) -> Row:
     rows = content.rows
-    known = {place: (row.label, f"{row.model}/{row.ablation}") for place, row in enumerate(rows)}
+    known = {index: (row.label, f"{row.model}/{row.ablation}") for index, row in enumerate(rows)}
     return rows[_match_any(wanted, known, "row")]
 
 
@@ -161,7 +161,7 @@ def _check_table(stem: Path, content: Document) -> str:
     return "as recorded"
 
 
-def _check(cell: dict, result: Result, place: int, metrics: list[str], root: Path) -> str:
+def _check(cell: dict, result: Result, index: int, metrics: list[str], root: Path) -> str:
     """What is true of a cell now: `as recorded`, `gone`, or how it has changed."""
     if "files" not in cell:
         return _check_record(cell, root)
@@ -186,8 +186,8 @@ def _check(cell: dict, result: Result, place: int, metrics: list[str], root: Pat
     for metric in metrics:
         seeds = result.values[metric].seeds
         # What is not scored by query (seconds per query, say) does not stand in metrics.json
-        if seeds and metric in known and known[metric] != seeds[place]:
-            return f"edited: {evaluation} says {known[metric]} for {metric}, not {seeds[place]}"
+        if seeds and metric in known and known[metric] != seeds[index]:
+            return f"edited: {evaluation} says {known[metric]} for {metric}, not {seeds[index]}"
     return "as recorded"
 
 

@@ -151,8 +151,8 @@ def _use(title: str, metrics: list[str], result: Result) -> dict:
         scored += [result.printed.label, texts and f"departs from it: {texts}"]
     said = "; ".join(filter(None, scored))
     seeds = []
-    for place, cell in enumerate(result.cells):
+    for index, cell in enumerate(result.cells):
         name = cell["cell"].rpartition("/")[2].replace("seed", "seed ")
-        seeds.append((name, [one.seeds[place] if one.seeds else "" for one in shown]))
+        seeds.append((name, [one.seeds[index] if one.seeds else "" for one in shown]))
     title += f" ({said})" if said else ""
     return {"title": title, "metrics": metrics, "shown": shown, "seeds": seeds}

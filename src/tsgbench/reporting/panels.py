@@ -146,8 +146,8 @@ def make_panels(
     figure = Figure(figsize=(width * columns, height * bands + 0.7), layout="constrained")
     grid = figure.add_gridspec(bands, columns)
     panels = {}
-    for place, name in enumerate(names):
-        inner = grid[divmod(place, columns)].subgridspec(len(parts), 1, height_ratios=parts)
+    for index, name in enumerate(names):
+        inner = grid[divmod(index, columns)].subgridspec(len(parts), 1, height_ratios=parts)
         axes = [figure.add_subplot(inner[0])]
         axes += [figure.add_subplot(inner[i], sharex=axes[0]) for i in range(1, len(parts))]
         panels[name] = axes

@@ -115,15 +115,15 @@ def describe_rank(query: Inspected) -> str:
     ties = query.of - query.better - query.worse
     among = f"{query.of:,}"
     if query.better == 0:
-        place = f"best of {among}" if ties == 1 else f"one of the {ties:,} best of {among}"
+        rank = f"best of {among}" if ties == 1 else f"one of the {ties:,} best of {among}"
     elif query.worse == 0:
-        place = f"worst of {among}" if ties == 1 else f"one of the {ties:,} worst of {among}"
+        rank = f"worst of {among}" if ties == 1 else f"one of the {ties:,} worst of {among}"
     else:
-        place = f"no. {query.better + 1:,} from the best of {among}"
+        rank = f"no. {query.better + 1:,} from the best of {among}"
     chosen = {"example": "printed by the paper; ", "named": "chosen by name; "}
     if query.role != "test":
-        place = f"{VIDEOS.get(query.role, 'video of another split')}, not ranked"
-    return f"{chosen.get(query.kind, '')}{place}, IoU {query.iou:.2f}"
+        rank = f"{VIDEOS.get(query.role, 'video of another split')}, not ranked"
+    return f"{chosen.get(query.kind, '')}{rank}, IoU {query.iou:.2f}"
 
 
 def absent_examples(spec: dict, scenes: list[Scene]) -> list[Example]:

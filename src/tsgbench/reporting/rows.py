@@ -100,11 +100,11 @@ def _rank(results: list[Result], metric: str) -> None:
     means = [
         round(mean, 2) for result in entered if (mean := result.values[metric].mean) is not None
     ]
-    places = sorted(set(means), reverse=True)
+    ranking = sorted(set(means), reverse=True)
     for result, mean in zip(entered, means, strict=True):
-        place = places.index(mean)
-        if place == 0 or (place == 1 and len(entered) > 2):
-            result.values[metric] = replace(result.values[metric], rank=place + 1)
+        rank = ranking.index(mean)
+        if rank == 0 or (rank == 1 and len(entered) > 2):
+            result.values[metric] = replace(result.values[metric], rank=rank + 1)
 
 
 def _check_same_system(cells: list[Cell]) -> None:

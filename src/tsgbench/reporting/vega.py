@@ -26,5 +26,5 @@ def read_scripts() -> str:
 
 def _assets() -> Path:
     found = find_spec("snakemake")  # without importing it
-    places = found.submodule_search_locations if found else None
-    return Path(next(iter(places or []), ".")) / "assets" / "data"
+    folders = found.submodule_search_locations if found else None
+    return Path(next(iter(folders or []), ".")) / "assets" / "data"

@@ -133,9 +133,9 @@ def fix_signs(basis: np.ndarray) -> np.ndarray:
 def _count_pairs(tokenized: list[list[str]], words: list[str], window: int) -> np.ndarray:
     counts: Any = Counter()  # its type foresees no fractions
     for sentence in tokenized:
-        for place, word in enumerate(sentence):
+        for index, word in enumerate(sentence):
             counts[word, word] += 1.0
-            for distance, other in enumerate(sentence[place + 1 : place + 1 + window], start=1):
+            for distance, other in enumerate(sentence[index + 1 : index + 1 + window], start=1):
                 counts[word, other] += 1.0 / distance
                 counts[other, word] += 1.0 / distance
     row = {word: index for index, word in enumerate(words)}

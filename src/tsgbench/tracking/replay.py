@@ -242,7 +242,7 @@ def _points(folder: Path, record: dict) -> list[tuple[int, int, dict[str, float]
     start_ms = _start_ms(folder, record)
     step_ms = 1000 * float(_facts(record).get("seconds") or 0.0) / max(1, len(rows))
     return [
-        (epoch, int(start_ms + step_ms * place), finite)
-        for place, (epoch, values) in enumerate(rows, start=1)
+        (epoch, int(start_ms + step_ms * index), finite)
+        for index, (epoch, values) in enumerate(rows, start=1)
         if (finite := {name: value for name, value in values.items() if math.isfinite(value)})
     ]

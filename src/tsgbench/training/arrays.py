@@ -1,7 +1,7 @@
 """Clips of videos as models get them, made once and mapped by every cell of the machine.
 
-The cells of a study read few different things: some features, brought to a number of places by some
-rule. Whichever cell comes first makes a file of it under `scratch/`, while the others that need it
+The cells of a study read few different things: some features, brought to a number of positions by
+some rule. Whichever cell comes first makes a file of it under `scratch/`, while others that need it
 wait; all of them map it, read-only, so that it is in memory once and is read where it is used.
 `resample` lists the rules. `offset: random` draws other source clips for each batch, so that a
 training with it maps those as well.
@@ -195,9 +195,9 @@ def _by_chunk(
 
 
 def segments(lengths: np.ndarray, inputs: Inputs) -> resample.Segments:
-    """Which source clips each place of the resampled videos is the mean of: (V, M) starts, stops.
+    """The source clips that each position of resampled videos is the mean of: (V, M) starts, stops.
 
-    lengths: (V,) source clips. Padding starts and stops at 0, after the real places.
+    lengths: (V,) source clips. Padding starts and stops at 0, after the real positions.
     """
     method, target = inputs["resample"], inputs["max_clips"]
     if method == "round_mean":
@@ -216,13 +216,13 @@ def segments(lengths: np.ndarray, inputs: Inputs) -> resample.Segments:
     return rules[method](lengths, target)
 
 
-def place_times(times: np.ndarray, places: int, inputs: Inputs) -> np.ndarray:
-    """(T, 2) seconds between the first and the last frame behind each place of one video.
+def position_times(times: np.ndarray, count: int, inputs: Inputs) -> np.ndarray:
+    """(T, 2) seconds between the first and the last frame behind each position of one video.
 
-    times: (n, 2) seconds of its source clips. places: T, how many of its places are real.
+    times: (n, 2) seconds of its source clips. count: T, how many of its positions are real.
     """
     if inputs["resample"] == CHUNKS:
-        starts = np.arange(places) * inputs["chunk_s"]
+        starts = np.arange(count) * inputs["chunk_s"]
         return np.stack([starts, starts + inputs["chunk_s"]], axis=1)
     starts, stops = segments(np.array([len(times)]), inputs)
     real = stops[0] > starts[0]

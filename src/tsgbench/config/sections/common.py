@@ -19,8 +19,8 @@ class Section(BaseModel):
 
 
 def _no_repeats(values: list[Any]) -> list[Any]:
-    for place, value in enumerate(values):
-        if value in values[:place]:
+    for index, value in enumerate(values):
+        if value in values[:index]:
             raise ValueError(f"{value!r} stands twice; remove one")
     return values
 

@@ -79,7 +79,7 @@ def _add_maps(page: Page, query: Inspected, fixed: dict, wanted: str, label: str
     names = clip_names(query, len(over_words[1]))
     clip = int(query.moment.mean() / query.duration_s * len(names))
     taken = over_words[1][clip, : len(query.words)]
-    chosen = [place for place, word in enumerate(query.words) if word.lower().startswith(wanted)]
+    chosen = [index for index, word in enumerate(query.words) if word.lower().startswith(wanted)]
     word = chosen[0] if wanted and chosen else int(taken.argmax())
     given = over_clips[1][word, : len(names)]
     size = word_size(len(query.words), WIDE)

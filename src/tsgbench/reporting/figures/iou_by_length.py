@@ -98,10 +98,10 @@ def _intervals(spec: dict, videos: Videos, is_papers: bool) -> list[dict]:
             f"figure {spec['id']}: draw.edges_s: {edges} does not rise; give the borders of the"
             " intervals in seconds, in their order"
         )
-    place = np.searchsorted(limits, lengths, side="right") - 1
+    band_of = np.searchsorted(limits, lengths, side="right") - 1
     found = []
     for number, (low, high) in enumerate(pairwise(edges)):
-        inside = np.flatnonzero(place == number)
+        inside = np.flatnonzero(band_of == number)
         weights = videos.queries[inside]
         found.append(
             {

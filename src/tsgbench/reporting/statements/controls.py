@@ -125,8 +125,8 @@ def order(evidence: Evidence) -> list[str] | None:
         ]
         compared = [
             _compared(evidence, key, first, second)
-            for place, first in enumerate(systems)
-            for second in systems[place + 1 :]
+            for index, first in enumerate(systems)
+            for second in systems[index + 1 :]
             for key in _common(evidence, first, second)
         ]
         rows = [row for row in compared if row]
