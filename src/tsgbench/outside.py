@@ -51,14 +51,14 @@ def module_of(room: str, name: str) -> str:
 
 def installed(room: str) -> dict[str, str]:
     """Name -> module of what installed packages add; `UserError` if two of them share a name."""
-    found: dict[str, str] = {}
+    module_by_name: dict[str, str] = {}
     for entry in sorted(entry_points(group=f"{PACKAGE}.{room}")):
-        if found.setdefault(entry.name, entry.module) != entry.module:
+        if module_by_name.setdefault(entry.name, entry.module) != entry.module:
             raise UserError(
-                f"entry point {PACKAGE}.{room}: {entry.name}: {found[entry.name]} and"
+                f"entry point {PACKAGE}.{room}: {entry.name}: {module_by_name[entry.name]} and"
                 f" {entry.module} share the name; uninstall one of the packages, or rename it there"
             )
-    return found
+    return module_by_name
 
 
 def source_of(module: str) -> Path:

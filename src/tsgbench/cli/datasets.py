@@ -74,11 +74,11 @@ def list_datasets(
 
 def _followers(printed: str | None, published: dict[str, dict]) -> dict[str, list[str]]:
     """Protocol -> the systems of the papers whose numbers on a data set follow it."""
-    found: dict[str, list[str]] = {}
+    systems: dict[str, list[str]] = {}
     for content in published.values():
         if stated := content["paper"].get("protocols", {}).get(printed):
-            found.setdefault(stated["protocol"], []).append(content["paper"]["system"])
-    return found
+            systems.setdefault(stated["protocol"], []).append(content["paper"]["system"])
+    return systems
 
 
 def folders_of(records: dict[str, str], mirror: str | None) -> list[Path]:
@@ -94,14 +94,14 @@ def find_files(
     if "generated" in dataset:
         made = {role: render.with_suffix("") / name for role, name in dataset["generated"].items()}
         return {role: path if path.is_file() else None for role, path in made.items()}
-    found = {}
+    path_of = {}
     for role, name in dataset["files"].items():
         source = _find_source(name, sources, f"files.{role}")
         # excerpts and substitutes stand for their source, as they do for downloads
         stated = [source, *source.get("excerpts", []), *source.get("substitutes", [])]
         paths = [folder / entry["path"] for entry in stated for folder in folders]
-        found[role] = next((path for path in paths if path.is_file()), None)
-    return found
+        path_of[role] = next((path for path in paths if path.is_file()), None)
+    return path_of
 
 
 def read_tables(
@@ -162,7 +162,7 @@ def _shorten(report: dict) -> dict[str, dict]:
         split: {
             **{key: counted[key] for key in ("rows", "kept", "videos")},
             **{
-                action: {reason: found["count"] for reason, found in counted[action].items()}
+                action: {reason: affected["count"] for reason, affected in counted[action].items()}
                 for action in ("repaired", "dropped")
             },
         }
@@ -192,15 +192,15 @@ def _count_videos(
 
 def _durations(folder: Path) -> dict[str, dict]:
     """What the records of a data set's features say of videos that do not last as annotated."""
-    found = {}
+    compared = {}
     for path in sorted(folder.glob("*.json")):
         try:
             facts = read_record(path).facts.get("durations")
         except UserError:  # whoever needs the features says so
             continue
         if facts and facts["differ"] and not path.stem.endswith(".clips"):
-            found[path.stem] = facts
-    return found
+            compared[path.stem] = facts
+    return compared
 
 
 def as_text(listed: dict[str, dict]) -> str:

@@ -88,12 +88,12 @@ def score(
     need_known(dataset, known.datasets, "--dataset", "data set")
     form = form or recognise(path)
     asked = _ask(known, dataset, split, protocol, mirror)
-    found = _read(path, form, asked, max_absent)
-    rows = found.rows
+    answers = _read(path, form, asked, max_absent)
+    rows = answers.rows
     conventions = known.conventions_of(dataset)
     if keep_overlaps:
         conventions = {name: _keeping(options) for name, options in conventions.items()}
-    scores, missing = score_blocks(found.blocks, asked.queries, conventions, dataset)
+    scores, missing = score_blocks(answers.blocks, asked.queries, conventions, dataset)
     numbers = list(_numbers(scores, asked, rows))
     facts = {
         "file": str(path),
@@ -103,8 +103,8 @@ def score(
         "asked": asked.name,
         "queries": len(rows),
         "of_queries": len(asked.queries),
-        "counts": {name: count for name, count in found.counts.items() if count},
-        "first_unknown": found.first_unknown,
+        "counts": {name: count for name, count in answers.counts.items() if count},
+        "first_unknown": answers.first_unknown,
         "keeps_overlaps": keep_overlaps,
         "not_computable": missing,
         "against": None,
@@ -147,8 +147,8 @@ def _read(path: Path, form: str, asked: Asked, max_absent: float) -> Found:
     rows = np.flatnonzero(find_answered(path, asked.queries))
     if not len(rows):
         raise UserError(f"{path}: answers no query of {asked.name}; name another file, or split")
-    found = read_ranked(path, asked.queries.take(rows))
-    return Found(rows, iter([(rows, found)]), {"queries_absent": len(asked.queries) - len(rows)})
+    ranked = read_ranked(path, asked.queries.take(rows))
+    return Found(rows, iter([(rows, ranked)]), {"queries_absent": len(asked.queries) - len(rows)})
 
 
 def _keeping(options: dict) -> dict:
@@ -165,10 +165,10 @@ def _numbers(scores: dict[str, Scores], asked: Asked, rows: np.ndarray) -> Itera
     for name, splits in asked.parts.items():
         is_inside = np.isin(asked.splits, splits)
         within[name] = (np.flatnonzero(is_inside[rows]), int(is_inside.sum()))
-    for convention, found in scores.items():
+    for convention, scored in scores.items():
         for part, (rows, of) in within.items():
-            metrics = found.summarise(rows)["metrics"] if len(rows) else {}
-            bounds = _intervals({m: found.percent[m][rows] for m in metrics}, videos[rows])
+            metrics = scored.summarise(rows)["metrics"] if len(rows) else {}
+            bounds = _intervals({m: scored.percent[m][rows] for m in metrics}, videos[rows])
             for metric, value in metrics.items():
                 lower, upper = bounds.get(metric, (None, None))
                 yield Number(convention, part, metric, value, len(rows), of, lower, upper)

@@ -54,10 +54,10 @@ def note_of_adopted(model: dict) -> str | None:
     """Whose predictions a model of the expanded catalogue has; None of one that is trained."""
     if "predictions" not in model:
         return None
-    found = model["predictions"]
+    predictions = model["predictions"]
     return (
-        f"{model['title']}: predictions of another program, not run here; {found['source']}"
-        f" ({Path(found['file']).name}, SHA-256 {found['sha256'][:16]}…)."
+        f"{model['title']}: predictions of another program, not run here; {predictions['source']}"
+        f" ({Path(predictions['file']).name}, SHA-256 {predictions['sha256'][:16]}…)."
     )
 
 

@@ -89,11 +89,13 @@ def check_study(config: dict, catalogue: Catalogue, source: str, settings_of: Se
             check(parts[part], system.get(key, {}), f"{source}: systems[{index}].{key}")
     config, catalogue = expand_variants(config, catalogue)
     references.check_names_of_study(config, catalogue, source)
-    for cell, found in settings_of(config, catalogue):
-        if found["model"] not in known:
+    for cell, settings in settings_of(config, catalogue):
+        if settings["model"] not in known:
             continue
-        signature = models.signature_of(found["model"], found["module"])
-        _refuse_misfit(signature, found["model_settings"], found["inputs"], f"{source}: {cell}")
+        signature = models.signature_of(settings["model"], settings["module"])
+        _refuse_misfit(
+            signature, settings["model_settings"], settings["inputs"], f"{source}: {cell}"
+        )
 
 
 def _check_model(name: str, entry: dict, found: dict, source: str) -> None:

@@ -27,11 +27,11 @@ def expand_own(config: dict, catalogue: "Catalogue", source: str) -> tuple[dict,
     config: with checked sections. source: what to call it. `UserError` for a file or folder that is
     not here, and for a name that another data set has.
     """
-    found = {name: chosen["own"] for name, chosen in config["datasets"].items() if "own" in chosen}
-    if not found:
+    owned = {name: chosen["own"] for name, chosen in config["datasets"].items() if "own" in chosen}
+    if not owned:
         return config, catalogue
     entries = dict(catalogue.datasets)
-    for name, own in found.items():
+    for name, own in owned.items():
         where = f"{source}: datasets.{name}"
         if name in entries:
             raise UserError(f"{where}: is called like one of config/datasets.yaml; rename it")
@@ -114,5 +114,5 @@ def _videos(folder: Path, files: list[str], form: dict, where: str) -> str:
             f"{where}.videos: {folder}: no such folder; paths start at the project's folder"
         )
     wanted = annotated_videos(map(Path, files), Form(**form))
-    found = find_videos(folder, wanted)
-    return digest(sorted([name, path.stat().st_size] for name, path in found.items()))
+    videos = find_videos(folder, wanted)
+    return digest(sorted([name, path.stat().st_size] for name, path in videos.items()))

@@ -75,7 +75,9 @@ def _read_extended(name: object, source: str, root: Path) -> dict:
     roots = [root, shipped(root)]
     file = None
     if isinstance(name, str):
-        files = [folder / found for folder in roots if (found := find_study(name, folder))]
+        files = [
+            folder / name_there for folder in roots if (name_there := find_study(name, folder))
+        ]
         file = next(iter(files), None)
     content = read_yaml(file) if file else {}
     if "study" not in content:

@@ -122,9 +122,9 @@ def _suppress(moments: np.ndarray, threshold: float, keep: int) -> np.ndarray:
     rows = np.arange(len(moments))
     for rank in range(keep):
         best = alive.argmax(axis=1)
-        found = alive[rows, best]
-        kept[found, rank] = best[found]
-        if rank + 1 == keep or not found.any():
+        survives = alive[rows, best]
+        kept[survives, rank] = best[survives]
+        if rank + 1 == keep or not survives.any():
             break
         start, end = starts[rows, best][:, None], ends[rows, best][:, None]
         overlap = np.minimum(ends, end)

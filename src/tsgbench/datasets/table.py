@@ -98,20 +98,20 @@ def read(
     lines = {role: read_lines(files[role], form, role) for role in files if role != "durations"}
     videos = _read_videos(files["durations"]) if "durations" in files else None
     split_of = _splitter(lines, {"val": val_share, "test": test_share}, split_seed)
-    found: dict[str, list[Row]] = {}
+    by_split: dict[str, list[Row]] = {}
     stated: dict[str, float] = {}
     ids: Counter[str] = Counter()
     for role, read_of_file in lines.items():
         for line in read_of_file:
             # Of a row that says no split: counted with the first one
-            split = split_of(role, line) or next(iter(found), "train")
+            split = split_of(role, line) or next(iter(by_split), "train")
             row = _row(line, videos, stated)
             ids[row.query_id] += 1
             if ids[row.query_id] > 1 and not line.cells.get("query_id"):
                 row = replace(row, query_id=f"{row.query_id}_{ids[row.query_id]}")
-            found.setdefault(split, []).append(row)
-    _check_splits(found, splits, next(iter(files.values())))
-    return found
+            by_split.setdefault(split, []).append(row)
+    _check_splits(by_split, splits, next(iter(files.values())))
+    return by_split
 
 
 def annotated_videos(paths: Iterable[Path], form: Form) -> set[str]:
@@ -226,13 +226,13 @@ def _objects(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
         if not part.strip():
             continue
         try:
-            found = json.loads(part)
+            content = json.loads(part)
         except (json.JSONDecodeError, RecursionError) as error:
             line = error.lineno - 1 if isinstance(error, json.JSONDecodeError) else 0
             raise UserError(
                 f"{path}, line {number + line}: not valid JSON ({error}); write one object a line"
             ) from None
-        for index, record in enumerate(found, start=1) if is_list else [(number, found)]:
+        for index, record in enumerate(content, start=1) if is_list else [(number, content)]:
             if not isinstance(record, dict):
                 raise UserError(f"{path}, {index}: is no JSON object; write one object a line")
             yield index, record
@@ -242,7 +242,7 @@ def _find_columns(header: list[str], named: Mapping[str, str], where: str) -> di
     """What is looked for -> the header's name for it, of all that is there."""
     if twice := [name for name, count in Counter(header).items() if count > 1 and name]:
         raise UserError(f"{where}: column {twice[0]!r} stands twice; rename one of them")
-    found: dict[str, str] = {}
+    columns: dict[str, str] = {}
     for role, names in COLUMNS.items():
         if role in named:
             if named[role] not in header:
@@ -250,7 +250,7 @@ def _find_columns(header: list[str], named: Mapping[str, str], where: str) -> di
                     f"{where}: columns.{role}: no column {named[role]!r};"
                     f" {_hint(named[role], header)}"
                 )
-            found[role] = named[role]
+            columns[role] = named[role]
             continue
         fitting = [name for name in header if _plain(name) in names and name not in named.values()]
         if len(fitting) > 1:
@@ -259,13 +259,13 @@ def _find_columns(header: list[str], named: Mapping[str, str], where: str) -> di
                 f" which under `columns`, such as {{{role}: {fitting[0]}}}"
             )
         if fitting:
-            found[role] = fitting[0]
+            columns[role] = fitting[0]
         elif role in NEEDED:
             raise UserError(
                 f"{where}: no column is called {role}; {_hint(role, header)} (say so under"
                 f" `columns`, such as {{{role}: NAME}})"
             )
-    return found
+    return columns
 
 
 def _hint(name: str, header: list[str]) -> str:

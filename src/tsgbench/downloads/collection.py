@@ -240,7 +240,7 @@ def _from_spares(
 
     A spare that cannot be had costs its videos, which are counted, and stops nothing.
     """
-    found: dict[str, Path] = {}
+    video_files: dict[str, Path] = {}
     for name in names:
         try:
             files = ready.get(name) or _files(
@@ -249,12 +249,16 @@ def _from_spares(
         except UserError as error:
             log.warning("%s: %s", name, error)
             continue
-        found |= {path.stem: path for path in files} | {path.name: path for path in files}
-    if not found:
+        video_files |= {path.stem: path for path in files} | {path.name: path for path in files}
+    if not video_files:
         return None
 
     def bring(video: str, target: Path) -> None:
-        spare = found.get(target.name) or found.get(video) or found.get(Path(video).stem)
+        spare = (
+            video_files.get(target.name)
+            or video_files.get(video)
+            or video_files.get(Path(video).stem)
+        )
         if spare is None:
             raise Unavailable("in no spare", is_final=True)
         if fault := find_format_fault(spare, spare.name):

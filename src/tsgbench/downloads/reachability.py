@@ -68,7 +68,7 @@ def list_addresses(sources: dict[str, dict], names: Iterable[str], folder: Path)
     Of videos by template, the address of one of them, where the list of ids is in `folder`; what
     comes through another program is not asked.
     """
-    found = []
+    asked = []
     for name in names:
         source = sources[name]
         entries = [source, *source.get("parts", [])]
@@ -76,12 +76,12 @@ def list_addresses(sources: dict[str, dict], names: Iterable[str], folder: Path)
         if source.get("videos", {}).get("by") == "template":
             addresses = _of_one_video(source, sources, folder)
         pages = [source["page"]] if "page" in source else []
-        found += [
+        asked += [
             Question(name, one, is_page=one in pages)
             for one in dict.fromkeys([*addresses, *pages])
             if one.startswith("http")
         ]
-    return found
+    return asked
 
 
 def _of_one_video(source: dict, sources: dict[str, dict], folder: Path) -> list[str]:

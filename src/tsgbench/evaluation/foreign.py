@@ -114,8 +114,8 @@ class _Collected:
         entries = entries[order]
         is_swapped = (entries[1:] == entries[:-1]) & (np.diff(order) < 0)
         self.counts["queries_sorted_by_score"] += len(np.unique(entries[1:][is_swapped]))
-        found = (entries, numbers[order, :2], numbers[order, 2], dict(self.counts))
-        return Foreign(path, form, self.ids, self.videos, self.sentences, *found)
+        columns = (entries, numbers[order, :2], numbers[order, 2], dict(self.counts))
+        return Foreign(path, form, self.ids, self.videos, self.sentences, *columns)
 
 
 def recognise(path: str | Path) -> str:
@@ -190,11 +190,11 @@ def _records(path: Path, stream: TextIO) -> Iterator[tuple[str, dict[str, Any]]]
     rest = stream.read(LONGEST - len(line) + 1)
     if len(line) + len(rest) > LONGEST:
         raise UserError(f"{path}: too large to be one JSON value; write it as JSON lines")
-    found = _parse(line + rest, str(path))
-    if isinstance(found, dict) and isinstance(found.get("logs"), list):
-        found = found["logs"]
-    for index, record in enumerate(found if isinstance(found, list) else [found]):
-        where = f"{path}, [{index}]" if isinstance(found, list) else str(path)
+    content = _parse(line + rest, str(path))
+    if isinstance(content, dict) and isinstance(content.get("logs"), list):
+        content = content["logs"]
+    for index, record in enumerate(content if isinstance(content, list) else [content]):
+        where = f"{path}, [{index}]" if isinstance(content, list) else str(path)
         yield where, _need_object(record, where)
 
 

@@ -92,10 +92,10 @@ class Matched:
         ranks = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
         is_there = (sizes[source] > 0)[rows]
         answers = (first[source][rows] + ranks)[is_there]
-        found = np.full((len(rows), 3), np.nan)
-        found[is_there, :2] = self.foreign.spans[answers]
-        found[is_there, 2] = self.foreign.scores[answers]
-        return Ranked(rows, ranks, found, counts)
+        columns = np.full((len(rows), 3), np.nan)
+        columns[is_there, :2] = self.foreign.spans[answers]
+        columns[is_there, 2] = self.foreign.scores[answers]
+        return Ranked(rows, ranks, columns, counts)
 
     @property
     def has_answer(self) -> np.ndarray:
@@ -161,8 +161,8 @@ def _match_ids(
     and `taken`."""
     row_of = {query_id: row for row, query_id in enumerate(queries.query_ids)}
     for row, query_id in enumerate(queries.query_ids):
-        if found := PUBLIC_ID.fullmatch(query_id):
-            row_of.setdefault(found[1], row)
+        if match := PUBLIC_ID.fullmatch(query_id):
+            row_of.setdefault(match[1], row)
     used = {name: np.zeros(len(foreign.ids), dtype=bool) for name in ("known", "taken")}
     left = []
     for entry, named in enumerate(foreign.ids):
@@ -196,14 +196,14 @@ def _match_sentences(
     alike: dict[tuple[str, str], list[int]] = defaultdict(list)
     for row, query in enumerate(zip(queries.video_ids, queries.sentences, strict=True)):
         alike[_video(query[0]), _sentence(query[1])].append(row)
-    found: dict[tuple[str, str], list[int]] = defaultdict(list)
+    by_key: dict[tuple[str, str], list[int]] = defaultdict(list)
     for entry in left:
         video, sentence = foreign.videos[entry], foreign.sentences[entry]
         if video is not None and sentence is not None:
             key = _video(video), _sentence(sentence)
             if key in alike:
-                found[key].append(entry)
-    for key, entries in found.items():
+                by_key[key].append(entry)
+    for key, entries in by_key.items():
         used["known"][entries] = True
         rows = [row for row in alike[key] if source[row] < 0]
         for index, row in enumerate(rows):

@@ -156,13 +156,13 @@ def _one_per_query(
     path: str | Path, name: str, values: np.ndarray, rows: np.ndarray, queries: int
 ) -> np.ndarray:
     """(Q,) the number that a column repeats in all rows of a query."""
-    found = np.zeros(queries, dtype=np.int64)
-    found[rows] = values
-    if (found < 1).any() or (found[rows] != values).any():
+    per_query = np.zeros(queries, dtype=np.int64)
+    per_query[rows] = values
+    if (per_query < 1).any() or (per_query[rows] != values).any():
         raise UserError(
             f"{path}: {name}: not one positive number per query; run the training again"
         )
-    return found
+    return per_query
 
 
 def read_first(path: str | Path, query_ids: Sequence[str]) -> dict[str, np.ndarray]:

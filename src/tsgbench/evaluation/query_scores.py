@@ -86,7 +86,7 @@ def read_query_scores(path: str | Path) -> QueryScores:
     try:
         table = pq.ParquetFile(path, page_checksum_verification=True).read()
         labels = [np.array(table[name].to_pylist(), dtype=object) for name in LABELS]
-        found = {name: table[name] for name in table.column_names if name not in LABELS}
+        percent = {name: table[name] for name in table.column_names if name not in LABELS}
     except (OSError, pa.ArrowException, KeyError) as error:
         raise UserError(
             f"{path}: not a file of scores per query ({error}); evaluate the cell again"
@@ -97,7 +97,7 @@ def read_query_scores(path: str | Path) -> QueryScores:
     if len(set(labels[0])) != len(labels[0]):
         raise UserError(f"{path}: query_id: not distinct; evaluate the cell again")
     columns = {}
-    for name, column in found.items():
+    for name, column in percent.items():
         if "/" not in name or column.type != pa.float64():
             raise UserError(
                 f"{path}: {name}: not numbers called CONVENTION/METRIC; evaluate the cell again"

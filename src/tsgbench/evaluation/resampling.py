@@ -49,8 +49,8 @@ def bootstrap_intervals(
         drawn = rng.integers(0, videos, (rows, videos))
         drawn += np.arange(rows)[:, None] * videos
         counts = np.bincount(drawn.ravel(), minlength=rows * videos).reshape(rows, videos)
-        found = counts.astype(np.float64) @ totals  # (rows, M + 1)
-        means.append(found[:, :-1] / found[:, -1:])
+        sums_drawn = counts.astype(np.float64) @ totals  # (rows, M + 1)
+        means.append(sums_drawn[:, :-1] / sums_drawn[:, -1:])
     tail = (1 - level) / 2
     return np.quantile(np.concatenate(means), [tail, 1 - tail], axis=0).T
 
@@ -72,11 +72,11 @@ def permutation_p_values(
     """
     sums, _ = _by_video(differences, video_ids)  # (V, M)
     videos = len(sums)
-    found = np.abs(sums.sum(axis=0))  # (M,) the mean but for the number of queries
-    least = found - TIE * np.abs(sums).sum(axis=0)
+    observed = np.abs(sums.sum(axis=0))  # (M,) the mean but for the number of queries
+    least = observed - TIE * np.abs(sums).sum(axis=0)
     is_exact = videos < 63 and 2**videos <= permutations
     draw = _every_exchange(videos) if is_exact else _exchanges(videos, permutations, seed)
-    extreme = np.zeros(len(found), dtype=np.int64)
+    extreme = np.zeros(len(observed), dtype=np.int64)
     for is_flipped in draw:  # (rows, V)
         # The sum of flipped signs is the whole less twice what is flipped
         means = sums.sum(axis=0) - 2.0 * (is_flipped.astype(np.float64) @ sums)
@@ -92,12 +92,12 @@ def holm(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
     An adjusted p of at most a rejects; the chance of any false rejection is then at most a,
     whatever the dependence among the tests.
     """
-    found = np.asarray(p_values, dtype=np.float64)
-    if not ((found >= 0) & (found <= 1)).all():
+    p = np.asarray(p_values, dtype=np.float64)
+    if not ((p >= 0) & (p <= 1)).all():
         raise UserError("p_values: not all between 0 and 1; leave out what was not tested")
-    order = np.argsort(found, kind="stable")
-    scaled = found[order] * np.arange(len(found), 0, -1)
-    adjusted = np.empty_like(found)
+    order = np.argsort(p, kind="stable")
+    scaled = p[order] * np.arange(len(p), 0, -1)
+    adjusted = np.empty_like(p)
     adjusted[order] = np.minimum(np.maximum.accumulate(scaled), 1.0)
     return adjusted
 

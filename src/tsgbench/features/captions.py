@@ -33,11 +33,13 @@ def read_captions(files: dict[str, Path], recipe: dict, vectors: Sequence[Path])
     `description`. recipe: `tokenizer`. vectors: files of word vectors. Rows are (n, dim) float32; a
     caption without any known word is a row of zeros.
     """
-    found = name_by_video(files, (ENDING,))
-    if not found:
+    caption_files = name_by_video(files, (ENDING,))
+    if not caption_files:
         raise UserError(f"feature recipe: released: captions, but the source has no {ENDING} file")
     cut = find_tokenizer(recipe["tokenizer"])
-    captions = {name: [cut(text) for text in _read_file(path)] for name, path in found.items()}
+    captions = {
+        name: [cut(text) for text in _read_file(path)] for name, path in caption_files.items()
+    }
     counts = Counter(word for lines in captions.values() for words in lines for word in words)
     row = {word: index for index, word in enumerate(sorted(counts))}
     table, _ = look_up(list(row), vectors)
@@ -45,7 +47,7 @@ def read_captions(files: dict[str, Path], recipe: dict, vectors: Sequence[Path])
     table = table * (RARE / (RARE + shares))[:, None].astype(np.float32)
 
     def read(video: str) -> np.ndarray | None:
-        path = find_file(video, found)
+        path = find_file(video, caption_files)
         if path is None:
             return None
         lines = captions[path.stem]
@@ -55,7 +57,7 @@ def read_captions(files: dict[str, Path], recipe: dict, vectors: Sequence[Path])
         np.add.at(rows, caption_of, table[words])
         return rows
 
-    yield read, found.keys()
+    yield read, caption_files.keys()
 
 
 def _read_file(path: Path) -> list[str]:

@@ -30,8 +30,8 @@ class FrameNetwork(ClipNetwork):
         # a view in memory order channels-last, which is the order the frames come in
         x = clips.flatten(0, 1).permute(0, 3, 1, 2).float()
         norm = torch.tensor([self.MEAN, self.DEVIATION], device=x.device).view(2, 1, 3, 1, 1)
-        found = self.see(((x - norm[0]) / norm[1]).to(self.dtype), taps)
-        return {tap: _by_clip(found[tap], n, time) for tap in taps}
+        tapped = self.see(((x - norm[0]) / norm[1]).to(self.dtype), taps)
+        return {tap: _by_clip(tapped[tap], n, time) for tap in taps}
 
 
 def _by_clip(x: torch.Tensor, n: int, time: int) -> torch.Tensor:

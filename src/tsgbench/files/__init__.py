@@ -80,9 +80,9 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         # A failed write names no file; what else the block opened has a name of its own
         is_ours = str(temporary) in (error.filename, error.filename2)
         if (is_ours or (error.filename is None and error.errno in WRITING)) and (
-            found := why(path, error)
+            fault := why(path, error)
         ):
-            raise found from error
+            raise fault from error
         raise
     finally:
         temporary.unlink(missing_ok=True)
@@ -93,8 +93,8 @@ def _sweep(folder: Path) -> None:
     """Remove what killed processes of this machine left in a folder; once a process."""
     theirs = re.compile(rf"\..+\.{_machine()}-(\d+)\.\w+\.tmp")
     with suppress(OSError):  # a folder that is not ours to tidy
-        with os.scandir(folder) as found:
-            left = [(entry.path, theirs.fullmatch(entry.name)) for entry in found]
+        with os.scandir(folder) as entries:
+            left = [(entry.path, theirs.fullmatch(entry.name)) for entry in entries]
         for name, match in left:
             if match and not _is_alive(int(match[1])):
                 Path(name).unlink(missing_ok=True)

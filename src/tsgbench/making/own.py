@@ -13,7 +13,7 @@ def find_videos(folder: Path, wanted: set[str]) -> dict[str, Path]:
 
     `UserError` if two files are of one wanted video: nothing says which is meant.
     """
-    found: dict[str, Path] = {}
+    videos: dict[str, Path] = {}
     for within, folders, names in os.walk(folder, followlinks=True):
         folders.sort()
         for name in sorted(names):
@@ -23,7 +23,7 @@ def find_videos(folder: Path, wanted: set[str]) -> dict[str, Path]:
             video = video_id_of(name)
             if video not in wanted:
                 continue
-            if video in found:
-                raise UserError(f"{path}: {found[video]} is of the same video; remove one of them")
-            found[video] = path
-    return found
+            if video in videos:
+                raise UserError(f"{path}: {videos[video]} is of the same video; remove one of them")
+            videos[video] = path
+    return videos

@@ -278,14 +278,14 @@ class ActionPrior(GridPrior):
         rows, columns = np.nonzero(tokens)
         # A word that a query has twice counts once
         pairs = np.unique(rows * words + tokens[rows, columns])
-        rows, found = pairs // words, pairs % words
-        sizes = np.bincount(found, minlength=words)
+        rows, word_of = pairs // words, pairs % words
+        sizes = np.bincount(word_of, minlength=words)
         # Every (query, word) meets the moments of its query: those are consecutive in `marked`
         first = np.searchsorted(marked, rows)
         many = np.searchsorted(marked, rows, side="right") - first
         each = np.repeat(first - np.concatenate([[0], many.cumsum()[:-1]]), many)
         each += np.arange(many.sum())
-        cells = np.repeat(found, many) * total + spans[each]
+        cells = np.repeat(word_of, many) * total + spans[each]
         counts = np.bincount(cells, minlength=words * total).reshape(words, total)
         return counts.astype(np.float64), sizes
 
@@ -368,15 +368,15 @@ class Cuts(GridPrior):
         apart = apart - 1e-6
         is_open = (positions >= apart) & (positions <= 1 - apart) & (position < clips)
         wanted = (batch.dur.double() / self.mean_s).round().long() - 1
-        found = []
+        cuts = []
         for number in range(max(0, int(wanted.max()))):
             value, at = change.masked_fill(~is_open, -1).max(dim=1)
             is_cut = (value >= 0) & (number < wanted)
             cut = positions.gather(1, at[:, None])
-            found.append(torch.where(is_cut[:, None], cut, 1.0))
+            cuts.append(torch.where(is_cut[:, None], cut, 1.0))
             is_open &= (positions - cut).abs() >= apart
         ends = torch.ones_like(clips)
-        return torch.cat([torch.zeros_like(clips), *found, ends], dim=1).sort(dim=1).values
+        return torch.cat([torch.zeros_like(clips), *cuts, ends], dim=1).sort(dim=1).values
 
     def _nearest(self, shots: Tensor) -> Tensor:
         """(B, K) the position in `spans` of the span nearest to each shot."""

@@ -167,7 +167,9 @@ class CMA(Grounder):
                 if with_maps:
                     # A DecoderLayer, which a ModuleList does not say
                     maps = layer.maps(words, clips, q_mask, v_mask)  # type: ignore[operator]
-                    outputs |= {f"attention{number}_{name}": found for name, found in maps.items()}
+                    outputs |= {
+                        f"attention{number}_{name}": weights for name, weights in maps.items()
+                    }
                 words, clips = layer(words, clips, q_mask, v_mask)
         outputs["location"], outputs["clip_weights"] = self.localiser(clips, v_mask)
         return outputs
@@ -336,10 +338,10 @@ class AttentionBlock(nn.Module):
             weight, bias = self.project.weight, self.project.bias
             q = F.linear(x, weight[:width], bias[:width])
             k, v = F.linear(seen, weight[width:], bias[width:]).chunk(2, dim=-1)
-        found = self.out(
+        attended = self.out(
             self.attention(q, k, v, seen_mask[:, None, None])  # type: ignore[index]  # with `seen`
         )
-        return self.norm(x + self.dropout(found)) * mask[..., None]
+        return self.norm(x + self.dropout(attended)) * mask[..., None]
 
     def weights(self, x: Tensor, seen: Tensor, seen_mask: Tensor) -> Tensor:
         """(B, S, seen): how much of each position of another sequence each position of x takes."""
@@ -412,10 +414,10 @@ class DecoderLayer(nn.Module):
     ) -> dict[str, Tensor]:
         """What `forward` lets each modality take of the other; rows of padding are not zero."""
         own_words, own_clips = self.words.own(words, q_mask), self.clips.own(clips, v_mask)
-        found = {"clips_over_words": self.clips.other.weights(own_clips, own_words, q_mask)}
+        looks = {"clips_over_words": self.clips.other.weights(own_clips, own_words, q_mask)}
         if self.words.looks_back:
-            found["words_over_clips"] = self.words.other.weights(own_words, own_clips, v_mask)
-        return found
+            looks["words_over_clips"] = self.words.other.weights(own_words, own_clips, v_mask)
+        return looks
 
 
 class Branch(nn.Module):

@@ -156,10 +156,10 @@ class FIAN(Grounder):
         fused = self.fuse(*self.attend(clips, words, v_mask, q_mask)) * v_mask[..., None]
         final = self.dropout(self.final_gru(fused, v_mask))
         final = F.pad(final, (0, 0, 0, self.max_clips - final.shape[1]))
-        found = self.head(final).masked_fill(~self.legal(v_mask)[..., None], 0.0)
+        outputs = self.head(final).masked_fill(~self.legal(v_mask)[..., None], 0.0)
         if self.head_kind == "tgn":
-            return {"candidate_score": found.squeeze(-1)}
-        return {"candidate_score": found[..., 0], "candidate_offset": found[..., 1:]}
+            return {"candidate_score": outputs.squeeze(-1)}
+        return {"candidate_score": outputs[..., 0], "candidate_offset": outputs[..., 1:]}
 
     def attend(
         self, clips: Tensor, words: Tensor, v_mask: Tensor, q_mask: Tensor
@@ -306,8 +306,8 @@ class SelfAttention(nn.Module):
             near = (position[:, None] - position).abs() <= self.reach
             # Padding looks at itself, because the softmax needs a key.
             seen = near & (seen | ~mask[:, None, :, None])
-        found = self.out(self.attention(*self.project(x).chunk(3, dim=-1), seen))
-        return self.norm(x + self.dropout(found)) * mask[..., None]
+        attended = self.out(self.attention(*self.project(x).chunk(3, dim=-1), seen))
+        return self.norm(x + self.dropout(attended)) * mask[..., None]
 
 
 class Encoder(nn.Module):
@@ -353,10 +353,10 @@ class GuidedAttention(nn.Module):
     def forward(self, x: Tensor, y: Tensor, y_mask: Tensor) -> Tensor:
         """x: (B, X, D), y: (B, Y, D), y_mask: (B, Y). Returns (B, X, D)."""
         keys, values = self.key_value(y).chunk(2, dim=-1)
-        found = self.out(self.attention(self.query(x), keys, values, y_mask[:, None, None]))
+        heard = self.out(self.attention(self.query(x), keys, values, y_mask[:, None, None]))
         if not self.has_gate:
-            return found
-        joint = self.guide(x) + self.attended(found)
+            return heard
+        joint = self.guide(x) + self.attended(heard)
         return (joint + self.gate_bias).sigmoid() * (joint + self.content_bias)
 
 

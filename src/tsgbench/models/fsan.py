@@ -375,9 +375,9 @@ class SegmentHead(nn.Module):
         logits = precise(self.relevance(clips)).transpose(1, 2)  # (B, 1, T)
         weights = masked_softmax(logits, inside & v_mask[:, None])  # (B, K, T)
         pooled = weights.to(clips.dtype) @ clips  # (B, K, D)
-        found = precise(self.score(pooled)).squeeze(-1)
-        scores = found.new_full((len(clips), size, size), -torch.inf)
-        scores[:, first, last] = found.masked_fill(~v_mask[:, last], -torch.inf)
+        scored = precise(self.score(pooled)).squeeze(-1)
+        scores = scored.new_full((len(clips), size, size), -torch.inf)
+        scores[:, first, last] = scored.masked_fill(~v_mask[:, last], -torch.inf)
         return scores
 
 

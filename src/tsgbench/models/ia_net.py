@@ -203,8 +203,8 @@ class IANet(Grounder):
         for number, block in enumerate(self.blocks, start=1):
             clips, words, maps = block(clips, words, *masks)  # (B, T, D), (B, L, D)
             outputs |= {f"attention{number}_{name}": value for name, value in maps.items()}
-        found = self.align(clips, words, q_mask)  # (B, T, D)
-        hidden = self.dropout(self.head(torch.cat([clips, found], dim=-1), v_mask))
+        aligned = self.align(clips, words, q_mask)  # (B, T, D)
+        hidden = self.dropout(self.head(torch.cat([clips, aligned], dim=-1), v_mask))
         outputs["logits"] = self.score(hidden)
         outputs["offsets"] = self.offset(hidden).unflatten(-1, (-1, 2))
         return outputs

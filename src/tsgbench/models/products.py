@@ -74,9 +74,9 @@ def is_exact() -> bool:
         return [linear, linear.mT @ x, linear @ weight, batch[0] @ batch[1]]
 
     with torch.inference_mode(), _precision("medium"):
-        found = products(x, weight, left, right)
+        quick = products(x, weight, left, right)
     exact = products(*(value.double() for value in (x, weight, left, right)))
     return all(
         (one - other).abs().max() <= TOLERANCE * other.abs().max()
-        for one, other in zip(found, exact, strict=True)
+        for one, other in zip(quick, exact, strict=True)
     )

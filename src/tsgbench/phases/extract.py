@@ -29,12 +29,12 @@ def run(task: Task) -> Outcome:
     """
     annotations = task.inputs["annotations"]
     durations = video_durations(annotations)
-    found = name_by_video(files_of(task.inputs["videos"]))
+    path_of = name_by_video(files_of(task.inputs["videos"]))
     folder = task.inputs["videos"].path.parent
     checkpoint = None
     if "checkpoint" in task.inputs:
         (checkpoint,) = files_of(task.inputs["checkpoint"]).values()
-    paths = {video: find_file(video, found) for video in sorted(durations)}
+    paths = {video: find_file(video, path_of) for video in sorted(durations)}
     lost = {
         video: reason
         for video, reason in read_unavailable(task.inputs["videos"]).items()

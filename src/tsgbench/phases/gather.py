@@ -38,21 +38,21 @@ def run(task: Task) -> Outcome:
     annotated = annotated_videos(files, Form(**task.settings["form"]))
     facts: dict[str, Any] = {"annotated": len(annotated)}
     if "videos" in task.own_files:
-        found = find_videos(Path(task.own_files["videos"]), annotated)
-        if annotated and not found:
+        videos = find_videos(Path(task.own_files["videos"]), annotated)
+        if annotated and not videos:
             raise UserError(
                 f"{task.own_files['videos']}: holds none of the {len(annotated)} annotated videos,"
                 f" such as {min(annotated)}; name their folder, or the column that names them"
             )
-        problems = _probe(found, annotated, folder / DURATIONS, task.threads)
-        _link(found, folder / "videos")
+        problems = _probe(videos, annotated, folder / DURATIONS, task.threads)
+        _link(videos, folder / "videos")
         usable = [name for name, problem in problems.items() if not problem]
-        write_manifest(folder / "videos", [_link_name(name, found[name]) for name in usable])
+        write_manifest(folder / "videos", [_link_name(name, videos[name]) for name in usable])
         files += [folder / DURATIONS, folder / "videos" / MANIFEST]
         lost = {name: problem for name, problem in problems.items() if problem}
         facts |= {
-            "missing": len(annotated) - len(found),
-            "unreadable": len(lost) - (len(annotated) - len(found)),
+            "missing": len(annotated) - len(videos),
+            "unreadable": len(lost) - (len(annotated) - len(videos)),
             "first": [f"{name}: {problem}" for name, problem in sorted(lost.items())[:NAMED]],
         }
     return facts, files

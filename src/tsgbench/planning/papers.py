@@ -43,14 +43,14 @@ class Papers(Specifications):
 
     def figures(self) -> dict[str, tuple[dict[str, Any], list[dict[str, Any]]]]:
         """Every figure that is drawn: `paper/figure1` -> the paper's file, the figure's parts."""
-        found: dict[str, tuple[dict[str, Any], list[dict[str, Any]]]] = {}
+        figures_of: dict[str, tuple[dict[str, Any], list[dict[str, Any]]]] = {}
         for paper, content in self.catalogue.published.items():
             for figure in content.get("figures", []):
                 name = f"{paper}/{target_name(figure['id'])}"
-                found.setdefault(name, (content, []))[1].append(figure)
+                figures_of.setdefault(name, (content, []))[1].append(figure)
         return {
             name: (content, parts)
-            for name, (content, parts) in found.items()
+            for name, (content, parts) in figures_of.items()
             if any("draw" in part for part in parts)
         }
 
@@ -102,11 +102,11 @@ class Papers(Specifications):
 
         printed: names in the paper.
         """
-        found = [self._column(dataset, None) for dataset in self.stand_ins(printed)]
+        blocks = [self._column(dataset, None) for dataset in self.stand_ins(printed)]
         for name in printed:
             own = [self._column(dataset, name) for dataset in self.of_study(name)]
-            found += own or [self._missing(name)]
-        return found
+            blocks += own or [self._missing(name)]
+        return blocks
 
     def _column(self, dataset: str, printed: str | None) -> dict[str, Any]:
         told = {"name": dataset, "dataset": dataset, "title": self._data(dataset)["title"]}

@@ -70,12 +70,12 @@ def printed_protocols(
     printed: the data set's name in the papers' files, None where no paper reports on it.
     """
     contents = [published[paper]] if paper else list(published.values())
-    found = [
+    protocols = [
         protocol_of(content, printed)
         for content in contents
         if printed in content["paper"].get("protocols", {})
     ]
-    return list(dict.fromkeys(found)) or [DEFAULT]
+    return list(dict.fromkeys(protocols)) or [DEFAULT]
 
 
 def served_rows(published: dict[str, dict[str, Any]]) -> dict[str, list[str]]:
@@ -137,10 +137,10 @@ def own_row(
     ]
     rows = [row for name, row in own if method in (None, name)]
     if own and len(rows) != 1:
-        found = ", ".join(f"{name} in {table}" for name, (_, table, _) in own)
+        candidates = ", ".join(f"{name} in {table}" for name, (_, table, _) in own)
         raise UserError(
             f"published/{paper}.yaml: which of the paper's own rows for {dataset} is meant"
-            f" ({found})? Give one alone the model's `full` as its `cell`"
+            f" ({candidates})? Give one alone the model's `full` as its `cell`"
         )
     return rows[0] if own else None
 

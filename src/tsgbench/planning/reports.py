@@ -196,12 +196,14 @@ class Reports:
 
 def printed_parts(published: dict[str, dict[str, Any]], dataset: str) -> list[list[str]]:
     """Every union of splits of a data set that some paper counts, each once."""
-    found = []
+    wanted = []
     for paper in published.values():
         for table in paper.get("tables", []):
             for row in table["rows"] if table["kind"] == "statistics" else []:
                 if row["dataset"] == dataset:
-                    found += row.get("reproduce", {}).get("parts", {}).values()
+                    wanted += row.get("reproduce", {}).get("parts", {}).values()
         for figure in paper.get("figures", []):
-            found += [part for name, part in figure.get("reproduce", {}).items() if name == dataset]
-    return [list(part) for part in dict.fromkeys(map(tuple, found))]
+            wanted += [
+                part for name, part in figure.get("reproduce", {}).items() if name == dataset
+            ]
+    return [list(part) for part in dict.fromkeys(map(tuple, wanted))]

@@ -77,8 +77,8 @@ class Specifications:
             prefixes = [row["prefixes"].get(block["name"]) for row in rows]
             cells = [prefix.split("/") for prefix in prefixes if prefix in self.seeds]
             read = [(model, ablation) for model, _, ablation in cells]
-            found = self.cells.describe_features(block["dataset"], read) if read else ""
-            block["features"] = found
+            described = self.cells.describe_features(block["dataset"], read) if read else ""
+            block["features"] = described
 
     def add_printed(
         self,

@@ -54,15 +54,15 @@ class Tables(Specifications):
     ) -> dict[str, list[str]]:
         """The protocols of a system that a table shows, each with its data sets."""
         paper = self.catalogue.models[system["model"]].get("paper")
-        found: dict[str, list[str]] = {}
+        shown_on: dict[str, list[str]] = {}
         for dataset in system.get("datasets", self.config["datasets"]):
             if dataset not in chosen or ablation not in self.cells.ablations(system, dataset):
                 continue
             shown = self.cells.resolve(spec.get("protocols", [DEFAULT]), dataset, paper)
             for protocol in self.cells.protocols(system, dataset):
                 if protocol in shown:
-                    found.setdefault(protocol, []).append(dataset)
-        return found
+                    shown_on.setdefault(protocol, []).append(dataset)
+        return shown_on
 
     def _blocks(self, dataset: str, spec: dict[str, Any]) -> list[dict[str, Any]]:
         """A data set's blocks of rows: one, or one for each named part of its test split.

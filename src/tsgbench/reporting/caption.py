@@ -91,14 +91,14 @@ def _is_not_run(row: Row, result: Result) -> bool:
 
 def _verdicts(values: list[Value]) -> list[str]:
     """What the marks behind differences mean; only those that occur."""
-    found = {value.verdict for value in values}
+    verdicts = {value.verdict for value in values}
     said = {
         "within interval": "the printed number lies within the interval",
         "above": "reproduced above the printed number, interval and all",
         "below": "reproduced below it",
     }
-    lines = [f"{VERDICT_MARKS[name]}: {text}" for name, text in said.items() if name in found]
-    if "protocol differs" in found:
+    lines = [f"{VERDICT_MARKS[name]}: {text}" for name, text in said.items() if name in verdicts]
+    if "protocol differs" in verdicts:
         mark = VERDICT_MARKS["protocol differs"]
         lines.append(f"{mark}: not comparable, for what the row's letters say")
     return ["; ".join(lines) + "."] if lines else []
@@ -231,8 +231,8 @@ def _dataset(table: Table, dataset: Block, *, with_notes: bool) -> str:
 
 def _durations(cells: list) -> list[str]:
     """How many videos do not last as long as annotated, if any: by the features with the most."""
-    found = [cell.run["facts"].get("durations") or {} for cell in cells]
-    most = max(found, key=lambda facts: facts.get("differ", 0), default={})
+    compared = [cell.run["facts"].get("durations") or {} for cell in cells]
+    most = max(compared, key=lambda facts: facts.get("differ", 0), default={})
     if not most.get("differ"):
         return []
     return [

@@ -20,10 +20,10 @@ def compare_rows(rows: list[Row], dataset: str, against: str, metrics: list[str]
     if reference is None or reference.status != "complete":
         return
     tested = [result for result in results.values() if _can_be_paired(result, reference)]
-    found = [compare(result.cells, reference.cells, metrics) for result in tested]
+    p_values = [compare(result.cells, reference.cells, metrics) for result in tested]
     tests = [
         (result, metric, p_value)
-        for result, values in zip(tested, found, strict=True)
+        for result, values in zip(tested, p_values, strict=True)
         for metric, p_value in values.items()
     ]
     corrected: Iterable[float] = holm([p_value for *_, p_value in tests]) if tests else []

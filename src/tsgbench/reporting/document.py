@@ -224,8 +224,11 @@ class Document:
         titles = {group.id: group for group in self.groups}
         rows = [row for row in self.rows if block.name in row.results]
         return [
-            (name and titles.get(name, Group(name, "")), [row.results[block.name] for row in found])
-            for name, found in groupby(rows, key=lambda row: row.group)
+            (
+                name and titles.get(name, Group(name, "")),
+                [row.results[block.name] for row in members],
+            )
+            for name, members in groupby(rows, key=lambda row: row.group)
         ]
 
 

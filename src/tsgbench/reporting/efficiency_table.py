@@ -47,8 +47,8 @@ def _seconds(batch: str) -> Callable[[dict], float | None]:
 
 
 def _peak_mb(facts: dict) -> float | None:
-    found = (facts["memory"]["bytes"] or {}).get("64")
-    return None if found is None else found / 1e6
+    peak = (facts["memory"]["bytes"] or {}).get("64")
+    return None if peak is None else peak / 1e6
 
 
 COLUMNS = (
@@ -133,8 +133,8 @@ def build_efficiency_table(
 
 def _system(cell: str) -> str:
     """`model/ablation` of a cell, by whichever protocol."""
-    found = CellId.parse(cell)
-    return f"{found.model}/{split_ablation(found.ablation)[0]}"
+    parsed = CellId.parse(cell)
+    return f"{parsed.model}/{split_ablation(parsed.ablation)[0]}"
 
 
 def _columns_of_printed(entry: dict, where: str) -> dict[str, str]:
@@ -172,8 +172,8 @@ def _printed_row(
 
 def _beside_row(spec: dict, system: str, blocks: list[dict], records: dict[str, Record]) -> Row:
     model, ablation = system.split("/")
-    found = {block["name"]: _result(spec, system, block, records) for block in blocks}
-    results = {name: result for name, result in found.items() if result.wanted}
+    by_block = {block["name"]: _result(spec, system, block, records) for block in blocks}
+    results = {name: result for name, result in by_block.items() if result.wanted}
     return Row(spec["models"][model], model, ablation, [], "beside", results)
 
 
@@ -195,8 +195,8 @@ def _fill_values(result: Result, columns: dict[str, str]) -> None:
 
 
 def _value(column: Column, cells: list[Measured]) -> Value:
-    found = [column.read(cell.record.facts) for cell in cells]
-    seeds = [value for value in found if value is not None]
+    measured = [column.read(cell.record.facts) for cell in cells]
+    seeds = [value for value in measured if value is not None]
     return Value(
         mean=fmean(seeds) if seeds else None,
         std=stdev(seeds) if len(seeds) > 1 and column.spread else None,

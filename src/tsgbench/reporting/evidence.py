@@ -79,22 +79,22 @@ class System:
         self, metric: str, *, convention: str | None = None, part: str | None = None
     ) -> list[float]:
         """One percentage a seed; empty where the metric does not exist."""
-        found = []
+        values = []
         for cell in self.cells:
             facts = self._facts(cell, part)
             metrics = facts["conventions"].get(convention, {}) if convention else facts["metrics"]
-            found.append(metrics.get(metric))
-        return [] if None in found else found
+            values.append(metrics.get(metric))
+        return [] if None in values else values
 
     def mean(self, metric: str, **scope: Any) -> float | None:
         """Mean over seeds of what `scores` gives."""
-        found = self.scores(metric, **scope)
-        return fmean(found) if found else None
+        values = self.scores(metric, **scope)
+        return fmean(values) if values else None
 
     def deviation(self, metric: str, **scope: Any) -> float | None:
         """Sample standard deviation over seeds; None for a single one."""
-        found = self.scores(metric, **scope)
-        return stdev(found) if len(found) > 1 else None
+        values = self.scores(metric, **scope)
+        return stdev(values) if len(values) > 1 else None
 
     def show(self, metric: str, **scope: Any) -> str:
         """The mean, with its deviation, as a link to where it comes from; `n/a` without one."""
@@ -242,10 +242,10 @@ def gather(
         model, dataset, ablation, _ = CellId.parse(name)
         grouped.setdefault((model, dataset, ablation), []).append(cell)
     systems = []
-    for (model, dataset, name), found in grouped.items():
+    for (model, dataset, name), members in grouped.items():
         ablation, protocol = split_ablation(name)
         title = escape(system_label(spec["models"][model]["title"], ablation, protocol))
-        ordered = sorted(found, key=lambda cell: CellId.parse(cell.name).seed)
+        ordered = sorted(members, key=lambda cell: CellId.parse(cell.name).seed)
         systems.append(System(model, dataset, name, title, tuple(ordered), root))
     datasets = spec["datasets"].items()
     spec = spec | {"datasets": {k: v | {"title": escape(v["title"])} for k, v in datasets}}

@@ -119,11 +119,11 @@ def _match_any(wanted: str, known: Mapping[Key, tuple[str, ...]], kind: str) -> 
         lambda name: _plain(name) == asked,
         lambda name: _plain(name).startswith(asked),
     ):
-        found = [key for key, names in known.items() if any(map(fits, names))]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            options = ", ".join(repr(_best_name(known[key], known)) for key in found)
+        fitting = [key for key, names in known.items() if any(map(fits, names))]
+        if len(fitting) == 1:
+            return fitting[0]
+        if fitting:
+            options = ", ".join(repr(_best_name(known[key], known)) for key in fitting)
             raise UserError(f"--{_option(kind)} {wanted!r} fits several: {options}; name one")
     names = {_plain(name): name for several in known.values() for name in several if name != "/"}
     close = difflib.get_close_matches(asked, names, n=3, cutoff=0.5)
@@ -213,11 +213,11 @@ def _accepted(records: list[Path]) -> list[dict]:
 
     What is wrong with a record that cannot be read, the checks say.
     """
-    found = []
+    declarations = []
     for path in records:
         with contextlib.suppress(UserError):
-            found += [{"record": str(path), **entry} for entry in read_record(path).accepted]
-    return found
+            declarations += [{"record": str(path), **entry} for entry in read_record(path).accepted]
+    return declarations
 
 
 def _logged_runs(stem: Path) -> dict:

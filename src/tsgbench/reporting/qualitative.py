@@ -163,11 +163,11 @@ def span_rows(scene: Scene) -> list[dict]:
             "duration_s": query.duration_s,
         }
         rows.append(fixed | {"system": "ground truth"} | seconds(query.moment))
-        for label, found in scene.spans.items():
-            span = None if found is None else found.get(query.query_id)
+        for label, by_query in scene.spans.items():
+            span = None if by_query is None else by_query.get(query.query_id)
             row = fixed | {"system": label}
             if span is None:
-                rows.append(row | {"note": NOT_RUN if found is None else "not answered"})
+                rows.append(row | {"note": NOT_RUN if by_query is None else "not answered"})
             else:
                 rows.append(row | seconds(span) | {"iou": f"{iou(span, query.moment):.4f}"})
     return rows

@@ -33,8 +33,8 @@ def read_result(
     prefix: `model/dataset/ablation`. cells: cell name -> folder; a missing one was not run.
     """
     wanted = cell_names(prefix, seeds)
-    found = [read_cell(cell, cells.get(cell), convention, part) for cell in wanted]
-    result = Result(wanted, [cell for cell in found if cell is not None])
+    read = [read_cell(cell, cells.get(cell), convention, part) for cell in wanted]
+    result = Result(wanted, [cell for cell in read if cell is not None])
     _check_same_system(result.cells)
     return result
 
@@ -63,10 +63,10 @@ def _verdict(result: Result, value: Value) -> Verdict | None:
 
 
 def _value(result: Result, metric: str) -> Value:
-    found = [cell.metrics.get(metric) for cell in result.cells]
-    seeds = [value for value in found if value is not None]
-    if seeds and len(seeds) < len(found):
-        lacking = result.cells[found.index(None)]
+    scores = [cell.metrics.get(metric) for cell in result.cells]
+    seeds = [value for value in scores if value is not None]
+    if seeds and len(seeds) < len(scores):
+        lacking = result.cells[scores.index(None)]
         raise UserError(
             f"{lacking.folder / 'metrics.json'}: facts.metrics: lacks {metric!r}, which other "
             "seeds of the same system have; evaluate the cell again"

@@ -44,8 +44,8 @@ def build_table(spec: dict, cells: dict[str, Path], published_folder: str | Path
             _rank_printed(results, metric)
     heading = ""
     if is_printed:
-        entry, found = read(spec["paper"], spec["table"])
-        heading = head_line(entry, [numbers for _, numbers in found])
+        entry, numbered = read(spec["paper"], spec["table"])
+        heading = head_line(entry, [numbers for _, numbers in numbered])
     return Table(
         **of_study(spec),
         metrics=list(spec["metrics"]),

@@ -125,9 +125,9 @@ def add_lanes(page: Page, scene: Scene, query: Inspected, printed: dict, *, labe
     if has_regions:  # those stand above the system that found them
         order = [label for label in order if label != scene.main] + [scene.main]
     for label in order:
-        found = scene.spans[label]
+        answers = scene.spans[label]
         lane = list(scene.spans).index(label)
-        span = NOT_RUN if found is None else found.get(query.query_id, "not answered")
+        span = NOT_RUN if answers is None else answers.get(query.query_id, "not answered")
         if label == scene.main and has_regions:
             lanes.append(("Regions, found (PSL)", query.regions_found, {}))
         lanes.append((label, span, SYSTEMS[lane % len(SYSTEMS)]))

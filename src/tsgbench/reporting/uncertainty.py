@@ -84,9 +84,9 @@ def _read_row(cells: Sequence[Cell], metrics: Iterable[str]) -> _Sample:
     first = _read_cell(cells[0], defined)
     total = first.values.copy()
     for cell in cells[1:]:
-        found = _read_cell(cell, defined)
-        _check_comparable(cell, found, cells[0], first)
-        total += found.values
+        scores = _read_cell(cell, defined)
+        _check_comparable(cell, scores, cells[0], first)
+        total += scores.values
     return _Sample(defined, first.query_ids, first.video_ids, total / len(cells))
 
 

@@ -41,8 +41,8 @@ def read_array(path: Path, index: Path, words: set[str]) -> tuple[list[str], np.
     try:
         table = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        if isinstance(error, OSError) and (found := why(path, error)):
-            raise found from None
+        if isinstance(error, OSError) and (fault := why(path, error)):
+            raise fault from None
         raise UserError(f"{path}: not a NumPy array ({error}); download it again") from None
     if table.ndim != 2 or table.dtype.kind != "f" or len(table) != listed:
         raise UserError(
@@ -64,8 +64,8 @@ def _find_rows(index: Path, words: set[str]) -> tuple[int, dict[str, int]]:
     try:
         table = pq.read_table(index)
     except (OSError, pa.ArrowException) as error:
-        if isinstance(error, OSError) and (found := why(index, error)):
-            raise found from None
+        if isinstance(error, OSError) and (faultf := why(index, error)):
+            raise faultf from None
         raise UserError(f"{index}: not a Parquet file ({error}); download it again") from None
     if table.num_columns != 1 or not pa.types.is_string(table.schema.types[0]):
         raise UserError(f"{index}: should have one column, of words; download it again")
@@ -73,7 +73,7 @@ def _find_rows(index: Path, words: set[str]) -> tuple[int, dict[str, int]]:
     wanted = pa.array(sorted(words), pa.string())
     rows = pc.indices_nonzero(pc.is_in(column, value_set=wanted))
     # Not the `found` of an error, which has been raised
-    found: dict[str, int] = {}  # type: ignore[no-redef]
+    faultf: dict[str, int] = {}  # type: ignore[no-redef]
     for word, row in zip(column.take(rows).to_pylist(), rows.to_pylist(), strict=True):
-        found.setdefault(word, row)  # type: ignore[union-attr]
-    return table.num_rows, found  # type: ignore[return-value]
+        faultf.setdefault(word, row)  # type: ignore[union-attr]
+    return table.num_rows, faultf  # type: ignore[return-value]

@@ -45,7 +45,7 @@ def read_glove(
     wanted = None if words is None else {word.encode() for word in words}
     # cheap test before the costly split of a 300-field line: most rows are of words not asked for
     beginnings = None if wanted is None else {word.split(b" ", 1)[0] for word in wanted}
-    found: dict[str, np.ndarray] = {}
+    vector_of: dict[str, np.ndarray] = {}
     dim, stated, blank = None, None, None
     with _open_stream(path, member) as stream:
         for number, line in enumerate(stream, start=1):
@@ -73,11 +73,11 @@ def read_glove(
                 raise _malformed(path, number, str(error)) from None
             if not np.isfinite(vector).all():
                 raise _malformed(path, number, "a number is not finite")
-            found.setdefault(word, vector)
+            vector_of.setdefault(word, vector)
     if dim is None:
         raise UserError(f"{path}: empty, expected word vectors; download it again")
-    vectors = np.stack(list(found.values())) if found else np.zeros((0, dim), np.float32)
-    return list(found), vectors
+    vectors = np.stack(list(vector_of.values())) if vector_of else np.zeros((0, dim), np.float32)
+    return list(vector_of), vectors
 
 
 def write_glove(path: str | Path, words: list[str], vectors: np.ndarray) -> None:

@@ -81,8 +81,8 @@ class Arrays:
         if self.sums is None:
             return
         for video in set(videos.tolist()) - self._checked:
-            found = zlib.crc32(self.rows[self.ends[video] : self.ends[video + 1]].data)
-            if found != self.sums[video]:
+            sum_now = zlib.crc32(self.rows[self.ends[video] : self.ends[video + 1]].data)
+            if sum_now != self.sums[video]:
                 raise UserError(
                     f"{self.path}: damaged (video {self.names[video]!r} has another checksum);"
                     " delete it and run again, it is made anew from the features"
@@ -123,16 +123,16 @@ class Shared:
         name = "-".join(str(value) for value in rule.values()) or "source"
         path = self.folder / f"{name}.npz"
         identity = digest([SCHEMA, self.content, rule, code_digest(__name__)])
-        found = _map(path, identity)
-        if found is None:
+        mapped = _map(path, identity)
+        if mapped is None:
             with named(path), locked(path.with_suffix(".lock"), "", patience_s=math.inf):
                 # Unless another process made it while this one waited
-                found = _map(path, identity)
-                if found is None:
+                mapped = _map(path, identity)
+                if mapped is None:
                     _write(path, identity, _make(store, None, rule, self.durations))
-                    found = _map(path, identity)
-        assert found is not None, "written just now"
-        return found
+                    mapped = _map(path, identity)
+        assert mapped is not None, "written just now"
+        return mapped
 
 
 def make_arrays(

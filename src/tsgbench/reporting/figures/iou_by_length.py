@@ -99,11 +99,11 @@ def _intervals(spec: dict, videos: Videos, is_papers: bool) -> list[dict]:
             " intervals in seconds, in their order"
         )
     band_of = np.searchsorted(limits, lengths, side="right") - 1
-    found = []
+    means = []
     for number, (low, high) in enumerate(pairwise(edges)):
         inside = np.flatnonzero(band_of == number)
         weights = videos.queries[inside]
-        found.append(
+        means.append(
             {
                 "from_s": low,
                 "to_s": high,
@@ -117,7 +117,7 @@ def _intervals(spec: dict, videos: Videos, is_papers: bool) -> list[dict]:
                 "last_s": float(lengths[inside].max()) if inside.size else low,
             }
         )
-    return found
+    return means
 
 
 def _draw_videos(axes: "Axes", videos: Videos) -> None:

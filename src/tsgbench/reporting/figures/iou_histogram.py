@@ -31,14 +31,14 @@ def draw(spec: dict, records: dict[str, Record]) -> tuple["Figure", list[dict]]:
     figure, drawn = panels.make_panels(spec, WIDTH, HEIGHT)
     rows = []
     for dataset, [axes] in drawn.items():
-        found = [_count(system, dataset, records) for system in systems]
+        counted = [_count(system, dataset, records) for system in systems]
         # Those that were not run take no room, but keep their colour
-        run = [index for index, (cells, _) in enumerate(found) if cells]
+        run = [index for index, (cells, _) in enumerate(counted) if cells]
         has_cells = bool(run)
         for slot, index in enumerate(run):
             shift = (slot + 0.5) / len(run) - 0.5
-            _draw_bars(axes, systems[index]["label"], found[index][1], index, shift, len(run))
-        for system, (cells, counts) in zip(systems, found, strict=True):
+            _draw_bars(axes, systems[index]["label"], counted[index][1], index, shift, len(run))
+        for system, (cells, counts) in zip(systems, counted, strict=True):
             rows += _numbers(dataset, system, cells, counts)
         _draw_axis(axes, has_cells)
         panels.write_title(
@@ -46,8 +46,8 @@ def draw(spec: dict, records: dict[str, Record]) -> tuple["Figure", list[dict]]:
             spec,
             dataset,
             WIDTH,
-            *_describe(systems, found, has_cells),
-            cells=[cell for cells, _ in found for cell in cells],
+            *_describe(systems, counted, has_cells),
+            cells=[cell for cells, _ in counted for cell in cells],
         )
     panels.write_legend(figure, drawn)
     return figure, rows

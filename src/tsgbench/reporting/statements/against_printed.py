@@ -116,9 +116,9 @@ def _summary(system: System, printed: list[list[PrintedRow]], title: str) -> lis
     for rows in printed:
         scope = scope_of(system, rows[0].printed.paper)
         metric = main_metric(system, **scope) or metric
-        found = [row for row in rows if row.value(metric) is not None]
-        total += len(found)
-        below += len(_below(system, found, metric))
+        with_value = [row for row in rows if row.value(metric) is not None]
+        total += len(with_value)
+        below += len(_below(system, with_value, metric))
     if not total:
         return []
     said = f"{title} ({system.split}), {system.title}"

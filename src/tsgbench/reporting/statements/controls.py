@@ -17,10 +17,10 @@ def controls(evidence: Evidence) -> list[str] | None:
     lines: list[str] = []
     for dataset, entry in evidence.datasets.items():
         systems = evidence.select(dataset=dataset)
-        found = {(s.model, *split_ablation(s.ablation)): s for s in systems}
+        by_cell = {(s.model, *split_ablation(s.ablation)): s for s in systems}
         pairs = [
-            (full, {name: found.get((model, name, protocol)) for name in TWINS})
-            for (model, ablation, protocol), full in found.items()
+            (full, {name: by_cell.get((model, name, protocol)) for name in TWINS})
+            for (model, ablation, protocol), full in by_cell.items()
             if ablation == FULL and full.is_trained and full.sees_video and _main(full)[0]
         ]
         others = [
