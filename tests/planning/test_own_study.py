@@ -125,6 +125,16 @@ def test_two_files_of_one_video_are_refused(folder):
         Study(config())
 
 
+def test_a_video_that_links_reach_twice_is_one(folder):
+    before = Study(config()).config
+    (folder / "kitchen/videos/again").symlink_to("..", target_is_directory=True)
+    (folder / "kitchen/videos/more").mkdir()
+    video = next((folder / "kitchen/videos").glob("v01.*"))
+    (folder / "kitchen/videos/more" / video.name).symlink_to(video)
+    (folder / "kitchen/videos/more/v99.mp4").symlink_to("nowhere.mp4")
+    assert Study(config()).config == before
+
+
 def test_a_name_that_is_taken_is_refused(folder):
     content = copy.deepcopy(config())
     content["datasets"]["shapes"] = content["datasets"].pop("kitchen")

@@ -93,7 +93,7 @@ def name_by_video(files: dict[str, Path], endings: tuple[str, ...] = ()) -> dict
             continue
         if path.stem in videos:
             raise UserError(
-                f"{path}: {videos[path.stem]} is of the same video; remove one of the two"
+                f"{path}: {videos[path.stem]} is of the same video; move one of the two elsewhere"
             )
         videos[path.stem] = path
     return pictures | videos

@@ -11,10 +11,16 @@ from tsgbench.features.failures import VIDEO_ENDINGS
 def find_videos(folder: Path, wanted: set[str]) -> dict[str, Path]:
     """The file of each wanted video, anywhere below a folder, by the video's id.
 
-    `UserError` if two files are of one wanted video: nothing says which is meant.
+    Links are followed, and what they reach twice is there once. `UserError` if two files are of one
+    wanted video: nothing says which is meant.
     """
     videos: dict[str, Path] = {}
+    seen: set[str] = set()
     for within, folders, names in os.walk(folder, followlinks=True):
+        if (real := os.path.realpath(within)) in seen:  # by a link to a folder that holds it, say
+            folders.clear()
+            continue
+        seen.add(real)
         folders.sort()
         for name in sorted(names):
             path = Path(within, name)
@@ -23,7 +29,9 @@ def find_videos(folder: Path, wanted: set[str]) -> dict[str, Path]:
             video = video_id_of(name)
             if video not in wanted:
                 continue
-            if video in videos:
-                raise UserError(f"{path}: {videos[video]} is of the same video; remove one of them")
-            videos[video] = path
+            if os.path.realpath(videos.setdefault(video, path)) != os.path.realpath(path):
+                raise UserError(
+                    f"{path}: {videos[video]} is of the same video {video!r}; move one of the two"
+                    " elsewhere"
+                )
     return videos
