@@ -111,13 +111,24 @@ def _departures(table: Table) -> list[str]:
 
 
 def _tests(table: Table, values: list[Value]) -> list[str]:
-    """How systems were tested against one of them, where they were."""
-    if not any(value.p_value is not None for value in values):
+    """How systems were tested against one of them, where they were, and what that cannot show."""
+    tested = [value for value in values if value.p_value is not None]
+    if not tested:
         return []
-    return [
+    lines = [
         f"*: differs from “{table.against}” (p < {SIGNIFICANT}; two-sided paired permutation test"
         " over test videos, corrected for all comparisons of a data set after Holm)."
     ]
+    open_ones = [value for value in tested if not Shown(value).star and value.detectable]
+    if open_ones:
+        least = min(open_ones, key=lambda value: value.detectable or 0.0)
+        most = max(open_ones, key=lambda value: value.detectable or 0.0)
+        lines.append(
+            "Tested and without *: undecided, not shown to be equal. Four times of five such a test"
+            f" finds a difference of {Shown(least).detectable} at least, or"
+            f" {Shown(most).detectable}, by system and metric (each in the CSV file)."
+        )
+    return lines
 
 
 def is_undefined(result: Result, metric: str) -> bool:

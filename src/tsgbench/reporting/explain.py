@@ -311,6 +311,8 @@ def _value_lines(metric: str, facts: dict, number: dict) -> list[str]:
         said.append(f"verdict: {value.verdict}")
     if shown.p_value:
         said.append(f"p = {shown.p_value}")
+    if shown.detectable:
+        said.append(f"smallest detectable difference {shown.detectable}")
     lines = ["; ".join(said)]
     if len(value.seeds) > 1:
         names = [cell["cell"].rpartition("/")[2] for cell in number["cells"]]
