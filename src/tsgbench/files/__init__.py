@@ -368,6 +368,14 @@ class _ZipStream(io.BufferedReader):
         return super().read(size)
 
 
+def _write_member(path: Path, content: IO[bytes] | None) -> None:
+    """Write a plain file of an archive. Not `extractall`, which is safe for a tar by a filter
+    alone, and Python 3.11 had none at first."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "wb") as written:
+        shutil.copyfileobj(content or io.BytesIO(), written)
+
+
 def _unpack_zip(archive: Path, staging: Path, choice: _Choice) -> None:
     with _ZipStream(io.FileIO(archive)) as stream, zipfile.ZipFile(stream) as opened:
         chosen = []
@@ -379,7 +387,9 @@ def _unpack_zip(archive: Path, staging: Path, choice: _Choice) -> None:
             if choice.takes(member.filename, kind, member.file_size):
                 chosen.append(member)
         choice.check()
-        opened.extractall(staging, members=chosen)
+        for member in chosen:
+            with opened.open(member) as content:
+                _write_member(staging / member.filename, content)
 
 
 def _unpack_tar(archive: Path, staging: Path, choice: _Choice) -> None:
@@ -398,7 +408,8 @@ def _unpack_tar(archive: Path, staging: Path, choice: _Choice) -> None:
                 chosen.append(member)
             opened.members.clear()  # type: ignore[attr-defined]  # public, but in no stub
         choice.check()
-        opened.extractall(staging, members=chosen, filter="data")
+        for member in chosen:
+            _write_member(staging / member.name, opened.extractfile(member))
 
 
 @contextmanager
