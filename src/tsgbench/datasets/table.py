@@ -41,7 +41,8 @@ COLUMNS = {
 NEEDED = ("video", "sentence", "start", "end")
 SPLITS = {"training": "train", "valid": "val", "validation": "val", "dev": "val", "testing": "test"}
 DELIMITERS = ",;\t|"
-CLOCK = re.compile(r"(?:(\d+):)?(\d+):([0-5]?\d(?:\.\d+)?)")
+NAMED = 12  # columns, where none fits
+CLOCK = re.compile(r"(?:(\d{1,6}):)?(\d{1,6}):([0-5]?\d(?:\.\d+)?)")
 MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
     codecs.BOM_UTF32_LE: "utf-32",  # before UTF-16, whose mark it starts with
@@ -227,7 +228,7 @@ def _objects(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
             continue
         try:
             content = json.loads(part)
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:  # the former of endless numbers, too
             line = error.lineno - 1 if isinstance(error, json.JSONDecodeError) else 0
             raise UserError(
                 f"{path}, line {number + line}: not valid JSON ({error}); write one object a line"
@@ -270,7 +271,10 @@ def _find_columns(header: list[str], named: Mapping[str, str], where: str) -> di
 
 def _hint(name: str, header: list[str]) -> str:
     near = difflib.get_close_matches(name, header, n=1, cutoff=0.5)
-    return f"did you mean {near[0]!r}?" if near else f"it has {', '.join(map(repr, header))}"
+    if near:
+        return f"did you mean {near[0]!r}?"
+    more = f" and {len(header) - NAMED} more" if len(header) > NAMED else ""
+    return f"it has {', '.join(map(repr, header[:NAMED]))}{more}"
 
 
 def _plain(name: str) -> str:

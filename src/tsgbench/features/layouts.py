@@ -4,7 +4,6 @@ A layout finds arrays and judges none of them (released.py does).
 """
 
 import re
-import zipfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
@@ -25,6 +24,7 @@ from tsgbench.features.hdf5 import (
     find_member,
     is_hollow,
 )
+from tsgbench.files import DAMAGED_ARRAYS
 from tsgbench.files.access import why
 
 HDF5_ENDINGS = (".h5", ".hdf5")
@@ -225,7 +225,7 @@ def _numpy_file(path: Path) -> Iterator[None]:
     """What NumPy says of files that are none of its own, or are damaged, in one sentence."""
     try:
         yield
-    except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile, KeyError) as error:
+    except DAMAGED_ARRAYS as error:
         if isinstance(error, OSError) and (refused := why(path, error)):
             raise refused from None
         raise UserError(

@@ -11,9 +11,11 @@ import posixpath
 import re
 import shutil
 import stat
+import struct
 import tarfile
 import tempfile
 import time
+import tokenize
 import unicodedata
 import zipfile
 import zlib
@@ -48,6 +50,17 @@ DAMAGED = (
     EOFError,
     NotImplementedError,
     RuntimeError,
+)
+# And what NumPy raises for files of arrays that are, or are none
+DAMAGED_ARRAYS = (
+    *DAMAGED,
+    OSError,
+    ValueError,
+    KeyError,
+    MemoryError,
+    SyntaxError,
+    tokenize.TokenError,
+    struct.error,
 )
 
 

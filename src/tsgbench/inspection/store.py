@@ -1,6 +1,5 @@
 """Inspection files: what one cell does on a few queries, as arrays in a `.npz` without pickles."""
 
-import zipfile
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from tsgbench.errors import UserError
-from tsgbench.files import atomic_path
+from tsgbench.files import DAMAGED_ARRAYS, atomic_path
+from tsgbench.files.access import named
 
 
 @dataclass
@@ -68,15 +68,17 @@ def write_inspection(path: str | Path, inspected: list[Inspected]) -> None:
 
 def read_inspection(path: str | Path) -> list[Inspected]:
     """Read the queries; `UserError` if the file is missing, damaged or of another layout."""
+    if not Path(path).is_file():
+        raise UserError(f"{path}: no such inspection; name it to snakemake, which makes it")
     try:
-        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as content:
+        with (
+            named(path),
+            open(path, "rb") as stream,
+            np.load(stream, allow_pickle=False) as content,
+        ):
             arrays = dict(content)
         return [_read_query(arrays, f"{index}/") for index in range(int(arrays["queries"]))]
-    except FileNotFoundError:
-        raise UserError(
-            f"{path}: no such inspection; name it to snakemake, which makes it"
-        ) from None
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except DAMAGED_ARRAYS as error:
         raise UserError(
             f"{path}: not an inspection of this version ({error}); move it away and run snakemake"
             " again"

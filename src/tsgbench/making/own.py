@@ -1,11 +1,14 @@
 """Videos of one's own: which file of a folder is which video."""
 
+import logging
 import os
 from pathlib import Path
 
 from tsgbench.datasets.table import video_id_of
 from tsgbench.errors import UserError
 from tsgbench.features.failures import VIDEO_ENDINGS
+
+log = logging.getLogger(__name__)
 
 
 def find_videos(folder: Path, wanted: set[str]) -> dict[str, Path]:
@@ -16,7 +19,7 @@ def find_videos(folder: Path, wanted: set[str]) -> dict[str, Path]:
     """
     videos: dict[str, Path] = {}
     seen: set[str] = set()
-    for within, folders, names in os.walk(folder, followlinks=True):
+    for within, folders, names in os.walk(folder, onerror=_warn, followlinks=True):
         if (real := os.path.realpath(within)) in seen:  # by a link to a folder that holds it, say
             folders.clear()
             continue
@@ -27,7 +30,7 @@ def find_videos(folder: Path, wanted: set[str]) -> dict[str, Path]:
             if path.suffix.lower() not in VIDEO_ENDINGS or name.startswith("."):
                 continue
             video = video_id_of(name)
-            if video not in wanted:
+            if video not in wanted or not os.path.isfile(path):  # a link to nothing
                 continue
             if os.path.realpath(videos.setdefault(video, path)) != os.path.realpath(path):
                 raise UserError(
@@ -35,3 +38,7 @@ def find_videos(folder: Path, wanted: set[str]) -> dict[str, Path]:
                     " elsewhere"
                 )
     return videos
+
+
+def _warn(error: OSError) -> None:
+    log.warning("%s: cannot be looked into (%s); its videos are not seen", error.filename, error)

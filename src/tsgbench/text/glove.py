@@ -24,6 +24,7 @@ import numpy as np
 
 from tsgbench.errors import UserError
 from tsgbench.files import atomic_path
+from tsgbench.files.access import why
 from tsgbench.files.packed import open_packed
 from tsgbench.text.tokens import find_tokenizer
 
@@ -172,12 +173,18 @@ def _open_stream(path: Path, member: str | None) -> Iterator[io.BufferedReader]:
                 raise UserError(
                     f"{path}: holds {names or 'no .txt or .vec file'}; name the member to read"
                 )
-            with archive.open(member or names[0]) as stream:
+            try:
+                content = archive.open(member or names[0])
+            except (NotImplementedError, RuntimeError) as error:
+                raise UserError(f"{path}: cannot be unpacked ({error}); unpack it") from None
+            with content as stream:
                 # A member of an archive is a raw stream, which its type does not say
                 yield io.BufferedReader(stream, 1 << 20)  # type: ignore[arg-type]
     except KeyError:
         raise UserError(f"{path}: has no member {member!r}; it holds {names}") from None
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
+        if isinstance(error, OSError) and (fault := why(path, error)):
+            raise fault from None
         raise UserError(f"{path}: damaged archive ({error}); download it again") from None
 
 

@@ -24,7 +24,7 @@ import numpy as np
 from tsgbench.errors import UserError
 from tsgbench.features import resample
 from tsgbench.features.store import FeatureStore
-from tsgbench.files import DAMAGED, atomic_path, digest, locked
+from tsgbench.files import DAMAGED_ARRAYS, atomic_path, digest, locked
 from tsgbench.files.access import named
 from tsgbench.jobs.code import code_digest
 from tsgbench.jobs.records import Record
@@ -273,7 +273,7 @@ def _map(path: Path, identity: str) -> Arrays | None:
             parts = {name: index[name] for name in ("ends", "sources", "sums")}
         if file.stat().st_size != 4 * math.prod(shape):
             raise ValueError("its rows are not as many as it says")
-    except (*DAMAGED, OSError, KeyError, ValueError) as error:
+    except DAMAGED_ARRAYS as error:
         log.warning("%s: damaged (%s); it is made anew", path, error)
         return None
     mapped = np.memmap(file, np.float32, "r", shape=shape)
