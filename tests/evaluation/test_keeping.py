@@ -54,7 +54,7 @@ def predictions_of(kept: Ranked, clips, needs) -> Predictions:
     widest = np.bincount(kept.rows).max()
     spans = np.full((len(kept.counts), widest, 2), np.nan)
     for row in range(len(kept.counts)):
-        found = kept.found[kept.rows == row]
+        found = kept.moments[kept.rows == row]
         spans[row, : len(found)] = found[:, :2]
     return Predictions(spans, clips, kept.counts, needs)
 

@@ -159,7 +159,7 @@ class Cell:
         needs: list[Need] = [{"iou": "seconds", "above": apart, "depth": top}]
         ranked = predict(self.model, data, needs, train.get("batch_size", 1))
         ranked_moments: list[list[Moment]] = [[] for _ in asked]
-        for row, rank, numbers in zip(ranked.rows, ranked.ranks, ranked.found, strict=True):
+        for row, rank, numbers in zip(ranked.rows, ranked.ranks, ranked.moments, strict=True):
             ranked_moments[row].append(Moment(int(rank) + 1, *map(float, numbers)))
         return [
             Answer(
