@@ -91,6 +91,34 @@ def ground(options: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
+def demo(options: argparse.Namespace) -> None:
+    """`tsgbench demo`: the page on which trained cells are asked."""
+    _limit_threads(options.threads)
+    from tsgbench.cli.demo import MEGABYTE, check, find_offered, trained_cells
+    from tsgbench.serving.server import serve
+    from tsgbench.serving.shelf import read_data
+
+    check(options.videos, options.max_upload)
+    study = _read_study(options)
+    named, catalogue = options.cell, study.catalogue
+    cells, parts = find_offered(named or trained_cells(study), catalogue, strict=bool(named))
+    titles = {name: entry["title"] for name, entry in catalogue.datasets.items()}
+    known, lacking = ([], []) if options.videos else read_data(parts, titles)
+    for reason in lacking:
+        print(f"tsgbench: videos left out: {reason}", file=sys.stderr)
+    serve(
+        cells,
+        known,
+        folder=options.videos,
+        port=options.port,
+        max_bytes=int(options.max_upload * MEGABYTE),
+        threads=options.threads,
+        opens=options.open,
+        study=study.config["title"],
+        is_demo=study.config.get("demo", False),
+    )
+
+
 def score(options: argparse.Namespace) -> None:
     """`tsgbench score`: the numbers of a file of predictions."""
     from tsgbench.cli import scoring

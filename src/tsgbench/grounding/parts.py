@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tsgbench.downloads.manifest import files_of
 from tsgbench.errors import UserError
+from tsgbench.features.failures import name_by_video
 from tsgbench.files import sha256_file
 from tsgbench.jobs.cells import CellId
 from tsgbench.jobs.layout import Layout, studies_with_cells
@@ -54,18 +55,8 @@ def find_cell(name: str | Path) -> Path:
 def find_parts(folder: Path) -> Parts:
     """All that the cell needs; `UserError` for what is missing, damaged or remade since."""
     run = read_record(folder / "run.json")
+    refuse_unasked(run)
     _check(run)
-    if run.content["phase"] == "adopt":
-        raise UserError(
-            f"{run.path}: predictions of another program, of which nothing runs here; name a cell"
-            " that was trained"
-        )
-    for key, refused in NOT_ASKED.items():
-        if (mode := run.content["settings"]["inputs"].get(key, "real")) in refused:
-            raise UserError(
-                f"{run.path}: inputs.{key}: {mode}: this cell is not shown the {key} that it is"
-                " asked about; name a cell of another ablation, such as full"
-            )
     root = _root_of(folder)
     inputs = {role: _follow(run, role, root) for role in ("annotations", "features", "vocabulary")}
     extraction = _extraction(inputs["features"], root)
@@ -77,6 +68,26 @@ def find_parts(folder: Path) -> Parts:
                 f"{checkpoint}: not the weights that {extraction.path} names; delete it and {AGAIN}"
             )
     return Parts(run, inputs, extraction, checkpoint)
+
+
+def refuse_unasked(run: Record) -> None:
+    """`UserError` if the record of a training is of a cell that cannot answer a question."""
+    if run.content["phase"] == "adopt":
+        raise UserError(
+            f"{run.path}: predictions of another program, of which nothing runs here; name a cell"
+            " that was trained"
+        )
+    for key, refused in NOT_ASKED.items():
+        if (mode := run.content["settings"]["inputs"].get(key, "real")) in refused:
+            raise UserError(
+                f"{run.path}: inputs.{key}: {mode}: this cell is not shown the {key} that it is"
+                " asked about; name a cell of another ablation, such as full"
+            )
+
+
+def data_videos(parts: Parts) -> dict[str, Path]:
+    """The files of the videos behind a cell's features, by name without ending."""
+    return name_by_video(files_of(_follow(parts.extraction, "videos", _root_of(parts.run.path))))
 
 
 def _extraction(features: Record, root: Path) -> Record:
