@@ -52,13 +52,14 @@ class Page:
         assert "exceptionDetails" not in result, result
         return result["result"].get("value")
 
-    async def until(self, expression: str, limit_s: float = 60) -> Any:
-        """The first true value of an expression."""
+    async def until(self, expression: str, limit_s: float = 60) -> None:
+        """Wait for an expression to be true."""
         ends = time.monotonic() + limit_s
-        while not (value := await self.value(expression)):
-            assert time.monotonic() < ends, f"{expression} is not true after {limit_s} s"
+        while not await self.value(f"!!({expression})"):
+            if time.monotonic() > ends:
+                text = await self.value("location.href + '\\n' + document.body?.innerText")
+                raise AssertionError(f"not in {limit_s} s: {expression}\n{self.said}\n{text}")
             await asyncio.sleep(0.2)
-        return value
 
     async def resize(self, width: int, height: int) -> None:
         facts = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}

@@ -1,7 +1,9 @@
 """`tsgbench demo`: which cells and videos the page offers."""
 
 import math
+from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,7 +57,7 @@ def find_offered(
         offered.append(_offer(folder, run.content["key"], catalogue))
     if not offered:
         raise UserError(f"no cell here can be asked; of the first: {refused[0]}")
-    return offered, list(parts.values())
+    return _told_apart(offered), list(parts.values())
 
 
 def _offer(folder: Path, key: str, catalogue: Catalogue) -> Offered:
@@ -64,6 +66,15 @@ def _offer(folder: Path, key: str, catalogue: Catalogue) -> Offered:
     label = system_label(entry.get("title", cell.model), *split_ablation(cell.ablation))
     about = f"{data.get('title', cell.dataset)}, seed {cell.seed}"
     return Offered(str(folder), label, about, folder)
+
+
+def _told_apart(offered: list[Offered]) -> list[Offered]:
+    """Cells of one name from several folders say theirs."""
+    times = Counter((one.label, one.about) for one in offered)
+    return [
+        replace(one, about=f"{one.about}, {one.key}") if times[one.label, one.about] > 1 else one
+        for one in offered
+    ]
 
 
 def check(folder: Path | None, max_upload: float) -> None:

@@ -16,6 +16,8 @@ from tsgbench.serving.app import HOSTS, build_app
 from tsgbench.serving.desk import Desk, Offered
 from tsgbench.serving.shelf import Shelf, Video
 
+ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 def serve(
     cells: list[Offered],
@@ -34,8 +36,8 @@ def serve(
     port: 0 for any that is free. opens: in a browser, too.
     """
     logging.getLogger("werkzeug").setLevel(logging.WARNING)  # else a line per request
-    for end in (signal.SIGTERM, signal.SIGHUP):  # with uploads still to be deleted
-        signal.signal(end, signal.default_int_handler)
+    for end in ENDS:
+        signal.signal(end, _end)
     with (
         listen(port) as listening,
         tempfile.TemporaryDirectory(prefix="tsgbench-demo-", ignore_cleanup_errors=True) as own,
@@ -53,6 +55,13 @@ def serve(
     if desk.is_busy:  # else Python would wait for the extraction's own threads
         sys.stdout.flush()
         os._exit(0)
+
+
+def _end(*_: object) -> None:
+    """Once: a second signal must not keep uploads from being deleted."""
+    for end in ENDS:
+        signal.signal(end, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def listen(port: int) -> socket.socket:
