@@ -220,7 +220,7 @@ def test_an_upload_is_kept_under_its_name_alone_and_served(site, made):
         ("empty.mp4", b"", "empty.mp4: is empty"),
         ("cut.mp4", slice(0, 300), "cut.mp4: cannot be decoded"),
         ("film.html", slice(None), "film.html: not named as a video is (.3gp"),
-        ("", slice(None), "the file: not named as a video is"),
+        ("", slice(None), "The file: not named as a video is"),
     ],
 )
 def test_an_upload_that_is_no_video_is_refused_in_a_sentence(site, made, name, content, said):
@@ -285,16 +285,16 @@ def test_a_video_is_encoded_once_and_what_one_cell_lacks_leaves_the_others(
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"sentences": ["", " "]}, "no sentence yet"),
+        ({"sentences": ["", " "]}, "No sentence yet"),
         ({"sentences": ["a"] + [f"a {k}" for k in range(MOST)]}, "more than 8; ask some later"),
         ({"sentences": ["a" * (CHARACTERS + 1)]}, "longer than 300 characters"),
         ({"sentences": "a"}, "a list of sentences"),
         ({"sentences": [1]}, "a list of sentences"),
-        ({"cells": []}, "no cell chosen"),
-        ({"cells": ["../x"]}, "cell ../x: not offered"),
+        ({"cells": []}, "No cell chosen"),
+        ({"cells": ["../x"]}, "Cell ../x: not offered"),
         ({"cells": [str(k) for k in range(CELLS + 1)]}, "5 cells are more than 4"),
         ({"video": "../x"}, "not here any more"),
-        ({"video": None}, "a question has a video"),
+        ({"video": None}, "A question has a video"),
     ],
     ids=str,
 )

@@ -141,7 +141,7 @@ def _add_questions(app: Flask, shelf: Shelf, desk: Desk) -> None:
         parts = asked if isinstance(asked, dict) else {}
         video, sentences, cells = (parts.get(name) for name in ("video", "sentences", "cells"))
         if not isinstance(video, str) or not _are_texts(sentences) or not _are_texts(cells):
-            raise UserError("a question has a video, a list of sentences and a list of cells")
+            raise UserError("A question has a video, a list of sentences and a list of cells")
         question = desk.ask(shelf.find(video), sentences, cells)  # type: ignore[arg-type]
         return jsonify(number=question.number), 202
 

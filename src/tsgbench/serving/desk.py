@@ -82,7 +82,7 @@ class Desk:
         sentences = list(dict.fromkeys(" ".join(one.split()) for one in sentences if one.strip()))
         _check(sentences, keys)
         if unknown := [key for key in keys if key not in self.offered]:
-            raise UserError(f"cell {unknown[0]}: not offered here; load the page again")
+            raise UserError(f"Cell {unknown[0]}: not offered here; load the page again")
         cells = [self.offered[key] for key in dict.fromkeys(keys)]
         with self._lock:
             if len(self._open()) > WAITING:
@@ -99,7 +99,7 @@ class Desk:
         """How far a question is, for people, and its answers once they are there."""
         asked = self._questions.get(number)
         if asked is None:
-            raise UserError("this question is forgotten; ask it again")
+            raise UserError("This question is forgotten; ask it again")
         said, share = asked.doing, None
         if asked.state == "waiting":
             before = sum(one.number < number for one in self._open())
@@ -181,13 +181,13 @@ class _Kept(Generic[Kind]):
 
 def _check(sentences: list[str], keys: list[str]) -> None:
     if not sentences:
-        raise UserError("no sentence yet; write one, such as “a dog runs”")
+        raise UserError("No sentence yet; write one, such as “a dog runs”")
     if len(sentences) > SENTENCES:
         raise UserError(f"{len(sentences)} sentences are more than {SENTENCES}; ask some later")
     if long := [one for one in sentences if len(one) > CHARACTERS]:
         raise UserError(f"“{long[0][:40]}…” is longer than {CHARACTERS} characters; shorten it")
     if not keys:
-        raise UserError("no cell chosen; choose one or more")
+        raise UserError("No cell chosen; choose one or more")
     if len(set(keys)) > CELLS:
         raise UserError(f"{len(set(keys))} cells are more than {CELLS}; choose fewer")
 

@@ -77,7 +77,7 @@ class Shelf:
             video = _offered(video.path, self.folder)
         if not video or not video.path.is_file():
             raise UserError(
-                "this video is not here any more; choose another, or load the page again"
+                "This video is not here any more; choose another, or load the page again"
             )
         return video
 
@@ -87,7 +87,7 @@ class Shelf:
         suffix = Path(name).suffix.lower()
         if suffix not in VIDEO_ENDINGS:
             endings = ", ".join(VIDEO_ENDINGS)
-            raise UserError(f"{name or 'the file'}: not named as a video is ({endings})")
+            raise UserError(f"{name or 'The file'}: not named as a video is ({endings})")
         key = secrets.token_hex(8)
         video = Video(key, name, "Uploaded", self._place / f"{key}{suffix}")
         try:

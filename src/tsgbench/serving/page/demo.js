@@ -80,6 +80,7 @@ function choose(one) {
   $("empty").hidden = true;
   $("player").hidden = false;
   $("answer").hidden = $("trouble").hidden = true;
+  video.hidden = false;
   $("title").textContent = one.name;
   video.src = `/videos/${encodeURIComponent(one.key)}`;
   $("suggested").hidden = !one.sentences.length;
@@ -188,14 +189,15 @@ function listMoments(one, place) {
   }
   const {moments, unknown, untrained} = one.answers[row];
   for (const [words, said] of [
-    [unknown, "Not in its word table, so it cannot tell them apart: "],
-    [untrained, "In no sentence that it was trained on: "],
+    [unknown, "Words that it does not know: "],
+    [untrained, "Words that no sentence of its training has: "],
   ]) if (words.length)
     column.append(make("p", {className: "words"}, said, make("b", {}, words.join(", "))));
+  column.append(make("p", {className: "heads"}, make("span", {}, "time"), make("span", {}, "score")));
   column.append(make("ol", {}, ...moments.map(moment => {
     const button = make("button", {type: "button", className: "moment", "aria-pressed": false},
       make("span", {}, `${clock(moment.start_s)} – ${clock(moment.end_s)}`),
-      make("span", {}, `score ${shortened(moment.score)}`));
+      make("span", {}, shortened(moment.score)));
     button.onclick = () => play({...moment, button});
     return make("li", {}, button);
   })));
@@ -262,7 +264,7 @@ function drawCell(one, place, width, x) {
   svg.append(draw("text", {class: "name", x: 0, y: 12}, `${one.label}, ${one.about}`));
   if (scores.length) svg.append(
     draw("text", {x: width, y: 12, "text-anchor": "end"},
-      max > min ? `scores ${shortened(min)} to ${shortened(max)}` : `score ${shortened(max)} throughout`));
+      (max > min ? `scores ${shortened(min)} to ` : "score ") + shortened(max)));
   for (const [line, under] of steps(curve, width, y, low)) svg.append(
     draw("path", {class: "under", d: under}), draw("path", {class: "curve", d: line}));
   svg.append(...moments.map((moment, place) => draw("rect", {
@@ -330,6 +332,7 @@ video.onerror = () => {
   $("trouble").textContent = "This browser cannot play this file; moments are found in it all the "
     + "same. For playback, encode it as H.264 in MP4.";
   $("trouble").hidden = false;
+  video.hidden = true;
 };
 new ResizeObserver(() => { if (answer) drawCharts(); }).observe($("charts"));
 (async () => {
