@@ -156,6 +156,8 @@ def test_the_page_loads_nothing_from_elsewhere(site):
         "/videos/inside.mp4",
         "/videos//etc/passwd",
         "/page/../app.py",
+        "/page/__init__.py",
+        "/page/demo.html",
         "/page/..%2fapp.py",
         "/questions/9",
     ],

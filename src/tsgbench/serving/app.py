@@ -5,10 +5,11 @@ Whatever is open in the same browser could send requests here, too: those under 
 """
 
 import mimetypes
+from pathlib import Path
 from typing import Any
 
 from flask import Flask, Response, jsonify, render_template, request, send_file
-from werkzeug.exceptions import Forbidden, HTTPException
+from werkzeug.exceptions import Forbidden, HTTPException, NotFound
 
 from tsgbench import __version__
 from tsgbench.errors import UserError
@@ -17,6 +18,11 @@ from tsgbench.reporting.templates import FILES
 from tsgbench.serving.desk import CELLS, CHARACTERS, SENTENCES, Busy, Desk
 from tsgbench.serving.shelf import Shelf, Video
 
+PAGE = Path(__file__).parent / "page"
+PARTS = {
+    "page.css": FILES["page.css"],
+    **{name: (PAGE / name).read_text(encoding="utf-8") for name in ("demo.css", "demo.js")},
+}
 HOSTS = ("127.0.0.1", "localhost")
 QUESTION_BYTES = 1 << 16
 HEADERS = {
@@ -33,7 +39,7 @@ HEADERS = {
 
 def build_app(shelf: Shelf, desk: Desk, *, port: int, study: str, is_demo: bool) -> Flask:
     """study: its title, above the page. is_demo: whether the page says that its data are made."""
-    app = Flask(__name__, template_folder="page", static_folder="page", static_url_path="/page")
+    app = Flask(__name__, template_folder="page", static_folder=None)
     _guard(app, [f"{host}:{port}" for host in HOSTS])
     _explain(app, shelf.max_bytes)
     _add_page(app, study, is_demo)
@@ -87,9 +93,11 @@ def _add_page(app: Flask, study: str, is_demo: bool) -> None:
     def show_page() -> str:
         return render_template("demo.html", study=study, is_demo=is_demo, version=__version__)
 
-    @app.get("/page.css")
-    def show_style() -> Response:
-        return Response(FILES["page.css"], mimetype="text/css")
+    @app.get("/page/<name>")
+    def show_part(name: str) -> Response:
+        if name not in PARTS:
+            raise NotFound
+        return Response(PARTS[name], mimetype=mimetypes.guess_type(name)[0])
 
 
 def _add_videos(app: Flask, shelf: Shelf, desk: Desk) -> None:
