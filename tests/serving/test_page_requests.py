@@ -10,9 +10,8 @@ import pytest
 from cell_samples import make_cell
 from feature_samples import write_video
 from inspection_samples import SENTENCES
-from tsgbench.cli.demo import find_offered
+from tsgbench.cli.demo import find_offer
 from tsgbench.cli.main import main
-from tsgbench.config import Catalogue
 from tsgbench.errors import UserError
 from tsgbench.grounding import Cell, load
 from tsgbench.serving import desk as desks
@@ -34,8 +33,12 @@ def made(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("TSGBENCH_DEVICE", "cpu")
         cell, videos = make_cell(tmp_path_factory.mktemp("project"), "seqpan")
-        (offered,), parts = find_offered([cell], Catalogue.load(ROOT), strict=True)
-        known, lacking = read_data(parts, {"own": "Own"})
+        for part in ("config", "published"):
+            (cell.parents[5] / part).symlink_to(ROOT / part)
+        offer = find_offer([cell], strict=True)
+        (offered,) = offer.cells
+        assert (offer.title, offer.is_demo) == ("own", False)
+        known, lacking = read_data(offer.parts, {"own": "Own"})
         assert not lacking
         yield offered, videos, known
 
@@ -49,7 +52,7 @@ class Site:
         place.mkdir()
         self.desk = Desk([offered, Offered("gone", "Gone", "", place / "gone")], place, threads=1)
         self.shelf = Shelf([] if folder else known, folder, place, max_bytes=LIMIT)
-        app = build_app(self.shelf, self.desk, port=5001, study="own", is_demo=True)
+        app = build_app(self.shelf, self.desk, port=5001, title="own", is_demo=True)
         self.client = app.test_client()
 
     def get(self, path, **headers):
@@ -384,7 +387,7 @@ def test_cells_that_cannot_be_asked_are_refused_by_name_and_left_out_of_a_study(
     blind, _ = make_cell(tmp_path, "fsan", video="zero")
     for strict, said in ((True, "not shown the video"), (False, "no cell here can be asked")):
         with pytest.raises(UserError, match=said):
-            find_offered([blind], Catalogue.load(ROOT), strict=strict)
+            find_offer([blind], strict=strict)
 
 
 def test_a_port_that_is_taken_or_none_is_said_in_a_sentence():

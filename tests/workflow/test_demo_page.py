@@ -104,8 +104,9 @@ def test_a_moment_is_found_compared_and_played(project, tmp_path):
             assert not await page.value(SPILLS)
             places = json.loads(await page.value(PLACES))
             assert all(place == places[0] for place in places) and places[0][1] < 400
+            assert "Demo cells" in await page.value("document.body.innerText")
             title = await page.value("document.title")
-            assert title == "Find a moment · rendered shapes, in miniature"
+            assert title == "Find a moment · Shapes (demo)"
             assert page.said == []
 
     with served(project, *cells) as (_, address, _):

@@ -2,14 +2,13 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tsgbench.config import Catalogue
 from tsgbench.errors import UserError
-from tsgbench.grounding.parts import Parts, find_cell, find_parts, refuse_unasked
+from tsgbench.grounding.parts import Parts, find_parts, project_of, refuse_unasked
 from tsgbench.jobs.cells import CellId, split_ablation
 from tsgbench.jobs.records import read_record
 from tsgbench.planning.printed import system_label
@@ -31,18 +30,51 @@ def trained_cells(study: "Study") -> list[Path]:
     return found
 
 
-def find_offered(
-    names: Iterable[str | Path], catalogue: Catalogue, *, strict: bool
-) -> tuple[list[Offered], list[Parts]]:
-    """The cells that can be asked, and the parts of one of them for each of their features.
+@dataclass(frozen=True)
+class Names:
+    """What people call models and data sets, by name. rendered: data sets that code draws."""
+
+    models: dict[str, str] = field(default_factory=dict)
+    datasets: dict[str, str] = field(default_factory=dict)
+    rendered: frozenset[str] = frozenset()
+
+    @classmethod
+    def near(cls, cell: Path) -> "Names":
+        """Those of the project in which a cell lies; none if its config is not there."""
+        try:
+            catalogue = Catalogue.load(project_of(cell))
+        except UserError:
+            return cls()
+        return cls(
+            {name: entry["title"] for name, entry in catalogue.models.items()},
+            {name: entry["title"] for name, entry in catalogue.datasets.items()},
+            frozenset(name for name, entry in catalogue.datasets.items() if "render" in entry),
+        )
+
+
+@dataclass(frozen=True)
+class Offer:
+    """parts: of one cell for each of the features. title: of the cells' data sets. is_demo: whether
+    one of them is made by code."""
+
+    cells: list[Offered]
+    parts: list[Parts]
+    names: Names
+    title: str
+    is_demo: bool
+
+
+def find_offer(folders: list[Path], *, strict: bool) -> Offer:
+    """The cells that can be asked.
 
     strict: refuse the others with a `UserError`; else they are left out, unless all are.
     """
+    names = Names.near(folders[0])
     offered: list[Offered] = []
     parts: dict[str, Parts] = {}
     refused: list[UserError] = []
-    for name in names:
-        folder = find_cell(name)
+    datasets: dict[str, None] = {}
+    for folder in folders:
         try:
             run = read_record(folder / "run.json")
             refuse_unasked(run)
@@ -54,17 +86,19 @@ def find_offered(
                 raise
             refused.append(error)
             continue
-        offered.append(_offer(folder, run.content["key"], catalogue))
+        cell = CellId.parse(run.content["key"])
+        datasets[cell.dataset] = None
+        offered.append(_offer(folder, cell, names))
     if not offered:
         raise UserError(f"no cell here can be asked; of the first: {refused[0]}")
-    return _told_apart(offered), list(parts.values())
+    title = ", ".join(names.datasets.get(one, one) for one in datasets)
+    is_demo = not names.rendered.isdisjoint(datasets)
+    return Offer(_told_apart(offered), list(parts.values()), names, title, is_demo)
 
 
-def _offer(folder: Path, key: str, catalogue: Catalogue) -> Offered:
-    cell = CellId.parse(key)
-    entry, data = catalogue.models.get(cell.model, {}), catalogue.datasets.get(cell.dataset, {})
-    label = system_label(entry.get("title", cell.model), *split_ablation(cell.ablation))
-    about = f"{data.get('title', cell.dataset)}, seed {cell.seed}"
+def _offer(folder: Path, cell: CellId, names: Names) -> Offered:
+    label = system_label(names.models.get(cell.model, cell.model), *split_ablation(cell.ablation))
+    about = f"{names.datasets.get(cell.dataset, cell.dataset)}, seed {cell.seed}"
     return Offered(str(folder), label, about, folder)
 
 

@@ -94,28 +94,27 @@ def ground(options: argparse.Namespace) -> int:
 def demo(options: argparse.Namespace) -> None:
     """`tsgbench demo`: the page on which trained cells are asked."""
     _limit_threads(options.threads)
-    from tsgbench.cli.demo import MEGABYTE, check, find_offered, trained_cells
+    from tsgbench.cli.demo import MEGABYTE, check, find_offer, trained_cells
+    from tsgbench.grounding.parts import find_cell
     from tsgbench.serving.server import serve
     from tsgbench.serving.shelf import read_data
 
     check(options.videos, options.max_upload)
-    study = _read_study(options)
-    named, catalogue = options.cell, study.catalogue
-    cells, parts = find_offered(named or trained_cells(study), catalogue, strict=bool(named))
-    titles = {name: entry["title"] for name, entry in catalogue.datasets.items()}
-    known, lacking = ([], []) if options.videos else read_data(parts, titles)
+    named = [find_cell(name) for name in options.cell]
+    offer = find_offer(named or trained_cells(_read_study(options)), strict=bool(named))
+    known, lacking = ([], []) if options.videos else read_data(offer.parts, offer.names.datasets)
     for reason in lacking:
         print(f"tsgbench: videos left out: {reason}", file=sys.stderr)
     serve(
-        cells,
+        offer.cells,
         known,
         folder=options.videos,
         port=options.port,
         max_bytes=int(options.max_upload * MEGABYTE),
         threads=options.threads,
         opens=options.open,
-        study=study.config["title"],
-        is_demo=study.config.get("demo", False),
+        title=offer.title,
+        is_demo=offer.is_demo,
     )
 
 

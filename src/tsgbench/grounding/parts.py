@@ -57,7 +57,7 @@ def find_parts(folder: Path) -> Parts:
     run = read_record(folder / "run.json")
     refuse_unasked(run)
     _check(run)
-    root = _root_of(folder)
+    root = project_of(folder)
     inputs = {role: _follow(run, role, root) for role in ("annotations", "features", "vocabulary")}
     extraction = _extraction(inputs["features"], root)
     checkpoint = None
@@ -87,7 +87,7 @@ def refuse_unasked(run: Record) -> None:
 
 def data_videos(parts: Parts) -> dict[str, Path]:
     """The files of the videos behind a cell's features, by name without ending."""
-    return name_by_video(files_of(_follow(parts.extraction, "videos", _root_of(parts.run.path))))
+    return name_by_video(files_of(_follow(parts.extraction, "videos", project_of(parts.run.path))))
 
 
 def _extraction(features: Record, root: Path) -> Record:
@@ -109,7 +109,7 @@ def _extraction(features: Record, root: Path) -> Record:
     )
 
 
-def _root_of(folder: Path) -> Path:
+def project_of(folder: Path) -> Path:
     """The project's folder, to which the paths in records are relative."""
     parents = [parent for parent in folder.absolute().parents if parent.name == "results"]
     return parents[0].parent if parents else Path()

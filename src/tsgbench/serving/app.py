@@ -37,12 +37,12 @@ HEADERS = {
 }
 
 
-def build_app(shelf: Shelf, desk: Desk, *, port: int, study: str, is_demo: bool) -> Flask:
-    """study: its title, above the page. is_demo: whether the page says that its data are made."""
+def build_app(shelf: Shelf, desk: Desk, *, port: int, title: str, is_demo: bool) -> Flask:
+    """title: what stands above the page. is_demo: whether it says that its cells are a demo's."""
     app = Flask(__name__, template_folder="page", static_folder=None)
     _guard(app, [f"{host}:{port}" for host in HOSTS])
     _explain(app, shelf.max_bytes)
-    _add_page(app, study, is_demo)
+    _add_page(app, title, is_demo)
     _add_videos(app, shelf, desk)
     _add_questions(app, shelf, desk)
     return app
@@ -88,10 +88,10 @@ def _explain(app: Flask, max_bytes: int) -> None:
         return said(sentence, error.code or 500)
 
 
-def _add_page(app: Flask, study: str, is_demo: bool) -> None:
+def _add_page(app: Flask, title: str, is_demo: bool) -> None:
     @app.get("/")
     def show_page() -> str:
-        return render_template("demo.html", study=study, is_demo=is_demo, version=__version__)
+        return render_template("demo.html", title=title, is_demo=is_demo, version=__version__)
 
     @app.get("/page/<name>")
     def show_part(name: str) -> Response:

@@ -31,8 +31,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Offered:
-    """A trained cell. key: its name, or its folder; label: as the page shows it; about: what sets
-    it apart from others of that label."""
+    """A trained cell. key: what requests call it; label, about: what the page does."""
 
     key: str
     label: str
@@ -42,7 +41,7 @@ class Offered:
 
 @dataclass
 class Question:
-    """What is asked and how far its answer is. share: done of what takes long, or None."""
+    """What is asked, and how far its answer is."""
 
     number: int
     video: Video
@@ -164,9 +163,7 @@ class Desk:
 class _Kept(Generic[Kind]):
     """The latest things made, by a key; `drop` is called with one that goes."""
 
-    def __init__(
-        self, number: int, drop: Callable[[Kind], object] = id
-    ) -> None:  # id: nothing is to be done
+    def __init__(self, number: int, drop: Callable[[Kind], object] | None = None) -> None:
         self._number, self._drop = number, drop
         self._things: OrderedDict[Hashable, Kind] = OrderedDict()
 
@@ -174,7 +171,9 @@ class _Kept(Generic[Kind]):
         if key not in self._things:
             self._things[key] = make()
             if len(self._things) > self._number:
-                self._drop(self._things.popitem(last=False)[1])
+                _, oldest = self._things.popitem(last=False)
+                if self._drop:
+                    self._drop(oldest)
         self._things.move_to_end(key)
         return self._things[key]
 

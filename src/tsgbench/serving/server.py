@@ -28,7 +28,7 @@ def serve(
     max_bytes: int,
     threads: int,
     opens: bool,
-    study: str,
+    title: str,
     is_demo: bool,
 ) -> None:
     """Blocks until Ctrl-C or a signal to end. See `Shelf`, `Desk` and `build_app`.
@@ -45,7 +45,7 @@ def serve(
         port = listening.getsockname()[1]
         shelf = Shelf(known, folder, Path(own), max_bytes=max_bytes)
         desk = Desk(cells, Path(own), threads=threads)
-        app = build_app(shelf, desk, port=port, study=study, is_demo=is_demo)
+        app = build_app(shelf, desk, port=port, title=title, is_demo=is_demo)
         server = make_server(HOSTS[0], port, app, threaded=True, fd=listening.fileno())
         address = f"http://{HOSTS[0]}:{port}/"
         print(f"The page is at {address}\nCtrl-C ends it and deletes uploads.", flush=True)
