@@ -141,5 +141,5 @@ def test_parts_of_a_split_are_joined_in_their_order():
     _, ranked, _ = invented(count=12)
     joined = Ranked.joined([Ranked.all_of(ranked[:5]), Ranked.all_of(ranked[5:])])
     whole = Ranked.all_of(ranked)
-    for name in ("rows", "ranks", "found", "counts"):
+    for name in ("rows", "ranks", "moments", "counts"):
         np.testing.assert_array_equal(getattr(joined, name), getattr(whole, name))
