@@ -342,6 +342,12 @@ def _add_listings(known: _Verbs) -> None:
         action="store_true",
         help="ask every address whether it still answers, fetching nothing; note it for the list",
     )
+    verb.add_argument(
+        "--adopt",
+        metavar="FOLDER",
+        type=Path,
+        help="link what of them lies below a folder, known by checksum or name, to where it goes",
+    )
     verb = known.add(
         "features", verbs.show_features, "what a feature file holds and how it was made"
     )

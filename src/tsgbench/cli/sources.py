@@ -1,5 +1,6 @@
 """What of the sources is here, what is missing, how large, from where: `tsgbench sources`."""
 
+import json
 import shutil
 from collections import Counter
 from collections.abc import Iterable
@@ -8,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from tsgbench.downloads import want
+from tsgbench.downloads.adoption import Adopted
 from tsgbench.downloads.archives import is_unpacked
 from tsgbench.downloads.folders import is_whole
 from tsgbench.downloads.identifiers import as_list, wanted_videos
@@ -22,6 +24,7 @@ from tsgbench.files import sha256_file
 
 # A listing must answer at once: larger files are judged by their size
 MAX_HASHED_BYTES = 32 << 20
+SHOWN = 3  # files of a source that `--adopt` did not take
 
 
 @dataclass(frozen=True)
@@ -158,6 +161,36 @@ def _say_addresses(status: Status) -> list[str]:
         days = sorted({answer.date for answer in status.addresses})
         said.append(f"addresses asked {' to '.join(dict.fromkeys((days[0], days[-1])))}: {counted}")
     return said + [f"reported: {one['note']}" for one in status.alternates]
+
+
+def as_adopted(adopted: list[Adopted], folder: Path, *, as_json: bool) -> str:
+    """What `sources --adopt` found: a line a source, and what of the right name was refused."""
+    if as_json:
+        listed = [
+            {
+                **asdict(one),
+                "linked": {str(here): str(there) for here, there in one.linked.items()},
+            }
+            for one in adopted
+        ]
+        return json.dumps({"folder": str(folder), "sources": listed}, indent=2)
+    lines = []
+    for one in adopted:
+        if one.linked:
+            what = str(next(iter(one.linked.values()))) if one.of == 1 else f"{one.of:,} files"
+            many = f"{len(one.linked):,} of " if one.of > 1 else ""
+            lines.append(f"  {one.source:36} {many}{what}  (by {one.by})")
+        shown = one.refused[:SHOWN]
+        more = len(one.refused) - len(shown)
+        lines += [f"  {one.source:36} not taken: {said}" for said in shown]
+        lines += [f"  {one.source:36} and {more:,} more not taken"] if more else []
+    count = sum(bool(one.linked) for one in adopted)
+    lacking = sum(not one.linked for one in adopted)
+    lines.append(
+        f"{count} sources found in {folder}, and linked to; {lacking} others that are not here were"
+        " not. `tsgbench sources` lists all"
+    )
+    return "\n".join(lines)
 
 
 def as_json(statuses: list[Status], totals: dict) -> dict:

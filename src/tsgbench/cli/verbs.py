@@ -327,6 +327,14 @@ def show_sources(options: argparse.Namespace) -> int:
         text = json.dumps(addresses.as_json(answers), indent=2)
         print(text if options.json else addresses.as_text(answers, folder))
         return 1 if addresses.lost(answers) else 0
+    if options.adopt:
+        from tsgbench.cli.bars import track
+        from tsgbench.downloads.adoption import adopt
+
+        chosen = [name for name in sources if names is None or name in names]
+        adopted = adopt(sources, chosen, options.adopt, folder, track=track)
+        print(listing.as_adopted(adopted, options.adopt, as_json=options.json))
+        return 0 if any(one.linked for one in adopted) else 1
     statuses = listing.list_sources(sources, folder, names)
     totals = listing.total(statuses, folder)
     if options.json:

@@ -30,7 +30,7 @@ def fetch_folder(source: dict, destination: Path) -> dict:
         shutil.rmtree(staging, ignore_errors=True)
         members = members_of(Path(spec["at"]).expanduser(), spec["members"])
         for name, path in members.items():
-            _link(path, staging / name)
+            link(path, staging / name)
         write_manifest(staging, members)
         sha256 = sha256_file(staging / MANIFEST)
         if sha256 != spec["sha256"]:
@@ -76,7 +76,7 @@ def members_of(folder: Path, patterns: list[str]) -> dict[str, Path]:
     return files
 
 
-def _link(path: Path, target: Path) -> None:
+def link(path: Path, target: Path) -> None:
     """Let `target` be a link to a file; whole or not at all."""
     with named(target):
         target.parent.mkdir(parents=True, exist_ok=True)
