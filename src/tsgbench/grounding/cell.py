@@ -184,4 +184,4 @@ class Cell:
 
 def load(cell: str | Path) -> Cell:
     """A trained cell by its folder or its name; `UserError` if a part of it is missing."""
-    return Cell(find_parts(find_cell(cell)), choose_device())
+    return Cell(find_parts(find_cell(cell)), choose_device(waits=False))

@@ -107,10 +107,15 @@ def _names(study: Study, phase: str) -> list[str]:
 
 
 def _keys(phase: str, wildcards: dict[str, str]) -> Iterator[tuple[str, ...]]:
-    alike = NEAREST if "model" in wildcards else ON_DATA if "dataset" in wildcards else ((),)
-    for names in alike:
-        if all(name in wildcards for name in names):
-            yield (phase, *names, *(wildcards[name] for name in names))
+    for names in alike(wildcards):
+        yield (phase, *names, *(wildcards[name] for name in names))
+
+
+def alike(wildcards: dict[str, str]) -> list[tuple[str, ...]]:
+    """Which wildcards a job must have in common with others to be measured by them, the most
+    telling first."""
+    nearest = NEAREST if "model" in wildcards else ON_DATA if "dataset" in wildcards else ((),)
+    return [names for names in nearest if all(name in wildcards for name in names)]
 
 
 def _read_tsv(path: Path) -> Measured | None:
