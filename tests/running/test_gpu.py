@@ -61,6 +61,16 @@ def test_a_gpu_is_one_jobs_unless_something_is_said(study):
     assert need(study) == Need(1, None)
 
 
+def test_speed_is_measured_on_a_gpu_of_its_own(study, monkeypatch):
+    reserve(study, measure=4)
+    monkeypatch.setenv(gpu.VARIABLE, "auto")
+    assert need(study, "measure") == Need(1, None)
+    made = {}
+    with with_gpu(study, study.find_key("measure", CELL), made):
+        assert "gpu-a" in slots._held
+    assert not made
+
+
 def test_the_study_says_and_this_machine_overrides_for_cells(study, monkeypatch):
     reserve(study, train=4, extract=2)
     assert need(study).slots == 4

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from tsgbench.training import slots
-from tsgbench.training.slots import Gpu, Need, take
+from tsgbench.training.slots import Gpu, Need, take, wait_for
 
 # arguments: GPUs, slots or 0, MB as measured or 0, seconds to stay; says what it got, and when
 JOB = """
@@ -20,7 +20,7 @@ logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
 slots.POLL_S = 0.02
 gpus, count, memory = map(int, sys.argv[1:4])
 known = [slots.Gpu(f"gpu-{k}", 10_000, f"cuda:{k}") for k in range(gpus)]
-found = slots.wait_for(known, slots.Need(count or None, memory or None))
+found = slots.wait_for(known, lambda: slots.Need(count or None, memory or None))
 begun = time.monotonic()
 print(found.device, begun, flush=True)
 time.sleep(float(sys.argv[4]))
@@ -133,6 +133,14 @@ def test_what_needs_a_whole_gpu_is_not_overtaken_for_ever(jobs):
 def test_room_is_what_slots_and_measured_memory_leave(slots, memory_mb, fit):
     share = Need(slots, memory_mb).share(GPU)
     assert fit * share <= 1 + 1e-9 < (fit + 1) * share
+
+
+def test_what_was_measured_during_the_wait_counts(jobs, monkeypatch):
+    """Three of a kind start at once: one alone, the others together when that one has ended."""
+    monkeypatch.setattr(slots, "POLL_S", 0.01)
+    jobs.start(memory=4500).stdout.readline()
+    known = iter([None, None, 4500])
+    assert wait_for([GPU], lambda: Need(None, next(known))) == GPU
 
 
 def test_a_process_has_one_share(jobs):

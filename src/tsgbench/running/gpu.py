@@ -16,6 +16,7 @@ from tsgbench.training.slots import Need
 
 COMPUTING = ("train", "extract", "inspect", "measure")  # phases that ask for a device
 CELLS = ("train", "inspect")  # of these, what `VARIABLE` is said of
+ALONE = "measure"  # of a GPU that others use it would measure another speed
 SETTING = "slots_per_gpu"  # in the study, under `resources`
 AUTO = "auto"
 VARIABLE = "TSGBENCH_SLOTS_PER_GPU"
@@ -39,7 +40,7 @@ def with_gpu(study: Study, job: Job, made: dict[str, Any]) -> Iterator[None]:
         with _on_cpu(devices.VARIABLE):
             yield
         return
-    device = devices.choose_device(_need(study, job))
+    device = devices.choose_device(lambda: _need(study, job))
     try:
         yield
     except torch.OutOfMemoryError as error:
@@ -48,7 +49,7 @@ def with_gpu(study: Study, job: Job, made: dict[str, Any]) -> Iterator[None]:
             f" let fewer jobs share it (resources.{job.phase}.slots_per_gpu in the study), or"
             " choose smaller batches"
         ) from error
-    if took := devices.peak_mb(device):
+    if job.phase != ALONE and (took := devices.peak_mb(device)):  # that one counts peaks anew
         made[TOOK] = took
 
 
@@ -70,6 +71,8 @@ def _need(study: Study, job: Job) -> Need:
     stated = study.config.get("resources", {})
     is_cell = job.phase in CELLS
     own, usual = (stated.get(name, {}).get(SETTING) for name in (job.phase, "train"))
+    if job.phase == ALONE:
+        return Need()
     slots = _slots(own or (is_cell and usual) or 1, is_cell=is_cell)
     return Need(slots, None if slots == 1 else measured_mb(job))
 

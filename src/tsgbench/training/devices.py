@@ -6,6 +6,7 @@ import logging
 import os
 import platform
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -22,7 +23,7 @@ NEVER_MAPPED, NEVER_TRIMMED = 0, 2**31 - 1
 CONTEXT_MB = 800
 
 
-def choose_device(need: Need | None = None, *, waits: bool = True) -> torch.device:
+def choose_device(need: Callable[[], Need] = Need, *, waits: bool = True) -> torch.device:
     """The GPU of this machine that has most room for the job, or the CPU where there is none.
 
     need: what it takes of a GPU; all of one by default. waits: for room, if all GPUs are taken;
@@ -31,12 +32,12 @@ def choose_device(need: Need | None = None, *, waits: bool = True) -> torch.devi
     """
     if wanted := os.environ.get(VARIABLE):
         return torch.device(wanted)
-    gpus, need = list_gpus(), need or Need()
+    gpus = list_gpus()
     if not gpus:
         return torch.device("cpu")
     if waits:
         return torch.device(wait_for(gpus, need).device)
-    found = take(gpus, need)
+    found = take(gpus, need())
     if found is None:
         log.warning("other jobs use the GPU, too; TSGBENCH_DEVICE=cpu keeps out of their way")
     return torch.device((found or gpus[0]).device)

@@ -70,9 +70,10 @@ def take(gpus: list[Gpu], need: Need) -> Gpu | None:
         return chosen
 
 
-def wait_for(gpus: list[Gpu], need: Need) -> Gpu:
+def wait_for(gpus: list[Gpu], need: Callable[[], Need]) -> Gpu:
     """The same, after as long a wait as it takes; one line is logged about it.
 
+    need: asked at every look, since what ends meanwhile may be the first of its kind measured.
     One waiting job at a time looks for room, the others wait for their turn: so jobs that need
     little do not keep one that needs a whole GPU from ever getting it.
     """
@@ -81,7 +82,7 @@ def wait_for(gpus: list[Gpu], need: Need) -> Gpu:
     )
     names = digest(sorted(gpu.name for gpu in gpus))
     with _locked(_folder() / f"turn-{names}.lock", busy=say):
-        while (found := take(gpus, need)) is None:
+        while (found := take(gpus, need())) is None:
             say()
             time.sleep(POLL_S)
     return found
