@@ -6,6 +6,7 @@ GPUs are made up; the processes that contend for them, and their locks, are real
 import os
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -148,6 +149,10 @@ def test_a_process_has_one_share(jobs):
     assert take([GPU], Need()) == take([GPU], Need()) == GPU
     job = jobs.start()
     assert WAITS in job.stderr.readline()
+    again = threading.Thread(target=wait_for, args=([GPU], Need), daemon=True)
+    again.start()
+    again.join(10)
+    assert not again.is_alive()  # nor for one that waits for it
 
 
 def test_shares_of_the_dead_are_cleared_away(jobs, tmp_path):

@@ -15,7 +15,7 @@ from tsgbench.cli.cost import as_span
 from tsgbench.planning.progress import DONE, FAILED, RUNNING, SILENT, WAITING, Progress, Sight, View
 
 WIDEST, BAR, GAP = 100, 24, 2
-COLUMNS, WIDTHS = ("epoch", "score", "left", "last line"), (7, 17, 10, 10)
+COLUMNS, WIDTHS = ("epoch", "score", "left", "last line"), (7, 17, 11, 11)
 KEPT_TOGETHER = "\u00a0"
 BOLD, RED, PLAIN = "\x1b[1m", "\x1b[31m", "\x1b[0m"
 # A screen of its own without a cursor, and back to what was there before
@@ -69,7 +69,7 @@ def _own_screen() -> Iterator[None]:
 def frame(
     view: View, title: str, *, width: int, height: int | None = None, colours: bool = False
 ) -> list[str]:
-    """Lines of one frame; in a low window, what failed comes before what runs."""
+    """Lines of one frame; what failed comes before what runs."""
     width = min(width, WIDEST)
     clock = f"{datetime.now():%H:%M:%S}"
     head = [_fit(title, width - len(clock) - 2).ljust(width - len(clock)) + clock]
@@ -81,14 +81,15 @@ def frame(
         (
             "silent: killed, or busy with one long step",
             BOLD,
-            [_running(s, width) for s in view.silent],
+            [line for s in view.silent for line in (_running(s, width), f"  {s.job.log}")],
         ),
     ]
     lines = [(BOLD, head[0]), *(("", line) for line in head[1:])]
-    for name, colour, rows in parts:
-        if rows:
-            room = len(rows) if height is None else height - len(lines) - 2
-            lines += [("", ""), (colour, name), *(("", row) for row in _shortened(rows, room))]
+    shown = [part for part in parts if part[2]]
+    for number, (name, colour, rows) in enumerate(shown):
+        # In a low window each part has its share of what those before it leave
+        room = len(rows) if height is None else (height - len(lines)) // (len(shown) - number) - 2
+        lines += [("", ""), (colour, name), *(("", row) for row in _shortened(rows, room))]
     lines = lines[:height]
     return [f"{colour}{line}{PLAIN}" if colours and colour else line for colour, line in lines]
 

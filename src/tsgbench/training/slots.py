@@ -57,8 +57,8 @@ class Need:
 def take(gpus: list[Gpu], need: Need) -> Gpu | None:
     """A share of the least loaded GPU that has room, for as long as this process lives; None if
     none has. A process that has one gets no other."""
-    if ours := [gpu for gpu in gpus if gpu.name in _held]:
-        return ours[0]
+    if ours := _ours(gpus):
+        return ours
     folder = _folder()
     with _locked(folder / "choice.lock"):
         loads = {gpu: sum(_shares(folder, gpu)) for gpu in gpus}
@@ -77,6 +77,8 @@ def wait_for(gpus: list[Gpu], need: Callable[[], Need]) -> Gpu:
     One waiting job at a time looks for room, the others wait for their turn: so jobs that need
     little do not keep one that needs a whole GPU from ever getting it.
     """
+    if ours := _ours(gpus):  # before the turn, which who waits for this very share may have
+        return ours
     say = _Once(
         f"waiting for room on one of {len(gpus)} GPUs (TSGBENCH_DEVICE=cpu or cuda:0 does without)"
     )
@@ -86,6 +88,11 @@ def wait_for(gpus: list[Gpu], need: Callable[[], Need]) -> Gpu:
             say()
             time.sleep(POLL_S)
     return found
+
+
+def _ours(gpus: list[Gpu]) -> Gpu | None:
+    """The one that this process has a share of."""
+    return next((gpu for gpu in gpus if gpu.name in _held), None)
 
 
 class _Once:
@@ -103,7 +110,9 @@ class _Once:
 @contextmanager
 def _locked(path: Path, busy: Callable[[], None] | None = None) -> Iterator[None]:
     """Hold a lock, however long another process has it; busy: called if one has."""
-    with named(path), open(path, "w") as stream:
+    with named(path):
+        stream = open(path, "w")  # noqa: SIM115
+    with stream:
         if not try_lock(stream, path):
             if busy:
                 busy()
