@@ -132,6 +132,13 @@ def test_one_look_after_the_other_sees_what_changed_and_learns_what_it_took(stud
     assert watched.look().cells[DONE] == 0
 
 
+def test_before_any_has_ended_those_that_run_say_how_long_others_will(study):
+    write_log(study, CELLS[0], EPOCH.format(3))
+    cost = look(study).cost
+    assert cost.seconds["train"] == 57 * 2.0 + 3 * 60 * 2.0
+    assert cost.unknown == {"evaluate": 4}
+
+
 def test_looking_writes_nothing(study, tmp_path):
     write_log(study, CELLS[0], EPOCH.format(1))
     finish(study, CELLS[1])

@@ -60,7 +60,7 @@ def estimate(
     left_s: Mapping[str, float] | None = None,
 ) -> Cost:
     """The cost of jobs. due: their records, inputs before what reads them. left_s: record ->
-    seconds, of jobs that are running and say how long they will."""
+    seconds, of jobs of which more is known than by measurements."""
     left_s = left_s or {}
     cost = Cost()
     ends: dict[str, float] = {}

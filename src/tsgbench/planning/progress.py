@@ -7,9 +7,10 @@ writes no file for a long time cannot be told from what was killed: it is called
 import os
 import re
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from statistics import fmean
 
 from tsgbench.errors import UserError
 from tsgbench.jobs.layout import Job
@@ -167,18 +168,28 @@ class Progress:
         by_state = {
             state: [sight for sight in sights.values() if sight.state == state] for state in STATES
         }
-        left_s = {
-            record: sight.said.left_s
-            for record, sight in sights.items()
-            if sight.state == RUNNING and sight.said.left_s is not None
-        }
         states = dict.fromkeys(done, DONE) | {r: sight.state for r, sight in sights.items()}
         return View(
             self._count_cells(states),
             self._count_phases(states),
-            estimate(self.study, sights, self._measurements, left_s),
+            estimate(self.study, sights, self._measurements, self._left_s(sights)),
             *(by_state[state] for state in (RUNNING, FAILED, SILENT)),
         )
+
+    def _left_s(self, sights: dict[str, Sight]) -> dict[str, float]:
+        """Record -> seconds, of trainings that run, by their epochs; and of those of the same model
+        and data set that do not yet, where none has ended by which it could be told."""
+        left_s, whole_s = {}, defaultdict(list)
+        for record, sight in sights.items():
+            said = sight.said
+            if sight.state == RUNNING and said.epochs and said.epoch_s and said.left_s is not None:
+                left_s[record] = said.left_s
+                whole_s[_kind(sight.job)].append(said.epochs * said.epoch_s)
+        for record, job in ((r, sight.job) for r, sight in sights.items() if r not in left_s):
+            like_s = whole_s.get(_kind(job)) if job.phase == "train" else None
+            if like_s and self._measurements.of(job) is None:
+                left_s[record] = fmean(like_s)
+        return left_s
 
     def _is_current(self, record: str, stamps: dict[str, Stamp | None]) -> bool:
         """Looked up again when its record or one that it read is another file than before."""
@@ -235,6 +246,10 @@ class Progress:
         phases = {r: job.phase for r, job in self.jobs.items() if r in states}
         done = Counter(phase for record, phase in phases.items() if states[record] == DONE)
         return {phase: (done[phase], count) for phase, count in Counter(phases.values()).items()}
+
+
+def _kind(job: Job) -> tuple[str, str]:
+    return job.wildcards["model"], job.wildcards["dataset"]
 
 
 def _stamp(path: str) -> Stamp | None:
