@@ -29,54 +29,54 @@ include: "workflow/rules/report.smk"
 rule all:
     default_target: True
     input:
-        PHASE_TARGETS["ordinary"],
-        as_pdf(PHASE_TARGETS["ordinary"]),
+        RULE_TARGETS["all"],
+        as_pdf(RULE_TARGETS["all"]),
 
 
 # Every numbered table and figure of the papers, with the cells that only these need
 rule papers:
     input:
-        PHASE_TARGETS["papers"],
-        as_pdf(PHASE_TARGETS["papers"]),
+        RULE_TARGETS["papers"],
+        as_pdf(RULE_TARGETS["papers"]),
 
 
 # Everything that the study takes from elsewhere, and nothing else
 rule download:
     input:
-        PHASE_TARGETS["download"],
+        RULE_TARGETS["download"],
 
 
 # Every cell and every report of the study
 rule everything:
     input:
-        PHASE_TARGETS["everything"],
-        as_pdf(PHASE_TARGETS["everything"]),
+        RULE_TARGETS["everything"],
+        as_pdf(RULE_TARGETS["everything"]),
 
 
 # One target a phase: the grain at which DVC versions the pipeline (dvc.yaml)
 rule phase_data:
     input:
-        PHASE_TARGETS["data"],
+        RULE_TARGETS["phase_data"],
 
 
 rule phase_features:
     input:
-        PHASE_TARGETS["features"],
+        RULE_TARGETS["phase_features"],
 
 
 rule phase_text:
     input:
-        PHASE_TARGETS["text"],
+        RULE_TARGETS["phase_text"],
 
 
 rule phase_cells:
     input:
-        PHASE_TARGETS["cells"],
+        RULE_TARGETS["phase_cells"],
 
 
 rule phase_report:
     input:
-        PHASE_TARGETS["report"],
+        RULE_TARGETS["phase_report"],
 
 
 # Whatever Snakemake decided: what it was asked for is what this study makes, or the run has failed

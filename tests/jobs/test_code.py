@@ -232,8 +232,8 @@ HARMLESS = {
     ),
     "log line of devices": (
         "training.devices",
-        "all %d GPUs are in use",
-        "none of %d GPUs is free",
+        "other jobs use the GPU, too",
+        "somebody else uses it",
     ),
     "label of a progress bar": ("features.feeding", '"extracting"', '"reading videos"'),
     "type of an argument": ("training.trainer", "seed: int,", "seed: 'int | None',"),
@@ -380,6 +380,7 @@ ASKED = {
     "torch.cuda.get_device_name",
     "torch.cuda.get_device_properties",
     "torch.cuda.is_available",
+    "torch.cuda.max_memory_reserved",
     "torch.cuda.mem_get_info",
     "torch.device",
     "torch.get_num_threads",

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tsgbench.config import load_study
-from tsgbench.planning.cost import Cost, estimate
+from tsgbench.planning.cost import Cost, Measurements, estimate
 from tsgbench.planning.study import Study
 
 HEAD = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
@@ -24,7 +24,9 @@ def write(logs: Path, key: str, seconds: float, memory_mb: float = 100.0):
 
 
 def cost_of(study: Study, logs: Path, *keys: str) -> Cost:
-    return estimate(study, [study.find_key("train", key).record for key in keys], logs)
+    return estimate(
+        study, [study.find_key("train", key).record for key in keys], Measurements(study, logs)
+    )
 
 
 def test_the_nearest_measurements_count_and_their_mean(study, tmp_path):
@@ -61,7 +63,7 @@ def test_jobs_that_wait_for_one_another_take_turns(study, tmp_path):
             ("table", "table1"),
         )
     ]
-    found = estimate(study, due, tmp_path)
+    found = estimate(study, due, Measurements(study, tmp_path))
     assert found.chain_s == 107.0 and found.memory_mb == 700 and found.jobs == 4
     assert found.wall_s(1) == 147.0 and found.wall_s(8) == 107.0
 

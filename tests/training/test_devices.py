@@ -1,4 +1,4 @@
-"""One job a GPU, however jobs end."""
+"""Which processor a job gets, and what becomes of the memory that it frees."""
 
 import multiprocessing
 import platform
@@ -8,27 +8,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from tsgbench.training import devices
-from tsgbench.training.devices import choose_device, lock_gpu
-
-
-def _lock(folder, answers):
-    answers.put(lock_gpu("0", folder))
-
-
-def test_a_gpu_is_locked_once_and_freed_when_its_job_ends(tmp_path):
-    context = multiprocessing.get_context("spawn")
-    answers = context.Queue()
-    for _ in range(2):  # one after the other: each finds it free
-        job = context.Process(target=_lock, args=(tmp_path, answers))
-        job.start()
-        job.join()
-        assert answers.get() is True
-    assert lock_gpu("0", tmp_path)
-    job = context.Process(target=_lock, args=(tmp_path, answers))
-    job.start()
-    job.join()
-    assert answers.get() is False
+from tsgbench.training import devices, slots
+from tsgbench.training.devices import choose_device
+from tsgbench.training.slots import Gpu
 
 
 def test_the_environment_overrides(monkeypatch):
@@ -46,28 +28,33 @@ def test_without_a_gpu_the_cpu_is_chosen(monkeypatch):
 def two_gpus(tmp_path, monkeypatch):
     """A machine whose scheduler shows this job two of its GPUs; nobody holds them."""
     monkeypatch.delenv("TSGBENCH_DEVICE", raising=False)
-    monkeypatch.setattr(devices.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(slots.tempfile, "gettempdir", lambda: str(tmp_path))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(
-        torch.cuda, "get_device_properties", lambda k: SimpleNamespace(uuid=f"gpu-{'ab'[k]}")
+        torch.cuda,
+        "get_device_properties",
+        lambda k: SimpleNamespace(uuid=f"gpu-{'ab'[k]}", total_memory=(k + 1) << 30),
     )
     yield
-    while devices._held:
-        devices._held.pop().close()
+    slots._held.clear()
 
 
-def test_jobs_take_one_gpu_each_and_then_share(two_gpus, caplog):
-    """Locks are by the GPU's own name: numbers depend on what a job is shown."""
-    assert [choose_device() for _ in range(2)] == [torch.device("cuda", k) for k in (0, 1)]
+def test_gpus_are_known_by_their_own_names_and_memory(two_gpus):
+    """Numbers depend on what a job is shown."""
+    assert devices.list_gpus() == [Gpu("gpu-a", 1024, "cuda:0"), Gpu("gpu-b", 2048, "cuda:1")]
+
+
+def test_a_gpu_that_another_job_holds_is_passed_over(two_gpus, caplog):
+    others = []
+    for taken in range(2):
+        assert choose_device() == torch.device("cuda", taken)
+        others.append(dict(slots._held))  # open, so locked, but not ours any more
+        slots._held.clear()
     assert not caplog.records
-    assert choose_device().index in (0, 1)
-    assert "all 2 GPUs are in use" in caplog.text
-
-
-def test_a_gpu_that_another_job_holds_is_passed_over(two_gpus):
-    assert lock_gpu("gpu-a")
-    assert choose_device() == torch.device("cuda", 1)
+    # A person's own question is answered all the same
+    assert choose_device(waits=False).type == "cuda"
+    assert "other jobs use the GPU" in caplog.text
 
 
 def _faults_per_step(answers, keeps):

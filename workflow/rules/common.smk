@@ -17,12 +17,13 @@ if (Path(workflow.basedir) / "src" / "tsgbench").is_dir():
 from tsgbench.config import export_study, extend_study
 from tsgbench.errors import UserError
 from tsgbench.jobs.cells import is_trained
-from tsgbench.jobs.layout import MAKERS, RESULTS, foreign_results, report_names, study_of
+from tsgbench.jobs.layout import RESULTS, foreign_results, report_names, study_of
 from tsgbench.planning.freshness import CURRENT, Freshness
 from tsgbench.planning.sharing import KEEP, forget
 from tsgbench.reporting.pdf import why_no_pdf
 from tsgbench.reporting.provenance import heading
 from tsgbench.planning.study import Study
+from tsgbench.planning.targets import rule_targets
 
 SOURCE = ", ".join(map(str, workflow.configfiles))
 try:
@@ -108,11 +109,6 @@ localrules:
     everything,
 
 
-def ordinary(*phases):
-    """Records of some phases, but for those that need cells which are trained on demand alone."""
-    return [record for record in STUDY.targets(*phases) if not STUDY.needs_on_demand(record)]
-
-
 def refuse(wildcards):
     """Input function of the rule for results of other studies, of which this one makes none."""
     path = f"{RESULTS}/{wildcards.elsewhere}"
@@ -123,27 +119,11 @@ def refuse(wildcards):
     )
 
 
-def is_printed(record):
-    """Whether a report is named after a printed table or figure, and not the study's own."""
-    return "/" in STUDY.jobs[record].key
-
-
 # Asked once per run: the process of a single job plans no targets
 NO_PDF = why_no_pdf() if workflow.is_main_process else None
 if NO_PDF:
     logger.info(NO_PDF)
-WRITTEN = ("table", "figure", "findings", "summary")
-PHASE_TARGETS = {
-    "download": STUDY.targets("download"),
-    "data": STUDY.targets("download", *MAKERS, "annotations"),
-    "features": STUDY.targets("reduce", "released", "blank"),
-    "text": STUDY.targets("vocabulary"),
-    "cells": ordinary("evaluate"),
-    "report": [record for record in ordinary(*WRITTEN) if not is_printed(record)],
-    "papers": [record for record in STUDY.targets("table", "figure") if is_printed(record)],
-    "ordinary": ordinary(*WRITTEN),
-    "everything": STUDY.targets("evaluate", *WRITTEN, "report"),
-}
+RULE_TARGETS = rule_targets(STUDY)
 
 
 def reads(phase, *roles):

@@ -117,6 +117,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_init(known)
     known.group("a study and its results:")
     _add_plan(known)
+    _add_watch(known)
     _add_show(known)
     _add_explain(known)
     _add_verify(known)
@@ -181,6 +182,38 @@ def _add_plan(known: _Verbs) -> None:
     verb.add_argument("--cores", type=int, help="processors to run on (default: this machine's)")
     _add_study(verb)
     _add_json(verb)
+
+
+def _add_watch(known: _Verbs) -> None:
+    verb = known.add(
+        "watch",
+        verbs.watch,
+        "how far a run is: cells done, running and failed, epochs, scores, time left",
+        "Show how far a run is, every few seconds until all is done or Ctrl-C, while snakemake runs"
+        " in another terminal or on a cluster. Reads records and logs; writes and locks nothing.",
+    )
+    verb.add_argument(
+        "targets",
+        nargs="*",
+        metavar="TARGET",
+        help="as named to snakemake: results/table1.tex, papers, everything (default: all)",
+    )
+    verb.add_argument("--once", action="store_true", help="one frame, as for a pipe")
+    verb.add_argument(
+        "--every", metavar="SECONDS", type=_seconds, default=3.0, help="between frames (default 3)"
+    )
+    _add_study(verb)
+    _add_json(verb)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0.1 <= seconds <= 3600:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds from 0.1 to 3600")
+    return seconds
 
 
 def _add_show(known: _Verbs) -> None:

@@ -62,7 +62,7 @@ def extract_files(
             identity=digest({"recipe": recipe, "weights": weights, "videos": sorted(videos)}),
             threads=threads,
             checkpoint=checkpoint,
-            device=str(choose_device()),
+            device=str(choose_device(waits=False)),
         )
     if facts["failed"]:
         write_failures(listed, facts["failed"])

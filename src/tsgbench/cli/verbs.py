@@ -218,6 +218,27 @@ def show_plan(options: argparse.Namespace) -> None:
     print(f"{len(rows)} jobs of study {study.name!r}")
 
 
+def watch(options: argparse.Namespace) -> None:
+    """`tsgbench watch`: how far a run is, until it is done."""
+    from tsgbench.cli import watching
+    from tsgbench.planning.accepting import find_target
+    from tsgbench.planning.progress import Progress
+    from tsgbench.planning.targets import DEFAULT_RULE, rule_targets
+
+    names = options.targets or [DEFAULT_RULE]
+    _follow_study(options, names[0])
+    study = _read_study(options)
+    rules = rule_targets(study)
+    targets = [path for name in names for path in rules.get(name) or [find_target(study, name)]]
+    progress = Progress(study, targets)
+    title = f"study {study.name}: {', '.join(names)}"
+    is_screen = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+    if options.once or options.json or not is_screen:
+        watching.show_once(progress, title, as_json=options.json)
+    else:
+        watching.watch(progress, title, options.every)
+
+
 def accept(options: argparse.Namespace) -> None:
     """`tsgbench accept`: declare results current that a harmless change made stale."""
     from collections import Counter

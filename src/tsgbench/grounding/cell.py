@@ -244,4 +244,4 @@ def _needs(top: int, apart: float) -> list[Need]:
 
 def load(cell: str | Path) -> Cell:
     """A trained cell by its folder or its name; `UserError` if a part of it is missing."""
-    return Cell(find_parts(find_cell(cell)), choose_device())
+    return Cell(find_parts(find_cell(cell)), choose_device(waits=False))

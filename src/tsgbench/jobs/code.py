@@ -30,6 +30,7 @@ PLUMBING = {
     "tsgbench.files.access": "says why a file cannot be got at, and takes locks; reads nothing",
     "tsgbench.jobs.code": "tells what made a result; makes none",
     "tsgbench.training.devices": "picks a processor, which no identity covers; sets no precision",
+    "tsgbench.training.slots": "has a job wait for room on a GPU; computes nothing",
     "tsgbench.downloads.manifest": "lists a download's files; what they hold is digested",
     "tsgbench.downloads.unavailable": "lists which videos of a download are missing, and why",
     "tsgbench.errors": "the class of errors, without behaviour",

@@ -8,7 +8,7 @@ machine that was busy with other things say too much.
 """
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from statistics import fmean
@@ -53,15 +53,23 @@ class Cost:
         return max(sum(self.seconds.values()) / cores, self.chain_s)
 
 
-def estimate(study: Study, due: Iterable[str], logs: str | Path = LOGS) -> Cost:
-    """The cost of jobs. due: their records, inputs before what reads them. logs: a folder of logs,
-    of this machine or of another one."""
-    known = Measurements(study, Path(logs))
+def estimate(
+    study: Study,
+    due: Iterable[str],
+    measurements: "Measurements",
+    left_s: Mapping[str, float] | None = None,
+) -> Cost:
+    """The cost of jobs. due: their records, inputs before what reads them. left_s: record ->
+    seconds, of jobs of which more is known than by measurements."""
+    left_s = left_s or {}
     cost = Cost()
     ends: dict[str, float] = {}
     for record in due:
         job = study.jobs[record]
-        known_cost = known.of(job)
+        known_cost = measurements.of(job)
+        if record in left_s:
+            memory_mb = known_cost.memory_mb if known_cost else 0.0
+            known_cost = Measured(left_s[record], memory_mb)
         counted = cost.unknown if known_cost is None else cost.measured
         counted[job.phase] = counted.get(job.phase, 0) + 1
         took = known_cost or Measured(0.0, 0.0)
@@ -76,11 +84,13 @@ def estimate(study: Study, due: Iterable[str], logs: str | Path = LOGS) -> Cost:
 class Measurements:
     """What jobs took, by what they have in common. Of several alike, the mean."""
 
-    def __init__(self, study: Study, logs: Path) -> None:
-        """logs: of the default study, below which every other has its own folder."""
+    def __init__(self, study: Study, logs: str | Path = LOGS) -> None:
+        """logs: of the default study, below which every other has its own folder; of this machine
+        or of another one."""
         self._found: dict[tuple[str, ...], list[Measured]] = {}
+        self._means: dict[tuple[str, ...], Measured] = {}
         for phase in PHASES:
-            for folder in sorted(logs.glob(f"**/benchmarks/{phase}")):
+            for folder in sorted(Path(logs).glob(f"**/benchmarks/{phase}")):
                 self._read(study, phase, folder)
 
     def _read(self, study: Study, phase: str, folder: Path) -> None:
@@ -89,14 +99,30 @@ class Measurements:
             if measured is None:
                 continue
             parts = path.relative_to(folder).with_suffix("").parts
-            for key in _keys(phase, dict(zip(_names(study, phase), parts, strict=False))):
-                self._found.setdefault(key, []).append(measured)
+            self._add(phase, dict(zip(_names(study, phase), parts, strict=False)), measured)
+
+    def _add(self, phase: str, wildcards: dict[str, str], measured: Measured) -> None:
+        for key in _keys(phase, wildcards):
+            self._found.setdefault(key, []).append(measured)
+            self._means.pop(key, None)
+
+    def add(self, job: Job) -> bool:
+        """Read what a job took that has ended since; False if Snakemake has not written it yet."""
+        try:
+            measured = _read_tsv(Path(job.benchmark))
+        except OSError:
+            return False
+        if measured:
+            self._add(job.phase, job.wildcards, measured)
+        return True
 
     def of(self, job: Job) -> Measured | None:
         """What a job is likely to take; None if no job was measured that is alike."""
         for key in _keys(job.phase, job.wildcards):
-            if costs := self._found.get(key):
-                return Measured(*map(fmean, zip(*map(astuple, costs), strict=True)))
+            if key not in self._means and (costs := self._found.get(key)):
+                self._means[key] = Measured(*map(fmean, zip(*map(astuple, costs), strict=True)))
+            if key in self._means:
+                return self._means[key]
         return None
 
 
@@ -107,10 +133,15 @@ def _names(study: Study, phase: str) -> list[str]:
 
 
 def _keys(phase: str, wildcards: dict[str, str]) -> Iterator[tuple[str, ...]]:
-    alike = NEAREST if "model" in wildcards else ON_DATA if "dataset" in wildcards else ((),)
-    for names in alike:
-        if all(name in wildcards for name in names):
-            yield (phase, *names, *(wildcards[name] for name in names))
+    for names in alike(wildcards):
+        yield (phase, *names, *(wildcards[name] for name in names))
+
+
+def alike(wildcards: dict[str, str]) -> list[tuple[str, ...]]:
+    """Which wildcards a job must have in common with others to be measured by them, the most
+    telling first."""
+    nearest = NEAREST if "model" in wildcards else ON_DATA if "dataset" in wildcards else ((),)
+    return [names for names in nearest if all(name in wildcards for name in names)]
 
 
 def _read_tsv(path: Path) -> Measured | None:

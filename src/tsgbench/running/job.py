@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from tsgbench.config import mirror_of
 from tsgbench.errors import UserError
@@ -20,6 +21,7 @@ from tsgbench.jobs.records import Record, check_input, write_record
 from tsgbench.phases import Task
 from tsgbench.planning import sharing
 from tsgbench.planning.study import Study
+from tsgbench.running.gpu import with_gpu
 from tsgbench.tracking import CellTracker, default_uri, resolve_uri, sync
 
 log = logging.getLogger(__name__)
@@ -66,10 +68,11 @@ def _make(study: Study, job: Job, inputs: dict[str, Record], threads: int) -> No
     identity = study.identity(job.record)
     task = task_of(study, job, inputs, threads)
     phase = importlib.import_module(f"tsgbench.phases.{job.phase}")
-    started = time.perf_counter()
-    made = {"study": study.name, "git_commit": git_commit()}
-    with _tracked(study, job, task, made):
-        facts, files = phase.run(task)
+    made: dict[str, Any] = {"study": study.name, "git_commit": git_commit()}
+    with with_gpu(study, job, made):
+        started = time.perf_counter()  # not of the wait for a GPU
+        with _tracked(study, job, task, made):
+            facts, files = phase.run(task)
         if job.phase == "table":  # what is printed is in MLflow, too
             runs = [record for role, record in inputs.items() if role.startswith("run:")]
             made["mlflow"] = log_cells(study, runs)

@@ -6,13 +6,12 @@ import logging
 import os
 import platform
 import re
-import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO
 
 import torch
 
-from tsgbench.files.access import try_lock
+from tsgbench.training.slots import Gpu, Need, take, wait_for
 
 log = logging.getLogger(__name__)
 
@@ -20,42 +19,45 @@ VARIABLE = "TSGBENCH_DEVICE"
 # glibc's mallopt: parameters, and their values that never give freed memory back
 MMAP_MAX, TRIM_THRESHOLD = -4, -1
 NEVER_MAPPED, NEVER_TRIMMED = 0, 2**31 - 1
-# Locks live as long as the process: closing the file would free the GPU
-_held: list[IO[str]] = []
+# Of a process on a GPU, outside of PyTorch's count: driver, kernels, libraries. An allowance
+CONTEXT_MB = 800
 
 
-def choose_device() -> torch.device:
-    """A GPU that no other job of this machine holds, else a shared one, else the CPU.
+def choose_device(need: Callable[[], Need] = Need, *, waits: bool = True) -> torch.device:
+    """The GPU of this machine that has most room for the job, or the CPU where there is none.
 
-    Snakemake counts GPUs but hands out no numbers, so each job locks a file per GPU; the kernel
-    frees the lock however the job ends. `TSGBENCH_DEVICE` (cpu, cuda, cuda:1) overrides.
+    need: what it takes of a GPU; all of one by default. waits: for room, if all GPUs are taken;
+    else one is shared all the same. `TSGBENCH_DEVICE` (cpu, cuda, cuda:1) overrides, and asks for
+    no share.
     """
-    wanted = os.environ.get(VARIABLE)
-    if wanted:
+    if wanted := os.environ.get(VARIABLE):
         return torch.device(wanted)
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if count == 0:
+    gpus = list_gpus()
+    if not gpus:
         return torch.device("cpu")
-    for index in range(count):
-        if lock_gpu(str(torch.cuda.get_device_properties(index).uuid)):
-            return torch.device("cuda", index)
-    log.warning(
-        "all %d GPUs are in use by other jobs; sharing one (limit them: --resources gpu=%d)",
-        count,
-        count,
-    )
-    return torch.device("cuda", os.getpid() % count)
+    if waits:
+        return torch.device(wait_for(gpus, need).device)
+    found = take(gpus, need())
+    if found is None:
+        log.warning("other jobs use the GPU, too; TSGBENCH_DEVICE=cpu keeps out of their way")
+    return torch.device((found or gpus[0]).device)
 
 
-def lock_gpu(name: str, folder: Path | None = None) -> bool:
-    """Take the lock of a GPU for as long as this process lives; False if another process has it."""
-    folder = folder or Path(tempfile.gettempdir())
-    stream = open(folder / f"tsgbench-gpu-{name}-{os.getuid()}.lock", "w")  # noqa: SIM115
-    if not try_lock(stream, stream.name):
-        stream.close()
-        return False
-    _held.append(stream)
-    return True
+def list_gpus() -> list[Gpu]:
+    """Those that PyTorch can use and this process is shown: the one place that asks."""
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    found = [torch.cuda.get_device_properties(index) for index in range(count)]
+    return [
+        Gpu(str(facts.uuid), facts.total_memory >> 20, f"cuda:{index}")
+        for index, facts in enumerate(found)
+    ]
+
+
+def peak_mb(device: torch.device) -> int | None:
+    """What this process took of the GPU's memory at its peak; None of another device."""
+    if device.type != "cuda":
+        return None
+    return (torch.cuda.max_memory_reserved(device) >> 20) + CONTEXT_MB
 
 
 def keep_freed_memory() -> None:

@@ -181,6 +181,10 @@ class Resources(Section):
     gpu_model: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_.]+$")] = left_out(
         "Which, as the cluster calls them (`scontrol show node`). Default: any."
     )
+    slots_per_gpu: Literal["auto"] | Size = left_out(
+        "How many such jobs share a GPU, where several fit; auto: as many as their measured memory"
+        " lets. Default: 1."
+    )
 
 
 TableName = Annotated[str, Field(pattern="^([a-z0-9_]+/)?[a-z0-9_]+$")]

@@ -1,0 +1,33 @@
+"""Which results each rule of the workflow asks for that makes several: `snakemake papers`."""
+
+from tsgbench.jobs.layout import MAKERS
+from tsgbench.planning.study import Study
+
+DEFAULT_RULE = "all"
+WRITTEN = ("table", "figure", "findings", "summary")
+
+
+def rule_targets(study: Study) -> dict[str, list[str]]:
+    """Rule -> records, without PDFs, which not every machine can make."""
+    written = _ordinary(study, *WRITTEN)
+    return {
+        DEFAULT_RULE: written,
+        "papers": [path for path in study.targets("table", "figure") if _is_printed(study, path)],
+        "download": study.targets("download"),
+        "everything": study.targets("evaluate", *WRITTEN, "report"),
+        "phase_data": study.targets("download", *MAKERS, "annotations"),
+        "phase_features": study.targets("reduce", "released", "blank"),
+        "phase_text": study.targets("vocabulary"),
+        "phase_cells": _ordinary(study, "evaluate"),
+        "phase_report": [path for path in written if not _is_printed(study, path)],
+    }
+
+
+def _ordinary(study: Study, *phases: str) -> list[str]:
+    """Records of some phases, but for those that need cells which are trained on demand alone."""
+    return [record for record in study.targets(*phases) if not study.needs_on_demand(record)]
+
+
+def _is_printed(study: Study, record: str) -> bool:
+    """Whether a report is named after a printed table or figure, and not the study's own."""
+    return "/" in study.jobs[record].key
