@@ -11,9 +11,10 @@ from tsgbench.config import Catalogue
 from tsgbench.errors import UserError
 from tsgbench.files import read_json
 from tsgbench.jobs.records import check_input, read_record
-from tsgbench.planning.accepting import accept, find_target, judge
+from tsgbench.planning.accepting import accept, judge
 from tsgbench.planning.freshness import CURRENT, STALE, Freshness
 from tsgbench.planning.study import Study
+from tsgbench.planning.targets import find_target, find_targets
 
 
 @pytest.fixture
@@ -155,5 +156,7 @@ def test_targets_by_any_of_their_files(study):
     for name in (TABLE, "results/little/table1.tex", "./results/little/table1.md"):
         assert find_target(study, name) == TABLE
     assert find_target(study, f"{RUN}") == RUN
+    several = find_targets(study, ["phase_report", str(RUN)])
+    assert TABLE in several and several[-1] == RUN
     with pytest.raises(UserError, match="tsgbench plan"):
         find_target(study, "results/little/nothing.tex")

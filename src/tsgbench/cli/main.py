@@ -544,7 +544,8 @@ def _add_targets(verb: argparse.ArgumentParser, default: str = "all") -> None:
         "targets",
         nargs="*",
         metavar="TARGET",
-        help=f"results, with all that they are made from: results/table1.tex (default: {default})",
+        help="results, with all that they are made from: results/table1.tex, or as snakemake calls"
+        f" several: papers, phase_cells (default: {default})",
     )
 
 

@@ -34,12 +34,12 @@ def _read_study(options: argparse.Namespace) -> "Study":
 
 def _read_targets(options: argparse.Namespace) -> tuple["Study", list[str]]:
     """The study, and the records of the results that a user names; none of them: all is meant."""
-    from tsgbench.planning.accepting import find_target
+    from tsgbench.planning.targets import find_targets
 
-    if options.targets:  # the first says whose; `find_target` refuses those of another study
+    if options.targets:  # the first says whose; those of another study are refused
         _follow_study(options, options.targets[0])
     study = _read_study(options)
-    return study, [find_target(study, name) for name in options.targets]
+    return study, find_targets(study, options.targets)
 
 
 def init(options: argparse.Namespace) -> None:
@@ -221,17 +221,13 @@ def show_plan(options: argparse.Namespace) -> None:
 def watch(options: argparse.Namespace) -> None:
     """`tsgbench watch`: how far a run is, until it is done."""
     from tsgbench.cli import watching
-    from tsgbench.planning.accepting import find_target
     from tsgbench.planning.progress import Progress
-    from tsgbench.planning.targets import DEFAULT_RULE, rule_targets
+    from tsgbench.planning.targets import DEFAULT_RULE
 
-    names = options.targets or [DEFAULT_RULE]
-    _follow_study(options, names[0])
-    study = _read_study(options)
-    rules = rule_targets(study)
-    targets = [path for name in names for path in rules.get(name) or [find_target(study, name)]]
+    options.targets = options.targets or [DEFAULT_RULE]
+    study, targets = _read_targets(options)
     progress = Progress(study, targets)
-    title = f"study {study.name}: {', '.join(names)}"
+    title = f"study {study.name}: {', '.join(options.targets)}"
     is_screen = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
     if options.once or options.json or not is_screen:
         watching.show_once(progress, title, as_json=options.json)

@@ -90,20 +90,6 @@ def accept(study: "Study", verdict: Verdict, *, reason: str) -> None:
         os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
 
 
-def find_target(study: "Study", name: str) -> str:
-    """The record of a result that a user names by any of its files, or as `tsgbench plan` does."""
-    wanted = os.path.normpath(name)
-    for record, job in study.jobs.items():
-        if wanted in map(os.path.normpath, (record, *job.files.values())):
-            return record
-    stem = Path(wanted).with_suffix(".json").as_posix()  # a table's .md, .csv, .html
-    if stem in study.jobs:
-        return stem
-    raise UserError(
-        f"{name}: no result of study {study.name!r}; `tsgbench plan` lists them, by their records"
-    )
-
-
 def with_ancestors(study: "Study", targets: Iterable[str]) -> set[str]:
     """Some results and all that they are made from; of no targets, all of the study's."""
     waiting = list(targets) or list(study.jobs)

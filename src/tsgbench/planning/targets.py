@@ -1,5 +1,10 @@
 """Which results each rule of the workflow asks for that makes several: `snakemake papers`."""
 
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from tsgbench.errors import UserError
 from tsgbench.jobs.layout import MAKERS
 from tsgbench.planning.study import Study
 
@@ -21,6 +26,26 @@ def rule_targets(study: Study) -> dict[str, list[str]]:
         "phase_cells": _ordinary(study, "evaluate"),
         "phase_report": [path for path in written if not _is_printed(study, path)],
     }
+
+
+def find_targets(study: Study, names: Iterable[str]) -> list[str]:
+    """The records of results, each named by one of its files or with others by a rule."""
+    rules = rule_targets(study)
+    return [path for name in names for path in rules.get(name) or [find_target(study, name)]]
+
+
+def find_target(study: Study, name: str) -> str:
+    """The record of a result that a user names by any of its files, or as `tsgbench plan` does."""
+    wanted = os.path.normpath(name)
+    for record, job in study.jobs.items():
+        if wanted in map(os.path.normpath, (record, *job.files.values())):
+            return record
+    stem = Path(wanted).with_suffix(".json").as_posix()  # a table's .md, .csv, .html
+    if stem in study.jobs:
+        return stem
+    raise UserError(
+        f"{name}: no result of study {study.name!r}; `tsgbench plan` lists them, by their records"
+    )
 
 
 def _ordinary(study: Study, *phases: str) -> list[str]:
