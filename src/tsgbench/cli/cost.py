@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from tsgbench.cli.sources import as_size, list_sources, total
-from tsgbench.planning.cost import Cost, estimate
+from tsgbench.planning.cost import Cost, estimate, span
 from tsgbench.planning.freshness import CURRENT, Freshness
 from tsgbench.planning.study import Study
 
@@ -48,16 +48,16 @@ def _as_text(cost: Cost, cores: int) -> str:
     lines = [f"{'phase':12}{'jobs':>6}{'one by one':>14}"]
     for phase, seconds in cost.seconds.items():
         known, unknown = cost.measured.get(phase, 0), cost.unknown.get(phase, 0)
-        said = _span(seconds) if known else "?"
+        said = span(seconds) if known else "?"
         more = f"  {unknown} of them never measured" if known and unknown else ""
         lines.append(f"{phase:12}{known + unknown:6}{said:>14}{more}")
-    together = _span(sum(cost.seconds.values()))
+    together = span(sum(cost.seconds.values()))
     lines.append(f"{'together':12}{cost.jobs:6}{together:>14}")
     unknown_jobs = sum(cost.unknown.values())
     lines += [
         "",
         f"on {cores} processors without a GPU {'more than' if unknown_jobs else 'about'}"
-        f" {_span(cost.wall_s(cores))}, on many no less than {_span(cost.chain_s)};"
+        f" {span(cost.wall_s(cores))}, on many no less than {span(cost.chain_s)};"
         f" up to {cost.memory_mb:,.0f} MB a job",
     ]
     if unknown_jobs:
@@ -66,11 +66,3 @@ def _as_text(cost: Cost, cores: int) -> str:
             " of a machine where they have"
         )
     return "\n".join(lines)
-
-
-def _span(seconds: float) -> str:
-    """`1 h 05 min`, `12 min`, `40 s`."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"
