@@ -12,7 +12,7 @@ from typing import Any
 
 from tsgbench.bundling.compute import UNMEASURED, UNSAID, as_span
 from tsgbench.bundling.contents import Contents, Result
-from tsgbench.bundling.names import CHECKLIST, COMPUTE, CRATE, CROISSANT, LICENCES, STUDY
+from tsgbench.bundling.names import COMPUTE, CRATE, CROISSANT, LICENCES, STUDY
 from tsgbench.bundling.software import licences_of
 from tsgbench.jobs.cells import is_trained
 from tsgbench.reporting import document
@@ -59,7 +59,7 @@ def as_text(items: list[Item]) -> str:
         "",
         "Answered by `tsgbench bundle` from records, study and config, with the place of the"
         f" evidence in this archive. {open_} of {len(items)} items are not answered, since no fact"
-        f" is known; the authors may answer them here ({CHECKLIST} is in no record).",
+        " is known: they are the authors' to answer.",
     ]
     topic = ""
     for item in items:
@@ -179,10 +179,14 @@ def _training(contents: Contents) -> Iterator[tuple]:
     yield _selection(cells)
     stated = sum(bool(one.record.facts.get("versions")) for one in cells)
     yield (
-        "Would a training come out the same?",
-        f"hardware, threads and versions are recorded for {stated} of {len(cells)} trainings;"
-        " whether one was trained again is not (tsgbench verify --retrain)",
+        "Is it recorded on what each training ran?",
+        f"hardware, threads and versions, of {stated} of {len(cells)} trainings",
         runs,
+    )
+    yield (
+        "Was a training repeated, and did it come out the same?",
+        "no record is kept of that; tsgbench verify --retrain does it",
+        [],
     )
 
 

@@ -16,6 +16,7 @@ from tsgbench.running.digests import objections
 
 # Larger files are referenced, as data and checkpoints are
 MAX_PACKED_BYTES = 32 << 20
+FEW = 4  # targets that a remedy names
 CHECKPOINT = "checkpoint.pt"
 # What of a project is packed, as far as it is there, beside the package itself. Not its README:
 # the bundle has one of its own
@@ -112,26 +113,34 @@ def collect(
     """
     options = f" --configfile {source}" if source else ""
     chosen, missing = list(targets), []
+    remedy = f"snakemake --cores 8 {' '.join(chosen[:FEW])}{options}"
     if not chosen:
         chosen = [path for path in study.jobs if Path(path).exists()]
         missing = [path for path in study.jobs if path not in chosen]
+        remedy = f"snakemake --cores 8{options}, or name the results that the bundle is to hold"
     if not chosen:
-        raise UserError(f"study {study.name!r}: no result is here yet; run snakemake{options}")
+        raise UserError(f"study {study.name!r}: no result is here yet; make it: {remedy}")
+    for path in chosen:  # before anything that it is made from, which a user may not know
+        _need(path, remedy)
     wanted = with_ancestors(study, chosen)
     results = {}
     for path in progress([path for path in study.jobs if path in wanted]):
         job = study.jobs[path]
-        record = _sound(study, job, f"snakemake --cores 8 {path}{options}")
+        record = _sound(study, job, remedy)
         results[path] = Result(
             job, record, _measure(path, Path(path)), list(_outputs(study, job, record, with_data))
         )
     return Contents(study, chosen, results, _code(), missing, source)
 
 
+def _need(path: str, remedy: str) -> None:
+    if not Path(path).exists():
+        raise UserError(f"{path}: not made yet, or not pulled; make it: {remedy}")
+
+
 def _sound(study: Study, job: Job, remedy: str) -> Record:
     """The record of a result that is here, whole, and what the study would make now."""
-    if not Path(job.record).exists():
-        raise UserError(f"{job.record}: not made yet, or not pulled; make it: {remedy}")
+    _need(job.record, remedy)
     record = read_record(job.record)
     for problem in objections(study, job, record):
         raise UserError(
@@ -160,6 +169,18 @@ def _outputs(study: Study, job: Job, record: Record, with_data: bool) -> Iterato
             for inner, listed in read_manifest(place).items():
                 path = place.parent / inner
                 yield File(path.as_posix(), path, listed.sha256, listed.bytes)
+    if job.phase == "adopt":
+        yield from _adopted(job, with_data)
+
+
+def _adopted(job: Job, with_data: bool) -> Iterator[File]:
+    """Another program's predictions, as they were handed over; packed where they lie in the
+    project."""
+    given = job.settings["predictions"]
+    path = PurePosixPath(given["file"])
+    is_inside = not path.is_absolute() and ".." not in path.parts
+    size = Path(path).stat().st_size
+    yield File(str(path), Path(path), given["sha256"], size, with_data and is_inside)
 
 
 def _code() -> list[File]:

@@ -18,6 +18,7 @@ from tsgbench.bundling.checklist import commits_of
 from tsgbench.bundling.contents import Contents, File, Result
 from tsgbench.bundling.croissant import FORMATS
 from tsgbench.bundling.software import SPDX, UNKNOWN, code_licence
+from tsgbench.errors import UserError
 
 RO_CRATE = "https://w3id.org/ro/crate/1.1"
 TERMS = "https://w3id.org/ro/terms/workflow-run#"
@@ -294,6 +295,11 @@ def _times(result: Result) -> tuple[datetime, datetime] | None:
 def _ends(contents: Contents) -> tuple[str, str]:
     """When the first job began, and the last one ended."""
     times = [found for found in map(_times, contents.results.values()) if found]
+    if not times:
+        raise UserError(
+            f"{contents.targets[0]}: made: no record says when its result was made, which a crate"
+            " must; run snakemake --forceall"
+        )
     return _iso(min(start for start, _ in times)), _iso(max(end for _, end in times))
 
 

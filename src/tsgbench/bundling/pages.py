@@ -25,7 +25,7 @@ body {{ font: 16px/1.5 sans-serif; max-width: 60rem; margin: 2rem auto; padding:
 .scroll {{ overflow-x: auto }}
 table {{ border-collapse: collapse; font-size: 14px }}
 th, td {{ text-align: left; vertical-align: top; padding: .3rem .6rem; border-bottom: 1px solid
-#ccc; overflow-wrap: anywhere; font-weight: normal }}
+#ccc; overflow-wrap: break-word; font-weight: normal }}
 thead th {{ font-weight: bold; white-space: nowrap }}
 </style>
 <h1>{title}</h1>

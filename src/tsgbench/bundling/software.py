@@ -55,7 +55,8 @@ def licences_of(contents: Contents) -> list[Licence]:
             Licence(result.job.record, result.job.wildcards["dataset"], "made here", terms, about)
         )
     for result in contents.of_phase("adopt"):
-        about = "predictions of another program"
+        given = result.record.content["settings"]["predictions"]
+        about = f"predictions of another program: {given['source']}"
         found.append(Licence(result.job.record, result.job.key, "predictions", UNKNOWN, about))
     return found
 
@@ -69,7 +70,8 @@ def licences_text(contents: Contents) -> str:
         "# Terms of use",
         "",
         own,
-        "Results (`results/`) are of whoever ran the study, who may add their terms here.",
+        "Results (`results/`) are of whoever ran the study, who says on which terms"
+        " they are given.",
         "",
         "Data and weights are their owners', and this list is a statement of what the sources say,"
         " not legal advice. They are packed only where the bundle was made with `--with-data`;"
