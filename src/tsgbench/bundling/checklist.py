@@ -13,12 +13,13 @@ from typing import Any
 from tsgbench.bundling.compute import UNMEASURED, UNSAID, as_span
 from tsgbench.bundling.contents import Contents, Result
 from tsgbench.bundling.names import COMPUTE, CRATE, CROISSANT, LICENCES, STUDY
-from tsgbench.bundling.software import licences_of
+from tsgbench.bundling.software import UNKNOWN, code_licence, licences_of
 from tsgbench.jobs.cells import is_trained
+from tsgbench.jobs.records import Record
 from tsgbench.reporting import document
 from tsgbench.reporting.markdown import escape, link
 
-SHOWN = 3  # files that are named as evidence
+SHOWN = 2  # files that are named as evidence
 LOCK = "envs/requirements.lock"
 
 
@@ -131,7 +132,7 @@ def _data(contents: Contents) -> Iterator[tuple]:
         for result in lost
     )
     if lost:
-        said = f"{missing} videos gave no features; each feature file lists its own"
+        said = f"{missing}, over {len(lost)} feature files, each of which lists its own"
         yield "Are videos without features counted?", said, [one.job.record for one in lost]
     referenced = [file for file in contents.files if not file.is_packed]
     yield (
@@ -265,7 +266,7 @@ def _compute(report: dict[str, Any]) -> Iterator[tuple]:
     total = report["total"]
     known = [row["hardware"] for row in report["by_hardware"] if row["hardware"] != UNSAID]
     unknown = sum(row["jobs"] for row in report["by_hardware"] if row["hardware"] == UNSAID)
-    more = f"; records of {unknown} other jobs (no trainings) do not say" if unknown else ""
+    more = f"; records of {unknown} other jobs do not say" if unknown else ""
     yield "Is the hardware stated?", "; ".join(known) + more, [COMPUTE] if known else []
     yield (
         "Is the time stated?",
@@ -279,15 +280,14 @@ def _compute(report: dict[str, Any]) -> Iterator[tuple]:
 
 def _code(contents: Contents) -> Iterator[tuple]:
     commits = commits_of(contents)
-    unknown = sum(
-        record.content.get("made", {}).get("git_commit") is None for record in contents.records
-    )
+    unknown = sum(_commit(record) is None for record in contents.records)
     changed = [commit for commit in commits if commit.endswith("+")]
     question = "Which version of the code made the results?"
     if commits:
         said = f"commits {', '.join(commits)}; {unknown} results outside git"
         said += "; + marks a working tree with changes of its own" if changed else ""
-        yield question, said + "; each record has a digest of its code", [STUDY]
+        named = [one.path.as_posix() for one in contents.records if _commit(one)]
+        yield question, said + "; each record has a digest of its code", named
     else:
         yield (
             question,
@@ -298,20 +298,20 @@ def _code(contents: Contents) -> Iterator[tuple]:
     yield (
         "Was a result declared current after a change of code?",
         f"{len(accepted)} were; their records say by whom, when and why" if accepted else "none",
-        accepted or [contents.targets[0]],
+        accepted or [record.path.as_posix() for record in contents.records],
     )
-    has_lock = _has(contents, LOCK)
-    yield (
-        "Are dependencies pinned?",
-        "yes, every file by its SHA-256" if has_lock else "the bundle has no lock",
-        [LOCK] if has_lock else [],
-    )
+    locks = [file.path for file in contents.code if file.path.endswith(LOCK)]
+    pinned = "yes: by version, and every file but torch's by its SHA-256"
+    said = pinned if locks else "the bundle has no lock"
+    yield "Are dependencies pinned?", said, locks
     yield (
         "Can everything be run by one command?",
         "yes: snakemake, with this Snakefile",
         ["Snakefile"],
     )
-    yield "Is the code's licence stated?", "yes", [LICENCES]
+    licence = code_licence()
+    where = [LICENCES] if licence != UNKNOWN else []
+    yield "Is the code's licence stated?", licence, where
     said = "yes: each was held against the SHA-256 in its record when this was packed"
     yield "Are files what their records say?", said, [CRATE]
     yield (
@@ -333,8 +333,11 @@ def _people(_: Contents) -> Iterator[tuple]:
 
 def commits_of(contents: Contents) -> list[str]:
     """The commits that results were made at; `+` marks a working tree with changes."""
-    found = {record.content.get("made", {}).get("git_commit") for record in contents.records}
-    return sorted(commit for commit in found if commit)
+    return sorted({commit for record in contents.records if (commit := _commit(record))})
+
+
+def _commit(record: Record) -> str | None:
+    return record.content.get("made", {}).get("git_commit")
 
 
 def _documents(contents: Contents) -> Iterator[tuple[str, document.Document]]:

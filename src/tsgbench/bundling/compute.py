@@ -66,7 +66,7 @@ def report_compute(records: Iterable[Record]) -> dict[str, Any]:
     for record in records:
         content = record.content
         phase = content.get("phase", UNSAID)
-        model = content.get("settings", {}).get("model") or _model_of(content.get("key", ""))
+        model = _model_of(content.get("key", ""))
         groups = [
             total,
             by_phase.setdefault((phase, model), Effort()),

@@ -37,6 +37,7 @@ PROJECT = (
     "setup.py",
     "workflow",
 )
+SNAKEFILE = "Snakefile"
 LEFTOVERS = (".pyc", "~")
 
 
@@ -111,6 +112,8 @@ def collect(
     targets: records; none of them: every result that is here. with_data: pack data, checkpoints and
     large files, too. source: the study's file, for a remedy; the default one needs none.
     """
+    if not Path(SNAKEFILE).is_file():
+        raise UserError(f"{SNAKEFILE}: not here; go to the folder of the project, and run it there")
     options = f" --configfile {source}" if source else ""
     chosen, missing = list(targets), []
     remedy = f"snakemake --cores 8 {' '.join(chosen[:FEW])}{options}"

@@ -11,11 +11,12 @@ from the first job's start to the last one's end.
 import base64
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 from tsgbench import __version__
 from tsgbench.bundling import names
 from tsgbench.bundling.checklist import commits_of
-from tsgbench.bundling.contents import Contents, File, Result
+from tsgbench.bundling.contents import SNAKEFILE, Contents, File, Result
 from tsgbench.bundling.croissant import FORMATS
 from tsgbench.bundling.software import SPDX, UNKNOWN, code_licence
 from tsgbench.errors import UserError
@@ -29,7 +30,6 @@ PROFILES = {
     WORKFLOW_CRATE: ("Workflow RO-Crate", "1.0"),
 }
 BIOSCHEMAS = "https://bioschemas.org/profiles"
-SNAKEFILE = "Snakefile"
 LANGUAGE = "https://w3id.org/workflowhub/workflow-ro-crate#snakemake"
 STUDY_INPUT, RESULT_OUTPUT = "#input-study", "#output-results"
 MORE_FORMATS = {
@@ -231,7 +231,7 @@ def _file(file: File) -> Entity:
     """A file; what is not packed is called by its digest (RFC 6920), and by its path beside
     that."""
     found: Entity = {
-        "@id": file.path if file.is_packed else _name_of(file.sha256),
+        "@id": quote(file.path, safe="/@") if file.is_packed else _name_of(file.sha256),
         "@type": "File",
         "name": file.path,
         "contentSize": str(file.bytes),
