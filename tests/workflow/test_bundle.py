@@ -1,22 +1,21 @@
 """`tsgbench bundle` on the real pipeline, judged by the public validators of what it writes."""
 
 import json
+import re
 import shutil
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
 import pytest
 
-from workflow.conftest import ROOT, Project
+from tsgbench.files import sha256_file
+from workflow.conftest import Project
+from workflow.validators import PROFILE, read_sheet, validate_crate
 
 pytestmark = pytest.mark.slow
 
 TABLE = "results/table1.tex"
 RUN = "results/cells/seqpan/shapes/full/seed0/run.json"
-VALIDATORS = Path(sys.prefix) / "validators" / "bin" / "python"
-PROFILE = "workflow-run-crate-0.5"
 
 
 def bundle(project: Project, *words: str) -> str:
@@ -37,19 +36,8 @@ def read(path: Path) -> dict:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def validate(crate: Path, severity: str = "REQUIRED") -> dict:
-    if not VALIDATORS.exists():
-        pytest.skip("roc-validator is not here: make validators")
-    script = ROOT / "tests" / "bundling" / "validate_crate.py"
-    done = subprocess.run(
-        [VALIDATORS, script, crate, PROFILE, severity], capture_output=True, text=True
-    )
-    assert not done.returncode, done.stderr
-    return json.loads(done.stdout)
-
-
 def test_the_crate_is_a_workflow_run_crate(packed):
-    assert validate(packed.with_suffix(".zip")) == {
+    assert validate_crate(packed.with_suffix(".zip")) == {
         "profile": PROFILE,
         "passed": True,
         "issues": [],
@@ -58,7 +46,7 @@ def test_the_crate_is_a_workflow_run_crate(packed):
 
 def test_what_the_profile_recommends_and_nobody_recorded_is_all_that_lacks(packed):
     """Who ran it, who publishes it, and addresses of the code."""
-    messages = {issue["message"] for issue in validate(packed, "RECOMMENDED")["issues"]}
+    messages = {issue["message"] for issue in validate_crate(packed, "RECOMMENDED")["issues"]}
     known = ("agent", "author", "publisher", "absolute URI", "url", "scheme 'ni'")
     assert [message for message in messages if not any(word in message for word in known)] == []
 
@@ -69,12 +57,11 @@ def test_the_validator_refuses_a_crate_without_its_workflow(packed, tmp_path):
     content = read(path)
     content["@graph"] = [one for one in content["@graph"] if one["@id"] != "#run"]
     path.write_text(json.dumps(content))
-    found = validate(tmp_path / "crate")
+    found = validate_crate(tmp_path / "crate")
     assert not found["passed"] and any("mainEntity" in one["message"] for one in found["issues"])
 
 
 def test_every_data_set_and_feature_file_has_valid_croissant(packed):
-    mlcroissant = pytest.importorskip("mlcroissant", reason="mlcroissant is not here: make env")
     sheets = sorted((packed / "croissant").iterdir())
     assert [path.name for path in sheets] == [
         "shapes.c3d_random_stats_w16s8.clips.json",
@@ -82,8 +69,7 @@ def test_every_data_set_and_feature_file_has_valid_croissant(packed):
         "shapes.json",
     ]
     for path in sheets:
-        sheet = mlcroissant.Dataset(jsonld=str(path))
-        assert not sheet.metadata.ctx.issues.errors
+        read_sheet(path)
     for file in read(sheets[1])["distribution"]:
         record = read(packed / "data/features/shapes/c3d_random_stats_w16s8_pca128.json")
         name = Path(file["contentUrl"]).name
@@ -98,8 +84,6 @@ def test_entities_are_the_files_that_are_there_with_their_digests(packed):
         "ro-crate-metadata.json"
     }
     assert {name for name in files if not name.startswith("ni:")} == here
-    from tsgbench.files import sha256_file
-
     assert all(graph[name]["sha256"] == sha256_file(packed / name) for name in here)
     assert all(graph[name]["contentSize"] == str((packed / name).stat().st_size) for name in here)
 
@@ -121,8 +105,6 @@ def test_actions_are_the_jobs_with_what_they_read_and_made(packed):
 
 
 def test_the_checklist_points_at_files_that_are_there(packed):
-    import re
-
     text = (packed / "checklist.md").read_text()
     rows = [line for line in text.splitlines() if line.startswith("| ")]
     links = re.findall(r"\]\(([^)]+)\)", text)
@@ -151,7 +133,6 @@ def test_equal_results_give_equal_bytes_and_the_project_stays_as_it_is(built, tm
 
 
 def test_with_its_data_a_bundle_is_a_project_that_is_found_sound(built, tmp_path):
-    mlcroissant = pytest.importorskip("mlcroissant", reason="mlcroissant is not here: make env")
     said = bundle(built, "--with-data", "--out", str(tmp_path / "all.zip"))
     assert "referenced" not in said
     with zipfile.ZipFile(tmp_path / "all.zip") as archive:
@@ -162,7 +143,7 @@ def test_with_its_data_a_bundle_is_a_project_that_is_found_sound(built, tmp_path
     assert found["repeated"]["evaluate"] == 3 and found["repeated"]["table"] == 1
     bundle(unpacked, "--with-data", "--out", str(tmp_path / "again.zip"))
     assert (tmp_path / "again.zip").read_bytes() == (tmp_path / "all.zip").read_bytes()
-    sheet = mlcroissant.Dataset(jsonld=str(tmp_path / "all/croissant/shapes.json"))
+    sheet = read_sheet(tmp_path / "all/croissant/shapes.json")
     rows = (tmp_path / "all/data/annotations/shapes/test.jsonl").read_text().splitlines()
     loaded = list(sheet.records("test"))
     first = json.loads(rows[0])
