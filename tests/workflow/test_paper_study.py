@@ -20,7 +20,7 @@ from tsgbench.features.store import FeatureStore
 from tsgbench.planning.study import Job, Study
 from workflow import upstream
 from workflow.conftest import ROOT
-from workflow.miniature import NARROW, PAPER, Ran, run_everything
+from workflow.miniature import NARROW, OFFICIAL, PAPER, Ran, run_everything
 from workflow.validators import read_sheet, validate_crate
 
 pytestmark = pytest.mark.slow
@@ -348,6 +348,9 @@ def test_a_bundle_of_it_is_valid_states_terms_of_use_and_hands_on_nobody_s_data(
     data = [path for path in (tmp_path / "paper/data").rglob("*") if path.is_file()]
     packed = {path.relative_to(tmp_path / "paper").as_posix() for path in data}
     assert {path for path in packed if not path.endswith("manifest.csv")} <= set(study.jobs)
+    checklist = (tmp_path / "paper/checklist.md").read_text().splitlines()
+    (chosen,) = (line for line in checklist if line.startswith("| Which split chose"))
+    assert f"full@{OFFICIAL}" in chosen and "by the test split itself in 1 of" in chosen
     assert validate_crate(bundle)["passed"]
     sheets = sorted((tmp_path / "paper/croissant").iterdir())
     assert {"didemo.json", "tacos.c3d_sports1m_fc6_w16s8.json"} <= {path.name for path in sheets}

@@ -12,7 +12,7 @@ from typing import Any
 
 from tsgbench.bundling.compute import UNMEASURED, UNSAID, as_span
 from tsgbench.bundling.contents import Contents, Result
-from tsgbench.bundling.names import COMPUTE, CRATE, CROISSANT, LICENCES, STUDY
+from tsgbench.bundling.names import COMPUTE, CRATE, CROISSANT, LICENCES, LOCK, STUDY
 from tsgbench.bundling.software import UNKNOWN, code_licence, licences_of
 from tsgbench.jobs.cells import is_trained
 from tsgbench.jobs.records import Record
@@ -20,7 +20,6 @@ from tsgbench.reporting import document
 from tsgbench.reporting.markdown import escape, link
 
 SHOWN = 2  # files that are named as evidence
-LOCK = "envs/requirements.lock"
 
 
 @dataclass(frozen=True)

@@ -93,7 +93,7 @@ def _root(contents: Contents, files: list[Entity], actions: list[Entity]) -> Ent
         "name": f"Study {study.name}: {study.config['title']}",
         "description": f"{what} of temporal sentence grounding, with the workflow, code and"
         " configuration that made them, and the record of every job.",
-        "datePublished": _ends(contents)[1],
+        "datePublished": _ends(contents)[1],  # a crate must have one: of the last result
         "license": {"@id": names.LICENCES},
         "conformsTo": [{"@id": profile} for profile in PROFILES],
         "mainEntity": {"@id": SNAKEFILE},

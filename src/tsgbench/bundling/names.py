@@ -1,4 +1,4 @@
-"""What a bundle adds to a project's files is called so."""
+"""What a bundle adds to a project's files is called so, and what it looks for among these."""
 
 CRATE = "ro-crate-metadata.json"
 PREVIEW = "ro-crate-preview.html"
@@ -10,6 +10,7 @@ COMPUTE_JSON = "compute.json"
 LICENCES = "licences.md"
 STUDY = "study.json"
 CROISSANT = "croissant"
+LOCK = "envs/requirements.lock"  # of the project; in a wheel, of what it holds of one
 
 ABOUT = {
     CHECKLIST: "Reproducibility checklist, answered from facts",

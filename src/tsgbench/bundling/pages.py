@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tsgbench.bundling import names
 from tsgbench.bundling.contents import Contents
-from tsgbench.bundling.names import ABOUT, CROISSANT
+from tsgbench.bundling.names import ABOUT, CROISSANT, LOCK
 from tsgbench.reporting.markdown import escape, link, render_markdown
 
 FEW = 4  # targets that are named in a command
@@ -26,6 +26,8 @@ body {{ font: 16px/1.5 sans-serif; max-width: 60rem; margin: 2rem auto; padding:
 table {{ border-collapse: collapse; font-size: 14px }}
 th, td {{ text-align: left; vertical-align: top; padding: .3rem .6rem; border-bottom: 1px solid
 #ccc; overflow-wrap: break-word; font-weight: normal }}
+tbody th {{ min-width: 10rem }}
+td:last-child {{ overflow-wrap: anywhere }}
 thead th {{ font-weight: bold; white-space: nowrap }}
 </style>
 <h1>{title}</h1>
@@ -39,15 +41,18 @@ def describe_bundle(contents: Contents) -> str:
     study = contents.study
     demo = " These are demo results on generated data." if study.config.get("demo") else ""
     left_out = sum(not file.is_packed for file in contents.files)
-    targets = " ".join(contents.targets) if len(contents.targets) <= FEW else ""
     shown = [
         file.path
         for result in contents.of_phase("table", "figure", "report", "findings")
         for file in result.files
         if file.path.endswith((".html", ".pdf", ".md"))
     ]
-    configfile = f" --configfile {contents.source}" if contents.source else ""
-    study_file = f" --study {contents.source}" if contents.source else ""
+    targets = contents.targets if len(contents.targets) <= FEW else []
+    run = ["snakemake", "--cores", "8", *targets]
+    check = ["tsgbench", "verify", *targets]
+    if contents.source:
+        run += ["--configfile", contents.source]
+        check += ["--study", contents.source]
     lines = [
         f"# {_title(contents)}",
         "",
@@ -71,16 +76,23 @@ def describe_bundle(contents: Contents) -> str:
         if left_out
         else "All files are packed.",
         "",
-        "In this folder, in an environment with what `pyproject.toml` asks for (`make env`, where"
-        " there is a Makefile):",
+        f"In this folder, with `src` as PYTHONPATH, in an environment{_environment(contents)}:",
         "",
         "```sh",
-        f"snakemake --cores 8 {targets}{configfile}".rstrip(),
-        f"tsgbench verify {targets}{study_file}".rstrip(),
+        " ".join(run),
+        " ".join(check),
         "```",
         "",
     ]
     return "\n".join(lines)
+
+
+def _environment(contents: Contents) -> str:
+    """Where the bundle pins it, and what makes it."""
+    paths = [file.path for file in contents.code]
+    lock = next((path for path in paths if path.endswith(LOCK)), None)
+    made = " (`make env` makes it)" if "Makefile" in paths else ""
+    return f" as `{lock}` pins it{made}" if lock else " with tsgbench's dependencies"
 
 
 def render_preview(contents: Contents, texts: dict[str, str]) -> str:
