@@ -33,14 +33,14 @@ def shipped(root: Path = Path()) -> Path:
 def open_folder(root: Path = Path()) -> None:
     """Let the packages of `FOLDERS` be those of the project at `root`."""
     for package, folder in FOLDERS.items():
-        place = str((root / folder).resolve())
+        path = str((root / folder).resolve())
         known = sys.modules.get(package)
-        if known is not None and list(known.__path__) == [place]:
+        if known is not None and list(known.__path__) == [path]:
             continue
         for name in [name for name in sys.modules if name.partition(".")[0] == package]:
             del sys.modules[name]
         spec = ModuleSpec(package, None, is_package=True)
-        spec.submodule_search_locations = [place]
+        spec.submodule_search_locations = [path]
         sys.modules[package] = module_from_spec(spec)
 
 
@@ -51,14 +51,14 @@ def module_of(room: str, name: str) -> str:
 
 def installed(room: str) -> dict[str, str]:
     """Name -> module of what installed packages add; `UserError` if two of them share a name."""
-    found: dict[str, str] = {}
+    module_by_name: dict[str, str] = {}
     for entry in sorted(entry_points(group=f"{PACKAGE}.{room}")):
-        if found.setdefault(entry.name, entry.module) != entry.module:
+        if module_by_name.setdefault(entry.name, entry.module) != entry.module:
             raise UserError(
-                f"entry point {PACKAGE}.{room}: {entry.name}: {found[entry.name]} and"
+                f"entry point {PACKAGE}.{room}: {entry.name}: {module_by_name[entry.name]} and"
                 f" {entry.module} share the name; uninstall one of the packages, or rename it there"
             )
-    return found
+    return module_by_name
 
 
 def source_of(module: str) -> Path:
@@ -72,9 +72,9 @@ def source_of(module: str) -> Path:
     if not spec.submodule_search_locations:  # a single file
         return Path(spec.origin or "")
     # Of a namespace, which several folders may share, the first that has it
-    places = [Path(place).joinpath(*parts) for place in spec.submodule_search_locations]
+    candidates = [Path(path).joinpath(*parts) for path in spec.submodule_search_locations]
     files = [
         path / "__init__.py" if path.is_dir() else path.with_name(f"{path.name}.py")
-        for path in places
+        for path in candidates
     ]
     return next((path for path in files if path.exists()), files[0])

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tarfile
 import textwrap
+import unicodedata
 import zipfile
 from pathlib import Path
 
@@ -80,12 +81,13 @@ def test_names_that_some_disks_take_for_one_are_said(tmp_path, kind, pair, caplo
     assert len(unpack(archive, tmp_path / "out")) == 2
     assert "are one file on some disks" in caplog.text
 
-    def overwrite(opened, folder, members, **_):  # what such a disk does
-        (folder / pair[0].lower()).parent.mkdir(exist_ok=True)
-        (folder / pair[0].lower()).write_bytes(b"x")
+    write = files._write_member
 
-    monkeypatch.setattr(zipfile.ZipFile, "extractall", overwrite)
-    monkeypatch.setattr(tarfile.TarFile, "extractall", overwrite)
+    def overwrite(path, content):  # what such a disk does
+        kept = path.relative_to(tmp_path).as_posix().casefold()
+        write(tmp_path / unicodedata.normalize("NFC", kept), content)
+
+    monkeypatch.setattr(files, "_write_member", overwrite)
     with pytest.raises(UserError, match="are one file on this disk"):
         unpack(archive, tmp_path / "again")
     assert not (tmp_path / "again").exists()

@@ -7,7 +7,13 @@ import pytest
 
 from tsgbench.errors import UserError
 from tsgbench.evaluation import resampling
-from tsgbench.evaluation.resampling import bootstrap_intervals, holm, permutation_p_values
+from tsgbench.evaluation.resampling import (
+    bootstrap_intervals,
+    detectable,
+    holm,
+    permutation_p_values,
+    standard_errors,
+)
 
 
 def clustered(rng, videos=40, mean=50.0, metrics=1):
@@ -180,3 +186,13 @@ def test_what_cannot_be_resampled_is_refused():
         bootstrap_intervals(np.ones((1, 0)), [])
     with pytest.raises(UserError, match="not all are numbers"):
         permutation_p_values(np.array([[1.0, np.nan]]), ["a", "b"])
+
+
+def test_four_of_five_differences_of_the_detectable_size_are_found():
+    """Of simulated pairs of systems that truly differ by it, with queries that go by videos."""
+    rng = np.random.default_rng(8)
+    videos = np.repeat(np.arange(60), 3).astype(str)
+    noise = rng.normal(0, 4, (400, 60)).repeat(3, axis=1) + rng.normal(0, 6, (400, 180))
+    size = detectable(float(np.mean(standard_errors(noise, videos, resamples=300))), 0.05)
+    p_values = permutation_p_values(noise + size, videos, permutations=500)
+    assert 0.72 < (p_values < 0.05).mean() < 0.88

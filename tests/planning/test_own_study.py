@@ -37,7 +37,7 @@ def test_annotations_and_features_come_from_what_is_gathered(folder):
     study = Study(config())
     gather = study.find_key("gather", "kitchen")
     assert gather.record == "data/raw/kitchen.json" and not gather.inputs
-    assert gather.places == {"annotations": NAME, "videos": "kitchen/videos"}
+    assert gather.own_files == {"annotations": NAME, "videos": "kitchen/videos"}
     assert study.find_key("annotations", "kitchen").inputs == {
         "annotations": gather.record,
         "durations": gather.record,
@@ -123,6 +123,16 @@ def test_two_files_of_one_video_are_refused(folder):
     (folder / "kitchen/videos/more/v01.avi").write_bytes(b"x")
     with pytest.raises(UserError, match=r"v01\.\w+: .*v01\.\w+ is of the same video"):
         Study(config())
+
+
+def test_a_video_that_links_reach_twice_is_one(folder):
+    before = Study(config()).config
+    (folder / "kitchen/videos/again").symlink_to("..", target_is_directory=True)
+    (folder / "kitchen/videos/more").mkdir()
+    video = next((folder / "kitchen/videos").glob("v01.*"))
+    (folder / "kitchen/videos/more" / video.name).symlink_to(video)
+    (folder / "kitchen/videos/more/v99.mp4").symlink_to("nowhere.mp4")
+    assert Study(config()).config == before
 
 
 def test_a_name_that_is_taken_is_refused(folder):

@@ -1,5 +1,7 @@
 """Tests between the rows of a table: which are tested, and what the table says of it."""
 
+import csv
+
 import numpy as np
 import pytest
 
@@ -70,7 +72,26 @@ def test_the_table_marks_what_differs_and_says_how_it_was_tested(table):
     [same] = [line for line in markdown.splitlines() if line.startswith("| Same")]
     assert r"\*" in better and r"\*" not in same
     assert any("differs from “Base”" in line and "Holm" in line for line in legend(table))
-    assert any(",0.0" in line for line in render_csv(describe(table, "1dentity")).splitlines()[1:])
+    rows = {
+        row["system"]: row for row in csv.DictReader(render_csv(describe(table, "1")).split("\n"))
+    }
+    assert float(rows["Better"]["p_value"]) < 0.01
+
+
+def test_what_was_not_shown_to_differ_is_undecided_and_how_much_would_have_been_found(table):
+    compare_rows(table.rows, "shapes", table.against, table.metrics)
+    values = {row.label: row.results["shapes"].values[METRIC] for row in table.rows}
+    # Each of 400 differences is noise of 5 points: 0.25 their mean's, times 1.96 + 0.84, or more at
+    # the level of two comparisons
+    assert 0.7 < values["Same"].detectable < 1.0 and values["Same"].test_videos == QUERIES // 4
+    assert values["Better"].detectable is None  # 10 points everywhere, without any noise
+    assert values["Base"].detectable is None
+    [said] = [line for line in legend(table) if "undecided" in line]
+    assert f"{values['Same'].detectable:.2f} of 100 videos" in said
+    rows = {
+        row["system"]: row for row in csv.DictReader(render_csv(describe(table, "1")).split("\n"))
+    }
+    assert rows["Same"]["test_videos"] == "100" and not rows["Base"]["detectable_difference"]
 
 
 def test_without_a_reference_nothing_is_tested(table):

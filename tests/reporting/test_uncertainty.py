@@ -12,15 +12,23 @@ from invented import write_cell
 from tsgbench.datasets.queries import Queries
 from tsgbench.errors import UserError
 from tsgbench.evaluation.query_scores import write_query_scores
-from tsgbench.evaluation.resampling import bootstrap_intervals, permutation_p_values
+from tsgbench.evaluation.resampling import (
+    bootstrap_intervals,
+    permutation_p_values,
+    standard_errors,
+)
 from tsgbench.reporting.cells import read_cell
-from tsgbench.reporting.uncertainty import compare, intervals
+from tsgbench.reporting.uncertainty import Difference, compare, intervals
 
 COUNT, VIDEOS = 300, 40
 SPLITS = np.repeat(["iid", "ood"], [200, 100])
 METRICS = ["R@1,IoU=0.5", "mIoU"]
 CONVENTIONS = ["seconds", "official"]
 PLACE = np.random.default_rng(0).integers(0, VIDEOS, COUNT)
+
+
+def p_values_of(cells, reference):
+    return {name: one.p_value for name, one in compare(cells, reference, METRICS).items()}
 
 
 class Answers:
@@ -114,10 +122,15 @@ def test_a_p_value_is_that_of_the_difference_of_the_means_over_seeds(answers, ro
     differences = (answers.mean(rows[1]) - answers.mean(rows[0]))[:, is_in]
     videos = [f"v{place}" for place in PLACE[is_in]]
     found = compare(reference, cells, METRICS)
-    np.testing.assert_allclose(list(found.values()), permutation_p_values(differences, videos))
-    assert compare(cells, reference, METRICS) == pytest.approx(found)
-    assert max(found.values()) < 0.01
-    assert compare(cells, cells, METRICS) == dict.fromkeys(METRICS, 1.0)
+    p_values = [one.p_value for one in found.values()]
+    np.testing.assert_allclose(p_values, permutation_p_values(differences, videos))
+    assert p_values_of(cells, reference) == pytest.approx(dict(zip(METRICS, p_values, strict=True)))
+    assert max(p_values) < 0.01
+    errors = [one.error for one in found.values()]
+    np.testing.assert_allclose(errors, standard_errors(differences, videos))
+    assert {one.videos for one in found.values()} == {len(set(videos))}
+    same = compare(cells, cells, METRICS).values()
+    assert {(one.p_value, one.error) for one in same} == {(1.0, None)}
 
 
 def test_metrics_that_are_not_defined_have_neither(answers, rows):
@@ -138,7 +151,7 @@ def test_the_order_in_which_a_file_has_its_queries_does_not_matter(answers):
         list(intervals(answers.read(shuffled), METRICS).values()), list(found.values())
     )
     cells = answers.read(plain), answers.read(shuffled)
-    assert compare(*cells, METRICS) == dict.fromkeys(METRICS, 1.0)
+    assert p_values_of(*cells) == dict.fromkeys(METRICS, 1.0)
 
 
 def test_rows_and_seeds_scored_on_different_queries_are_refused(answers):
@@ -165,8 +178,8 @@ def test_one_video_says_nothing_about_others(answers):
     name = answers.write("cma/shapes/full/seed0", rows=rows)
     assert intervals(answers.read(name), METRICS) == {}
     other = answers.write("fian/shapes/full/seed0", rows=rows)
-    p_values = compare(answers.read(name), answers.read(other), METRICS)
-    assert p_values == dict.fromkeys(METRICS, 1.0)
+    found = compare(answers.read(name), answers.read(other), METRICS)
+    assert found == dict.fromkeys(METRICS, Difference(1.0, None, 1))
 
 
 def test_scores_of_another_evaluation_are_refused(answers, rows):

@@ -12,7 +12,7 @@ from tsgbench.features.store import FeatureStore, FeatureWriter
 from tsgbench.models.base import Grounder
 from tsgbench.text import WordTable
 from tsgbench.training import data as loading
-from tsgbench.training.arrays import Arrays, place_times, segments
+from tsgbench.training.arrays import Arrays, position_times, segments
 from tsgbench.training.data import GroundingData
 from tsgbench.training.trainer import (
     TrainSettings,
@@ -368,7 +368,7 @@ def test_features_that_are_not_of_chunks_are_named(tmp_path):
 def test_seconds_of_places_are_those_of_their_source_clips(rule):
     times = np.stack([np.arange(9) * 2.0, np.arange(9) * 2.0 + 3], axis=1)
     inputs = INPUTS | {"resample": rule, "max_clips": 4}
-    found = place_times(times, 4, inputs)
+    found = position_times(times, 4, inputs)
     assert len(found) == 4 and (np.diff(found[:, 0]) > 0).all()
     starts, stops = segments(np.array([9]), inputs)
     assert found[:, 0].tolist() == times[starts[0], 0].tolist()
@@ -377,7 +377,7 @@ def test_seconds_of_places_are_those_of_their_source_clips(rule):
 
 def test_seconds_of_chunks_do_not_depend_on_their_rows():
     inputs = INPUTS | {"resample": "chunks", "chunk_s": 5}
-    found = place_times(np.array([[0, 5], [5, 10], [15, 20]]), 4, inputs)
+    found = position_times(np.array([[0, 5], [5, 10], [15, 20]]), 4, inputs)
     assert found.tolist() == [[0, 5], [5, 10], [10, 15], [15, 20]]
 
 

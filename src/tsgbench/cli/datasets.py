@@ -40,12 +40,12 @@ def list_datasets(
     folders = folders_of(records, mirror)
     listed = {}
     for name, entry in datasets.items():
-        places = {
+        paths = {
             phase: Path(records[phase].format(dataset=name, features="any"))
             for phase in ("annotations", "render", "reduce")
         }
-        files = find_files(entry, sources, folders, places["render"])
-        counts, counted_from, problem = _count(entry, files, places["annotations"])
+        files = find_files(entry, sources, folders, paths["render"])
+        counts, counted_from, problem = _count(entry, files, paths["annotations"])
         listed[name] = {
             "title": entry["title"],
             "note": " ".join(entry["note"].split()),
@@ -57,14 +57,14 @@ def list_datasets(
             "conventions": entry.get("conventions", []),
             "parts": {
                 "annotations": {role: str(path) if path else None for role, path in files.items()},
-                "videos": _count_videos(entry, sources, folders, places["render"]),
+                "videos": _count_videos(entry, sources, folders, paths["render"]),
                 "features": sorted(
                     path.stem
-                    for path in places["reduce"].parent.glob("*.json")
+                    for path in paths["reduce"].parent.glob("*.json")
                     if not path.stem.endswith(".clips")
                 ),
             },
-            "durations": _durations(places["reduce"].parent),
+            "durations": _durations(paths["reduce"].parent),
             "counted_from": counted_from,
             "counts": counts,
             "problem": problem,
@@ -74,11 +74,11 @@ def list_datasets(
 
 def _followers(printed: str | None, published: dict[str, dict]) -> dict[str, list[str]]:
     """Protocol -> the systems of the papers whose numbers on a data set follow it."""
-    found: dict[str, list[str]] = {}
+    systems: dict[str, list[str]] = {}
     for content in published.values():
         if stated := content["paper"].get("protocols", {}).get(printed):
-            found.setdefault(stated["protocol"], []).append(content["paper"]["system"])
-    return found
+            systems.setdefault(stated["protocol"], []).append(content["paper"]["system"])
+    return systems
 
 
 def folders_of(records: dict[str, str], mirror: str | None) -> list[Path]:
@@ -94,14 +94,14 @@ def find_files(
     if "generated" in dataset:
         made = {role: render.with_suffix("") / name for role, name in dataset["generated"].items()}
         return {role: path if path.is_file() else None for role, path in made.items()}
-    found = {}
+    path_of = {}
     for role, name in dataset["files"].items():
         source = _find_source(name, sources, f"files.{role}")
         # excerpts and substitutes stand for their source, as they do for downloads
         stated = [source, *source.get("excerpts", []), *source.get("substitutes", [])]
         paths = [folder / entry["path"] for entry in stated for folder in folders]
-        found[role] = next((path for path in paths if path.is_file()), None)
-    return found
+        path_of[role] = next((path for path in paths if path.is_file()), None)
+    return path_of
 
 
 def read_tables(
@@ -162,7 +162,7 @@ def _shorten(report: dict) -> dict[str, dict]:
         split: {
             **{key: counted[key] for key in ("rows", "kept", "videos")},
             **{
-                action: {reason: found["count"] for reason, found in counted[action].items()}
+                action: {reason: affected["count"] for reason, affected in counted[action].items()}
                 for action in ("repaired", "dropped")
             },
         }
@@ -175,32 +175,32 @@ def _count_videos(
 ) -> int:
     """Video files in the folder that the phase or the download of the videos fills."""
     if "generated" in dataset:
-        places = [render.with_suffix("") / "videos"]
+        searched = [render.with_suffix("") / "videos"]
     elif "videos" in dataset:
         source = _find_source(dataset["videos"], sources, "videos")
         inside = source.get("unpack", {}).get("into", source["path"])
-        places = [folder / inside for folder in folders]
+        searched = [folder / inside for folder in folders]
     else:
         return 0
     counts = [
-        sum(path.suffix.lower() in VIDEO_ENDINGS for path in place.rglob("*"))
-        for place in places
-        if place.is_dir()
+        sum(path.suffix.lower() in VIDEO_ENDINGS for path in folder.rglob("*"))
+        for folder in searched
+        if folder.is_dir()
     ]
     return max(counts, default=0)
 
 
 def _durations(folder: Path) -> dict[str, dict]:
     """What the records of a data set's features say of videos that do not last as annotated."""
-    found = {}
+    compared = {}
     for path in sorted(folder.glob("*.json")):
         try:
             facts = read_record(path).facts.get("durations")
         except UserError:  # whoever needs the features says so
             continue
         if facts and facts["differ"] and not path.stem.endswith(".clips"):
-            found[path.stem] = facts
-    return found
+            compared[path.stem] = facts
+    return compared
 
 
 def as_text(listed: dict[str, dict]) -> str:

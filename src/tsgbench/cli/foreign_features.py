@@ -266,10 +266,10 @@ def _origin(name: str, path: Path, inventory: Inventory) -> dict[str, Any]:
             "sha256": sha256_file(file),
         }
     pattern = f"*.{inventory.layout}"
-    found = members_of(path, [pattern])
+    members = members_of(path, [pattern])
     entries = {
         member: Entry(file.stat().st_size, sha256_file(file))
-        for member, file in track(list(found.items()), "hashing")
+        for member, file in track(list(members.items()), "hashing")
     }
     sha256 = hashlib.sha256(as_manifest(entries).encode()).hexdigest()
     folder = {"at": str(path.resolve()), "members": [pattern], "sha256": sha256}

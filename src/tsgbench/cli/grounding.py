@@ -77,7 +77,7 @@ def as_text(answers: list[Answer]) -> str:
             lines.append(f"    not in the cell's word table: {', '.join(one.unknown)}")
         if one.untrained:
             lines.append(f"    in no sentence it was trained on: {', '.join(one.untrained)}")
-        for place, moment in enumerate(one.moments, start=1):
+        for rank, moment in enumerate(one.moments, start=1):
             times = f"{moment.start_s:8.2f} - {moment.end_s:8.2f} s"
-            lines.append(f"{place:3}  {times}   score {moment.score:.4f}")
+            lines.append(f"{rank:3}  {times}   score {moment.score:.4f}")
     return "\n".join(lines)

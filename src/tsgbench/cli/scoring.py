@@ -88,12 +88,12 @@ def score(
     need_known(dataset, known.datasets, "--dataset", "data set")
     form = form or recognise(path)
     asked = _ask(known, dataset, split, protocol, mirror)
-    found = _read(path, form, asked, max_absent)
-    rows = found.rows
+    answers = _read(path, form, asked, max_absent)
+    rows = answers.rows
     conventions = known.conventions_of(dataset)
     if keep_overlaps:
         conventions = {name: _keeping(options) for name, options in conventions.items()}
-    scores, missing = score_blocks(found.blocks, asked.queries, conventions, dataset)
+    scores, missing = score_blocks(answers.blocks, asked.queries, conventions, dataset)
     numbers = list(_numbers(scores, asked, rows))
     facts = {
         "file": str(path),
@@ -103,8 +103,8 @@ def score(
         "asked": asked.name,
         "queries": len(rows),
         "of_queries": len(asked.queries),
-        "counts": {name: count for name, count in found.counts.items() if count},
-        "first_unknown": found.first_unknown,
+        "counts": {name: count for name, count in answers.counts.items() if count},
+        "first_unknown": answers.first_unknown,
         "keeps_overlaps": keep_overlaps,
         "not_computable": missing,
         "against": None,
@@ -134,8 +134,8 @@ def _ask(
         if not len(tables[name]):
             raise UserError(f"--split: {name!r} of {dataset} has no query; check its files")
     queries = join([tables[name] for name in splits])
-    place = np.repeat(splits, [len(tables[name]) for name in splits])
-    return Asked(queries, place, parts, f"{dataset} ({' + '.join(splits)})")
+    split_of = np.repeat(splits, [len(tables[name]) for name in splits])
+    return Asked(queries, split_of, parts, f"{dataset} ({' + '.join(splits)})")
 
 
 def _read(path: Path, form: str, asked: Asked, max_absent: float) -> Found:
@@ -147,8 +147,8 @@ def _read(path: Path, form: str, asked: Asked, max_absent: float) -> Found:
     rows = np.flatnonzero(find_answered(path, asked.queries))
     if not len(rows):
         raise UserError(f"{path}: answers no query of {asked.name}; name another file, or split")
-    found = read_ranked(path, asked.queries.take(rows))
-    return Found(rows, iter([(rows, found)]), {"queries_absent": len(asked.queries) - len(rows)})
+    ranked = read_ranked(path, asked.queries.take(rows))
+    return Found(rows, iter([(rows, ranked)]), {"queries_absent": len(asked.queries) - len(rows)})
 
 
 def _keeping(options: dict) -> dict:
@@ -165,13 +165,13 @@ def _numbers(scores: dict[str, Scores], asked: Asked, rows: np.ndarray) -> Itera
     for name, splits in asked.parts.items():
         is_inside = np.isin(asked.splits, splits)
         within[name] = (np.flatnonzero(is_inside[rows]), int(is_inside.sum()))
-    for convention, found in scores.items():
-        for part, (places, of) in within.items():
-            metrics = found.summarise(places)["metrics"] if len(places) else {}
-            bounds = _intervals({m: found.percent[m][places] for m in metrics}, videos[places])
+    for convention, scored in scores.items():
+        for part, (rows, of) in within.items():
+            metrics = scored.summarise(rows)["metrics"] if len(rows) else {}
+            bounds = _intervals({m: scored.percent[m][rows] for m in metrics}, videos[rows])
             for metric, value in metrics.items():
                 lower, upper = bounds.get(metric, (None, None))
-                yield Number(convention, part, metric, value, len(places), of, lower, upper)
+                yield Number(convention, part, metric, value, len(rows), of, lower, upper)
 
 
 def _intervals(values: dict[str, np.ndarray], videos: np.ndarray) -> dict[str, tuple[float, float]]:
@@ -194,14 +194,14 @@ def _compare(
 ) -> dict:
     """Fill in what the numbers of all queries are worth beside a cell's. queries: those scored."""
     cell, theirs = _read_cell(against, conventions)
-    places = {name: row for row, name in enumerate(theirs.query_ids)}
-    ours = np.flatnonzero([name in places for name in queries.query_ids])
+    row_of = {name: row for row, name in enumerate(theirs.query_ids)}
+    ours = np.flatnonzero([name in row_of for name in queries.query_ids])
     if not len(ours):
         raise UserError(
             f"--against: {cell}: answers none of these queries, but such as"
             f" {theirs.query_ids[0]!r}; name a cell that was tested on the same split"
         )
-    other = np.array([places[queries.query_ids[row]] for row in ours])
+    other = np.array([row_of[queries.query_ids[row]] for row in ours])
     videos = np.array(queries.video_ids, dtype=object)[ours].astype(str)
     tested, pairs = [], []
     for number in (number for number in numbers if number.part is None):

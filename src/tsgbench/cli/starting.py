@@ -32,10 +32,10 @@ def start(folder: Path, study: str) -> list[Path]:
             " with --study"
         )
     texts = {
-        folder / place.replace("STUDY", study): (TEMPLATES / name)
+        folder / path.replace("STUDY", study): (TEMPLATES / name)
         .read_text(encoding="utf-8")
         .replace("STUDY", study)
-        for name, place in FILES.items()
+        for name, path in FILES.items()
     }
     texts[folder / PROFILE] = (shipped() / PROFILE).read_text(encoding="utf-8")
     for path in texts:

@@ -118,14 +118,16 @@ def show_features(options: argparse.Namespace) -> None:
     if options.like:
         from tsgbench.cli import foreign_features
 
-        found = foreign_features.examine(
+        examined = foreign_features.examine(
             options.like,
             dataset=options.dataset,
             name=options.name,
             videos=options.videos,
             mirror=options.mirror or mirror_of({}),
         )
-        print(json.dumps(found, indent=2) if options.json else foreign_features.as_text(found))
+        print(
+            json.dumps(examined, indent=2) if options.json else foreign_features.as_text(examined)
+        )
         return
     from tsgbench.reporting import feature_file as describe
 
@@ -219,7 +221,7 @@ def verify(options: argparse.Namespace) -> int:
     from tsgbench.running.verification import verify
 
     study, targets = _read_targets(options)
-    found = verify(
+    verified = verify(
         study,
         targets,
         cells=options.retrain,
@@ -227,8 +229,8 @@ def verify(options: argparse.Namespace) -> int:
         tolerance=options.tolerance,
         progress=verifying.progress,
     )
-    print(verifying.as_json(found) if options.json else verifying.as_text(found, study.name))
-    return 1 if found.problems else 0
+    print(verifying.as_json(verified) if options.json else verifying.as_text(verified, study.name))
+    return 1 if verified.problems else 0
 
 
 def bundle(options: argparse.Namespace) -> None:
@@ -316,8 +318,8 @@ def show_sources(options: argparse.Namespace) -> int:
         from tsgbench.cli import addresses
 
         answers = addresses.check(sources, folder, names)
-        found = json.dumps(addresses.as_json(answers), indent=2)
-        print(found if options.json else addresses.as_text(answers, folder))
+        text = json.dumps(addresses.as_json(answers), indent=2)
+        print(text if options.json else addresses.as_text(answers, folder))
         return 1 if addresses.lost(answers) else 0
     statuses = listing.list_sources(sources, folder, names)
     totals = listing.total(statuses, folder)

@@ -30,11 +30,11 @@ def expand_adopted(config: dict, catalogue: "Catalogue", source: str) -> tuple[d
     if not any("predictions" in system for system in config["systems"]):
         return config, catalogue
     models, systems = dict(catalogue.models), []
-    for place, system in enumerate(config["systems"]):
+    for index, system in enumerate(config["systems"]):
         if "predictions" not in system:
             systems.append(system)
             continue
-        where = f"{source}: systems[{place}]"
+        where = f"{source}: systems[{index}]"
         name = re.sub("[^a-z0-9]+", "_", system["title"].lower()).strip("_")
         if not name or name in models:
             said = f"is called {name!r} like another model" if name else "has no letter or digit"
@@ -54,10 +54,10 @@ def note_of_adopted(model: dict) -> str | None:
     """Whose predictions a model of the expanded catalogue has; None of one that is trained."""
     if "predictions" not in model:
         return None
-    found = model["predictions"]
+    predictions = model["predictions"]
     return (
-        f"{model['title']}: predictions of another program, not run here; {found['source']}"
-        f" ({Path(found['file']).name}, SHA-256 {found['sha256'][:16]}…)."
+        f"{model['title']}: predictions of another program, not run here; {predictions['source']}"
+        f" ({Path(predictions['file']).name}, SHA-256 {predictions['sha256'][:16]}…)."
     )
 
 

@@ -42,24 +42,24 @@ class Catalogue:
         read = {path: read_bytes(path) for _, path in files_of(root)}
         key = key_of(*(part for path, data in read.items() for part in (str(path).encode(), data)))
         pieces = read_pieces(root, read, is_measured=is_remembered(key))
-        found = join_pieces(pieces)
+        joined = join_pieces(pieces)
         # Signatures are settings: what lies outside the package is an input of the check, too
-        outside = {name: sha256_file(source_of(name)) for name in modules_of(found)}
+        outside = {name: sha256_file(source_of(name)) for name in modules_of(joined)}
         key = key_of(key.encode(), repr(outside).encode()) if outside else key
         if not is_remembered(key):
             # Late: with what it imports it costs more than a hit
             from tsgbench.config import checks
 
-            checks.check_catalogue(found, pieces)
+            checks.check_catalogue(joined, pieces)
             remember(key)
         return cls(
-            models=found["models"],
-            datasets=found["datasets"],
-            clips=found["features"]["clips"],
-            features=found["features"]["features"],
-            sources=found["sources"],
-            published=found["published"],
-            conventions=found["conventions"],
+            models=joined["models"],
+            datasets=joined["datasets"],
+            clips=joined["features"]["clips"],
+            features=joined["features"]["features"],
+            sources=joined["sources"],
+            published=joined["published"],
+            conventions=joined["conventions"],
             outside=outside,
         )
 

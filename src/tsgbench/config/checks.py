@@ -81,19 +81,21 @@ def check_study(config: dict, catalogue: Catalogue, source: str, settings_of: Se
             references.need_known(convention, catalogue.conventions, where, "convention")
     config, catalogue = expand_adopted(config, catalogue, source)
     check_variants(config, catalogue, source)
-    for place, system in enumerate(config["systems"]):
+    for index, system in enumerate(config["systems"]):
         if system["model"] not in known:  # nothing to set: its predictions are there
             continue
         parts = models.parts_of(system["model"], known[system["model"]], partial=True)
         for key, part in DIFFERENCES.items():
-            check(parts[part], system.get(key, {}), f"{source}: systems[{place}].{key}")
+            check(parts[part], system.get(key, {}), f"{source}: systems[{index}].{key}")
     config, catalogue = expand_variants(config, catalogue)
     references.check_names_of_study(config, catalogue, source)
-    for cell, found in settings_of(config, catalogue):
-        if found["model"] not in known:
+    for cell, settings in settings_of(config, catalogue):
+        if settings["model"] not in known:
             continue
-        signature = models.signature_of(found["model"], found["module"])
-        _refuse_misfit(signature, found["model_settings"], found["inputs"], f"{source}: {cell}")
+        signature = models.signature_of(settings["model"], settings["module"])
+        _refuse_misfit(
+            signature, settings["model_settings"], settings["inputs"], f"{source}: {cell}"
+        )
 
 
 def _check_model(name: str, entry: dict, found: dict, source: str) -> None:
@@ -103,8 +105,10 @@ def _check_model(name: str, entry: dict, found: dict, source: str) -> None:
     check(models.entry_type(name, module), entry, source)
     references.check_model(entry, found, source)
     signature = models.signature_of(name, module)
-    for place, merged in _combinations(entry, list(found["datasets"])):
-        _refuse_misfit(signature, merged.get("model", {}), merged["inputs"], f"{source}: {place}")
+    for combination, merged in _combinations(entry, list(found["datasets"])):
+        _refuse_misfit(
+            signature, merged.get("model", {}), merged["inputs"], f"{source}: {combination}"
+        )
 
 
 def _combinations(entry: dict, known: list[str]) -> Iterator[tuple[str, dict]]:
@@ -122,8 +126,8 @@ def _combinations(entry: dict, known: list[str]) -> Iterator[tuple[str, dict]]:
             for name, ablation in entry["ablations"].items():
                 if dataset in ablation.get("datasets", [dataset]):
                     with_preset = f" with preset {preset}" if preset else ""
-                    place = f"ablations.{name} on {dataset}{with_preset}"
-                    yield place, merge(base, _settings(ablation))
+                    called = f"ablations.{name} on {dataset}{with_preset}"
+                    yield called, merge(base, _settings(ablation))
 
 
 def _settings(layer: dict) -> dict:

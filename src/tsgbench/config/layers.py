@@ -30,17 +30,17 @@ class Piece:
 def files_of(root: Path) -> list[tuple[str, Path]]:
     """Section and path of every file of the catalogue of a project; `installed` for a reader's."""
     base = shipped(root)
-    found: list[tuple[str, Path]] = []
+    listed: list[tuple[str, Path]] = []
     for layer in [base] if base == root else [base, root]:
         config = layer / "config"
-        found += [("models", path) for path in sorted((config / "models").glob("*.yaml"))]
+        listed += [("models", path) for path in sorted((config / "models").glob("*.yaml"))]
         paths = [(name, config / f"{name}.yaml") for name in CATALOGUE]
-        found += [(name, path) for name, path in paths if layer == base or path.exists()]
-    found += [("published", path) for path in sorted((base / "published").glob("*.yaml"))]
+        listed += [(name, path) for name, path in paths if layer == base or path.exists()]
+    listed += [("published", path) for path in sorted((base / "published").glob("*.yaml"))]
     for section, room in (("models", "models"), ("installed", "datasets")):
         for name, module in outside.installed(room).items():
-            found.append((section, outside.source_of(module).parent / f"{name}.yaml"))
-    return found
+            listed.append((section, outside.source_of(module).parent / f"{name}.yaml"))
+    return listed
 
 
 def read_pieces(root: Path, read: dict[Path, bytes], *, is_measured: bool) -> list[Piece]:
@@ -80,14 +80,14 @@ def read_pieces(root: Path, read: dict[Path, bytes], *, is_measured: bool) -> li
 
 def join_pieces(pieces: Iterable[Piece]) -> dict[str, dict]:
     """Section -> its entries by name; `UserError` names both files where a name is given twice."""
-    found: dict[str, dict] = {name: {} for name in ("models", "published", *CATALOGUE)}
-    found["features"] = {part: {} for part in FEATURE_PARTS}
+    joined: dict[str, dict] = {name: {} for name in ("models", "published", *CATALOGUE)}
+    joined["features"] = {part: {} for part in FEATURE_PARTS}
     origins: dict[tuple[str, str], Path] = {}
     for piece in pieces:
         parts = {piece.section: piece.entries}
-        target = found
+        target = joined
         if piece.section == "features":
-            parts, target = piece.entries, found["features"]
+            parts, target = piece.entries, joined["features"]
         for part, entries in parts.items():
             if not isinstance(entries, dict) or part not in target:
                 continue  # refused by the check of its section
@@ -98,7 +98,7 @@ def join_pieces(pieces: Iterable[Piece]) -> dict[str, dict]:
                     )
                 origins[f"{piece.section}.{part}", name] = piece.path
                 target[part][name] = entry
-    return found
+    return joined
 
 
 def modules_of(found: dict[str, dict]) -> list[str]:

@@ -27,11 +27,11 @@ def expand_own(config: dict, catalogue: "Catalogue", source: str) -> tuple[dict,
     config: with checked sections. source: what to call it. `UserError` for a file or folder that is
     not here, and for a name that another data set has.
     """
-    found = {name: chosen["own"] for name, chosen in config["datasets"].items() if "own" in chosen}
-    if not found:
+    owned = {name: chosen["own"] for name, chosen in config["datasets"].items() if "own" in chosen}
+    if not owned:
         return config, catalogue
     entries = dict(catalogue.datasets)
-    for name, own in found.items():
+    for name, own in owned.items():
         where = f"{source}: datasets.{name}"
         if name in entries:
             raise UserError(f"{where}: is called like one of config/datasets.yaml; rename it")
@@ -50,11 +50,11 @@ def _entry(name: str, own: dict, where: str) -> dict:
     shares = own.get("shares", {})
     splits = own.get("splits") or _splits(paths, shares)
     files = {role: _file(role, path, where) for role, path in paths.items()}
-    places = dict(paths)
+    own_files = dict(paths)
     generated = {role: file["name"] for role, file in files.items()}
     gathered: dict[str, Any] = {"form": form, "files": files}
     if "videos" in own:
-        places["videos"] = own["videos"]
+        own_files["videos"] = own["videos"]
         generated["durations"] = "durations.csv"
         gathered["videos"] = _videos(Path(own["videos"]), list(paths.values()), form, where)
     if shares and "annotations" not in paths:
@@ -64,7 +64,7 @@ def _entry(name: str, own: dict, where: str) -> dict:
         "reader": "table",
         "files": {},
         "gather": gathered,
-        "places": places,
+        "own_files": own_files,
         "generated": generated,
         "settings": {
             "policy": own.get("policy", "clip"),
@@ -114,5 +114,5 @@ def _videos(folder: Path, files: list[str], form: dict, where: str) -> str:
             f"{where}.videos: {folder}: no such folder; paths start at the project's folder"
         )
     wanted = annotated_videos(map(Path, files), Form(**form))
-    found = find_videos(folder, wanted)
-    return digest(sorted([name, path.stat().st_size] for name, path in found.items()))
+    videos = find_videos(folder, wanted)
+    return digest(sorted([name, path.stat().st_size] for name, path in videos.items()))

@@ -65,7 +65,7 @@ def parse_yaml(content: bytes, path: str | Path, *, is_measured: bool = False) -
     try:
         if not is_measured:
             _measure(text, path)
-        found = yaml.load(text, Loader=SAFE_LOADER)
+        loaded = yaml.load(text, Loader=SAFE_LOADER)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}, line {mark.line + 1}" if mark else f"{path}"
@@ -73,10 +73,10 @@ def parse_yaml(content: bytes, path: str | Path, *, is_measured: bool = False) -
         raise UserError(f"{where}: not valid YAML ({reason})") from None
     except ValueError as error:  # of what looks like a date and is none
         raise UserError(f"{path}: not valid YAML ({error})") from None
-    if not isinstance(found, dict):
-        kind = {type(None): "nothing", list: "a list"}.get(type(found), "a single value")
+    if not isinstance(loaded, dict):
+        kind = {type(None): "nothing", list: "a list"}.get(type(loaded), "a single value")
         raise UserError(f"{path}: holds {kind}, and should hold a mapping of names to values")
-    return found
+    return loaded
 
 
 def _decode(content: bytes, path: str | Path) -> str:

@@ -39,10 +39,10 @@ file says nothing; - where there is none, or the code that reads the section has
 
 def known_models(root: Path) -> dict[str, str]:
     """Name -> module of every model of `config/models`."""
-    found = {}
+    module_of = {}
     for path in sorted((root / "config" / "models").glob("*.yaml")):
-        found[path.stem] = read_yaml(path).get("module", path.stem)
-    return found
+        module_of[path.stem] = read_yaml(path).get("module", path.stem)
+    return module_of
 
 
 def write_all(root: Path) -> list[Path]:
@@ -105,8 +105,8 @@ def _page(known: dict[str, str]) -> str:
     for title, kind in (("inputs", InputSettings), ("train", TrainSettings)):
         parts += [f"### `{title}`\n", _parameters(signatures.of_dataclass(kind))]
     for name, module in known.items():
-        found = models.signature_of(name, module)
-        parts += [f"### `model` of {name}\n", _parameters(found)]
+        signature = models.signature_of(name, module)
+        parts += [f"### `model` of {name}\n", _parameters(signature)]
     sections: tuple[tuple[str, type[Section]], ...] = (
         ("Data sets (`config/datasets.yaml`, by name)", datasets.DataSet),
         ("Features (`config/features.yaml`)", features.File),
@@ -134,18 +134,18 @@ def _section_and_parts(kind: type[Section]) -> list[str]:
 
 
 def _below(kind: type[Section]) -> list[tuple[str, type[Section]]]:
-    found = []
+    kinds = []
     for name, field in kind.model_fields.items():
         waiting = [kind_of(field)]
         while waiting:
             part = waiting.pop(0)
             if hasattr(part, "model_fields"):
-                found.append((name, part))
+                kinds.append((name, part))
             elif get_origin(part) is Annotated:
                 waiting.append(get_args(part)[0])
             else:
                 waiting += [item for item in get_args(part) if not isinstance(item, str)]
-    return found
+    return kinds
 
 
 def _fields(kind: type[Section]) -> str:

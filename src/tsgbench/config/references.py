@@ -145,8 +145,8 @@ def check_names_of_study(config: dict, catalogue: "Catalogue", source: str) -> N
             known = catalogue.datasets[dataset].get(maker, {})
             for key in chosen.get(maker, {}):
                 need_known(key, known, f"{where}.{maker}", "setting")
-    for place, system in enumerate(config["systems"]):
-        _check_system(system, config, catalogue, f"{source}: systems[{place}]")
+    for index, system in enumerate(config["systems"]):
+        _check_system(system, config, catalogue, f"{source}: systems[{index}]")
     for table, spec in config["tables"].items():
         _check_table(spec, config, catalogue, f"{source}: tables.{table}")
     for model, override in config.get("overrides", {}).items():
@@ -216,9 +216,9 @@ def _check_override(
         need_known(override["preset"], known, f"{where}.preset", "preset")
     parts = {where: override}
     for dataset, difference in override.get("datasets", {}).items():
-        place = f"{where}.datasets.{dataset}"
-        need_known(dataset, config["datasets"], place, "data set of this study")
-        parts[place] = difference
-    for place, part in parts.items():
+        within = f"{where}.datasets.{dataset}"
+        need_known(dataset, config["datasets"], within, "data set of this study")
+        parts[within] = difference
+    for within, part in parts.items():
         if features := part.get("inputs", {}).get("features"):
-            check_features(features, catalogue, f"{place}.inputs.features")
+            check_features(features, catalogue, f"{within}.inputs.features")

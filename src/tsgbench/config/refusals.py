@@ -33,8 +33,8 @@ def check(kind: Any, content: Any, source: str) -> None:
     try:
         adapter.validate_python(content)
     except ValidationError as error:
-        found = error.errors(include_url=False)
-        raise UserError(_sentence(found, adapter._type, content, source)) from None
+        details = error.errors(include_url=False)
+        raise UserError(_sentence(details, adapter._type, content, source)) from None
 
 
 def describe(kind: Any) -> str:
@@ -60,11 +60,11 @@ def describe(kind: Any) -> str:
 def _sentence(errors: list[ErrorDetails], kind: Any, content: Any, source: str) -> str:
     placed = [(_path(error, content), error) for error in errors]
     path = max((path for path, _ in placed), key=lambda path: (len(path), *map(str, path)))
-    found = [error for place, error in placed if place == path]
+    errors_there = [error for other, error in placed if other == path]
     # A misspelt key is unknown and missing at once, and a union has something to say for each part
     order = ("value_error", "extra_forbidden", "missing", "other")
-    found.sort(key=lambda error: order.index(_rank(error)))
-    error, dotted = found[0], _dotted(path)
+    errors_there.sort(key=lambda error: order.index(_rank(error)))
+    error, dotted = errors_there[0], _dotted(path)
     where = f"{source}: {dotted}" if dotted else source
     if _rank(error) == "value_error":
         return f"{where}: {error['ctx']['error']}"
@@ -138,7 +138,7 @@ def _rank(error: ErrorDetails) -> str:
 
 
 def _path(error: ErrorDetails, content: Any) -> tuple:
-    """Where in the content it is wrong: pydantic's place without the parts that name types."""
+    """Where in the content it is wrong: pydantic's path without the parts that name types."""
     path, value = [], content
     loc = error["loc"]
     if error["type"] in ("missing", "extra_forbidden", "invalid_key") or loc[-1:] == ("[key]",):
@@ -147,8 +147,8 @@ def _path(error: ErrorDetails, content: Any) -> tuple:
             loc = loc[:-1]
     for part in loc:
         is_key = isinstance(value, dict) and part in value
-        is_place = isinstance(value, list) and isinstance(part, int) and part < len(value)
-        if is_key or is_place:
+        is_index = isinstance(value, list) and isinstance(part, int) and part < len(value)
+        if is_key or is_index:
             path.append(part)
             value = value[part]
     return tuple(path)

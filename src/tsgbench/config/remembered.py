@@ -18,10 +18,10 @@ KIND = "checked"
 
 def key_of(*parts: bytes) -> str:
     """32 hex digits over the parts and over what checks them."""
-    found = hashlib.sha256(_checker())
+    hashed = hashlib.sha256(_checker())
     for part in parts:
-        found.update(f"{len(part)}:".encode() + part)
-    return found.hexdigest()[:32]
+        hashed.update(f"{len(part)}:".encode() + part)
+    return hashed.hexdigest()[:32]
 
 
 def is_remembered(key: str) -> bool:
@@ -36,9 +36,9 @@ def remember(key: str) -> None:
 
 @cache
 def _checker() -> bytes:
-    found = hashlib.sha256(f"{sys.version} {version('pydantic')}".encode())
+    hashed = hashlib.sha256(f"{sys.version} {version('pydantic')}".encode())
     root = Path(__file__).parents[1]
     for path in sorted(root.rglob("*.py")):
         content = path.read_bytes()
-        found.update(f"{path.relative_to(root)}:{len(content)}:".encode() + content)
-    return found.digest()
+        hashed.update(f"{path.relative_to(root)}:{len(content)}:".encode() + content)
+    return hashed.digest()

@@ -72,14 +72,16 @@ def extend_study(config: dict, source: str, root: Path = Path()) -> dict:
 
 
 def _read_extended(name: object, source: str, root: Path) -> dict:
-    places = [root, shipped(root)]
+    roots = [root, shipped(root)]
     file = None
     if isinstance(name, str):
-        files = [place / found for place in places if (found := find_study(name, place))]
+        files = [
+            folder / name_there for folder in roots if (name_there := find_study(name, folder))
+        ]
         file = next(iter(files), None)
     content = read_yaml(file) if file else {}
     if "study" not in content:
-        stems = {path.stem for place in places for path in (place / "config").glob("*.yaml")}
+        stems = {path.stem for folder in roots for path in (folder / "config").glob("*.yaml")}
         known = sorted(stems - {*CATALOGUE})
         raise UserError(
             f"{source}: extends: {name!r} is not a study of config/; {hint_at(name, known)}"

@@ -47,8 +47,8 @@ def is_variant(name: str, entry: dict) -> bool:
 def check_variants(config: dict, catalogue: "Catalogue", source: str) -> None:
     """Refuse a variant without a name, of a name that is taken, or that means two things."""
     seen: dict[str, tuple[str, dict]] = {}
-    for place, system in enumerate(config["systems"]):
-        where = f"{source}: systems[{place}]"
+    for index, system in enumerate(config["systems"]):
+        where = f"{source}: systems[{index}]"
         need_known(system["model"], catalogue.models, f"{where}.model", "model")
         difference = difference_of(system)
         if "as" not in system:

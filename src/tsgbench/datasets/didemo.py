@@ -52,8 +52,8 @@ def choose_moment(annotators: list[tuple[float, float]]) -> tuple[float, float]:
 
 def _read_rows(path: Path, label: str) -> list[Row]:
     rows = []
-    for place, entry in enumerate(read_strict(path, list)):
-        where = f"{path}, [{place}]"
+    for index, entry in enumerate(read_strict(path, list)):
+        where = f"{path}, [{index}]"
         check_kind(entry, dict, where, "entry")
         annotators = [_read_chunks(pair, where) for pair in need(entry, "times", list, where)]
         if not annotators:
@@ -61,7 +61,7 @@ def _read_rows(path: Path, label: str) -> list[Row]:
         start_s, end_s = choose_moment(annotators)
         rows.append(
             Row(
-                where=f"{path.name}:[{place}]",
+                where=f"{path.name}:[{index}]",
                 query_id=f"{label}_{need(entry, 'annotation_id', int, where)}",
                 video_id=need(entry, "video", str, where),
                 sentence=need(entry, "description", str, where),

@@ -102,7 +102,7 @@ def field_clock(name: str) -> Clock:
 def read_videos(path: Path, label: str, clock: Clock) -> list[Row]:
     """Rows of a file of the shared layout, in file order.
 
-    label: part of the query ids, `{video}_{label}_{place in the video}`, which keeps the ids of two
+    label: part of the query ids, `{video}_{label}_{index in the video}`, which keeps the ids of two
     files apart that annotate the same videos. A video id loses the ending `.avi`.
     """
     rows = []
@@ -118,14 +118,14 @@ def read_videos(path: Path, label: str, clock: Clock) -> list[Row]:
             )
         duration_s, units_per_s = clock(name, entry, where)
         video_id = name.removesuffix(".avi")
-        for place, (moment, sentence) in enumerate(zip(timestamps, sentences, strict=True)):
-            start, end = read_moment(moment, f"{where}[{place}]", "timestamps")
+        for index, (moment, sentence) in enumerate(zip(timestamps, sentences, strict=True)):
+            start, end = read_moment(moment, f"{where}[{index}]", "timestamps")
             rows.append(
                 Row(
-                    where=f"{path.name}:{name}[{place}]",
-                    query_id=f"{video_id}_{label}_{place:03d}",
+                    where=f"{path.name}:{name}[{index}]",
+                    query_id=f"{video_id}_{label}_{index:03d}",
                     video_id=video_id,
-                    sentence=check_kind(sentence, str, f"{where}[{place}]", "sentences"),
+                    sentence=check_kind(sentence, str, f"{where}[{index}]", "sentences"),
                     start_s=start / units_per_s,
                     end_s=end / units_per_s,
                     duration_s=duration_s,

@@ -21,14 +21,14 @@ def read(files: dict[str, Path]) -> dict[str, list[Row]]:
     path = need_file(files, "annotations", "made")
     splits: dict[str, list[Row]] = {split: [] for split in SPLITS}
     for index, video in enumerate(_need(read_json(path), "videos", list, f"{path}")):
-        place = f"{path}, videos[{index}]"
-        split = _need(video, "split", str, place)
+        within = f"{path}, videos[{index}]"
+        split = _need(video, "split", str, within)
         if split not in splits:
-            raise UserError(f"{place}: split: {split!r} is none of {list(SPLITS)}")
-        video_id = _need(video, "video_id", str, place)
-        duration_s = _need_seconds(video, "duration_s", place)
-        for number, query in enumerate(_need(video, "queries", list, place)):
-            where = f"{place}.queries[{number}]"
+            raise UserError(f"{within}: split: {split!r} is none of {list(SPLITS)}")
+        video_id = _need(video, "video_id", str, within)
+        duration_s = _need_seconds(video, "duration_s", within)
+        for number, query in enumerate(_need(video, "queries", list, within)):
+            where = f"{within}.queries[{number}]"
             query_id = _need(query, "query_id", str, where)
             splits[split].append(
                 Row(

@@ -114,17 +114,17 @@ def nms_ranks(moments: np.ndarray, threshold: float, keep: int) -> np.ndarray:
 
 
 def _suppress(moments: np.ndarray, threshold: float, keep: int) -> np.ndarray:
-    """(Q, keep) survivors among (Q, W, 2). The loop runs over the few kept places."""
+    """(Q, keep) survivors among (Q, W, 2). The loop runs over the few kept ranks."""
     starts, ends = np.ascontiguousarray(moments[..., 0]), np.ascontiguousarray(moments[..., 1])
     alive = ~np.isnan(starts)
     ends = np.maximum(starts, ends)  # an inverted moment overlaps nothing, as one of length zero
     kept = np.full((len(moments), keep), -1, dtype=np.int64)
     rows = np.arange(len(moments))
-    for place in range(keep):
+    for rank in range(keep):
         best = alive.argmax(axis=1)
-        found = alive[rows, best]
-        kept[found, place] = best[found]
-        if place + 1 == keep or not found.any():
+        survives = alive[rows, best]
+        kept[survives, rank] = best[survives]
+        if rank + 1 == keep or not survives.any():
             break
         start, end = starts[rows, best][:, None], ends[rows, best][:, None]
         overlap = np.minimum(ends, end)

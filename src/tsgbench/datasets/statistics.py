@@ -79,9 +79,9 @@ def count_moments(queries: Queries, bins: int) -> dict:
 
 
 def _places(names: list[str]) -> np.ndarray:
-    """Each name's place among the distinct names, in order of appearance."""
-    places: dict[str, int] = {}
-    return np.array([places.setdefault(name, len(places)) for name in names])
+    """Each name's index among the distinct names, in order of appearance."""
+    indices: dict[str, int] = {}
+    return np.array([indices.setdefault(name, len(indices)) for name in names])
 
 
 def _mean(values: np.ndarray | list) -> float:

@@ -41,7 +41,8 @@ COLUMNS = {
 NEEDED = ("video", "sentence", "start", "end")
 SPLITS = {"training": "train", "valid": "val", "validation": "val", "dev": "val", "testing": "test"}
 DELIMITERS = ",;\t|"
-CLOCK = re.compile(r"(?:(\d+):)?(\d+):([0-5]?\d(?:\.\d+)?)")
+NAMED = 12  # columns, where none fits
+CLOCK = re.compile(r"(?:(\d{1,6}):)?(\d{1,6}):([0-5]?\d(?:\.\d+)?)")
 MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
     codecs.BOM_UTF32_LE: "utf-32",  # before UTF-16, whose mark it starts with
@@ -98,20 +99,20 @@ def read(
     lines = {role: read_lines(files[role], form, role) for role in files if role != "durations"}
     videos = _read_videos(files["durations"]) if "durations" in files else None
     split_of = _splitter(lines, {"val": val_share, "test": test_share}, split_seed)
-    found: dict[str, list[Row]] = {}
+    by_split: dict[str, list[Row]] = {}
     stated: dict[str, float] = {}
     ids: Counter[str] = Counter()
     for role, read_of_file in lines.items():
         for line in read_of_file:
             # Of a row that says no split: counted with the first one
-            split = split_of(role, line) or next(iter(found), "train")
+            split = split_of(role, line) or next(iter(by_split), "train")
             row = _row(line, videos, stated)
             ids[row.query_id] += 1
             if ids[row.query_id] > 1 and not line.cells.get("query_id"):
                 row = replace(row, query_id=f"{row.query_id}_{ids[row.query_id]}")
-            found.setdefault(split, []).append(row)
-    _check_splits(found, splits, next(iter(files.values())))
-    return found
+            by_split.setdefault(split, []).append(row)
+    _check_splits(by_split, splits, next(iter(files.values())))
+    return by_split
 
 
 def annotated_videos(paths: Iterable[Path], form: Form) -> set[str]:
@@ -179,12 +180,12 @@ def _from_csv(path: Path, text: str, form: Form, label: str) -> Iterator[Line]:
     began = 1
     try:
         for row in rows:
-            place, began = began, rows.line_num + 1
+            number, began = began, rows.line_num + 1
             if not any(cell.strip() for cell in row):
                 continue
             if header is None:
                 header = [cell.strip() for cell in row]
-                wanted = _find_columns(header, form.columns, f"{path}, line {place}")
+                wanted = _find_columns(header, form.columns, f"{path}, line {number}")
                 continue
             named = dict(zip(header, row, strict=False))
             cells = {role: named.get(name, "").strip() for role, name in wanted.items()}
@@ -193,7 +194,7 @@ def _from_csv(path: Path, text: str, form: Form, label: str) -> Iterator[Line]:
                 if role in cells and delimiter != ",":
                     cells[role] = cells[role].replace(",", ".")
             fault = None if len(row) == len(header) else "other number of cells than the header"
-            yield Line(f"{label}:{place}", cells, fault)
+            yield Line(f"{label}:{number}", cells, fault)
     except csv.Error as error:
         raise UserError(
             f"{path}, line {began}: not valid CSV ({error}); put the sentence in double quotes, and"
@@ -209,40 +210,40 @@ def _from_json(path: Path, text: str, form: Form, label: str) -> Iterator[Line]:
     if not records:
         raise UserError(f"{path}: is empty; it needs one JSON object per sentence")
     wanted = _find_columns(header, form.columns, f"{path}")
-    for place, record in records:
+    for number, record in records:
         values = {role: record.get(name) for role, name in wanted.items()}
         is_text = all(isinstance(value, str | int | float | None) for value in values.values())
         cells = {
             role: "" if value is None else str(value).strip() for role, value in values.items()
         }
-        yield Line(f"{label}:{place}", cells, None if is_text else "a list where a text goes")
+        yield Line(f"{label}:{number}", cells, None if is_text else "a list where a text goes")
 
 
 def _objects(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Line, or place in the list, and the object there."""
+    """Line, or number in the list, and the object there."""
     is_list = text.lstrip().startswith("[")
     parts = [text] if is_list else text.split("\n")
     for number, part in enumerate(parts, start=1):
         if not part.strip():
             continue
         try:
-            found = json.loads(part)
-        except (json.JSONDecodeError, RecursionError) as error:
+            content = json.loads(part)
+        except (ValueError, RecursionError) as error:  # the former of endless numbers, too
             line = error.lineno - 1 if isinstance(error, json.JSONDecodeError) else 0
             raise UserError(
                 f"{path}, line {number + line}: not valid JSON ({error}); write one object a line"
             ) from None
-        for place, record in enumerate(found, start=1) if is_list else [(number, found)]:
+        for index, record in enumerate(content, start=1) if is_list else [(number, content)]:
             if not isinstance(record, dict):
-                raise UserError(f"{path}, {place}: is no JSON object; write one object a line")
-            yield place, record
+                raise UserError(f"{path}, {index}: is no JSON object; write one object a line")
+            yield index, record
 
 
 def _find_columns(header: list[str], named: Mapping[str, str], where: str) -> dict[str, str]:
     """What is looked for -> the header's name for it, of all that is there."""
     if twice := [name for name, count in Counter(header).items() if count > 1 and name]:
         raise UserError(f"{where}: column {twice[0]!r} stands twice; rename one of them")
-    found: dict[str, str] = {}
+    columns: dict[str, str] = {}
     for role, names in COLUMNS.items():
         if role in named:
             if named[role] not in header:
@@ -250,7 +251,7 @@ def _find_columns(header: list[str], named: Mapping[str, str], where: str) -> di
                     f"{where}: columns.{role}: no column {named[role]!r};"
                     f" {_hint(named[role], header)}"
                 )
-            found[role] = named[role]
+            columns[role] = named[role]
             continue
         fitting = [name for name in header if _plain(name) in names and name not in named.values()]
         if len(fitting) > 1:
@@ -259,18 +260,21 @@ def _find_columns(header: list[str], named: Mapping[str, str], where: str) -> di
                 f" which under `columns`, such as {{{role}: {fitting[0]}}}"
             )
         if fitting:
-            found[role] = fitting[0]
+            columns[role] = fitting[0]
         elif role in NEEDED:
             raise UserError(
                 f"{where}: no column is called {role}; {_hint(role, header)} (say so under"
                 f" `columns`, such as {{{role}: NAME}})"
             )
-    return found
+    return columns
 
 
 def _hint(name: str, header: list[str]) -> str:
     near = difflib.get_close_matches(name, header, n=1, cutoff=0.5)
-    return f"did you mean {near[0]!r}?" if near else f"it has {', '.join(map(repr, header))}"
+    if near:
+        return f"did you mean {near[0]!r}?"
+    more = f" and {len(header) - NAMED} more" if len(header) > NAMED else ""
+    return f"it has {', '.join(map(repr, header[:NAMED]))}{more}"
 
 
 def _plain(name: str) -> str:

@@ -128,8 +128,8 @@ def fetch(
         if kept := keep(files):
             return _facts(source, kind, kept, whole.tried)
     if mirror:
-        if found := fetch_from(whole, [join_address(mirror, whole.path)], how, "mirror"):
-            return _facts(source, "", [found], whole.tried)
+        if facts := fetch_from(whole, [join_address(mirror, whole.path)], how, "mirror"):
+            return _facts(source, "", [facts], whole.tried)
         for kind, files in stand_ins:
             brought = [
                 fetch_from(wanted, [join_address(mirror, wanted.path)], how, "mirror")
@@ -139,8 +139,8 @@ def fetch(
             if len(complete) == len(files):
                 return _facts(source, kind, complete, whole.tried)
             whole.tried += [reason for wanted in files for reason in wanted.tried]
-    if found := _fetch_upstream(whole, source, how):
-        return _facts(source, "", [found], whole.tried)
+    if facts := _fetch_upstream(whole, source, how):
+        return _facts(source, "", [facts], whole.tried)
     page = f" by hand, from {source['page']}" if "page" in source else ""
     raise UserError(
         f"{whole.path}: could not be fetched ({'; '.join(whole.tried) or 'it has no URL'}); set"
@@ -171,8 +171,8 @@ def want(entry: dict, destination: Path) -> FileSpec:
 
 
 def _fetch_upstream(whole: FileSpec, source: dict, how: RetryPolicy) -> dict | None:
-    if found := fetch_from(whole, addresses_of(source), how):
-        return found
+    if facts := fetch_from(whole, addresses_of(source), how):
+        return facts
     parts = source.get("parts", [])
     if parts and (
         sha256 := fetch_parts(whole, parts, lambda piece, urls: fetch_from(piece, urls, how))

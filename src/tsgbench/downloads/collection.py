@@ -102,26 +102,26 @@ class Gathering:
         self.losses = {
             video: loss
             for video, loss in known.items()
-            if loss.is_final and video in wanted and not self.place(video).is_file()
+            if loss.is_final and video in wanted and not self.path_of(video).is_file()
         }
         self.in_a_row = 0
 
     def _discard_wrong(self, wanted: dict[str, str | None]) -> None:
         """What is here and not what its checksum says is fetched again."""
         for video, sha256 in wanted.items():
-            path = self.place(video)
+            path = self.path_of(video)
             if sha256 and path.is_file() and sha256_file(path) != sha256:
                 log.warning("%s: wrong SHA-256; fetched again", path)
                 path.unlink()
 
-    def place(self, video: str) -> Path:
+    def path_of(self, video: str) -> Path:
         """Where a video lies, or will."""
         return self.folder / f"{video}{self.spec['suffix']}"
 
     def run(self, near: Bring, upstream: Bring) -> None:
         """Fetch what is not here. near: mirror and spares, asked for every video; upstream: the
         host, asked for those that near has not and that were not refused for good."""
-        open_ids = [video for video in self.ids if not self.place(video).is_file()]
+        open_ids = [video for video in self.ids if not self.path_of(video).is_file()]
         log.info("%s: %d of %d videos to fetch", self.name, len(open_ids), len(self.ids))
         try:
             for count, video in enumerate(open_ids, start=1):
@@ -137,14 +137,14 @@ class Gathering:
 
     def _fetch(self, video: str, near: Bring, upstream: Bring) -> None:
         try:
-            near(video, self.place(video))
+            near(video, self.path_of(video))
             self.losses.pop(video, None)
             return
         except Unavailable:
             if video in self.losses:
                 return
         try:
-            upstream(video, self.place(video))
+            upstream(video, self.path_of(video))
             self.in_a_row = 0
         except Unavailable as error:
             log.info("%s: %s: %s", self.name, video, error)
@@ -168,14 +168,14 @@ class Gathering:
             f"see {self.folder / UNAVAILABLE}, and raise videos.max_failed_share if it is right"
         )
         if "page" in self.source:
-            remedy = f"get them from {self.source['page']} and place them as {self.place('ID')}"
+            remedy = f"get them from {self.source['page']} and place them as {self.path_of('ID')}"
         raise UserError(
             f"{self.name}: {len(self.losses)} of {len(self.ids)} videos cannot be had, more than"
             f" the share {limit} that config/sources.yaml allows ({reasons}); {remedy}"
         )
 
     def _save(self) -> None:
-        here = (self.place(video) for video in self.ids)
+        here = (self.path_of(video) for video in self.ids)
         write_manifest(self.folder, [path.name for path in here if path.is_file()])
         write_losses(self.folder / UNAVAILABLE, self.losses)
 
@@ -240,7 +240,7 @@ def _from_spares(
 
     A spare that cannot be had costs its videos, which are counted, and stops nothing.
     """
-    found: dict[str, Path] = {}
+    video_files: dict[str, Path] = {}
     for name in names:
         try:
             files = ready.get(name) or _files(
@@ -249,12 +249,16 @@ def _from_spares(
         except UserError as error:
             log.warning("%s: %s", name, error)
             continue
-        found |= {path.stem: path for path in files} | {path.name: path for path in files}
-    if not found:
+        video_files |= {path.stem: path for path in files} | {path.name: path for path in files}
+    if not video_files:
         return None
 
     def bring(video: str, target: Path) -> None:
-        spare = found.get(target.name) or found.get(video) or found.get(Path(video).stem)
+        spare = (
+            video_files.get(target.name)
+            or video_files.get(video)
+            or video_files.get(Path(video).stem)
+        )
         if spare is None:
             raise Unavailable("in no spare", is_final=True)
         if fault := find_format_fault(spare, spare.name):

@@ -28,15 +28,15 @@ def fetch_folder(source: dict, destination: Path) -> dict:
         origin = "folder"
         staging = target.with_name(target.name + INCOMING)
         shutil.rmtree(staging, ignore_errors=True)
-        found = members_of(Path(spec["at"]).expanduser(), spec["members"])
-        for name, path in found.items():
+        members = members_of(Path(spec["at"]).expanduser(), spec["members"])
+        for name, path in members.items():
             _link(path, staging / name)
-        write_manifest(staging, found)
+        write_manifest(staging, members)
         sha256 = sha256_file(staging / MANIFEST)
         if sha256 != spec["sha256"]:
             shutil.rmtree(staging)
             raise UserError(
-                f"{spec['at']}: its {len(found)} files are not those that config/sources.yaml"
+                f"{spec['at']}: its {len(members)} files are not those that config/sources.yaml"
                 f" states (SHA-256 of their list {sha256}, not {spec['sha256']}); get those, or"
                 " state the new ones, as `tsgbench features --like` prints them"
             )
@@ -64,16 +64,16 @@ def members_of(folder: Path, patterns: list[str]) -> dict[str, Path]:
     """Files below a folder whose names fit one of the patterns, by relative name, sorted."""
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; mend `folder.at` in config/sources.yaml")
-    found = {
+    files = {
         path.relative_to(folder).as_posix(): path
         for path in sorted(folder.rglob("*"))
         if path.is_file()
         and path.name != MANIFEST
         and any(fnmatchcase(path.name, pattern) for pattern in patterns)
     }
-    if not found:
+    if not files:
         raise UserError(f"{folder}: holds no file called {' or '.join(patterns)}; name another")
-    return found
+    return files
 
 
 def _link(path: Path, target: Path) -> None:

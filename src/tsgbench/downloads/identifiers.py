@@ -73,8 +73,8 @@ def key_of(video: str, pattern: str, keys: dict[str, str] | None) -> str | None:
     match = re.fullmatch(pattern, video)
     if not match:
         return None
-    found = match.group(1)
-    return found if keys is None else keys.get(found)
+    name = match.group(1)
+    return name if keys is None else keys.get(name)
 
 
 def fill_template(template: str, key: str) -> str:

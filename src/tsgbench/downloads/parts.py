@@ -21,12 +21,12 @@ def plan_pieces(whole: FileSpec, parts: list[dict]) -> list[FileSpec]:
     folder = whole.target.with_name(whole.target.name + ".parts")
     return [
         FileSpec(
-            f"{whole.path}.parts/{place:02}",
-            folder / f"{place:02}",
+            f"{whole.path}.parts/{index:02}",
+            folder / f"{index:02}",
             part.get("bytes"),
-            part.get("sha256") or _noted(folder / f"{place:02}.sha256"),
+            part.get("sha256") or _noted(folder / f"{index:02}.sha256"),
         )
-        for place, part in enumerate(parts)
+        for index, part in enumerate(parts)
     ]
 
 

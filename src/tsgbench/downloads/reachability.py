@@ -68,7 +68,7 @@ def list_addresses(sources: dict[str, dict], names: Iterable[str], folder: Path)
     Of videos by template, the address of one of them, where the list of ids is in `folder`; what
     comes through another program is not asked.
     """
-    found = []
+    asked = []
     for name in names:
         source = sources[name]
         entries = [source, *source.get("parts", [])]
@@ -76,12 +76,12 @@ def list_addresses(sources: dict[str, dict], names: Iterable[str], folder: Path)
         if source.get("videos", {}).get("by") == "template":
             addresses = _of_one_video(source, sources, folder)
         pages = [source["page"]] if "page" in source else []
-        found += [
+        asked += [
             Question(name, one, is_page=one in pages)
             for one in dict.fromkeys([*addresses, *pages])
             if one.startswith("http")
         ]
-    return found
+    return asked
 
 
 def _of_one_video(source: dict, sources: dict[str, dict], folder: Path) -> list[str]:
@@ -204,12 +204,12 @@ def write_answers(folder: Path, answers: list[Answer]) -> list[Answer]:
     """
     known = {(one.source, one.address): one for one in read_answers(folder)}
     for answer in answers:
-        place = (answer.source, answer.address)
-        if answer.state != NO_NETWORK or place not in known:
-            known[place] = answer
+        key = (answer.source, answer.address)
+        if answer.state != NO_NETWORK or key not in known:
+            known[key] = answer
     text = io.StringIO()
     writer = csv.DictWriter(text, [one.name for one in fields(Answer)], lineterminator="\n")
     writer.writeheader()
-    writer.writerows(asdict(known[place]) for place in sorted(known))
+    writer.writerows(asdict(known[key]) for key in sorted(known))
     write_text(folder / TABLE, text.getvalue())
     return list(known.values())

@@ -83,7 +83,7 @@ class _Collected:
     counts: Counter[str] = field(default_factory=Counter)
 
     def open(self, query_id: str | None, video: str | None, sentence: str | None) -> int:
-        """A query; returns its place."""
+        """A query; returns its index."""
         self.ids.append(query_id)
         self.videos.append(video)
         self.sentences.append(sentence)
@@ -114,8 +114,8 @@ class _Collected:
         entries = entries[order]
         is_swapped = (entries[1:] == entries[:-1]) & (np.diff(order) < 0)
         self.counts["queries_sorted_by_score"] += len(np.unique(entries[1:][is_swapped]))
-        found = (entries, numbers[order, :2], numbers[order, 2], dict(self.counts))
-        return Foreign(path, form, self.ids, self.videos, self.sentences, *found)
+        columns = (entries, numbers[order, :2], numbers[order, 2], dict(self.counts))
+        return Foreign(path, form, self.ids, self.videos, self.sentences, *columns)
 
 
 def recognise(path: str | Path) -> str:
@@ -142,7 +142,7 @@ def recognise(path: str | Path) -> str:
 def read_foreign(path: str | Path, form: str) -> Foreign:
     """Read a file of a format of `FORMATS`, but for our own predictions.
 
-    `UserError` names the line, or the place, that is not of the format. Memory grows with the
+    `UserError` names the line, or the entry, that is not of the format. Memory grows with the
     number of answers, not with what else the file says.
     """
     path, collected = Path(path), _Collected()
@@ -190,11 +190,11 @@ def _records(path: Path, stream: TextIO) -> Iterator[tuple[str, dict[str, Any]]]
     rest = stream.read(LONGEST - len(line) + 1)
     if len(line) + len(rest) > LONGEST:
         raise UserError(f"{path}: too large to be one JSON value; write it as JSON lines")
-    found = _parse(line + rest, str(path))
-    if isinstance(found, dict) and isinstance(found.get("logs"), list):
-        found = found["logs"]
-    for place, record in enumerate(found if isinstance(found, list) else [found]):
-        where = f"{path}, [{place}]" if isinstance(found, list) else str(path)
+    content = _parse(line + rest, str(path))
+    if isinstance(content, dict) and isinstance(content.get("logs"), list):
+        content = content["logs"]
+    for index, record in enumerate(content if isinstance(content, list) else [content]):
+        where = f"{path}, [{index}]" if isinstance(content, list) else str(path)
         yield where, _need_object(record, where)
 
 
@@ -223,9 +223,9 @@ def _parse(text: str, where: str) -> object:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        place = where if error.lineno == 1 else f"{where}, line {error.lineno}"
+        at = where if error.lineno == 1 else f"{where}, line {error.lineno}"
         raise UserError(
-            f"{place}, column {error.colno}: not valid JSON ({error.msg}); write it again, whole"
+            f"{at}, column {error.colno}: not valid JSON ({error.msg}); write it again, whole"
         ) from None
     except RecursionError:
         raise UserError(f"{where}: nested without end; write it again") from None

@@ -83,8 +83,8 @@ def keep(
             if axis not in axes:
                 axes[axis] = on_axis(spans, durations, clips, need)[0]
             ranks = moments.nms_ranks(axes[axis], need["above"], need["depth"])  # type: ignore[arg-type]
-        rows, places = np.nonzero((ranks >= 0) & (ranks < depth))
-        is_kept[rows, ranks[rows, places]] = True
+        rows, answers = np.nonzero((ranks >= 0) & (ranks < depth))
+        is_kept[rows, ranks[rows, answers]] = True
     present = ~np.isnan(spans[..., 0])
     rows, ranks = np.nonzero(is_kept & present)
     return Ranked(rows, ranks, ranked[rows, ranks], present.sum(axis=1))

@@ -76,10 +76,10 @@ class Matched:
         for start in range(0, len(rows), step):
             block = rows[start : start + step]
             counts = sizes[self.source[block]]
-            places = first[self.source[block], None] + np.arange(max(1, counts.max()))
-            is_there = np.arange(places.shape[1]) < counts[:, None]
-            spans = np.full((*places.shape, 2), np.nan)
-            spans[is_there] = self.foreign.spans[places[is_there]]
+            rows_of = first[self.source[block], None] + np.arange(max(1, counts.max()))
+            is_there = np.arange(rows_of.shape[1]) < counts[:, None]
+            spans = np.full((*rows_of.shape, 2), np.nan)
+            spans[is_there] = self.foreign.spans[rows_of[is_there]]
             yield block, Predictions(spans, source=str(self.foreign.path))
 
     def ranked(self) -> Ranked:
@@ -91,11 +91,11 @@ class Matched:
         rows = np.repeat(np.arange(len(source)), counts)
         ranks = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
         is_there = (sizes[source] > 0)[rows]
-        places = (first[source][rows] + ranks)[is_there]
-        found = np.full((len(rows), 3), np.nan)
-        found[is_there, :2] = self.foreign.spans[places]
-        found[is_there, 2] = self.foreign.scores[places]
-        return Ranked(rows, ranks, found, counts)
+        answers = (first[source][rows] + ranks)[is_there]
+        columns = np.full((len(rows), 3), np.nan)
+        columns[is_there, :2] = self.foreign.spans[answers]
+        columns[is_there, 2] = self.foreign.scores[answers]
+        return Ranked(rows, ranks, columns, counts)
 
     @property
     def has_answer(self) -> np.ndarray:
@@ -159,14 +159,14 @@ def _match_ids(
 ) -> tuple[list[int], dict[str, np.ndarray]]:
     """Fill `source` by ids; returns the file's queries that are left, and which ones are `known`
     and `taken`."""
-    places = {query_id: row for row, query_id in enumerate(queries.query_ids)}
+    row_of = {query_id: row for row, query_id in enumerate(queries.query_ids)}
     for row, query_id in enumerate(queries.query_ids):
-        if found := PUBLIC_ID.fullmatch(query_id):
-            places.setdefault(found[1], row)
+        if match := PUBLIC_ID.fullmatch(query_id):
+            row_of.setdefault(match[1], row)
     used = {name: np.zeros(len(foreign.ids), dtype=bool) for name in ("known", "taken")}
     left = []
     for entry, named in enumerate(foreign.ids):
-        row = -1 if named is None else places.get(named, -1)
+        row = -1 if named is None else row_of.get(named, -1)
         if row < 0 or not _fits(foreign, entry, queries, row):
             left.append(entry)
             continue
@@ -196,18 +196,18 @@ def _match_sentences(
     alike: dict[tuple[str, str], list[int]] = defaultdict(list)
     for row, query in enumerate(zip(queries.video_ids, queries.sentences, strict=True)):
         alike[_video(query[0]), _sentence(query[1])].append(row)
-    found: dict[tuple[str, str], list[int]] = defaultdict(list)
+    by_key: dict[tuple[str, str], list[int]] = defaultdict(list)
     for entry in left:
         video, sentence = foreign.videos[entry], foreign.sentences[entry]
         if video is not None and sentence is not None:
             key = _video(video), _sentence(sentence)
             if key in alike:
-                found[key].append(entry)
-    for key, entries in found.items():
+                by_key[key].append(entry)
+    for key, entries in by_key.items():
         used["known"][entries] = True
         rows = [row for row in alike[key] if source[row] < 0]
-        for place, row in enumerate(rows):
-            source[row] = entries[min(place, len(entries) - 1)]
+        for index, row in enumerate(rows):
+            source[row] = entries[min(index, len(entries) - 1)]
         used["taken"][entries[: len(rows)]] = True
 
 

@@ -113,9 +113,9 @@ def _precisions(
     for name, match in wanted.items():
         if match["length"] and match["length"] not in lengths:
             raise UserError(f"metric {name!r}: no range of that name; `lengths` has {[*lengths]}")
-        found = within(several, *lengths[match["length"]]) if match["length"] else several
+        windows = within(several, *lengths[match["length"]]) if match["length"] else several
         thresholds = np.array([float(match["m"])]) if match["m"] else THRESHOLDS
-        scores[name] = average_precision(kept, found, thresholds).mean(axis=1)
+        scores[name] = average_precision(kept, windows, thresholds).mean(axis=1)
     return scores
 
 

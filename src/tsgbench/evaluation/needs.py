@@ -59,10 +59,10 @@ def needs_of(options: dict[str, Any]) -> list[Need]:
         else:
             needs.append({**axis, "above": above, "depth": depth})
     if any(map(PRECISION.fullmatch, options["metrics"])):
-        found: Need = {"ranks": PRECISION_DEPTH}
+        need: Need = {"ranks": PRECISION_DEPTH}
         if options["nms"] is not None:
-            found = {**axis, "above": options["nms"], "depth": PRECISION_DEPTH}
-        needs.append(found)
+            need = {**axis, "above": options["nms"], "depth": PRECISION_DEPTH}
+        needs.append(need)
     return _deepest(needs)
 
 

@@ -27,8 +27,8 @@ def average_precision(
     overlaps = np.nan_to_num(moments.iou(ranked[:, :, None], annotated[:, None]))  # (Q, K, W)
     sizes = (~np.isnan(annotated[..., 0])).sum(axis=1)  # (Q,)
     is_right = _match(overlaps, thresholds)  # (Q, K, M)
-    places = np.arange(1, is_right.shape[1] + 1)[:, None]
-    precision = is_right.cumsum(axis=1) / places
+    ranks = np.arange(1, is_right.shape[1] + 1)[:, None]
+    precision = is_right.cumsum(axis=1) / ranks
     best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
     with np.errstate(invalid="ignore"):
         return (best * is_right).sum(axis=1) / np.where(sizes > 0, sizes, np.nan)[:, None]

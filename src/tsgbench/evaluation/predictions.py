@@ -7,7 +7,8 @@ candidate; and `unanswered`, the queries of its split that it does not answer, f
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from tsgbench.evaluation.columns import numbers, read_numbers, texts
 from tsgbench.evaluation.keeping import Ranked
 from tsgbench.evaluation.needs import Need
 from tsgbench.files import atomic_path
+from tsgbench.files.access import named
 
 UNANSWERED, KEPT = b"unanswered", b"kept"
 # Of a file that does not say what it keeps
@@ -99,10 +101,18 @@ def read_unanswered(path: str | Path) -> set[str]:
 
 def _read_metadata(path: str | Path) -> dict[bytes, Any]:
     """The JSON values in the file's schema, without those of other programs."""
-    try:
+    with _readable(path):
         metadata = pq.read_schema(path).metadata or {}
         return {key: json.loads(metadata[key]) for key in (UNANSWERED, KEPT) if key in metadata}
-    except (OSError, pa.ArrowException, ValueError) as error:
+
+
+@contextmanager
+def _readable(path: str | Path) -> Iterator[None]:
+    """What libraries make of another or a damaged file, in one sentence."""
+    try:
+        with named(path):
+            yield
+    except (OSError, pa.ArrowException, KeyError, ValueError) as error:
         raise UserError(
             f"{path}: not a prediction file ({error}); run the training again"
         ) from None
@@ -120,7 +130,7 @@ def read_ranked(path: str | Path, queries: Queries) -> Predictions:
     a score over part of a split is not a score of the split.
     """
     kept = _read_metadata(path).get(KEPT, FIRST_ONLY)
-    try:
+    with _readable(path):
         table = pq.ParquetFile(path).read()
         ids = table["query_id"].combine_chunks().dictionary_encode()
         ranks = read_numbers(table["rank"])
@@ -129,10 +139,6 @@ def read_ranked(path: str | Path, queries: Queries) -> Predictions:
             name: read_numbers(table[name]) if name in table.column_names else None
             for name in ("clips", "candidates")
         }
-    except (OSError, pa.ArrowException, KeyError) as error:
-        raise UserError(
-            f"{path}: not a prediction file ({error}); run the training again"
-        ) from None
     rows = _rows_of(path, ids, queries)
     order = np.lexsort((ranks, rows))
     rows, ranks = rows[order], ranks[order]
@@ -156,38 +162,34 @@ def _one_per_query(
     path: str | Path, name: str, values: np.ndarray, rows: np.ndarray, queries: int
 ) -> np.ndarray:
     """(Q,) the number that a column repeats in all rows of a query."""
-    found = np.zeros(queries, dtype=np.int64)
-    found[rows] = values
-    if (found < 1).any() or (found[rows] != values).any():
+    per_query = np.zeros(queries, dtype=np.int64)
+    per_query[rows] = values
+    if (per_query < 1).any() or (per_query[rows] != values).any():
         raise UserError(
             f"{path}: {name}: not one positive number per query; run the training again"
         )
-    return found
+    return per_query
 
 
 def read_first(path: str | Path, query_ids: Sequence[str]) -> dict[str, np.ndarray]:
     """The first prediction, (2,) seconds, of those of the named queries that the file answers."""
     wanted = pc.field("query_id").isin(pa.array(query_ids, pa.string()))
-    try:
+    with _readable(path):
         table = pq.read_table(path, filters=wanted & (pc.field("rank") == 1))
         spans = np.stack([table["start_s"].to_numpy(), table["end_s"].to_numpy()], axis=1)
         return dict(zip(table["query_id"].to_pylist(), spans, strict=True))
-    except (OSError, pa.ArrowException, KeyError) as error:
-        raise UserError(
-            f"{path}: not a prediction file ({error}); run the training again"
-        ) from None
 
 
 def _rows_of(path: str | Path, ids: pa.DictionaryArray, queries: Queries) -> np.ndarray:
     """The row of `queries` that each row of the file belongs to; `UserError` unless all are met."""
-    place = {query_id: row for row, query_id in enumerate(queries.query_ids)}
-    if len(place) != len(queries):
+    row_of = {query_id: row for row, query_id in enumerate(queries.query_ids)}
+    if len(row_of) != len(queries):
         raise UserError(f"{path}: the split has two queries of one id; run the annotations again")
     names = ids.dictionary.to_pylist()
-    unknown = next((name for name in names if name not in place), None)
+    unknown = next((name for name in names if name not in row_of), None)
     if unknown is not None:
         raise UserError(f"{path}: query {unknown!r} is not in the split that is evaluated")
-    known = np.array([place[name] for name in names], dtype=np.int64)
+    known = np.array([row_of[name] for name in names], dtype=np.int64)
     missing = np.setdiff1d(np.arange(len(queries)), known)
     if missing.size:
         raise UserError(

@@ -20,6 +20,7 @@ from tsgbench.errors import UserError
 from tsgbench.evaluation.columns import numbers, read_numbers, texts
 from tsgbench.evaluation.needs import may_be_undefined
 from tsgbench.files import atomic_path
+from tsgbench.files.access import named
 
 LABELS = ("query_id", "video_id", "split")
 
@@ -84,10 +85,11 @@ def read_query_scores(path: str | Path) -> QueryScores:
     if not path.is_file():
         raise UserError(f"{path}: no such file; evaluate the cell again")
     try:
-        table = pq.ParquetFile(path, page_checksum_verification=True).read()
+        with named(path):
+            table = pq.ParquetFile(path, page_checksum_verification=True).read()
         labels = [np.array(table[name].to_pylist(), dtype=object) for name in LABELS]
-        found = {name: table[name] for name in table.column_names if name not in LABELS}
-    except (OSError, pa.ArrowException, KeyError) as error:
+        percent = {name: table[name] for name in table.column_names if name not in LABELS}
+    except (OSError, pa.ArrowException, KeyError, ValueError) as error:
         raise UserError(
             f"{path}: not a file of scores per query ({error}); evaluate the cell again"
         ) from None
@@ -97,7 +99,7 @@ def read_query_scores(path: str | Path) -> QueryScores:
     if len(set(labels[0])) != len(labels[0]):
         raise UserError(f"{path}: query_id: not distinct; evaluate the cell again")
     columns = {}
-    for name, column in found.items():
+    for name, column in percent.items():
         if "/" not in name or column.type != pa.float64():
             raise UserError(
                 f"{path}: {name}: not numbers called CONVENTION/METRIC; evaluate the cell again"

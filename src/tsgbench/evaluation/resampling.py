@@ -8,6 +8,7 @@ videos of this kind. Seeds, splits and annotators are not resampled.
 """
 
 from collections.abc import Iterator, Sequence
+from statistics import NormalDist
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from tsgbench.errors import UserError
 LEVEL = 0.95
 RESAMPLES = 2000
 PERMUTATIONS = 10_000
+POWER = 0.8  # the chance of finding a difference of the size that `detectable` says
 # Draws held at once: 8 bytes each, three times over
 CHUNK = 1 << 22
 # Sums that differ by rounding alone are ties, not one above the other
@@ -38,21 +40,30 @@ def bootstrap_intervals(
     mean in 94 % from 40 videos on, 92 % with 20, 89 % with 10, 82 % with 5. Of one video there is
     none (`UserError`).
     """
-    sums, sizes = _by_video(values, video_ids)  # (V, M), (V,)
-    videos = len(sizes)
-    if videos < 2:
-        raise UserError("video_ids: an interval over videos needs at least two; name none for one")
-    rng = np.random.default_rng(seed)
-    totals = np.column_stack([sums, sizes])  # (V, M + 1)
-    means = []
-    for rows in _chunks(resamples, videos):
-        drawn = rng.integers(0, videos, (rows, videos))
-        drawn += np.arange(rows)[:, None] * videos
-        counts = np.bincount(drawn.ravel(), minlength=rows * videos).reshape(rows, videos)
-        found = counts.astype(np.float64) @ totals  # (rows, M + 1)
-        means.append(found[:, :-1] / found[:, -1:])
     tail = (1 - level) / 2
-    return np.quantile(np.concatenate(means), [tail, 1 - tail], axis=0).T
+    means = _drawn_means(values, video_ids, resamples, seed)
+    return np.quantile(means, [tail, 1 - tail], axis=0).T
+
+
+def standard_errors(
+    values: np.ndarray,
+    video_ids: Sequence[str] | np.ndarray,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> np.ndarray:
+    """Deviation of means over queries among samples of videos: (M,), of `bootstrap_intervals`'
+    draws."""
+    return _drawn_means(values, video_ids, resamples, seed).std(axis=0, ddof=1)
+
+
+def detectable(error: float, level: float) -> float:
+    """The smallest true difference that a two-sided test finds with a chance of `POWER`.
+
+    error: the standard error of the difference. level: at which p the test rejects. By the normal
+    approximation, which a mean over many videos obeys.
+    """
+    normal = NormalDist()
+    return (normal.inv_cdf(1 - level / 2) + normal.inv_cdf(POWER)) * error
 
 
 def permutation_p_values(
@@ -72,11 +83,11 @@ def permutation_p_values(
     """
     sums, _ = _by_video(differences, video_ids)  # (V, M)
     videos = len(sums)
-    found = np.abs(sums.sum(axis=0))  # (M,) the mean but for the number of queries
-    least = found - TIE * np.abs(sums).sum(axis=0)
+    observed = np.abs(sums.sum(axis=0))  # (M,) the mean but for the number of queries
+    least = observed - TIE * np.abs(sums).sum(axis=0)
     is_exact = videos < 63 and 2**videos <= permutations
     draw = _every_exchange(videos) if is_exact else _exchanges(videos, permutations, seed)
-    extreme = np.zeros(len(found), dtype=np.int64)
+    extreme = np.zeros(len(observed), dtype=np.int64)
     for is_flipped in draw:  # (rows, V)
         # The sum of flipped signs is the whole less twice what is flipped
         means = sums.sum(axis=0) - 2.0 * (is_flipped.astype(np.float64) @ sums)
@@ -92,14 +103,35 @@ def holm(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
     An adjusted p of at most a rejects; the chance of any false rejection is then at most a,
     whatever the dependence among the tests.
     """
-    found = np.asarray(p_values, dtype=np.float64)
-    if not ((found >= 0) & (found <= 1)).all():
+    p = np.asarray(p_values, dtype=np.float64)
+    if not ((p >= 0) & (p <= 1)).all():
         raise UserError("p_values: not all between 0 and 1; leave out what was not tested")
-    order = np.argsort(found, kind="stable")
-    scaled = found[order] * np.arange(len(found), 0, -1)
-    adjusted = np.empty_like(found)
+    order = np.argsort(p, kind="stable")
+    scaled = p[order] * np.arange(len(p), 0, -1)
+    adjusted = np.empty_like(p)
     adjusted[order] = np.minimum(np.maximum.accumulate(scaled), 1.0)
     return adjusted
+
+
+def _drawn_means(
+    values: np.ndarray, video_ids: Sequence[str] | np.ndarray, resamples: int, seed: int
+) -> np.ndarray:
+    """(resamples, M) means over the queries of as many videos as there are, drawn with
+    replacement."""
+    sums, sizes = _by_video(values, video_ids)  # (V, M), (V,)
+    videos = len(sizes)
+    if videos < 2:
+        raise UserError("video_ids: an interval over videos needs at least two; name none for one")
+    rng = np.random.default_rng(seed)
+    totals = np.column_stack([sums, sizes])  # (V, M + 1)
+    means = []
+    for rows in _chunks(resamples, videos):
+        drawn = rng.integers(0, videos, (rows, videos))
+        drawn += np.arange(rows)[:, None] * videos
+        counts = np.bincount(drawn.ravel(), minlength=rows * videos).reshape(rows, videos)
+        sums_drawn = counts.astype(np.float64) @ totals  # (rows, M + 1)
+        means.append(sums_drawn[:, :-1] / sums_drawn[:, -1:])
+    return np.concatenate(means)
 
 
 def _by_video(
@@ -107,16 +139,16 @@ def _by_video(
 ) -> tuple[np.ndarray, np.ndarray]:
     """(V, M) sums of each video's values and (V,) its queries; videos in the order of their ids."""
     values = np.asarray(values, dtype=np.float64)
-    names, place = np.unique(np.asarray(video_ids), return_inverse=True)
-    if values.ndim != 2 or values.shape[1] != len(place) or not len(place):
+    names, video_of = np.unique(np.asarray(video_ids), return_inverse=True)
+    if values.ndim != 2 or values.shape[1] != len(video_of) or not len(video_of):
         raise UserError(
-            f"values: of shape {values.shape} for {len(place)} queries; give one row a metric and "
-            "one column a query, and at least one query"
+            f"values: of shape {values.shape} for {len(video_of)} queries; give one row a metric"
+            " and one column a query, and at least one query"
         )
     if not np.isfinite(values).all():
         raise UserError("values: not all are numbers; leave out the metrics that are not defined")
-    sums = [np.bincount(place, weights=row, minlength=len(names)) for row in values]
-    sizes = np.bincount(place, minlength=len(names))
+    sums = [np.bincount(video_of, weights=row, minlength=len(names)) for row in values]
+    sizes = np.bincount(video_of, minlength=len(names))
     return np.array(sums).reshape(len(values), len(names)).T, sizes
 
 

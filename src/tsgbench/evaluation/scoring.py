@@ -34,11 +34,11 @@ def score_blocks(
             if predictions.clips is None and needs_clips(convention):
                 missing[name] = NO_CLIPS
                 continue
-            found = score_convention(predictions, asked, convention, dataset)
-            for values in found.values.values():
+            of_blockal = score_convention(predictions, asked, convention, dataset)
+            for values in of_blockal.values.values():
                 values[is_empty & ~np.isnan(values)] = 0.0
-            parts[name].append(found)
-    return {name: _join(found) for name, found in parts.items()}, missing
+            parts[name].append(of_blockal)
+    return {name: _join(of_blockal) for name, of_blockal in parts.items()}, missing
 
 
 def _join(parts: list[Scores]) -> Scores:

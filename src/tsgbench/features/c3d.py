@@ -110,15 +110,15 @@ class C3D(ClipNetwork):
         x = clips.permute(0, 4, 1, 2, 3).float()
         mean = torch.tensor(self.mean, device=x.device).view(1, 3, 1, 1, 1)
         x = ((x.flip(1) if self.order == "bgr" else x) - mean).to(self.dtype)
-        found = {}
+        tapped = {}
         for name, tap, _, pooling in LAYERS[: last + 1]:
             if pooling:
                 time, space = pooling
                 x = F.max_pool3d(x, (time, space, space))
             x = F.relu_(self.get_submodule(name)(x))
-            found[tap] = x
+            tapped[tap] = x
         if last >= len(LAYERS):
             x = F.max_pool3d(x, 2, padding=(0, 1, 1)).flatten(1)
-            found["fc6"] = x = F.relu(self.fc6(x))
-            found["fc7"] = F.relu(self.fc7(x))
-        return {tap: found[tap] for tap in taps}
+            tapped["fc6"] = x = F.relu(self.fc6(x))
+            tapped["fc7"] = F.relu(self.fc7(x))
+        return {tap: tapped[tap] for tap in taps}

@@ -33,29 +33,31 @@ def read_captions(files: dict[str, Path], recipe: dict, vectors: Sequence[Path])
     `description`. recipe: `tokenizer`. vectors: files of word vectors. Rows are (n, dim) float32; a
     caption without any known word is a row of zeros.
     """
-    found = name_by_video(files, (ENDING,))
-    if not found:
+    caption_files = name_by_video(files, (ENDING,))
+    if not caption_files:
         raise UserError(f"feature recipe: released: captions, but the source has no {ENDING} file")
     cut = find_tokenizer(recipe["tokenizer"])
-    captions = {name: [cut(text) for text in _read_file(path)] for name, path in found.items()}
+    captions = {
+        name: [cut(text) for text in _read_file(path)] for name, path in caption_files.items()
+    }
     counts = Counter(word for lines in captions.values() for words in lines for word in words)
-    row = {word: place for place, word in enumerate(sorted(counts))}
+    row = {word: index for index, word in enumerate(sorted(counts))}
     table, _ = look_up(list(row), vectors)
     shares = np.array([counts[word] for word in row]) / counts.total()
     table = table * (RARE / (RARE + shares))[:, None].astype(np.float32)
 
     def read(video: str) -> np.ndarray | None:
-        path = find_file(video, found)
+        path = find_file(video, caption_files)
         if path is None:
             return None
         lines = captions[path.stem]
         words = np.array([row[word] for words in lines for word in words], dtype=np.int64)
-        place = np.repeat(np.arange(len(lines)), [len(words) for words in lines])
+        caption_of = np.repeat(np.arange(len(lines)), [len(words) for words in lines])
         rows = np.zeros((len(lines), table.shape[1]), np.float32)
-        np.add.at(rows, place, table[words])
+        np.add.at(rows, caption_of, table[words])
         return rows
 
-    yield read, found.keys()
+    yield read, caption_files.keys()
 
 
 def _read_file(path: Path) -> list[str]:
@@ -73,4 +75,4 @@ def _read_file(path: Path) -> list[str]:
                 ) from None
     if sorted(texts) != list(range(len(texts))):
         raise UserError(f"{path}: {PLACE}: not 0, 1, 2, ... without a gap; get the file again")
-    return [texts[place] for place in range(len(texts))]
+    return [texts[index] for index in range(len(texts))]

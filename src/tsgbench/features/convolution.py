@@ -1,6 +1,6 @@
 """Convolutions of frozen networks: TensorFlow's "same" padding, batch norm folded into the weights.
 
-For weights that were trained with that padding, in two or three dimensions (places).
+For weights that were trained with that padding, in two or three dimensions (positions).
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ CONVOLUTIONS = {2: F.conv2d, 3: F.conv3d}  # by number of dimensions
 def same_padding(size: Sequence[int], kernel: Sequence[int], stride: Sequence[int]) -> list[int]:
     """TensorFlow's "same" padding as `F.pad` wants it: the last axis first, (before, after) each.
 
-    The output has ceil(size / stride) places; an odd number of padded cells has the extra one
+    The output has ceil(size / stride) positions; an odd number of padded cells has the extra one
     behind. Unlike PyTorch's symmetric padding it depends on the size of the input.
     """
     padding = []
@@ -35,7 +35,7 @@ def same_padding(size: Sequence[int], kernel: Sequence[int], stride: Sequence[in
 
 
 def convolve(x: torch.Tensor, conv: _ConvNd, norm: _BatchNorm) -> torch.Tensor:
-    """(n, C, *places) to (n, C', *ceil(places / stride)): convolution, then batch norm.
+    """(n, C, *positions) to (n, C', *ceil(positions / stride)): convolution, then batch norm.
 
     The norm, frozen, is folded into the weights at every call: they are small beside a batch, and a
     pass over the activations is saved.
@@ -43,7 +43,7 @@ def convolve(x: torch.Tensor, conv: _ConvNd, norm: _BatchNorm) -> torch.Tensor:
     weight, bias = _folded(conv, norm, x.dtype)
     kernel, stride = conv.kernel_size, conv.stride
     if set(kernel) == set(stride) == {1} and conv.groups == 1:
-        return _at_one_place(x, weight, bias)
+        return _at_one_position(x, weight, bias)
     padding = same_padding(x.shape[2:], kernel, stride)
     before, after = padding[::2][::-1], padding[1::2][::-1]
     if before != after:
@@ -68,9 +68,9 @@ def _folded(
     return weight.to(dtype), bias.to(dtype)
 
 
-def _at_one_place(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
-    """A convolution whose kernel is one place. PyTorch's choice on a CPU is a slow path: oneDNN's
-    kernel takes two fifths of its time in I3D, a matrix product two thirds."""
+def _at_one_position(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+    """A convolution whose kernel is one position. PyTorch's choice on a CPU is a slow path:
+    oneDNN's kernel takes two fifths of its time in I3D, a matrix product two thirds."""
     if not x.is_cuda and x.dtype in ONEDNN_TYPES:
         one, none = (1,) * (x.ndim - 2), (0,) * (x.ndim - 2)
         return torch.mkldnn_convolution(x, weight, bias, none, one, one, 1)

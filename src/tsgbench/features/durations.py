@@ -24,14 +24,14 @@ def compare_durations(
     ends_s: when each video's last row ends. durations: as annotated. until_s: what comes later was
     not to be extracted.
     """
-    found = []
+    compared = []
     for video in sorted(ends_s.keys() & durations.keys()):
         annotated_s = durations[video]
         expected_s = min(annotated_s, until_s or annotated_s)
         if abs(ends_s[video] - expected_s) > max(DIFFERS_S, DIFFERS_SHARE * expected_s):
             reason = f"annotated {annotated_s:.1f} s, its features end at {ends_s[video]:.1f} s"
-            found.append({"video": video, "reason": reason})
-    return found
+            compared.append({"video": video, "reason": reason})
+    return compared
 
 
 def check_durations(out: Path, differ: list[dict], videos: int, allowed: float) -> dict:

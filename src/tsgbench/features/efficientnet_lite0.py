@@ -114,8 +114,8 @@ class EfficientNetLite0(FrameNetwork):
         self.stem = Unit(3, scaled(STEM), kernel=3, stride=2)
         blocks, channels = [], scaled(STEM)
         for repeats, kernel, stride, expansion, outputs in STAGES:
-            for place in range(repeats):
-                first = stride if place == 0 else 1
+            for index in range(repeats):
+                first = stride if index == 0 else 1
                 blocks.append(Bottleneck(channels, scaled(outputs), kernel, first, expansion))
                 channels = scaled(outputs)
         self.blocks = nn.ModuleList(blocks)
@@ -129,15 +129,15 @@ class EfficientNetLite0(FrameNetwork):
         """He's variance is for layers with a ReLU behind them. The projections have none: with it
         each block would double or triple the activations' power, until ReLU6 cut most of them off.
         So it is halved, and shared among the blocks that a stage adds to its first."""
-        place = 0
+        start = 0
         for repeats, *_ in STAGES:
-            for number, block in enumerate(self.blocks[place : place + repeats]):
+            for number, block in enumerate(self.blocks[start : start + repeats]):
                 share = 1 if number == 0 else repeats
                 # A Bottleneck, which a ModuleList does not say
                 block.project.conv.weight.data.mul_(  # type: ignore[union-attr,operator]
                     (2 * share) ** -0.5
                 )
-            place += repeats
+            start += repeats
 
     @classmethod
     def rename(cls, name: str) -> str:

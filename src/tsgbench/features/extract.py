@@ -57,15 +57,15 @@ def extract(
         check_name(video, f"{out}: video {video!r}")
     recipe = check_recipe(recipe)
     ask_for_large_pages()
-    place = torch.device(_device(device))
+    on = torch.device(_device(device))
     network, weights = _build(recipe, checkpoint)
-    compute = _prepare(network, recipe, place)
+    compute = _prepare(network, recipe, on)
     recipe |= {"compile": compute is not network}  # the file says what was done
     start = time.perf_counter()
     with FeatureWriter(out, _attrs(identity, recipe, weights), dtype=recipe["dtype"]) as writer:
         resumed = len(writer.done & set(videos))
         todo = {name: path for name, path in videos.items() if name not in writer.done}
-        counts = _run(todo, writer, compute, recipe, place, threads)
+        counts = _run(todo, writer, compute, recipe, on, threads)
         allowed = recipe["max_failed_share"]
         check_failures(out, counts.failed, len(videos), allowed)
         compared = None
@@ -84,7 +84,7 @@ def extract(
         "failed": counts.failed,
         "durations": compared,
         "weights": weights,
-        "device": str(place),
+        "device": str(on),
         "batch_clips": recipe["batch_clips"],
         "compile": recipe["compile"],
     }

@@ -83,7 +83,7 @@ def name_by_video(files: dict[str, Path], endings: tuple[str, ...] = ()) -> dict
     endings: of the files that count; all that are no lists without it. A picture stands for what
     has no other file, so that a folder of pictures is called one.
     """
-    found: dict[str, Path] = {}
+    videos: dict[str, Path] = {}
     pictures: dict[str, Path] = {}
     for path in sorted(files.values()):
         if path.suffix in LISTS or (endings and path.suffix not in endings):
@@ -91,12 +91,12 @@ def name_by_video(files: dict[str, Path], endings: tuple[str, ...] = ()) -> dict
         if path.suffix.lower() in PICTURES:
             pictures[path.stem] = path
             continue
-        if path.stem in found:
+        if path.stem in videos:
             raise UserError(
-                f"{path}: {found[path.stem]} is of the same video; remove one of the two"
+                f"{path}: {videos[path.stem]} is of the same video; move one of the two elsewhere"
             )
-        found[path.stem] = path
-    return pictures | found
+        videos[path.stem] = path
+    return pictures | videos
 
 
 def find_file(video_id: str, files: dict[str, Path]) -> Path | None:

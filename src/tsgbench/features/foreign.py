@@ -143,23 +143,23 @@ def _of_folder(folder: Path) -> Inventory:
 
 
 def _of_arrays(files: dict[str, Path], others: int) -> Inventory:
-    found = name_by_video(files, (".npy",))
-    paths = [(name,) for name in found]
+    arrays = name_by_video(files, (".npy",))
+    paths = [(name,) for name in arrays]
     return Inventory("npy", files, paths, others, ending=".npy")
 
 
 def _of_archive(files: dict[str, Path]) -> Inventory:
     """One archive of many videos, or archives that hold a video each."""
-    found = name_by_video(files, (".npz",))
-    if len(found) == 1:
-        (path,) = found.values()
+    archives = name_by_video(files, (".npz",))
+    if len(archives) == 1:
+        (path,) = archives.values()
         with open_npz(path) as archive:
             return Inventory("npz", {path.name: path}, [(name,) for name in archive.files])
     paths = []
-    for name, path in found.items():
+    for name, path in archives.items():
         with open_npz(path) as archive:
             paths += [(name, member) for member in archive.files]
-    return Inventory("npz", files, paths, len(files) - len(found), ending=".npz")
+    return Inventory("npz", files, paths, len(files) - len(archives), ending=".npz")
 
 
 def _of_hdf5(path: Path) -> Inventory:
@@ -215,12 +215,12 @@ def match_names(inventory: Inventory, ids: Collection[str]) -> Naming:
     """The way of naming by which a release has the most of a data set's videos; of equals, the
     plainest."""
     best = Naming({})
-    for place in range(max(map(len, inventory.paths), default=0)):
+    for depth in range(max(map(len, inventory.paths), default=0)):
         folders: dict[tuple[str, ...], dict[str, list[str]]] = {}
         for parts in inventory.paths:
-            if len(parts) > place:
-                videos = folders.setdefault(parts[:place], {})
-                videos.setdefault(parts[place], []).append("/".join(parts[place + 1 :]))
+            if len(parts) > depth:
+                videos = folders.setdefault(parts[:depth], {})
+                videos.setdefault(parts[depth], []).append("/".join(parts[depth + 1 :]))
         for above, videos in sorted(folders.items(), key=lambda pair: -len(pair[1]))[:3]:
             if len(videos) <= len(best.found):
                 break
@@ -232,7 +232,7 @@ def match_names(inventory: Inventory, ids: Collection[str]) -> Naming:
 
 def _match(above: tuple[str, ...], videos: dict[str, list[str]], ids: Collection[str]) -> Naming:
     """videos: what stands at one place of a release -> the arrays below."""
-    found: dict[str, str] = {}
+    folder_of: dict[str, str] = {}
     best: dict[str, str] = {}
     for recipe in _guesses(videos, ids):
         names = ((video, names_of(video, recipe)) for video in ids)
@@ -240,15 +240,15 @@ def _match(above: tuple[str, ...], videos: dict[str, list[str]], ids: Collection
             (video, next((one for one in asked if one in videos), None)) for video, asked in names
         )
         tried = {video: name for video, name in here if name is not None}
-        if len(tried) > len(found):
-            found, best = tried, recipe
-    if not found:
+        if len(tried) > len(folder_of):
+            folder_of, best = tried, recipe
+    if not folder_of:
         return Naming({})
-    members = Counter(member for name in found.values() for member in videos[name])
+    members = Counter(member for name in folder_of.values() for member in videos[name])
     chosen = min(members, key=lambda member: (-members[member], member))
     folder = "".join(f"{part}/" for part in above)
     return Naming(
-        found={video: folder + name for video, name in found.items()},
+        found={video: folder + name for video, name in folder_of.items()},
         key=best["key"],
         name=folder + best["name"],
         member=chosen or None,
@@ -302,7 +302,7 @@ def look(
     progress: Callable[[Iterable[str]], Iterable[str]] = iter,
 ) -> dict[str, Seen]:
     """The array of each of the videos, read by the recipe; those that hold none are left out."""
-    found = {}
+    seen = {}
     with LAYOUTS[inventory.layout](inventory.files, DEFAULTS | recipe, ()) as (read, _):
         for video in progress(videos):
             try:
@@ -313,8 +313,8 @@ def look(
                 raise UserError(
                     f"{video}: its array does not fit into memory; no video's features are so large"
                 ) from None
-            found[video] = _see(array, as_rows(array, where))
-    return found
+            seen[video] = _see(array, as_rows(array, where))
+    return seen
 
 
 def _see(stored: np.ndarray, array: np.ndarray) -> Seen:

@@ -24,14 +24,14 @@ class FrameNetwork(ClipNetwork):
 
     def forward(self, clips: torch.Tensor, taps: Sequence[str]) -> dict[str, torch.Tensor]:
         """clips: (n, T, H, W, 3) uint8 RGB. Returns the activations asked for, by tap:
-        (n, C, T, H', W'), with H' and W' of 1 where a tap has no places."""
+        (n, C, T, H', W'), with H' and W' of 1 where a tap has no positions."""
         self.check_taps(taps)
         n, time = clips.shape[:2]
         # a view in memory order channels-last, which is the order the frames come in
         x = clips.flatten(0, 1).permute(0, 3, 1, 2).float()
         norm = torch.tensor([self.MEAN, self.DEVIATION], device=x.device).view(2, 1, 3, 1, 1)
-        found = self.see(((x - norm[0]) / norm[1]).to(self.dtype), taps)
-        return {tap: _by_clip(found[tap], n, time) for tap in taps}
+        tapped = self.see(((x - norm[0]) / norm[1]).to(self.dtype), taps)
+        return {tap: _by_clip(tapped[tap], n, time) for tap in taps}
 
 
 def _by_clip(x: torch.Tensor, n: int, time: int) -> torch.Tensor:

@@ -75,12 +75,12 @@ def _neighbours_maximum(x: torch.Tensor) -> torch.Tensor:
     """3x3x3 max pooling of stride 1, axis after axis: six comparisons of whole tensors instead of
     26 a place, several times faster on a CPU and equal to the bit."""
     for axis in (2, 3, 4):
-        places = x.shape[axis] - 1
+        length = x.shape[axis] - 1
         y = x.clone()
-        if places:
-            ahead, behind = y.narrow(axis, 0, places), y.narrow(axis, 1, places)
-            torch.maximum(ahead, x.narrow(axis, 1, places), out=ahead)
-            torch.maximum(behind, x.narrow(axis, 0, places), out=behind)
+        if length:
+            ahead, behind = y.narrow(axis, 0, length), y.narrow(axis, 1, length)
+            torch.maximum(ahead, x.narrow(axis, 1, length), out=ahead)
+            torch.maximum(behind, x.narrow(axis, 0, length), out=behind)
         x = y
     return x
 
@@ -144,13 +144,13 @@ class I3D(ClipNetwork):
         last = max(self.TAPS.index(tap) for tap in taps)
         # (n, 3, T, H, W) in memory order channels-last; the release scales colours to [-1, 1]
         x = (clips.permute(0, 4, 1, 2, 3).float() * (2 / 255) - 1).to(self.dtype)
-        found = {}
+        tapped = {}
         for name, *_ in LAYERS[: last + 1]:
-            found[name] = x = self.get_submodule(name)(x)
+            tapped[name] = x = self.get_submodule(name)(x)
         if last >= len(LAYERS):
             # The release pools 2 x 7 x 7 places, which is all there are of 16 frames of 224 pixels.
             # Averaging scores over what time is left, as it does, equals scoring the average.
-            found["avg_pool"] = x.mean((2, 3, 4))
-            found["logits"] = self.logits["conv3d"](found["avg_pool"][..., None, None, None])
-            found["logits"] = found["logits"].flatten(1)
-        return {tap: found[tap] for tap in taps}
+            tapped["avg_pool"] = x.mean((2, 3, 4))
+            tapped["logits"] = self.logits["conv3d"](tapped["avg_pool"][..., None, None, None])
+            tapped["logits"] = tapped["logits"].flatten(1)
+        return {tap: tapped[tap] for tap in taps}

@@ -4,7 +4,6 @@ A layout finds arrays and judges none of them (released.py does).
 """
 
 import re
-import zipfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
@@ -25,6 +24,7 @@ from tsgbench.features.hdf5 import (
     find_member,
     is_hollow,
 )
+from tsgbench.files import DAMAGED_ARRAYS
 from tsgbench.files.access import why
 
 HDF5_ENDINGS = (".h5", ".hdf5")
@@ -59,13 +59,13 @@ def _hdf5(
     vectors: Sequence[Path],  # noqa: ARG001 (for captions, which become rows by them)
 ) -> Iterator[tuple[Reader, Collection[str]]]:
     """One HDF5 file. Yields the function that reads a video's array, and the videos' names."""
-    found = [path for name, path in files.items() if name.endswith(HDF5_ENDINGS)]
-    if len(found) != 1:
+    hdf5 = [path for name, path in files.items() if name.endswith(HDF5_ENDINGS)]
+    if len(hdf5) != 1:
         raise UserError(
             f"feature recipe: released: layout: hdf5 needs one file, and the source has"
-            f" {len(found)} that end in {' or '.join(HDF5_ENDINGS)}; mend the source's `unpack`"
+            f" {len(hdf5)} that end in {' or '.join(HDF5_ENDINGS)}; mend the source's `unpack`"
         )
-    path, member = found[0], recipe["member"]
+    path, member = hdf5[0], recipe["member"]
 
     def read(video: str) -> tuple[np.ndarray, str]:
         for name in names_of(video, recipe):
@@ -85,8 +85,8 @@ def _hdf5(
         try:
             return item[()], where
         except OSError as error:
-            if found := why(path, error):
-                raise found from None
+            if fault := why(path, error):
+                raise fault from None
             raise UserError(f"{where}: damaged ({error}); get the file again") from None
 
     with open_hdf5(path) as file:
@@ -98,8 +98,8 @@ def open_hdf5(path: Path) -> h5py.File:
     try:
         return h5py.File(path, "r")
     except OSError as error:
-        if found := why(path, error):
-            raise found from None
+        if fault := why(path, error):
+            raise fault from None
         raise UserError(f"{path}: not an HDF5 file, or damaged ({error}); get it again") from None
 
 
@@ -154,14 +154,14 @@ def _npy(
     vectors: Sequence[Path],  # noqa: ARG001 (as the other layouts are called)
 ) -> Iterator[tuple[Reader, Collection[str]]]:
     """A NumPy file a video, anywhere in the release, named by the video."""
-    found = _files_by_video(files, ".npy")
+    paths = _files_by_video(files, ".npy")
 
     def read(video: str) -> tuple[np.ndarray, str]:
-        path = _pick(found, video, recipe)
+        path = _pick(paths, video, recipe)
         with _numpy_file(path):
             return np.load(path, allow_pickle=False), str(path)
 
-    yield read, found.keys()
+    yield read, paths.keys()
 
 
 @contextmanager
@@ -171,11 +171,11 @@ def _npz(
     vectors: Sequence[Path],  # noqa: ARG001
 ) -> Iterator[tuple[Reader, Collection[str]]]:
     """One archive of arrays by video; with a `member`, an archive a video that has it."""
-    found = _files_by_video(files, ".npz")
+    paths = _files_by_video(files, ".npz")
     if member := recipe["member"]:
 
         def read_member(video: str) -> tuple[np.ndarray, str]:
-            path = _pick(found, video, recipe)
+            path = _pick(paths, video, recipe)
             with open_npz(path) as archive:
                 if member not in archive.files:
                     raise UserError(
@@ -184,14 +184,14 @@ def _npz(
                     )
                 return read_array(archive, member, path), f"{path}: {member}"
 
-        yield read_member, found.keys()
+        yield read_member, paths.keys()
         return
-    if len(found) != 1:
+    if len(paths) != 1:
         raise UserError(
             "feature recipe: released: layout: npz needs one file, and the source has"
-            f" {len(found)}; for a file a video, name the array in each as `member`"
+            f" {len(paths)}; for a file a video, name the array in each as `member`"
         )
-    (path,) = found.values()
+    (path,) = paths.values()
     with open_npz(path) as archive:
         arrays = {name: name for name in archive.files}
 
@@ -203,13 +203,13 @@ def _npz(
 
 
 def _files_by_video(files: dict[str, Path], ending: str) -> dict[str, Path]:
-    found = name_by_video(files, (ending,))
-    if not found:
+    paths = name_by_video(files, (ending,))
+    if not paths:
         layout = ending.lstrip(".")
         raise UserError(
             f"feature recipe: released: layout: {layout}, but the source has no {ending} file"
         )
-    return found
+    return paths
 
 
 def _pick(found: Mapping[str, Found], video: str, recipe: dict) -> Found:
@@ -225,7 +225,7 @@ def _numpy_file(path: Path) -> Iterator[None]:
     """What NumPy says of files that are none of its own, or are damaged, in one sentence."""
     try:
         yield
-    except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile, KeyError) as error:
+    except DAMAGED_ARRAYS as error:
         if isinstance(error, OSError) and (refused := why(path, error)):
             raise refused from None
         raise UserError(

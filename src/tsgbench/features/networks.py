@@ -182,11 +182,11 @@ def _compare(network: ClipNetwork, state: dict[str, torch.Tensor], path: Path) -
             if state[name].shape != own[name].shape
         ],
     }
-    found = [
+    sentences = [
         f"{kind}: {', '.join(names[:4])}{f' and {len(names) - 4} more' if len(names) > 4 else ''}"
         for kind, names in problems.items()
         if names
     ]
-    if found:
+    if sentences:
         name = type(network).__name__
-        raise UserError(f"{path}: parameters do not fit {name} ({'; '.join(found)})")
+        raise UserError(f"{path}: parameters do not fit {name} ({'; '.join(sentences)})")

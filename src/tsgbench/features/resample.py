@@ -13,7 +13,7 @@ is planned in one call and features stored as packed rows are averaged in one mo
 | `even_pick`     | an ablation of CMA | one clip per stride  | repeated, no padding |
 | `keep`          | FSAN on DiDeMo     | refused              | kept and padded      |
 
-`keep` is for rows that `by_chunk` has put in their places.
+`keep` is for rows that `by_chunk` has put in their positions.
 """
 
 import numpy as np
@@ -24,7 +24,7 @@ Segments = tuple[np.ndarray, np.ndarray]
 
 
 class NotChunks(ValueError):
-    """Rows or durations that are not of whole chunks. video: place of the first such video."""
+    """Rows or durations that are not of whole chunks. video: position of the first such video."""
 
     def __init__(self, video: int, message: str):
         super().__init__(message)
@@ -123,15 +123,15 @@ def keep(length: int | np.ndarray, target: int) -> Segments:
     length = _lengths(length)[..., None]
     if (length > target).any():
         raise ValueError(f"a video has {length.max()} clips, more than {target}")
-    place = np.arange(target)
-    real = place < length
-    return np.where(real, place, 0), np.where(real, place + 1, 0)
+    position = np.arange(target)
+    real = position < length
+    return np.where(real, position, 0), np.where(real, position + 1, 0)
 
 
 def by_chunk(
     rows: np.ndarray, ends: np.ndarray, times: np.ndarray, durations: np.ndarray, chunk_s: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Packed rows, each moved to the place of the chunk of `chunk_s` seconds that it stands for.
+    """Packed rows, each moved to the position of the chunk of `chunk_s` seconds that it stands for.
 
     rows: (N, D), ends: (V + 1,) and times: (N, 2) seconds, as `FeatureStore.read_all` gives them.
     durations: (V,) seconds, whole chunks. Returns rows and ends of videos with as many rows as they
@@ -145,12 +145,12 @@ def by_chunk(
     video = np.repeat(np.arange(len(counts)), np.diff(ends))
     chunk = np.floor(times[:, 0] / chunk_s + TICK).astype(np.int64)
     inside = chunk < counts[video]
-    places = placed_ends[video[inside]] + chunk[inside]
-    if (twice := np.flatnonzero(np.bincount(places) > 1)).size:
+    positions = placed_ends[video[inside]] + chunk[inside]
+    if (twice := np.flatnonzero(np.bincount(positions) > 1)).size:
         where = np.searchsorted(placed_ends, twice[0], side="right") - 1
         raise NotChunks(int(where), "has several rows in one chunk")
     placed = np.zeros((placed_ends[-1], rows.shape[1]), rows.dtype)
-    placed[places] = rows[inside]
+    placed[positions] = rows[inside]
     return placed, placed_ends
 
 
@@ -184,10 +184,10 @@ def _lengths(length: int | np.ndarray) -> np.ndarray:
 
 
 def _keep_short(length: np.ndarray, target: int, starts: np.ndarray, stops: np.ndarray) -> Segments:
-    place = np.arange(target)
-    kept = np.where(place < length, place, 0)
+    position = np.arange(target)
+    kept = np.where(position < length, position, 0)
     is_short = length <= target
     return (
         np.where(is_short, kept, starts),
-        np.where(is_short, np.where(place < length, kept + 1, 0), stops),
+        np.where(is_short, np.where(position < length, kept + 1, 0), stops),
     )

@@ -380,8 +380,8 @@ class FeatureStore:
         try:
             yield
         except (OSError, KeyError, ValueError, RuntimeError, TypeError, AttributeError) as error:
-            if isinstance(error, OSError) and (found := why(self.path, error)):
-                raise found from error
+            if isinstance(error, OSError) and (fault := why(self.path, error)):
+                raise fault from error
             if self._is_ours and isinstance(error, OSError):
                 said = f"damaged ({error}); delete it and run the features step again ({STEP})"
             elif self._is_ours:

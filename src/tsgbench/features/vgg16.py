@@ -25,8 +25,8 @@ def _layers() -> list[tuple[str, int, int, bool]]:
     """(tap, index in `features`, channels at width 1, whether pooling follows)."""
     layers, index = [], 0
     for block, channels in enumerate(BLOCKS, start=1):
-        for place, number in enumerate(channels, start=1):
-            layers.append((f"conv{block}_{place}", index, number, place == len(channels)))
+        for layer, number in enumerate(channels, start=1):
+            layers.append((f"conv{block}_{layer}", index, number, layer == len(channels)))
             index += 2  # a convolution and its ReLU
         index += 1  # the pooling
     return layers

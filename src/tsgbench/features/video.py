@@ -282,9 +282,9 @@ def _stream_s(container: "av.container.InputContainer", stream: av.VideoStream) 
     if stream.duration and container.format.name != "asf":  # there, FFmpeg repeats the container's
         return float(stream.duration * stream.time_base)  # type: ignore[operator]  # both known
     for name, text in stream.metadata.items():
-        found = DURATION_TAG.fullmatch(text)
-        if found and name.upper().split("-")[0] == "DURATION":
-            hours, minutes, seconds = found.groups()
+        match = DURATION_TAG.fullmatch(text)
+        if match and name.upper().split("-")[0] == "DURATION":
+            hours, minutes, seconds = match.groups()
             length_s = 3600 * int(hours) + 60 * int(minutes) + float(seconds)
             return min(length_s, _container_s(container) or length_s) or None
     return None

@@ -11,9 +11,11 @@ import posixpath
 import re
 import shutil
 import stat
+import struct
 import tarfile
 import tempfile
 import time
+import tokenize
 import unicodedata
 import zipfile
 import zlib
@@ -49,6 +51,17 @@ DAMAGED = (
     NotImplementedError,
     RuntimeError,
 )
+# And what NumPy raises for files of arrays that are, or are none
+DAMAGED_ARRAYS = (
+    *DAMAGED,
+    OSError,
+    ValueError,
+    KeyError,
+    MemoryError,
+    SyntaxError,
+    tokenize.TokenError,
+    struct.error,
+)
 
 
 @contextmanager
@@ -80,9 +93,9 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         # A failed write names no file; what else the block opened has a name of its own
         is_ours = str(temporary) in (error.filename, error.filename2)
         if (is_ours or (error.filename is None and error.errno in WRITING)) and (
-            found := why(path, error)
+            fault := why(path, error)
         ):
-            raise found from error
+            raise fault from error
         raise
     finally:
         temporary.unlink(missing_ok=True)
@@ -93,8 +106,8 @@ def _sweep(folder: Path) -> None:
     """Remove what killed processes of this machine left in a folder; once a process."""
     theirs = re.compile(rf"\..+\.{_machine()}-(\d+)\.\w+\.tmp")
     with suppress(OSError):  # a folder that is not ours to tidy
-        with os.scandir(folder) as found:
-            left = [(entry.path, theirs.fullmatch(entry.name)) for entry in found]
+        with os.scandir(folder) as entries:
+            left = [(entry.path, theirs.fullmatch(entry.name)) for entry in entries]
         for name, match in left:
             if match and not _is_alive(int(match[1])):
                 Path(name).unlink(missing_ok=True)
@@ -368,6 +381,14 @@ class _ZipStream(io.BufferedReader):
         return super().read(size)
 
 
+def _write_member(path: Path, content: IO[bytes] | None) -> None:
+    """Write a plain file of an archive. Not `extractall`, which is safe for a tar by a filter
+    alone, and Python 3.11 had none at first."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "wb") as written:
+        shutil.copyfileobj(content or io.BytesIO(), written)
+
+
 def _unpack_zip(archive: Path, staging: Path, choice: _Choice) -> None:
     with _ZipStream(io.FileIO(archive)) as stream, zipfile.ZipFile(stream) as opened:
         chosen = []
@@ -379,7 +400,9 @@ def _unpack_zip(archive: Path, staging: Path, choice: _Choice) -> None:
             if choice.takes(member.filename, kind, member.file_size):
                 chosen.append(member)
         choice.check()
-        opened.extractall(staging, members=chosen)
+        for member in chosen:
+            with opened.open(member) as content:
+                _write_member(staging / member.filename, content)
 
 
 def _unpack_tar(archive: Path, staging: Path, choice: _Choice) -> None:
@@ -398,7 +421,8 @@ def _unpack_tar(archive: Path, staging: Path, choice: _Choice) -> None:
                 chosen.append(member)
             opened.members.clear()  # type: ignore[attr-defined]  # public, but in no stub
         choice.check()
-        opened.extractall(staging, members=chosen, filter="data")
+        for member in chosen:
+            _write_member(staging / member.name, opened.extractfile(member))
 
 
 @contextmanager

@@ -75,8 +75,8 @@ def named(path: str | Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if found := why(path, error):
-            raise found from error
+        if fault := why(path, error):
+            raise fault from error
         raise
 
 

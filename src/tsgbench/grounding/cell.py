@@ -158,9 +158,9 @@ class Cell:
         seed_everything(self.settings["seed"])
         needs: list[Need] = [{"iou": "seconds", "above": apart, "depth": top}]
         ranked = predict(self.model, data, needs, train.get("batch_size", 1))
-        found: list[list[Moment]] = [[] for _ in asked]
+        ranked_moments: list[list[Moment]] = [[] for _ in asked]
         for row, rank, numbers in zip(ranked.rows, ranked.ranks, ranked.found, strict=True):
-            found[row].append(Moment(int(rank) + 1, *map(float, numbers)))
+            ranked_moments[row].append(Moment(int(rank) + 1, *map(float, numbers)))
         return [
             Answer(
                 videos.paths[video],
@@ -169,7 +169,7 @@ class Cell:
                 moments,
                 *self._new(sentence),
             )
-            for (video, sentence), moments in zip(asked, found, strict=True)
+            for (video, sentence), moments in zip(asked, ranked_moments, strict=True)
         ]
 
     def _words_of(self, sentence: str) -> list[str]:

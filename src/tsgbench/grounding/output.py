@@ -57,8 +57,8 @@ def draw_answers(path: Path, answers: list[Answer]) -> None:
                 partial(draw_strip, query=query, left=LEFT, width=TIMES),
             )
         lanes = [
-            (f"{place}: score {m.score:.3f}", (m.start_s, m.end_s), SYSTEMS[0])
-            for place, m in enumerate(one.moments, start=1)
+            (f"{rank}: score {m.score:.3f}", (m.start_s, m.end_s), SYSTEMS[0])
+            for rank, m in enumerate(one.moments, start=1)
         ]
         page.add(
             lanes_height(lanes),

@@ -44,11 +44,11 @@ def find_cell(name: str | Path) -> Path:
     except UserError as error:
         raise UserError(f"cell {name}: no folder, and {error}") from None
     paths = [Path(Layout(s).cell_record("train", str(cell))) for s in studies_with_cells()]
-    found = [path.parent for path in paths if path.is_file()]
-    if len(found) != 1:
-        said = f"several studies have it, name one: {', '.join(map(str, found))}"
-        raise UserError(f"cell {name}: {said if found else 'not trained here; train it first'}")
-    return found[0]
+    folders = [path.parent for path in paths if path.is_file()]
+    if len(folders) != 1:
+        said = f"several studies have it, name one: {', '.join(map(str, folders))}"
+        raise UserError(f"cell {name}: {said if folders else 'not trained here; train it first'}")
+    return folders[0]
 
 
 def find_parts(folder: Path) -> Parts:
@@ -112,14 +112,14 @@ def _follow(record: Record, role: str, root: Path) -> Record:
             f"{path}: missing, and {record.path} was made from it; run snakemake --cores 8"
             f" {entry['record']}, or `dvc pull`, in the project that trained the cell"
         )
-    found = read_record(path)
-    if found.digest != entry["digest"]:
+    current = read_record(path)
+    if current.digest != entry["digest"]:
         raise UserError(
-            f"{path}: made anew since {record.path} was: its digest is {found.digest}, not"
+            f"{path}: made anew since {record.path} was: its digest is {current.digest}, not"
             f" {entry['digest']}; {AGAIN}"
         )
-    _check(found)
-    return found
+    _check(current)
+    return current
 
 
 def _check(record: Record) -> None:

@@ -36,9 +36,9 @@ def choose_queries(
     such; of equal IoU, the first of the split counts.
     """
     chosen = [Choice(row, "example") for row in dict.fromkeys(examples)]
-    place = {name: row for row, name in enumerate(queries.query_ids)}
+    row_of = {name: row for row, name in enumerate(queries.query_ids)}
     taken: Any = {choice.row for choice in chosen}
-    named = [place[name] for name in dict.fromkeys(ids) if place[name] not in taken]
+    named = [row_of[name] for name in dict.fromkeys(ids) if row_of[name] not in taken]
     chosen += [Choice(row, "named") for row in named]
     is_short = words < MIN_WORDS
     order = np.arange(len(ious))

@@ -26,13 +26,13 @@ class Example:
 
 def read_examples(figure: dict) -> list[Example]:
     """Of a figure's entry in published/*.yaml; `*_s` keys hold seconds, null where not printed."""
-    found = []
+    examples = []
     for entry in (figure.get("numbers") or {}).get("examples", []):
         times = {name: tuple(x) for name, x in entry.items() if isinstance(x, list)}
         truth = times.pop(TRUTH, None)
         spans = {name.removesuffix("_s"): span for name, span in times.items()}
-        found.append(Example(entry["query"], truth, spans))
-    return found
+        examples.append(Example(entry["query"], truth, spans))
+    return examples
 
 
 def find_example(
@@ -53,9 +53,9 @@ def find_example(
     cut = np.minimum(np.array(moment_s), queries.durations[:, None])  # (Q, 2)
     gaps = np.abs(queries.moments - cut).max(axis=1)
     for row in np.argsort(gaps, kind="stable")[: np.count_nonzero(gaps <= ROUNDING_S)]:
-        found = _plain(queries.sentences[row])
-        is_edited = gaps[row] <= SAME_S and _shared(_plain(sentence), found) >= SHARED_WORDS
-        if is_edited or pattern.fullmatch(found):
+        annotated = _plain(queries.sentences[row])
+        is_edited = gaps[row] <= SAME_S and _shared(_plain(sentence), annotated) >= SHARED_WORDS
+        if is_edited or pattern.fullmatch(annotated):
             return int(row)
     return None
 

@@ -1,6 +1,5 @@
 """Inspection files: what one cell does on a few queries, as arrays in a `.npz` without pickles."""
 
-import zipfile
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -8,12 +7,13 @@ from typing import Any
 import numpy as np
 
 from tsgbench.errors import UserError
-from tsgbench.files import atomic_path
+from tsgbench.files import DAMAGED_ARRAYS, atomic_path
+from tsgbench.files.access import named
 
 
 @dataclass
 class Inspected:
-    """One query. T places of the video's sequence, L words as the model is given them."""
+    """One query. T positions of the video's sequence, L words as the model is given them."""
 
     query_id: str
     video_id: str  # the query's own
@@ -35,11 +35,11 @@ class Inspected:
     # the best one of this very pass
     predictions: np.ndarray
     forward_gap_s: float  # between the file's first prediction, if any, and that of these maps
-    clips_s: np.ndarray  # (T, 2) seconds of the frames that each place was computed from
+    clips_s: np.ndarray  # (T, 2) seconds of the frames that each position was computed from
     # Outputs of the model's forward pass under their names, without the batch: its docstring
     # gives their shapes. Columns beyond T or L are slots or padding that the model attends to.
     maps: dict[str, np.ndarray] = field(default_factory=dict)
-    # Region of each place, (T,): 0 outside, 1 begin, 2 inside, 3 end (SeqPAN); empty without.
+    # Region of each position, (T,): 0 outside, 1 begin, 2 inside, 3 end (SeqPAN); empty without.
     regions_true: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int8))
     regions_found: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int8))
     # Frames (F, H, W, 3) uint8 and when they are on screen (F, 2); none where not decoded.
@@ -53,30 +53,32 @@ MAPS = "maps."
 def write_inspection(path: str | Path, inspected: list[Inspected]) -> None:
     """Write the queries in their order, atomically; equal content gives equal bytes."""
     arrays = {"queries": np.array(len(inspected))}
-    for place, query in enumerate(inspected):
+    for index, query in enumerate(inspected):
         for item in fields(Inspected):
             value = getattr(query, item.name)
             if item.name == "maps":
-                arrays |= {f"{place}/{MAPS}{name}": x for name, x in value.items()}
+                arrays |= {f"{index}/{MAPS}{name}": x for name, x in value.items()}
             elif item.name == "words":
-                arrays[f"{place}/words"] = np.array(value, dtype=np.str_)
+                arrays[f"{index}/words"] = np.array(value, dtype=np.str_)
             else:
-                arrays[f"{place}/{item.name}"] = np.asarray(value)
+                arrays[f"{index}/{item.name}"] = np.asarray(value)
     with atomic_path(path) as temporary, open(temporary, "wb") as stream:
         np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]  # none of its options
 
 
 def read_inspection(path: str | Path) -> list[Inspected]:
     """Read the queries; `UserError` if the file is missing, damaged or of another layout."""
+    if not Path(path).is_file():
+        raise UserError(f"{path}: no such inspection; name it to snakemake, which makes it")
     try:
-        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as content:
+        with (
+            named(path),
+            open(path, "rb") as stream,
+            np.load(stream, allow_pickle=False) as content,
+        ):
             arrays = dict(content)
-        return [_read_query(arrays, f"{place}/") for place in range(int(arrays["queries"]))]
-    except FileNotFoundError:
-        raise UserError(
-            f"{path}: no such inspection; name it to snakemake, which makes it"
-        ) from None
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        return [_read_query(arrays, f"{index}/") for index in range(int(arrays["queries"]))]
+    except DAMAGED_ARRAYS as error:
         raise UserError(
             f"{path}: not an inspection of this version ({error}); move it away and run snakemake"
             " again"

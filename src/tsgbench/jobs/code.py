@@ -66,10 +66,10 @@ def code_digest(*modules: str) -> str:
 def closure(*modules: str) -> list[str]:
     """The named modules and every one of the package that they import, anywhere in their text, but
     for `PLUMBING`."""
-    found: set[str] = set()
+    collected: set[str] = set()
     for module in modules:
-        _collect(module, found)
-    return sorted(found)
+        _collect(module, collected)
+    return sorted(collected)
 
 
 def import_as_digested(*modules: str) -> None:
@@ -101,16 +101,16 @@ def _collect(module: str, closure: set[str]) -> None:
 def _seen(module: str) -> dict[str, Any]:
     """Of a module, `imports`, `reads_types`, `reads_docstrings`, as `Syntax` has them, and `texts`:
     digests of its canonical text, by what is in it."""
-    found: dict[str, Any] | None = recall(KIND, _key(module))
-    if found is None:
+    facts: dict[str, Any] | None = recall(KIND, _key(module))
+    if facts is None:
         syntax = _syntax(module)
-        found = {
+        facts = {
             "imports": sorted(syntax.imports),
             "reads_types": syntax.reads_types,
             "reads_docstrings": syntax.reads_docstrings,
             "texts": {},
         }
-    return found
+    return facts
 
 
 @cache
@@ -121,10 +121,10 @@ def _key(module: str) -> str:
 @cache
 def _reader() -> bytes:
     """What decides how a text is read: this code and this Python."""
-    found = hashlib.sha256(sys.version.encode())
+    hashed = hashlib.sha256(sys.version.encode())
     for name in (__name__, Syntax.__module__):
-        found.update(Path(sys.modules[name].__file__ or "").read_bytes())
-    return found.digest()
+        hashed.update(Path(sys.modules[name].__file__ or "").read_bytes())
+    return hashed.digest()
 
 
 @cache
@@ -151,12 +151,12 @@ def data_files(package: str | Path) -> list[Path]:
 
     package: its `__file__`.
     """
-    found = []
+    files = []
     for path in Path(package).parent.iterdir():
         is_leftover = path.name.startswith(".") or path.name.endswith("~")
         if path.is_file() and path.suffix not in (".py", ".pyc") and not is_leftover:
-            found.append(path)
-    return sorted(found)
+            files.append(path)
+    return sorted(files)
 
 
 @cache

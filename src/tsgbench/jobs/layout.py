@@ -198,10 +198,10 @@ class Layout:
         settings: dict,
         inputs: dict[str, str],
         modules: tuple[str, ...] = (),
-        places: dict[str, str] | None = None,
+        own_files: dict[str, str] | None = None,
     ) -> "Job":
         """A job whose results lie here; see `Job`."""
-        return Job(self, phase, wildcards, settings, inputs, modules, places or {})
+        return Job(self, phase, wildcards, settings, inputs, modules, own_files or {})
 
 
 def study_of(path: str | os.PathLike, papers: Iterable[str]) -> str:
@@ -242,7 +242,7 @@ def layout_of_cell(folder: str | os.PathLike) -> Layout:
 @dataclass(frozen=True)
 class Job:
     """One unit of work: a phase applied to a key, with all that decides its result; and, which
-    does not decide it, where the result lies, and where its user's own files do (`places`)."""
+    does not decide it, where the result lies, and where its user's own files do (`own_files`)."""
 
     layout: Layout
     phase: str
@@ -250,7 +250,7 @@ class Job:
     settings: dict
     inputs: dict[str, str]  # role -> record path
     modules: tuple[str, ...] = ()  # code chosen at run time, beside the phase's own
-    places: dict[str, str] = field(default_factory=dict)  # role -> file or folder
+    own_files: dict[str, str] = field(default_factory=dict)  # role -> file or folder
 
     @property
     def key(self) -> str:

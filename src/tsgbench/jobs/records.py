@@ -229,11 +229,11 @@ def _is_input(entry: object) -> bool:
 
 def _is_output(name: str, entry: object) -> bool:
     """Whether this is a file below the record, with its size and checksum."""
-    place = PurePosixPath(name)
+    path = PurePosixPath(name)
     return (
-        0 < len(place.name) <= LONGEST_NAME
-        and not place.is_absolute()
-        and ".." not in place.parts
+        0 < len(path.name) <= LONGEST_NAME
+        and not path.is_absolute()
+        and ".." not in path.parts
         and "\0" not in name
         and isinstance(entry, dict)
         and type(entry.get("bytes")) is int

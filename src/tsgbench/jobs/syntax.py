@@ -304,7 +304,7 @@ class _Writer:
 
     def harmful(self, parts: list[ast.expr], *, at_end: bool = False) -> list[str]:
         """What in some expressions may do more than make a text of something."""
-        return [self.node(found) for part in parts for found in _harmful(part, at_end)]
+        return [self.node(statement) for part in parts for statement in _harmful(part, at_end)]
 
     # --- what a name stands for --------------------------------------------------------------
 
@@ -331,7 +331,7 @@ class _Writer:
 
 def _loggers(tree: ast.Module) -> set[str]:
     """Variables of a module that are given a logger, and never anything else."""
-    found = {
+    loggers = {
         statement.targets[0].id
         for statement in tree.body
         if isinstance(statement, ast.Assign)
@@ -339,15 +339,15 @@ def _loggers(tree: ast.Module) -> set[str]:
         and isinstance(statement.value, ast.Call)
         and ast.unparse(statement.value.func) == "logging.getLogger"
     }
-    if found:
+    if loggers:
         stored = [
             getattr(node, "id", None) or getattr(node, "arg", None)
             for node in ast.walk(tree)
             if isinstance(node, ast.arg)
             or (isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load))
         ]
-        found = {name for name in found if stored.count(name) == 1}
-    return found
+        loggers = {name for name in loggers if stored.count(name) == 1}
+    return loggers
 
 
 def _is_text(node: ast.AST | None) -> bool:

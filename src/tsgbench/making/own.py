@@ -1,5 +1,6 @@
 """Videos of one's own: which file of a folder is which video."""
 
+import logging
 import os
 from pathlib import Path
 
@@ -7,23 +8,37 @@ from tsgbench.datasets.table import video_id_of
 from tsgbench.errors import UserError
 from tsgbench.features.failures import VIDEO_ENDINGS
 
+log = logging.getLogger(__name__)
+
 
 def find_videos(folder: Path, wanted: set[str]) -> dict[str, Path]:
     """The file of each wanted video, anywhere below a folder, by the video's id.
 
-    `UserError` if two files are of one wanted video: nothing says which is meant.
+    Links are followed, and what they reach twice is there once. `UserError` if two files are of one
+    wanted video: nothing says which is meant.
     """
-    found: dict[str, Path] = {}
-    for place, folders, names in os.walk(folder, followlinks=True):
+    videos: dict[str, Path] = {}
+    seen: set[str] = set()
+    for within, folders, names in os.walk(folder, onerror=_warn, followlinks=True):
+        if (real := os.path.realpath(within)) in seen:  # by a link to a folder that holds it, say
+            folders.clear()
+            continue
+        seen.add(real)
         folders.sort()
         for name in sorted(names):
-            path = Path(place, name)
+            path = Path(within, name)
             if path.suffix.lower() not in VIDEO_ENDINGS or name.startswith("."):
                 continue
             video = video_id_of(name)
-            if video not in wanted:
+            if video not in wanted or not os.path.isfile(path):  # a link to nothing
                 continue
-            if video in found:
-                raise UserError(f"{path}: {found[video]} is of the same video; remove one of them")
-            found[video] = path
-    return found
+            if os.path.realpath(videos.setdefault(video, path)) != os.path.realpath(path):
+                raise UserError(
+                    f"{path}: {videos[video]} is of the same video {video!r}; move one of the two"
+                    " elsewhere"
+                )
+    return videos
+
+
+def _warn(error: OSError) -> None:
+    log.warning("%s: cannot be looked into (%s); its videos are not seen", error.filename, error)

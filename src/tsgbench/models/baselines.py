@@ -163,15 +163,15 @@ class GridPrior(Baseline):
         cells = np.concatenate(marked) / np.broadcast_to(cell_s, len(queries))[rows, None]
         starts = np.clip(np.rint(cells[:, 0]), 0, self.grid - 1).astype(np.int64)
         ends = np.clip(np.rint(cells[:, 1]), starts + 1, self.grid).astype(np.int64)
-        place = np.zeros((self.grid + 1, self.grid + 1), dtype=np.int64)
+        position = np.zeros((self.grid + 1, self.grid + 1), dtype=np.int64)
         edges = self.spans.cpu().numpy().astype(np.int64)
-        place[edges[:, 0], edges[:, 1]] = np.arange(len(edges))
-        return rows, place[starts, ends]
+        position[edges[:, 0], edges[:, 1]] = np.arange(len(edges))
+        return rows, position[starts, ends]
 
     def in_video(self, ranking: Tensor, batch: Batch, k: int | None) -> Tensor:
         """(B, K, 2) shares of the first k, or all, of the spans that fit the video.
 
-        ranking: (B, S) places in `spans`.
+        ranking: (B, S) positions in `spans`.
         """
         spans = self.spans[ranking]  # (B, S, 2)
         if self.step_s is None:
@@ -278,14 +278,14 @@ class ActionPrior(GridPrior):
         rows, columns = np.nonzero(tokens)
         # A word that a query has twice counts once
         pairs = np.unique(rows * words + tokens[rows, columns])
-        rows, found = pairs // words, pairs % words
-        sizes = np.bincount(found, minlength=words)
+        rows, word_of = pairs // words, pairs % words
+        sizes = np.bincount(word_of, minlength=words)
         # Every (query, word) meets the moments of its query: those are consecutive in `marked`
         first = np.searchsorted(marked, rows)
         many = np.searchsorted(marked, rows, side="right") - first
         each = np.repeat(first - np.concatenate([[0], many.cumsum()[:-1]]), many)
         each += np.arange(many.sum())
-        cells = np.repeat(found, many) * total + spans[each]
+        cells = np.repeat(word_of, many) * total + spans[each]
         counts = np.bincount(cells, minlength=words * total).reshape(words, total)
         return counts.astype(np.float64), sizes
 
@@ -361,25 +361,25 @@ class Cuts(GridPrior):
         where a video has fewer shots than another."""
         change = (batch.video[:, 1:] - batch.video[:, :-1]).abs().mean(dim=-1)  # (B, T - 1)
         clips = batch.v_mask.sum(dim=1, keepdim=True).double()  # (B, 1)
-        place = torch.arange(1, change.shape[1] + 1, device=change.device).double()
-        places = place / clips  # (B, T - 1)
+        position = torch.arange(1, change.shape[1] + 1, device=change.device).double()
+        positions = position / clips  # (B, T - 1)
         apart = (self.shortest_s / batch.dur.double())[:, None]
         # A hair less, so that a shot of exactly the shortest length passes
         apart = apart - 1e-6
-        is_open = (places >= apart) & (places <= 1 - apart) & (place < clips)
+        is_open = (positions >= apart) & (positions <= 1 - apart) & (position < clips)
         wanted = (batch.dur.double() / self.mean_s).round().long() - 1
-        found = []
+        cuts = []
         for number in range(max(0, int(wanted.max()))):
             value, at = change.masked_fill(~is_open, -1).max(dim=1)
             is_cut = (value >= 0) & (number < wanted)
-            cut = places.gather(1, at[:, None])
-            found.append(torch.where(is_cut[:, None], cut, 1.0))
-            is_open &= (places - cut).abs() >= apart
+            cut = positions.gather(1, at[:, None])
+            cuts.append(torch.where(is_cut[:, None], cut, 1.0))
+            is_open &= (positions - cut).abs() >= apart
         ends = torch.ones_like(clips)
-        return torch.cat([torch.zeros_like(clips), *found, ends], dim=1).sort(dim=1).values
+        return torch.cat([torch.zeros_like(clips), *cuts, ends], dim=1).sort(dim=1).values
 
     def _nearest(self, shots: Tensor) -> Tensor:
-        """(B, K) the place in `spans` of the span nearest to each shot."""
+        """(B, K) the position in `spans` of the span nearest to each shot."""
         cells = (shots * self.grid).round().long()
         starts = cells[..., 0].clamp(0, self.grid - 1)
         sizes = (cells[..., 1].clamp(max=self.grid) - starts).clamp(min=1)

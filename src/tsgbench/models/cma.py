@@ -136,8 +136,8 @@ class CMA(Grounder):
             )
         if structure != "encoder":
             self.decoder = nn.ModuleList(
-                DecoderLayer(width, heads, ffn_width, dropout, last=place == decoder_layers - 1)
-                for place in range(decoder_layers)
+                DecoderLayer(width, heads, ffn_width, dropout, last=index == decoder_layers - 1)
+                for index in range(decoder_layers)
             )
         self.localiser = Localiser(width, output)
 
@@ -163,11 +163,13 @@ class CMA(Grounder):
                 guides, outputs["phrases"] = self.phrases(words, q_mask)
             clips = self.encode(clips, guides, v_mask)
         if self.structure != "encoder":
-            for place, layer in enumerate(self.decoder, start=1):
+            for number, layer in enumerate(self.decoder, start=1):
                 if with_maps:
                     # A DecoderLayer, which a ModuleList does not say
                     maps = layer.maps(words, clips, q_mask, v_mask)  # type: ignore[operator]
-                    outputs |= {f"attention{place}_{name}": found for name, found in maps.items()}
+                    outputs |= {
+                        f"attention{number}_{name}": weights for name, weights in maps.items()
+                    }
                 words, clips = layer(words, clips, q_mask, v_mask)
         outputs["location"], outputs["clip_weights"] = self.localiser(clips, v_mask)
         return outputs
@@ -221,7 +223,7 @@ class CMA(Grounder):
 
 
 def position_encoding(kind: str, setting: str, length: int, width: int) -> nn.Module:
-    """The module that adds it; places count from 1, as in eq. 2 and 5."""
+    """The module that adds it; positions count from 1, as in eq. 2 and 5."""
     if kind == "sincos":
         return SinusoidalPositions(width, first=1)
     return LearnedPositions(setting, length, width) if kind == "learned" else nn.Identity()
@@ -262,8 +264,8 @@ class QueryEncoder(nn.Module):
     def forward(self, tokens: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """tokens, mask: (B, L). Returns the states (B, L, D) and the sentence (B, D)."""
         x = self.vectors(tokens)
-        for place, layer in enumerate(self.layers):
-            x = layer(self.dropout(x) if place else x, mask)
+        for index, layer in enumerate(self.layers):
+            x = layer(self.dropout(x) if index else x, mask)
         half = x.shape[2] // 2
         last = (mask.sum(dim=1) - 1)[:, None, None].expand(-1, 1, half)
         onward = x[..., :half].gather(1, last).squeeze(1)
@@ -336,13 +338,13 @@ class AttentionBlock(nn.Module):
             weight, bias = self.project.weight, self.project.bias
             q = F.linear(x, weight[:width], bias[:width])
             k, v = F.linear(seen, weight[width:], bias[width:]).chunk(2, dim=-1)
-        found = self.out(
+        attended = self.out(
             self.attention(q, k, v, seen_mask[:, None, None])  # type: ignore[index]  # with `seen`
         )
-        return self.norm(x + self.dropout(found)) * mask[..., None]
+        return self.norm(x + self.dropout(attended)) * mask[..., None]
 
     def weights(self, x: Tensor, seen: Tensor, seen_mask: Tensor) -> Tensor:
-        """(B, S, seen): how much of each place of another sequence each place of x takes."""
+        """(B, S, seen): how much of each position of another sequence each position of x takes."""
         width = x.shape[-1]
         (to_q, to_k, _), (q_bias, k_bias, _) = (
             part.split(width) for part in (self.project.weight, self.project.bias)
@@ -412,10 +414,10 @@ class DecoderLayer(nn.Module):
     ) -> dict[str, Tensor]:
         """What `forward` lets each modality take of the other; rows of padding are not zero."""
         own_words, own_clips = self.words.own(words, q_mask), self.clips.own(clips, v_mask)
-        found = {"clips_over_words": self.clips.other.weights(own_clips, own_words, q_mask)}
+        looks = {"clips_over_words": self.clips.other.weights(own_clips, own_words, q_mask)}
         if self.words.looks_back:
-            found["words_over_clips"] = self.words.other.weights(own_words, own_clips, v_mask)
-        return found
+            looks["words_over_clips"] = self.words.other.weights(own_words, own_clips, v_mask)
+        return looks
 
 
 class Branch(nn.Module):
@@ -474,8 +476,8 @@ def attention_labels(gt: Tensor, dur: Tensor, v_mask: Tensor) -> Tensor:
     ends = (gt.double() / dur.double()[:, None] * counts).round().long()  # (B, 2)
     first = ends[:, :1].minimum(counts - 1)
     last = ends[:, 1:].maximum(first + 1).minimum(counts - 1)
-    place = torch.arange(v_mask.shape[1], device=gt.device)
-    return (place >= first) & (place <= last)
+    position = torch.arange(v_mask.shape[1], device=gt.device)
+    return (position >= first) & (position <= last)
 
 
 def attention_loss(weights: Tensor, labels: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ found is laid along the video and gated into it; convolutions as wide as each ca
 the window and move its ends (sec. 3.4).
 
 There is no public code. What the paper leaves open, and the choice taken:
-- A query is laid along the video by a matrix from places in the query to places in the video
+- A query is laid along the video by a matrix from positions in the query to positions in the video
   (eq. 11), so both have a fixed greatest length (`max_words`, `max_clips`), and a longer batch is
   refused. Padding is zeroed before, and so adds nothing. The biases of eq. 11 are printed one a
   word; only one a clip fits.
@@ -156,10 +156,10 @@ class FIAN(Grounder):
         fused = self.fuse(*self.attend(clips, words, v_mask, q_mask)) * v_mask[..., None]
         final = self.dropout(self.final_gru(fused, v_mask))
         final = F.pad(final, (0, 0, 0, self.max_clips - final.shape[1]))
-        found = self.head(final).masked_fill(~self.legal(v_mask)[..., None], 0.0)
+        outputs = self.head(final).masked_fill(~self.legal(v_mask)[..., None], 0.0)
         if self.head_kind == "tgn":
-            return {"candidate_score": found.squeeze(-1)}
-        return {"candidate_score": found[..., 0], "candidate_offset": found[..., 1:]}
+            return {"candidate_score": outputs.squeeze(-1)}
+        return {"candidate_score": outputs[..., 0], "candidate_offset": outputs[..., 1:]}
 
     def attend(
         self, clips: Tensor, words: Tensor, v_mask: Tensor, q_mask: Tensor
@@ -232,8 +232,8 @@ class FIAN(Grounder):
         negatives, so that both weigh the same); the candidates whose ends are learned.
         """
         overlap = overlap.masked_fill(~legal, 0.0)
-        highest, place = overlap.max(dim=1, keepdim=True)
-        best = torch.zeros_like(legal).scatter(1, place, True) & legal
+        highest, position = overlap.max(dim=1, keepdim=True)
+        best = torch.zeros_like(legal).scatter(1, position, True) & legal
         if self.head_kind == "cmin":
             share = overlap / highest.clamp(min=1e-6)
             return share.masked_fill(share < CMIN_FLOOR, 0.0), [legal], best
@@ -251,11 +251,11 @@ class FIAN(Grounder):
         counts = batch.v_mask.sum(dim=1)
         logits = precise(outputs["candidate_score"])
         # Not by their probabilities, of which many confident ones round to 1
-        scores, place = best_first(logits.masked_fill(~self.legal(batch.v_mask), -torch.inf), k)
-        spans = self.head.candidates.to(scores.dtype)[place]  # (B, K, 2)
+        scores, position = best_first(logits.masked_fill(~self.legal(batch.v_mask), -torch.inf), k)
+        spans = self.head.candidates.to(scores.dtype)[position]  # (B, K, 2)
         if "candidate_offset" in outputs:
             offset = precise(outputs["candidate_offset"])
-            spans = spans + offset.gather(1, place[..., None].expand_as(spans))
+            spans = spans + offset.gather(1, position[..., None].expand_as(spans))
         scores = scores.masked_fill(scores.isneginf(), torch.nan).sigmoid()
         return span_moments(clip_spans(spans, counts), scores, batch.dur, counts)
 
@@ -279,7 +279,7 @@ def build_encoders(
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
-    """Mean over the True places of the whole batch; zero if there are none."""
+    """Mean over the True positions of the whole batch; zero if there are none."""
     return (values * mask).sum() / mask.sum().clamp(min=1)
 
 
@@ -302,16 +302,16 @@ class SelfAttention(nn.Module):
         """x: (B, T, D), mask: (B, T)."""
         seen = mask[:, None, None]  # (B, 1, 1, T)
         if self.reach:
-            place = torch.arange(x.shape[1], device=x.device)
-            near = (place[:, None] - place).abs() <= self.reach
+            position = torch.arange(x.shape[1], device=x.device)
+            near = (position[:, None] - position).abs() <= self.reach
             # Padding looks at itself, because the softmax needs a key.
             seen = near & (seen | ~mask[:, None, :, None])
-        found = self.out(self.attention(*self.project(x).chunk(3, dim=-1), seen))
-        return self.norm(x + self.dropout(found)) * mask[..., None]
+        attended = self.out(self.attention(*self.project(x).chunk(3, dim=-1), seen))
+        return self.norm(x + self.dropout(attended)) * mask[..., None]
 
 
 class Encoder(nn.Module):
-    """Cross-modal encoder (sec. 3.3.2): what each place of `x` finds in `y`, (B, X, D)."""
+    """Cross-modal encoder (sec. 3.3.2): what each position of `x` finds in `y`, (B, X, D)."""
 
     def __init__(self, width: int, heads: int, dropout: float, ffn_scale: int, attention: str):
         super().__init__()
@@ -353,10 +353,10 @@ class GuidedAttention(nn.Module):
     def forward(self, x: Tensor, y: Tensor, y_mask: Tensor) -> Tensor:
         """x: (B, X, D), y: (B, Y, D), y_mask: (B, Y). Returns (B, X, D)."""
         keys, values = self.key_value(y).chunk(2, dim=-1)
-        found = self.out(self.attention(self.query(x), keys, values, y_mask[:, None, None]))
+        heard = self.out(self.attention(self.query(x), keys, values, y_mask[:, None, None]))
         if not self.has_gate:
-            return found
-        joint = self.guide(x) + self.attended(found)
+            return heard
+        joint = self.guide(x) + self.attended(heard)
         return (joint + self.gate_bias).sigmoid() * (joint + self.content_bias)
 
 
@@ -374,7 +374,7 @@ class AdditiveAttention(nn.Module):
         return self.weights(x, y, y_mask) @ y
 
     def weights(self, x: Tensor, y: Tensor, y_mask: Tensor) -> Tensor:
-        """(B, X, Y), summing to one over the real places of `y`."""
+        """(B, X, Y), summing to one over the real positions of `y`."""
         hidden = torch.tanh(self.of_x(x)[:, :, None] + self.of_y(y)[:, None])  # (B, X, Y, D)
         scores = self.score(hidden).squeeze(-1)
         return masked_softmax(scores, y_mask[:, None], dim=2)
@@ -395,7 +395,7 @@ class GatedIntegration(nn.Module):
         clips, words = video.shape[1], queries[0].shape[1]
         laid = []
         for layer, query in zip(self.lay, queries, strict=True):
-            # A shorter batch stands at the first places, as if it were padded with zeros.
+            # A shorter batch stands at the first positions, as if it were padded with zeros.
             weight, bias = (  # of a linear layer
                 layer.weight[:clips, :words],  # type: ignore[index]
                 layer.bias[:clips],  # type: ignore[index]
@@ -408,7 +408,7 @@ class GatedIntegration(nn.Module):
 class ContentHead(nn.Module):
     """Content-oriented localisation (sec. 3.4): a convolution as wide as the window scores it.
 
-    candidates: (J, 2) first and last clip, by window and then by place.
+    candidates: (J, 2) first and last clip, by window and then by position.
     """
 
     def __init__(self, width: int, windows: tuple[int, ...], rho: float, max_clips: int):
@@ -436,19 +436,19 @@ class ContentHead(nn.Module):
 
 
 class AnchorHead(nn.Module):
-    """Localisation of TGN and CMIN (table 5): every place scores one anchor a window.
+    """Localisation of TGN and CMIN (table 5): every position scores one anchor a window.
 
-    TGN's anchors end at the place and do not move; CMIN's lie around it (`is_centred`) and do.
-    candidates: (J, 2), by place and then by window.
+    TGN's anchors end at the position and do not move; CMIN's lie around it (`is_centred`) and do.
+    candidates: (J, 2), by position and then by window.
     """
 
     def __init__(self, width: int, windows: tuple[int, ...], max_clips: int, *, is_centred: bool):
         super().__init__()
         self.channels = 3 if is_centred else 1
         self.score = nn.Linear(width, len(windows) * self.channels)
-        place = torch.arange(max_clips)[:, None].float()
+        position = torch.arange(max_clips)[:, None].float()
         before = torch.tensor(windows).float() - 1
-        last = place + (before / 2 if is_centred else 0 * before)
+        last = position + (before / 2 if is_centred else 0 * before)
         spans = torch.stack([last - before, last], dim=-1)  # (max_clips, windows, 2)
         self.candidates: Tensor
         self.register_buffer("candidates", spans.flatten(0, 1), persistent=False)

@@ -212,8 +212,8 @@ class FSAN(Grounder):
 
         What stands on padding is not zero, but nothing reads it: as keys it is masked.
         """
-        for place, layer in enumerate(self.layers):
-            if place and self.pe_each_layer:
+        for index, layer in enumerate(self.layers):
+            if index and self.pe_each_layer:
                 words, clips = self.word_places(words), self.clip_places(clips)
             words, clips = layer(words, clips, q_mask, v_mask)
         return words, clips
@@ -369,15 +369,15 @@ class SegmentHead(nn.Module):
     def forward(self, clips: Tensor, v_mask: Tensor) -> Tensor:
         """clips: (B, T, D) -> (B, T, T) scores, -inf where there is no segment."""
         size = clips.shape[1]
-        place = torch.arange(size, device=clips.device)
+        position = torch.arange(size, device=clips.device)
         first, last = torch.triu_indices(size, size, device=clips.device)  # (K,) each
-        inside = (place >= first[:, None]) & (place <= last[:, None])  # (K, T)
+        inside = (position >= first[:, None]) & (position <= last[:, None])  # (K, T)
         logits = precise(self.relevance(clips)).transpose(1, 2)  # (B, 1, T)
         weights = masked_softmax(logits, inside & v_mask[:, None])  # (B, K, T)
         pooled = weights.to(clips.dtype) @ clips  # (B, K, D)
-        found = precise(self.score(pooled)).squeeze(-1)
-        scores = found.new_full((len(clips), size, size), -torch.inf)
-        scores[:, first, last] = found.masked_fill(~v_mask[:, last], -torch.inf)
+        scored = precise(self.score(pooled)).squeeze(-1)
+        scores = scored.new_full((len(clips), size, size), -torch.inf)
+        scores[:, first, last] = scored.masked_fill(~v_mask[:, last], -torch.inf)
         return scores
 
 
@@ -473,9 +473,9 @@ def _weakest_word(aligned: Tensor, q_mask: Tensor, v_mask: Tensor) -> Tensor:
 
 def _segments(v_mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Of each segment, first clip by last clip: length, whether it exists, clips outside (>= 1)."""
-    place = torch.arange(v_mask.shape[1], device=v_mask.device)
-    length = (place - place[:, None] + 1).clamp(min=1)  # (T, T)
-    real = (place >= place[:, None]) & v_mask[:, None]  # (B, T, T)
+    position = torch.arange(v_mask.shape[1], device=v_mask.device)
+    length = (position - position[:, None] + 1).clamp(min=1)  # (T, T)
+    real = (position >= position[:, None]) & v_mask[:, None]  # (B, T, T)
     return length, real, (v_mask.sum(dim=1)[:, None, None] - length).clamp(min=1)
 
 

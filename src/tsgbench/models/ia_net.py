@@ -71,8 +71,8 @@ class IANet(Grounder):
     width: both directions of the GRUs together. dropout: before and after them, and in the head.
     reduce: wider clip features are first projected to so many numbers.
     positions: added to clip features and word vectors, or `none`.
-    local_layers, local_window, local_heads: self-attention of clips at most so many places apart,
-    before the GRU (public code).
+    local_layers, local_window, local_heads: self-attention of clips at most so many positions
+    apart, before the GRU (public code).
     slots, heads, n_blocks, components: K, H, l and the model of table 4; A attends between the
     modalities, B calibrates after it, C attends within them too, D calibrates after that too.
     mask_attention: False lets padding take part in the attention; pad_words: and pads every
@@ -200,11 +200,11 @@ class IANet(Grounder):
         masks = (v_mask, q_mask)
         if not self.mask_attention:
             masks = torch.ones_like(v_mask), torch.ones_like(q_mask)
-        for place, block in enumerate(self.blocks, start=1):
+        for number, block in enumerate(self.blocks, start=1):
             clips, words, maps = block(clips, words, *masks)  # (B, T, D), (B, L, D)
-            outputs |= {f"attention{place}_{name}": value for name, value in maps.items()}
-        found = self.align(clips, words, q_mask)  # (B, T, D)
-        hidden = self.dropout(self.head(torch.cat([clips, found], dim=-1), v_mask))
+            outputs |= {f"attention{number}_{name}": value for name, value in maps.items()}
+        aligned = self.align(clips, words, q_mask)  # (B, T, D)
+        hidden = self.dropout(self.head(torch.cat([clips, aligned], dim=-1), v_mask))
         outputs["logits"] = self.score(hidden)
         outputs["offsets"] = self.offset(hidden).unflatten(-1, (-1, 2))
         return outputs
@@ -233,9 +233,9 @@ class IANet(Grounder):
                 " add narrower ones"
             )
         counts = batch.v_mask.sum(dim=1)[:, None, None]
-        place = torch.arange(len(anchors), device=anchors.device)[:, None]  # (T, 1)
+        position = torch.arange(len(anchors), device=anchors.device)[:, None]  # (T, 1)
         first = ((self.widths - 1) / 2).ceil()  # (A,) the first centre whose anchor fits
-        is_placed = (place - first) % self.apart == 0
+        is_placed = (position - first) % self.apart == 0
         # Half a clip may hang over at the end, as in the public code
         return anchors, (anchors[..., 0] >= 0) & (anchors[..., 1] < counts) & is_placed
 
@@ -286,9 +286,9 @@ class IANet(Grounder):
         logits, offsets = precise(outputs["logits"]), precise(outputs["offsets"])
         anchors, legal = self.candidates(batch, logits.dtype)
         logits = logits.masked_fill(~legal, -torch.inf).flatten(1)
-        best, place = best_first(logits, k)
+        best, position = best_first(logits, k)
         boxes = (self.origins(anchors) + offsets).flatten(1, 2)
-        boxes = boxes.gather(1, place[..., None].expand(-1, -1, 2))  # (B, K, 2)
+        boxes = boxes.gather(1, position[..., None].expand(-1, -1, 2))  # (B, K, 2)
         counts = batch.v_mask.sum(dim=1)[:, None]
         start, end = boxes.clamp(min=0).minimum(counts[..., None] - 1).unbind(-1)
         crossed, middle = end < start, (start + end) / 2
@@ -326,8 +326,8 @@ class LocalAttention(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """mask: (B, T) real clips, None for all. Each clip sees itself, so that none sees none."""
-        place = torch.arange(x.shape[1], device=x.device)
-        distance = (place[:, None] - place).abs()
+        position = torch.arange(x.shape[1], device=x.device)
+        distance = (position[:, None] - position).abs()
         seen = (distance <= self.window)[None, None]  # (1, 1, T, T)
         if mask is not None:
             seen = seen & (mask[:, None, None] | (distance == 0))

@@ -153,7 +153,7 @@ class MultiHeadAttention(nn.Module):
 
 
 class Positions(nn.Module):
-    """Adds a learned vector for each place: (B, S, D) -> (B, S, D)."""
+    """Adds a learned vector for each position: (B, S, D) -> (B, S, D)."""
 
     def __init__(self, length: int, width: int):
         super().__init__()
@@ -165,7 +165,7 @@ class Positions(nn.Module):
 
 
 class SinusoidalPositions(nn.Module):
-    """Adds sines and cosines of each place (Vaswani et al., 2017): (B, S, D) -> (B, S, D).
+    """Adds sines and cosines of each position (Vaswani et al., 2017): (B, S, D) -> (B, S, D).
 
     Place p, from `first`, has sin(p / 10000^(2i / D)) in channel 2i and the cosine in 2i + 1. Any
     length, no parameters.
@@ -186,15 +186,15 @@ class SinusoidalPositions(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Of any length, in the precision of x."""
         last = self.first + x.shape[1]
-        places = torch.arange(self.first, last, device=x.device, dtype=self.rates.dtype)
-        return x + torch.sin(places[:, None] * self.rates + self.turns).to(x.dtype)
+        positions = torch.arange(self.first, last, device=x.device, dtype=self.rates.dtype)
+        return x + torch.sin(positions[:, None] * self.rates + self.turns).to(x.dtype)
 
 
 def reverse_within_length(x: Tensor, mask: Tensor) -> Tensor:
     """Each row's real positions in reverse order, padding where it was: (B, S, D) -> (B, S, D)."""
     rows, length = mask.shape
-    place = torch.arange(length, device=x.device)
-    index = torch.where(mask, mask.sum(dim=1, keepdim=True) - 1 - place, place)  # (B, S)
+    position = torch.arange(length, device=x.device)
+    index = torch.where(mask, mask.sum(dim=1, keepdim=True) - 1 - position, position)  # (B, S)
     index = index + length * torch.arange(rows, device=x.device)[:, None]
     # Whole rows are copied, three times as fast on a CPU as gathering every element.
     return x.flatten(0, 1).index_select(0, index.flatten()).unflatten(0, (rows, length))

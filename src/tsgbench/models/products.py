@@ -16,7 +16,7 @@ from torch import nn
 PAYS_FROM = 1_000_000  # trained numbers of a model; those of the papers' sizes have more
 TOLERANCE = 1e-5  # of a product's largest element
 # oneDNN keeps what it prepared for so many shapes; lengths that differ from batch to batch fill its
-# own 1,024 places within a dozen steps, and each would be prepared anew
+# own 1,024 positions within a dozen steps, and each would be prepared anew
 CAPACITY, PREPARED = "ONEDNN_PRIMITIVE_CACHE_CAPACITY", "16384"
 
 
@@ -74,9 +74,9 @@ def is_exact() -> bool:
         return [linear, linear.mT @ x, linear @ weight, batch[0] @ batch[1]]
 
     with torch.inference_mode(), _precision("medium"):
-        found = products(x, weight, left, right)
+        quick = products(x, weight, left, right)
     exact = products(*(value.double() for value in (x, weight, left, right)))
     return all(
         (one - other).abs().max() <= TOLERANCE * other.abs().max()
-        for one, other in zip(found, exact, strict=True)
+        for one, other in zip(quick, exact, strict=True)
     )

@@ -28,7 +28,7 @@ class Subject:
 
     build: a seed -> the model in fp64 and evaluation mode, fitted; the same seed, the same weights.
     clips, words: the most that its batches may have, padding included. draws: whether an answer is
-    a draw, which depends on the place in the batch. is_trained: whether it has a loss. is_weak:
+    a draw, which depends on the position in the batch. is_trained: whether it has a loss. is_weak:
     whether that does without moments.
     """
 
@@ -87,16 +87,16 @@ def answers_are_moments(subject: Subject) -> None:
     """For one, some and more answers than there can be."""
     batch = subject.batch(size=5)
     for k in (1, 4, 100):
-        _, found = answer(subject.build(0), batch, k)
-        wanted = f"decode with k={k} gave {tuple(found.shape)} for 5 queries"
-        _need(found.ndim == 3 and len(found) == 5 and found.shape[1] <= k, wanted)
-        _need(found.shape[2] == 3, f"{wanted}: start, end and score are three numbers")
-        gone = found.isnan()
+        _, answers = answer(subject.build(0), batch, k)
+        wanted = f"decode with k={k} gave {tuple(answers.shape)} for 5 queries"
+        _need(answers.ndim == 3 and len(answers) == 5 and answers.shape[1] <= k, wanted)
+        _need(answers.shape[2] == 3, f"{wanted}: start, end and score are three numbers")
+        gone = answers.isnan()
         _need((gone.any(-1) == gone.all(-1)).all(), "an absent candidate is NaN in all three")
         absent = gone[..., 0]
         _need((absent.int().diff(dim=1) >= 0).all(), "absent candidates come last")
         _need(not absent[:, 0].any(), "a query has no answer at all")
-        start, end, score = found.unbind(-1)
+        start, end, score = answers.unbind(-1)
         inside = (start >= 0) & (start < end) & (end <= batch.dur[:, None])
         _need((inside | absent).all(), "a moment is reversed, empty or outside its video")
         _need(((score.diff(dim=1) <= 0) | absent[:, 1:]).all(), "scores do not fall")
@@ -107,28 +107,30 @@ def answers_are_moments(subject: Subject) -> None:
 def padding_changes_nothing(subject: Subject) -> None:
     """More padded clips and words than a batch needs."""
     batch = subject.batch()
-    _, found = answer(subject.build(0), batch)
+    _, answers = answer(subject.build(0), batch)
     _, padded = answer(subject.build(0), pad(batch, MORE_CLIPS, MORE_WORDS))
-    _same(padded, found, "answers differ where the batch has more padding; read the masks")
+    _same(padded, answers, "answers differ where the batch has more padding; read the masks")
 
 
 @promise("neighbours in a batch change no answer", lambda subject: not subject.draws)
 def neighbours_change_nothing(subject: Subject) -> None:
     """Each query alone, without padding."""
     batch, model = subject.batch(), subject.build(0)
-    _, found = answer(model, batch)
+    _, answers = answer(model, batch)
     for row in range(len(batch.dur)):
         _, alone = answer(model, cut(pick(batch, torch.tensor([row]))))
-        _same(alone, found[row : row + 1], f"query {row} has another answer in a batch of its own")
+        _same(
+            alone, answers[row : row + 1], f"query {row} has another answer in a batch of its own"
+        )
 
 
 @promise("the order of a batch changes no answer", lambda subject: not subject.draws)
 def order_changes_nothing(subject: Subject) -> None:
     """The same queries, shuffled."""
     batch, order, model = subject.batch(), torch.tensor([2, 0, 3, 1]), subject.build(0)
-    _, found = answer(model, batch)
+    _, answers = answer(model, batch)
     _, mixed = answer(model, pick(batch, order))
-    _same(mixed, found[order], "answers differ in another order")
+    _same(mixed, answers[order], "answers differ in another order")
 
 
 @promise("forward and decode never see the moments")
@@ -142,13 +144,13 @@ def moments_are_not_seen(subject: Subject) -> None:
         gt=torch.full_like(batch.gt, torch.nan),
         windows=torch.full_like(batch.windows, 10**6),
     )
-    found = []
+    answers = []
     for given in (batch, hidden, nonsense):
         model = subject.build(0)
         torch.manual_seed(3)
-        found.append(answer(model, given)[1])
-    for other in found[1:]:
-        _same(other, found[0], "answers depend on the annotated moments", close=0.0)
+        answers.append(answer(model, given)[1])
+    for other in answers[1:]:
+        _same(other, answers[0], "answers depend on the annotated moments", close=0.0)
 
 
 @promise("the same seed gives the same model, and a saved one answers alike")
@@ -158,12 +160,14 @@ def state_round_trips(subject: Subject) -> None:
     other.load_state_dict(copy.deepcopy(first.state_dict()))
     if isinstance(drawn := getattr(first, "generator", None), torch.Generator):
         other.generator.manual_seed(drawn.initial_seed())  # type: ignore[union-attr, operator]
-    found = []
+    answers = []
     for model in (first, again, other.eval()):
         torch.manual_seed(5)
-        found.append(answer(model, batch)[1])
-    _same(found[1], found[0], "two models of one seed answer differently", close=0.0)
-    _same(found[2], found[0], "a model with the weights of another answers differently", close=0.0)
+        answers.append(answer(model, batch)[1])
+    _same(answers[1], answers[0], "two models of one seed answer differently", close=0.0)
+    _same(
+        answers[2], answers[0], "a model with the weights of another answers differently", close=0.0
+    )
 
 
 @promise("losses are finite scalars", lambda subject: subject.is_trained)
@@ -182,7 +186,7 @@ def gradients_reach_all(subject: Subject) -> None:
     """A parameter without one is never trained."""
     batch, model = subject.batch(size=6), subject.build(0).train()
     torch.stack(list(model.loss(model(batch), batch).values())).sum().backward()
-    lacking = [name for name, found in model.named_parameters() if found.grad is None]
+    lacking = [name for name, value in model.named_parameters() if value.grad is None]
     _need(not lacking, f"{', '.join(lacking)}: without a gradient; use it or leave it out")
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None

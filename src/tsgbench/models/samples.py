@@ -59,11 +59,11 @@ def make_batch(size: int = 4, clips: int = 9, words: int = 6, seed: int = 0) -> 
 def windows_of(gt: Tensor, dur: Tensor, counts: Tensor) -> Tensor:
     """Windows of the moments, (B, 2), as if each video had been thrice as many clips as it has."""
     rows = zip(gt.numpy(), dur.numpy(), counts.tolist(), strict=True)
-    found = [
+    labels = [
         linspace_labels(np.array([3 * count]), count, moment[None], np.array([duration]))
         for moment, duration, count in rows
     ]
-    return torch.from_numpy(np.concatenate(found))
+    return torch.from_numpy(np.concatenate(labels))
 
 
 def training_queries() -> Queries:

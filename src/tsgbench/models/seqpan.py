@@ -196,8 +196,8 @@ class SeqPAN(Grounder):
 
     def _is_used(self, x: Tensor, split: int) -> Tensor:
         """(1, S): all but the gap, which stands for the zeros beyond the end of an array."""
-        place = torch.arange(x.shape[1], device=x.device)
-        return ((place < split - self.gap) | (place >= split))[None]
+        position = torch.arange(x.shape[1], device=x.device)
+        return ((position < split - self.gap) | (position >= split))[None]
 
     def add_labels(self, fused: Tensor, outputs: dict[str, Tensor]) -> Tensor:
         """Sequence matching (sec. 3.1.4): label every clip, add the labels' embeddings.
@@ -288,7 +288,7 @@ class WordEncoder(nn.Module):
 
 
 class CharacterCNN(nn.Module):
-    """Convolutions over the characters of each word, maximum over places: (B, L) -> (B, L, 100).
+    """Convolutions over the characters of each word, maximum over positions: (B, L) -> (B, L, 100).
 
     Public code only. Its input is a word's row, because the table knows how the word is spelt.
     dropout: of the characters' vectors, drawn anew for every occurrence of a word.
@@ -323,8 +323,8 @@ class CharacterCNN(nn.Module):
             return self.of_occurrences(self.spelling[tokens.flatten()], vectors).unflatten(
                 0, tokens.shape
             )
-        present, place = tokens.unique(return_inverse=True)  # each word of the batch once
-        return self.of_words(self.spelling[present], vectors)[place]
+        present, row_of = tokens.unique(return_inverse=True)  # each word of the batch once
+        return self.of_words(self.spelling[present], vectors)[row_of]
 
     def of_occurrences(self, characters: Tensor, vectors: Tensor) -> Tensor:
         """characters: (N, C) rows of `vectors`, each looked up and dropped out: (N, 100)."""
@@ -353,7 +353,7 @@ class CharacterCNN(nn.Module):
 class ConvBlock(nn.Module):
     """Residual depthwise-separable convolutions, normalised first; padding comes out as zero.
 
-    Padding is zeroed after each normalisation, or its bias would reach the real places.
+    Padding is zeroed after each normalisation, or its bias would reach the real positions.
     """
 
     def __init__(self, width: int, layers: int, kernel: int, dropout: float):
@@ -442,7 +442,7 @@ class ParallelAttention(nn.Module):
     def contexts(
         self, own_x: Tensor, other_x: Tensor, real: Tensor, split: int
     ) -> tuple[Tensor, Tensor]:
-        """Eq. 2: what each place finds in its own and in the other sequence, (B, S, D) each."""
+        """Eq. 2: what each position finds in its own and in the other sequence, (B, S, D) each."""
         q, own_k, own_v = self.own(own_x).chunk(3, dim=-1)
         other_k, other_v = self.other(other_x).chunk(2, dim=-1)
         own = self.attention(q, own_k, own_v, real, split, cross=False)
@@ -504,7 +504,7 @@ def interaction_block(
 
 
 class ContextQueryAttention(nn.Module):
-    """What `y` says about each place of `x`, and back (appendix A.2): (B, X, D)."""
+    """What `y` says about each position of `x`, and back (appendix A.2): (B, X, D)."""
 
     def __init__(self, width: int, similarity: str, dropout: float):
         super().__init__()
@@ -600,8 +600,8 @@ class Localiser(nn.Module):
         kept = v_mask if mask_convolutions else torch.ones_like(v_mask)
         seen = v_mask[:, None, None] if mask_convolutions else leaky_mask(v_mask, x.dtype)
         encoded, logits = x, []
-        for place, (norm, score) in enumerate(zip(self.norms, self.scores, strict=True)):
-            encoder: Any = self.encoders[place % len(self.encoders)]
+        for index, (norm, score) in enumerate(zip(self.norms, self.scores, strict=True)):
+            encoder: Any = self.encoders[index % len(self.encoders)]
             encoded = encoder["convolutions"](encoder["positions"](encoded), kept)
             encoded = encoder["block"](encoded, seen) * kept[..., None]
             joined = torch.cat([norm(encoded), x], dim=-1)
@@ -638,10 +638,10 @@ def layer_norm(width: int, *, bias: bool = True) -> nn.LayerNorm:
 def glorot(weight: Tensor, fans: tuple[int, int] | None = None) -> Tensor:
     """Fill with Glorot's uniform distribution; returns `weight`.
 
-    fans: inputs and outputs; else the last two axes, times the places of a kernel before them.
+    fans: inputs and outputs; else the last two axes, times the positions of a kernel before them.
     """
-    places = math.prod(weight.shape[:-2])
-    inputs, outputs = fans or (places * weight.shape[-2], places * weight.shape[-1])
+    positions = math.prod(weight.shape[:-2])
+    inputs, outputs = fans or (positions * weight.shape[-2], positions * weight.shape[-1])
     limit = math.sqrt(6 / (inputs + outputs))
     with torch.no_grad():
         return weight.uniform_(-limit, limit)

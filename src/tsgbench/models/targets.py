@@ -72,34 +72,34 @@ def region_labels(span: Tensor, counts: Tensor, clips: int, extension: int) -> T
     `extension` clips either side; where the regions would meet, BEGIN gives way, and a moment of
     one clip has only END (public code; the paper says "several neighboring frames").
     """
-    place = torch.arange(clips, device=span.device)
+    position = torch.arange(clips, device=span.device)
     start, end = span[:, :1], span[:, 1:]
     last = counts[:, None] - 1
     begin_from, begin_to = (start - extension).clamp(min=0), (start + extension).minimum(last)
     end_from, end_to = (end - extension).clamp(min=0), (end + extension).minimum(last)
     begin_to = torch.where(begin_to >= end_from, start.maximum(end_from - 1), begin_to)
-    labels = INSIDE * ((place > begin_to) & (place < end_from)).long()
-    labels = labels.masked_fill((place >= begin_from) & (place <= begin_to), BEGIN)
-    return labels.masked_fill((place >= end_from) & (place <= end_to), END)
+    labels = INSIDE * ((position > begin_to) & (position < end_from)).long()
+    labels = labels.masked_fill((position >= begin_from) & (position <= begin_to), BEGIN)
+    return labels.masked_fill((position >= end_from) & (position <= end_to), END)
 
 
 def foreground_labels(span: Tensor, clips: int) -> Tensor:
     """(B, clips) bool, True from the first to the last clip of the moment."""
-    place = torch.arange(clips, device=span.device)
-    return (place >= span[:, :1]) & (place <= span[:, 1:])
+    position = torch.arange(clips, device=span.device)
+    return (position >= span[:, :1]) & (position <= span[:, 1:])
 
 
 def best_first(scores: Tensor, k: int | None) -> tuple[Tensor, Tensor]:
-    """The k highest scores, or all of them: (B, at most k), and their places, long.
+    """The k highest scores, or all of them: (B, at most k), and their positions, long.
 
     scores: (B, N), -inf where there is no candidate: those come last. Equal scores keep the order
-    of their places, so that the first of k are the first of all (`topk` breaks ties as it likes).
+    of their positions, so that the first of k are the first of all (`topk` breaks ties at will).
     """
     if k == 1:
-        best, place = scores.max(dim=1, keepdim=True)  # the first on ties, and far less to do
+        best, position = scores.max(dim=1, keepdim=True)  # the first on ties, and far less to do
     else:
-        best, place = scores.sort(dim=1, descending=True, stable=True)
-    return best[:, :k], place[:, :k]
+        best, position = scores.sort(dim=1, descending=True, stable=True)
+    return best[:, :k], position[:, :k]
 
 
 def top_spans(start: Tensor, end: Tensor, k: int | None) -> tuple[Tensor, Tensor]:
@@ -120,9 +120,9 @@ def top_cells(scores: Tensor, k: int | None) -> tuple[Tensor, Tensor]:
     most k and T (T + 1) / 2; and (B, K, 2) long, 0 there.
     """
     first, last = torch.triu_indices(*scores.shape[1:], device=scores.device)
-    best, place = best_first(scores[:, first, last], k)
+    best, position = best_first(scores[:, first, last], k)
     absent = best.isneginf()
-    spans = torch.stack([first[place], last[place]], dim=-1).masked_fill(absent[..., None], 0)
+    spans = torch.stack([first[position], last[position]], dim=-1).masked_fill(absent[..., None], 0)
     return best.masked_fill(absent, torch.nan), spans
 
 

@@ -26,7 +26,7 @@ class Task:
     record: Path  # where the record will be written; other files go beside or below
     files: dict[str, Path]  # role -> path of the files with fixed names
     wildcards: dict[str, str]
-    places: dict[str, str] = field(default_factory=dict)  # role -> the user's own file or folder
+    own_files: dict[str, str] = field(default_factory=dict)  # role -> the user's own file or folder
     study: str = ""
     threads: int = 1
     mirror: str | None = None

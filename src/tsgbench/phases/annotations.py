@@ -38,10 +38,10 @@ def refuse_empty(report: dict) -> None:
     """`UserError` for a split of which the policy left nothing: with the most frequent reason."""
     for split, counted in report["splits"].items():
         if counted["rows"] and not counted["kept"]:
-            reason, found = max(counted["dropped"].items(), key=lambda item: item[1]["count"])
+            reason, most = max(counted["dropped"].items(), key=lambda item: item[1]["count"])
             raise UserError(
-                f"{found['rows'][0]}: none of the {counted['rows']} rows of split {split!r} can be"
-                f" used: {reason} ({found['count']} of them); mend the file, or its settings"
+                f"{most['rows'][0]}: none of the {counted['rows']} rows of split {split!r} can be"
+                f" used: {reason} ({most['count']} of them); mend the file, or its settings"
             )
 
 
@@ -56,8 +56,8 @@ def write_bad_rows(path: Path, report: dict) -> None:
     table.writerow(["split", "action", "reason", "row"])
     for split, entry in report["splits"].items():
         for action in ("dropped", "repaired"):
-            for reason, found in entry[action].items():
-                table.writerows([split, action, reason, row] for row in found["rows"])
+            for reason, affected in entry[action].items():
+                table.writerows([split, action, reason, row] for row in affected["rows"])
     write_text(path, text.getvalue())
 
 

@@ -28,11 +28,11 @@ def run(task: Task) -> Outcome:
     """
     settings = task.settings
     splits = settings["splits"]
-    found = {
+    by_split = {
         split: read_queries(task.inputs["annotations"].file(f"{split}.jsonl")) for split in splits
     }
-    queries = join(list(found.values()))
-    place = np.repeat(splits, [len(found[split]) for split in splits])
+    queries = join(list(by_split.values()))
+    split_of = np.repeat(splits, [len(by_split[split]) for split in splits])
     path = task.inputs["run"].file("predictions.parquet")
     is_answered = find_answered(path, queries)
     answered = queries.take(np.flatnonzero(is_answered))
@@ -42,14 +42,14 @@ def run(task: Task) -> Outcome:
     summary = _summarise(scores, missing, np.arange(len(answered)), settings["headline"])
     parts = {}
     for part, chosen in settings["score"].items():
-        in_part = np.isin(place, chosen)
+        in_part = np.isin(split_of, chosen)
         rows = np.flatnonzero(in_part[is_answered])
         if not rows.size:
             raise UserError(f"{path}: answers no query of {part!r}; get more of its videos")
         of_part = _summarise(scores, missing, rows, settings["headline"])
         parts[part] = {**of_part, "of_queries": int(in_part.sum())}
     percent = {name: score.percent for name, score in scores.items()}
-    write_query_scores(task.files["scores"], answered, place[is_answered], percent)
+    write_query_scores(task.files["scores"], answered, split_of[is_answered], percent)
     return {
         "protocol": settings["headline"],
         "headline": settings["headline"],
@@ -91,12 +91,12 @@ def _summarise(
     scores: dict[str, Scores], missing: dict[str, str], rows: np.ndarray, headline: str
 ) -> dict:
     """Metrics and counts of every convention over the given queries."""
-    found = {name: score.summarise(rows) for name, score in scores.items()}
-    metrics = {name: summary["metrics"] for name, summary in found.items()}
+    summaries = {name: score.summarise(rows) for name, score in scores.items()}
+    metrics = {name: summary["metrics"] for name, summary in summaries.items()}
     return {
         "queries": len(rows),
         "metrics": metrics[headline],
         "conventions": metrics,
-        "counts": {name: summary["counts"] for name, summary in found.items()},
+        "counts": {name: summary["counts"] for name, summary in summaries.items()},
         "not_computable": missing,
     }

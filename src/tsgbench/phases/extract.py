@@ -29,22 +29,22 @@ def run(task: Task) -> Outcome:
     """
     annotations = task.inputs["annotations"]
     durations = video_durations(annotations)
-    found = name_by_video(files_of(task.inputs["videos"]))
+    path_of = name_by_video(files_of(task.inputs["videos"]))
     folder = task.inputs["videos"].path.parent
     checkpoint = None
     if "checkpoint" in task.inputs:
         (checkpoint,) = files_of(task.inputs["checkpoint"]).values()
-    places = {video: find_file(video, found) for video in sorted(durations)}
+    paths = {video: find_file(video, path_of) for video in sorted(durations)}
     lost = {
         video: reason
         for video, reason in read_unavailable(task.inputs["videos"]).items()
-        if video in places and places[video] is None
+        if video in paths and paths[video] is None
     }
     gone = [{"video": video, "reason": f"unavailable: {why}"} for video, why in lost.items()]
     with listed_if_stopped(stopped_list(task.files["failed"]), gone):
         facts = extract(
             # A video that is not there, and nobody knows why, is passed on: extraction counts it
-            {video: path or folder / video for video, path in places.items() if video not in lost},
+            {video: path or folder / video for video, path in paths.items() if video not in lost},
             task.files["features"],
             recipe=task.settings,
             identity=task.identity,

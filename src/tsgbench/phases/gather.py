@@ -20,7 +20,7 @@ from tsgbench.making.own import find_videos
 from tsgbench.phases import Outcome, Task
 
 DURATIONS = "durations.csv"
-FIELDS = ("video", "duration_s", "problem")
+FIELDS = ("video", "duration_s", "problem", "reason")
 NAMED = 5  # of the videos that cannot be used
 
 
@@ -34,26 +34,25 @@ def run(task: Task) -> Outcome:
     for role, file in task.settings["files"].items():
         files.append(folder / file["name"])
         with atomic_path(files[-1]) as temporary:
-            shutil.copyfile(task.places[role], temporary)
+            shutil.copyfile(task.own_files[role], temporary)
     annotated = annotated_videos(files, Form(**task.settings["form"]))
     facts: dict[str, Any] = {"annotated": len(annotated)}
-    if "videos" in task.places:
-        found = find_videos(Path(task.places["videos"]), annotated)
-        if annotated and not found:
+    if "videos" in task.own_files:
+        videos = find_videos(Path(task.own_files["videos"]), annotated)
+        if annotated and not videos:
             raise UserError(
-                f"{task.places['videos']}: holds none of the {len(annotated)} annotated videos,"
+                f"{task.own_files['videos']}: holds none of the {len(annotated)} annotated videos,"
                 f" such as {min(annotated)}; name their folder, or the column that names them"
             )
-        problems = _probe(found, annotated, folder / DURATIONS, task.threads)
-        _link(found, folder / "videos")
-        usable = [name for name, problem in problems.items() if not problem]
-        write_manifest(folder / "videos", [_link_name(name, found[name]) for name in usable])
+        lost = _probe(videos, annotated, folder / DURATIONS, task.threads)
+        _link(videos, folder / "videos")
+        usable = sorted(videos.keys() - lost.keys())
+        write_manifest(folder / "videos", [_link_name(name, videos[name]) for name in usable])
         files += [folder / DURATIONS, folder / "videos" / MANIFEST]
-        lost = {name: problem for name, problem in problems.items() if problem}
         facts |= {
-            "missing": len(annotated) - len(found),
-            "unreadable": len(lost) - (len(annotated) - len(found)),
-            "first": [f"{name}: {problem}" for name, problem in sorted(lost.items())[:NAMED]],
+            "missing": len(annotated) - len(videos),
+            "unreadable": len(lost) - (len(annotated) - len(videos)),
+            "first": [f"{name}: {reason}" for name, reason in sorted(lost.items())[:NAMED]],
         }
     return facts, files
 
@@ -61,7 +60,7 @@ def run(task: Task) -> Outcome:
 def _probe(
     found: dict[str, Path], annotated: set[str], table: Path, threads: int
 ) -> dict[str, str]:
-    """Write each annotated video's seconds, or why there are none; that reason by video."""
+    """Write each annotated video's seconds, or why there are none; the reason by lost video."""
     names = sorted(annotated)
     with ThreadPoolExecutor(threads) as pool:
         probed = list(pool.map(lambda name: _length(found.get(name)), names))
@@ -70,16 +69,17 @@ def _probe(
     writer.writerow(FIELDS)
     writer.writerows((name, *entry) for name, entry in zip(names, probed, strict=True))
     write_text(table, text.getvalue())
-    return {name: problem for name, (_, problem) in zip(names, probed, strict=True)}
+    return {name: reason for name, (*_, reason) in zip(names, probed, strict=True) if reason}
 
 
-def _length(path: Path | None) -> tuple[float | str, str]:
+def _length(path: Path | None) -> tuple[float | str, str, str]:
+    """Seconds, what a row of the video is kept out for, and the reason in full."""
     if path is None:
-        return "", "no such video"
+        return "", "no such video", "no such video"
     try:
-        return probe(path).duration_s, ""
-    except UserError:
-        return "", "video cannot be read"
+        return probe(path).duration_s, "", ""
+    except UserError as error:
+        return "", "video cannot be read", str(error)
 
 
 def _link(found: dict[str, Path], folder: Path) -> None:

@@ -30,7 +30,7 @@ from tsgbench.models.products import fast_products
 from tsgbench.models.targets import index_labels, region_labels
 from tsgbench.phases import Outcome, Task
 from tsgbench.text import words_seen
-from tsgbench.training.arrays import FOLDER, place_times
+from tsgbench.training.arrays import FOLDER, position_times
 from tsgbench.training.assembly import Assembly
 from tsgbench.training.data import GroundingData
 from tsgbench.training.devices import choose_device
@@ -197,7 +197,7 @@ def _inspect(choice: Choice, cell: Assembly, shown: Shown, model: Grounder) -> I
         words=shown.words[row],
         predictions=spans[~np.isnan(spans[:, 0])],
         forward_gap_s=float(np.abs(first[0] - spans[0]).max()),
-        clips_s=place_times(
+        clips_s=position_times(
             cell.store.read(data.videos_shown[row])[1],
             int(batch.v_mask.sum()),
             cell.settings["inputs"],

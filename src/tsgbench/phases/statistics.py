@@ -53,13 +53,13 @@ def _counts(report: dict) -> dict:
     """Rows, kept rows, and how many were dropped or repaired for each reason, by split."""
     return {
         split: {
-            "rows": found["rows"],
-            "kept": found["kept"],
-            "videos": found["videos"],
-            "dropped": {reason: entry["count"] for reason, entry in found["dropped"].items()},
-            "repaired": {reason: entry["count"] for reason, entry in found["repaired"].items()},
+            "rows": counted["rows"],
+            "kept": counted["kept"],
+            "videos": counted["videos"],
+            "dropped": {reason: entry["count"] for reason, entry in counted["dropped"].items()},
+            "repaired": {reason: entry["count"] for reason, entry in counted["repaired"].items()},
         }
-        for split, found in report["splits"].items()
+        for split, counted in report["splits"].items()
     }
 
 

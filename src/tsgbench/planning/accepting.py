@@ -107,13 +107,13 @@ def find_target(study: "Study", name: str) -> str:
 def with_ancestors(study: "Study", targets: Iterable[str]) -> set[str]:
     """Some results and all that they are made from; of no targets, all of the study's."""
     waiting = list(targets) or list(study.jobs)
-    found: set[str] = set()
+    reached: set[str] = set()
     while waiting:
         path = waiting.pop()
-        if path not in found:
-            found.add(path)
+        if path not in reached:
+            reached.add(path)
             waiting += study.jobs[path].inputs.values()
-    return found
+    return reached
 
 
 def _objections(

@@ -78,14 +78,14 @@ class Cells:
 
     def resolve(self, protocols: list[str], dataset: str, paper: str | None) -> list[str]:
         """Protocols by name; `printed` are the paper's, or of a baseline every paper's."""
-        entry, found = self.catalogue.datasets[dataset], []
+        entry, resolved = self.catalogue.datasets[dataset], []
         for name in protocols:
-            found += (
+            resolved += (
                 printed_protocols(self.catalogue.published, entry.get("published"), paper)
                 if name == PRINTED
                 else [name]
             )
-        return [name for name in dict.fromkeys(found) if name in protocols_of(entry)]
+        return [name for name in dict.fromkeys(resolved) if name in protocols_of(entry)]
 
     def names(self, system: dict[str, Any], dataset: str) -> list[str]:
         """A system's ablations on a data set by each of its protocols, as cells are called."""
@@ -179,11 +179,11 @@ class Cells:
         """What the study says of its overrides for these models, and whose predictions others are;
         a table of theirs prints it."""
         overrides = self.config.get("overrides", {})
-        found = {}
+        note_of = {}
         for model in models:
             adopted = note_of_adopted(self.catalogue.models[model])
-            found[model] = adopted or overrides.get(model, {}).get("note")
-        return [note for note in found.values() if note]
+            note_of[model] = adopted or overrides.get(model, {}).get("note")
+        return [note for note in note_of.values() if note]
 
     def check_pixels(self, source: str) -> None:
         """Without video features only systems that never look at the video mean anything."""
@@ -225,9 +225,9 @@ class Cells:
             if model not in models:
                 models.append(model)
         parts = []
-        for place, (name, models) in enumerate(sorted(readers.items(), key=lambda x: -len(x[1]))):
+        for index, (name, models) in enumerate(sorted(readers.items(), key=lambda x: -len(x[1]))):
             by = ", ".join(self.catalogue.models[model]["title"] for model in models)
-            parts.append(self.catalogue.features[name]["title"] + (f" ({by})" if place else ""))
+            parts.append(self.catalogue.features[name]["title"] + (f" ({by})" if index else ""))
         return "; ".join(parts)
 
 

@@ -61,10 +61,10 @@ def estimate(study: Study, due: Iterable[str], logs: str | Path = LOGS) -> Cost:
     ends: dict[str, float] = {}
     for record in due:
         job = study.jobs[record]
-        found = known.of(job)
-        counted = cost.unknown if found is None else cost.measured
+        known_cost = known.of(job)
+        counted = cost.unknown if known_cost is None else cost.measured
         counted[job.phase] = counted.get(job.phase, 0) + 1
-        took = found or Measured(0.0, 0.0)
+        took = known_cost or Measured(0.0, 0.0)
         cost.seconds[job.phase] = cost.seconds.get(job.phase, 0.0) + took.seconds
         cost.memory_mb = max(cost.memory_mb, took.memory_mb)
         before = max((ends.get(path, 0.0) for path in job.inputs.values()), default=0.0)
@@ -103,8 +103,8 @@ class Measurements:
     def of(self, job: Job) -> Measured | None:
         """What a job is likely to take; None if no job was measured that is alike."""
         for key in _keys(job.phase, job.wildcards):
-            if found := self._found.get(key):
-                return Measured(*map(fmean, zip(*map(astuple, found), strict=True)))
+            if costs := self._found.get(key):
+                return Measured(*map(fmean, zip(*map(astuple, costs), strict=True)))
         return None
 
 

@@ -87,15 +87,15 @@ class Figures:
         on each data set, and the seeds of its cells."""
         model, ablation = system.split("/")
         title = self.catalogue.models[model]["title"]
-        found = {
+        drawn = {
             "model": model,
             "ablation": ablation,
             "label": system_label(title, ablation),
             "protocols": {one: self.papers.protocol(one, content) for one in datasets},
         }
-        prefixes = [cell_prefix(found, dataset) for dataset in datasets]
+        prefixes = [cell_prefix(drawn, dataset) for dataset in datasets]
         seeds = {seed for prefix in prefixes for seed in self.papers.seeds.get(prefix, [])}
-        return found | {"seeds": sorted(seeds)}
+        return drawn | {"seeds": sorted(seeds)}
 
     def _cells_of(
         self, systems: list[dict[str, Any]], datasets: list[str], *, first: bool = True
@@ -108,10 +108,10 @@ class Figures:
 
     def _inspected(self, systems: list[dict[str, Any]], datasets: list[str]) -> list[str]:
         """The cells that choose a figure's queries: on each data set, of the first system there."""
-        found: dict[str, str] = {}
+        first: dict[str, str] = {}
         for cell in self._cells_of(systems, datasets):
-            found.setdefault(CellId.parse(cell).dataset, cell)
-        return list(found.values())
+            first.setdefault(CellId.parse(cell).dataset, cell)
+        return list(first.values())
 
     def _figure_inputs(
         self, reads: str, systems: list[dict[str, Any]], datasets: list[str]

@@ -57,10 +57,10 @@ class Freshness:
     def _look(self, record: str) -> str:
         if not Path(record).exists():
             return MISSING
-        found = current_record(Path(record), self.study.identity(record))
-        if found is None:
+        record_now = current_record(Path(record), self.study.identity(record))
+        if record_now is None:
             return STALE
-        recorded = found.content["inputs"]
+        recorded = record_now.content["inputs"]
         for role, path in self.study.jobs[record].inputs.items():
             read = recorded[role]["digest"] if role in recorded else None
             # An input that is not here (not pulled, or cleaned away) cannot contradict the result

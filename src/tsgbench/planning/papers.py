@@ -43,14 +43,14 @@ class Papers(Specifications):
 
     def figures(self) -> dict[str, tuple[dict[str, Any], list[dict[str, Any]]]]:
         """Every figure that is drawn: `paper/figure1` -> the paper's file, the figure's parts."""
-        found: dict[str, tuple[dict[str, Any], list[dict[str, Any]]]] = {}
+        figures_of: dict[str, tuple[dict[str, Any], list[dict[str, Any]]]] = {}
         for paper, content in self.catalogue.published.items():
             for figure in content.get("figures", []):
                 name = f"{paper}/{target_name(figure['id'])}"
-                found.setdefault(name, (content, []))[1].append(figure)
+                figures_of.setdefault(name, (content, []))[1].append(figure)
         return {
             name: (content, parts)
-            for name, (content, parts) in found.items()
+            for name, (content, parts) in figures_of.items()
             if any("draw" in part for part in parts)
         }
 
@@ -67,7 +67,7 @@ class Papers(Specifications):
     def settings(self, name: str, content: dict[str, Any], table: dict[str, Any]) -> dict[str, Any]:
         """The specification of a table of systems."""
         paper, number = name.split("/")
-        blocks = [self._block(place, content) for place in self.places(table["datasets"])]
+        blocks = [self._block(column, content) for column in self.columns(table["datasets"])]
         rows = self._rows(table, blocks, content)
         if table["kind"] == "comparison":
             rows += self._beside(blocks, content)
@@ -96,19 +96,19 @@ class Papers(Specifications):
     def _data(self, name: str) -> dict[str, Any]:
         return self.catalogue.datasets[name]
 
-    def places(self, printed: list[str]) -> list[dict[str, Any]]:
+    def columns(self, printed: list[str]) -> list[dict[str, Any]]:
         """Where the numbers of a paper's data sets stand: in the blocks of the study's own, of what
         stands in for them all, and of those that the study lacks.
 
         printed: names in the paper.
         """
-        found = [self._place(dataset, None) for dataset in self.stand_ins(printed)]
+        blocks = [self._column(dataset, None) for dataset in self.stand_ins(printed)]
         for name in printed:
-            own = [self._place(dataset, name) for dataset in self.of_study(name)]
-            found += own or [self._missing(name)]
-        return found
+            own = [self._column(dataset, name) for dataset in self.of_study(name)]
+            blocks += own or [self._missing(name)]
+        return blocks
 
-    def _place(self, dataset: str, printed: str | None) -> dict[str, Any]:
+    def _column(self, dataset: str, printed: str | None) -> dict[str, Any]:
         told = {"name": dataset, "dataset": dataset, "title": self._data(dataset)["title"]}
         return told | {"printed": printed, "stands_in": printed is None}
 
@@ -119,13 +119,13 @@ class Papers(Specifications):
         told = {"name": f"{printed}:printed", "title": title, "printed": printed}
         return told | {"is_missing": True}
 
-    def _block(self, place: dict[str, Any], content: dict[str, Any]) -> dict[str, Any]:
-        """A place as the block of a table of systems."""
-        if place.get("is_missing"):
-            return place
-        dataset = place["dataset"]
+    def _block(self, column: dict[str, Any], content: dict[str, Any]) -> dict[str, Any]:
+        """What stands for a data set, as the block of a table of systems."""
+        if column.get("is_missing"):
+            return column
+        dataset = column["dataset"]
         protocol, convention = self.protocol(dataset, content), self._convention(dataset, content)
-        return self.block(dataset, protocol, convention) | place
+        return self.block(dataset, protocol, convention) | column
 
     def protocol(self, dataset: str, content: dict[str, Any]) -> str:
         """By which of a data set's protocols a paper's numbers follow, and so all beside them."""
@@ -164,7 +164,7 @@ class Papers(Specifications):
                 group = "quoted" if is_quoted else "own"
             row = new_row(label, printed["cell"], group, is_quoted=is_quoted)
             row = rows.setdefault(label, row)
-            place = [content["paper"]["key"], table["id"], number]
+            source = [content["paper"]["key"], table["id"], number]
             for block in blocks:
                 is_own = block["printed"] == printed["dataset"]
                 has_cells = not is_quoted and not block.get("is_missing")
@@ -173,7 +173,7 @@ class Papers(Specifications):
                     row["prefixes"][block["name"]] = prefix
                     row["seeds"][block["name"]] = self.seeds.get(prefix, [])
                 if is_own:
-                    self.add_printed(row, block, place, has_cells=has_cells, table=table["id"])
+                    self.add_printed(row, block, source, has_cells=has_cells, table=table["id"])
         # Quoted rows first, in the paper's order: its own stand below them, as it prints them
         return sorted(rows.values(), key=lambda row: not row["is_quoted"])
 

@@ -70,12 +70,12 @@ def printed_protocols(
     printed: the data set's name in the papers' files, None where no paper reports on it.
     """
     contents = [published[paper]] if paper else list(published.values())
-    found = [
+    protocols = [
         protocol_of(content, printed)
         for content in contents
         if printed in content["paper"].get("protocols", {})
     ]
-    return list(dict.fromkeys(found)) or [DEFAULT]
+    return list(dict.fromkeys(protocols)) or [DEFAULT]
 
 
 def served_rows(published: dict[str, dict[str, Any]]) -> dict[str, list[str]]:
@@ -120,10 +120,10 @@ def system_label(title: str, ablation: str, protocol: str = DEFAULT) -> str:
     return label if protocol == DEFAULT else f"{label}, protocol {protocol}"
 
 
-def own_place(
+def own_row(
     paper: str, content: dict[str, Any], dataset: str | None, method: str | None
 ) -> list[Any] | None:
-    """[paper, table, place] of a paper's own row for a data set in its comparison tables; None if
+    """[paper, table, index] of a paper's own row for a data set in its comparison tables; None if
     it prints none.
 
     method: which, where the paper has several systems of its own. `UserError` where that is open.
@@ -135,14 +135,14 @@ def own_place(
         for number, row in enumerate(table["rows"])
         if row["dataset"] == dataset and row.get("own")
     ]
-    places = [place for name, place in own if method in (None, name)]
-    if own and len(places) != 1:
-        found = ", ".join(f"{name} in {table}" for name, (_, table, _) in own)
+    rows = [row for name, row in own if method in (None, name)]
+    if own and len(rows) != 1:
+        candidates = ", ".join(f"{name} in {table}" for name, (_, table, _) in own)
         raise UserError(
             f"published/{paper}.yaml: which of the paper's own rows for {dataset} is meant"
-            f" ({found})? Give one alone the model's `full` as its `cell`"
+            f" ({candidates})? Give one alone the model's `full` as its `cell`"
         )
-    return places[0] if own else None
+    return rows[0] if own else None
 
 
 def target_name(figure: str) -> str:

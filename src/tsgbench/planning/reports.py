@@ -125,8 +125,8 @@ class Reports:
     ) -> Iterator[Job]:
         """The paper's own model and the others, each by its first seed on the paper's data."""
         measured = {}
-        places = self.papers.places(table["datasets"])
-        for dataset in [place["dataset"] for place in places if not place.get("is_missing")]:
+        columns = self.papers.columns(table["datasets"])
+        for dataset in [column["dataset"] for column in columns if not column.get("is_missing")]:
             for model, entry in self.catalogue.models.items():
                 if "paper" not in entry or is_variant(model, entry):
                     continue
@@ -141,7 +141,7 @@ class Reports:
             "notes": self.cells.notes(cell.partition("/")[0] for cell in measured),
             "cells": list(measured),
             "models": {name: entry["title"] for name, entry in self.catalogue.models.items()},
-            "datasets": places,
+            "datasets": columns,
         }
         yield self.layout.job(
             "table",
@@ -196,12 +196,14 @@ class Reports:
 
 def printed_parts(published: dict[str, dict[str, Any]], dataset: str) -> list[list[str]]:
     """Every union of splits of a data set that some paper counts, each once."""
-    found = []
+    wanted = []
     for paper in published.values():
         for table in paper.get("tables", []):
             for row in table["rows"] if table["kind"] == "statistics" else []:
                 if row["dataset"] == dataset:
-                    found += row.get("reproduce", {}).get("parts", {}).values()
+                    wanted += row.get("reproduce", {}).get("parts", {}).values()
         for figure in paper.get("figures", []):
-            found += [part for name, part in figure.get("reproduce", {}).items() if name == dataset]
-    return [list(part) for part in dict.fromkeys(map(tuple, found))]
+            wanted += [
+                part for name, part in figure.get("reproduce", {}).items() if name == dataset
+            ]
+    return [list(part) for part in dict.fromkeys(map(tuple, wanted))]

@@ -10,7 +10,7 @@ printed table `paper` and `table`. Then
   in for the data of a paper;
 - `rows`: {label, cell (`model/ablation`), group (of `systems_table.GROUPS`, or None), is_quoted},
   and by name of a block: `prefixes`, the cells that show the row (`model/dataset/ablation`), and
-  their `seeds`; `printed`, its row in a paper's file as [paper, table, place]; `practice`, how that
+  their `seeds`; `printed`, its row in a paper's file as [paper, table, index]; `practice`, how that
   paper got its numbers (`printed.practice_of`).
 """
 
@@ -38,7 +38,7 @@ class Specifications:
     ) -> dict[str, Any]:
         """The specification of a table, complete."""
         models = (row["cell"].partition("/")[0] for row in rows if any(row["seeds"].values()))
-        papers = sorted({place[0] for row in rows for place in row["printed"].values()})
+        papers = sorted({paper for row in rows for paper, *_ in row["printed"].values()})
         return {
             "kind": "systems",
             **describe_study(self.config, name),
@@ -77,14 +77,14 @@ class Specifications:
             prefixes = [row["prefixes"].get(block["name"]) for row in rows]
             cells = [prefix.split("/") for prefix in prefixes if prefix in self.seeds]
             read = [(model, ablation) for model, _, ablation in cells]
-            found = self.cells.describe_features(block["dataset"], read) if read else ""
-            block["features"] = found
+            described = self.cells.describe_features(block["dataset"], read) if read else ""
+            block["features"] = described
 
     def add_printed(
         self,
         row: dict[str, Any],
         block: dict[str, Any],
-        place: list[Any],
+        printed: list[Any],
         *,
         has_cells: bool = True,
         table: str | None = None,
@@ -94,8 +94,8 @@ class Specifications:
         has_cells: whether ours are compared with it. table: the paper's, whose number of runs may
         be its own.
         """
-        name, paper = block["name"], place[0]
-        row["printed"][name] = place
+        name, paper = block["name"], printed[0]
+        row["printed"][name] = printed
         if has_cells:
             practice = practice_of(self.catalogue.published[paper], block["printed"], table)
             model = row["cell"].partition("/")[0]

@@ -76,9 +76,9 @@ class Study:
             raw["videos"] = self._plan_source(entry["videos"])
         if maker:
             settings = merge(entry[maker], chosen.get(maker, {}))
-            places = entry.get("places", {})
+            own_files = entry.get("own_files", {})
             made = self._add(
-                self.layout.job(maker, {"dataset": dataset}, settings, raw, places=places)
+                self.layout.job(maker, {"dataset": dataset}, settings, raw, own_files=own_files)
             )
             raw = dict.fromkeys([*entry["generated"], "videos"], made)
         if "videos" in raw:
@@ -142,8 +142,8 @@ class Study:
         if "released" in recipe:
             released = recipe["released"]
             reads = {"annotations": annotations}
-            for place, source in enumerate(as_list(released["source"]), start=1):
-                role = "released" if place == 1 else f"released:{place}"
+            for number, source in enumerate(as_list(released["source"]), start=1):
+                role = "released" if number == 1 else f"released:{number}"
                 reads[role] = self._plan_source(source)
             if "vectors" in released:
                 reads["vectors"] = self._plan_source(released["vectors"])

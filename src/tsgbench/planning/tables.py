@@ -5,7 +5,7 @@ from typing import Any
 from tsgbench.config import HEADLINE, as_list, is_variant, protocols_of
 from tsgbench.errors import UserError
 from tsgbench.jobs.cells import DEFAULT, FULL, join_ablation
-from tsgbench.planning.printed import own_method, own_place, system_label
+from tsgbench.planning.printed import own_method, own_row, system_label
 from tsgbench.planning.specification import Specifications, new_row
 
 
@@ -54,15 +54,15 @@ class Tables(Specifications):
     ) -> dict[str, list[str]]:
         """The protocols of a system that a table shows, each with its data sets."""
         paper = self.catalogue.models[system["model"]].get("paper")
-        found: dict[str, list[str]] = {}
+        shown_on: dict[str, list[str]] = {}
         for dataset in system.get("datasets", self.config["datasets"]):
             if dataset not in chosen or ablation not in self.cells.ablations(system, dataset):
                 continue
             shown = self.cells.resolve(spec.get("protocols", [DEFAULT]), dataset, paper)
             for protocol in self.cells.protocols(system, dataset):
                 if protocol in shown:
-                    found.setdefault(protocol, []).append(dataset)
-        return found
+                    shown_on.setdefault(protocol, []).append(dataset)
+        return shown_on
 
     def _blocks(self, dataset: str, spec: dict[str, Any]) -> list[dict[str, Any]]:
         """A data set's blocks of rows: one, or one for each named part of its test split.
@@ -97,12 +97,12 @@ class Tables(Specifications):
         for block in blocks:
             row["prefixes"][block["name"]] = f"{name}/{block['dataset']}/{cells}"
             row["seeds"][block["name"]] = system["seeds"]
-            if is_printed and (place := self._printed(model, block["printed"])):
-                self.add_printed(row, block, place)
+            if is_printed and (printed := self._printed(model, block["printed"])):
+                self.add_printed(row, block, printed)
         return row
 
     def _printed(self, model: dict[str, Any], dataset: str | None) -> list[Any] | None:
         """What the paper of a model prints for it on a data set, if anything."""
         paper = model["paper"]
         method = own_method(self.catalogue.published, paper, model["model"])
-        return own_place(paper, self.catalogue.published[paper], dataset, method)
+        return own_row(paper, self.catalogue.published[paper], dataset, method)

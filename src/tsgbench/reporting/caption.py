@@ -91,14 +91,14 @@ def _is_not_run(row: Row, result: Result) -> bool:
 
 def _verdicts(values: list[Value]) -> list[str]:
     """What the marks behind differences mean; only those that occur."""
-    found = {value.verdict for value in values}
+    verdicts = {value.verdict for value in values}
     said = {
         "within interval": "the printed number lies within the interval",
         "above": "reproduced above the printed number, interval and all",
         "below": "reproduced below it",
     }
-    lines = [f"{VERDICT_MARKS[name]}: {text}" for name, text in said.items() if name in found]
-    if "protocol differs" in found:
+    lines = [f"{VERDICT_MARKS[name]}: {text}" for name, text in said.items() if name in verdicts]
+    if "protocol differs" in verdicts:
         mark = VERDICT_MARKS["protocol differs"]
         lines.append(f"{mark}: not comparable, for what the row's letters say")
     return ["; ".join(lines) + "."] if lines else []
@@ -111,13 +111,24 @@ def _departures(table: Table) -> list[str]:
 
 
 def _tests(table: Table, values: list[Value]) -> list[str]:
-    """How systems were tested against one of them, where they were."""
-    if not any(value.p_value is not None for value in values):
+    """How systems were tested against one of them, where they were, and what that cannot show."""
+    tested = [value for value in values if value.p_value is not None]
+    if not tested:
         return []
-    return [
+    lines = [
         f"*: differs from “{table.against}” (p < {SIGNIFICANT}; two-sided paired permutation test"
         " over test videos, corrected for all comparisons of a data set after Holm)."
     ]
+    open_ones = [value for value in tested if not Shown(value).star and value.detectable]
+    if open_ones:
+        least = min(open_ones, key=lambda value: value.detectable or 0.0)
+        most = max(open_ones, key=lambda value: value.detectable or 0.0)
+        lines.append(
+            "Tested and without *: undecided, not shown to be equal. Four times of five such a test"
+            f" finds a difference of {Shown(least).detectable} at least, or"
+            f" {Shown(most).detectable}, by system and metric (each in the CSV file)."
+        )
+    return lines
 
 
 def is_undefined(result: Result, metric: str) -> bool:
@@ -231,8 +242,8 @@ def _dataset(table: Table, dataset: Block, *, with_notes: bool) -> str:
 
 def _durations(cells: list) -> list[str]:
     """How many videos do not last as long as annotated, if any: by the features with the most."""
-    found = [cell.run["facts"].get("durations") or {} for cell in cells]
-    most = max(found, key=lambda facts: facts.get("differ", 0), default={})
+    compared = [cell.run["facts"].get("durations") or {} for cell in cells]
+    most = max(compared, key=lambda facts: facts.get("differ", 0), default={})
     if not most.get("differ"):
         return []
     return [

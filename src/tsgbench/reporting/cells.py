@@ -112,9 +112,9 @@ class Cell:
         files = ["run.json", "metrics.json"]
         for record in (self.run, self.evaluation):
             files += record.get("outputs", {})
-        found = {name: (self.folder / name).as_posix() for name in files}
+        paths = {name: (self.folder / name).as_posix() for name in files}
         log = layout_of_cell(self.folder).logs[self.run["phase"]]
-        return found | {"log": log.format(**CellId.parse(self.name).wildcards)}
+        return paths | {"log": log.format(**CellId.parse(self.name).wildcards)}
 
 
 def read_cell(

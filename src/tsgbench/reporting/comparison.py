@@ -3,32 +3,40 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from tsgbench.evaluation.resampling import holm
+from tsgbench.evaluation.resampling import detectable, holm
 from tsgbench.reporting.draft import Result, Row
+from tsgbench.reporting.numbers import SIGNIFICANT
 from tsgbench.reporting.uncertainty import compare
 
 
 def compare_rows(rows: list[Row], dataset: str, against: str, metrics: list[str]) -> None:
-    """Give each number of a data set's rows its p value against the row labelled `against`.
+    """Give each number of a data set's rows its p value against the row labelled `against`, and the
+    smallest difference that its test could find.
 
     Paired permutation tests, corrected over all rows and metrics of the data set (Holm). Rows of
     which seeds are missing, of another protocol, or scored on other queries are not tested; if the
-    reference is such a row, none is.
+    reference is such a row, none is. What a test could find, it finds whatever the others show: at
+    the level of Holm's first step.
     """
     results = {row.label: row.results[dataset] for row in rows if dataset in row.results}
     reference = results.get(against)
     if reference is None or reference.status != "complete":
         return
     tested = [result for result in results.values() if _can_be_paired(result, reference)]
-    found = [compare(result.cells, reference.cells, metrics) for result in tested]
-    places = [
-        (result, metric, p_value)
-        for result, values in zip(tested, found, strict=True)
-        for metric, p_value in values.items()
+    tests = [
+        (result, metric, difference)
+        for result in tested
+        for metric, difference in compare(result.cells, reference.cells, metrics).items()
     ]
-    corrected: Iterable[float] = holm([p_value for *_, p_value in places]) if places else []
-    for (result, metric, _), p_value in zip(places, corrected, strict=True):
-        result.values[metric] = replace(result.values[metric], p_value=float(p_value))
+    corrected: Iterable[float] = holm([one.p_value for *_, one in tests]) if tests else []
+    for (result, metric, difference), p_value in zip(tests, corrected, strict=True):
+        level, error = SIGNIFICANT / len(tests), difference.error
+        result.values[metric] = replace(
+            result.values[metric],
+            p_value=float(p_value),
+            detectable=detectable(error, level) if error else None,
+            test_videos=difference.videos,
+        )
 
 
 def _can_be_paired(result: Result, reference: Result) -> bool:

@@ -27,12 +27,12 @@ def find_departures(
     """
     if not cells or not practice:
         return []
-    found = [*_data(cells[0], practice), *_inputs(cells[0], practice)]
+    departures = [*_data(cells[0], practice), *_inputs(cells[0], practice)]
     if practice.get("convention") not in (None, convention):
-        found.append(Departure(f"scored by “{convention}”, not by the paper's own convention"))
+        departures.append(Departure(f"scored by “{convention}”, not by the paper's own convention"))
     if practice.get("changed"):
-        found.append(Departure(f"settings of this study: {', '.join(practice['changed'])}"))
-    return [*found, *_runs(cells, practice)]
+        departures.append(Departure(f"settings of this study: {', '.join(practice['changed'])}"))
+    return [*departures, *_runs(cells, practice)]
 
 
 def _data(cell: Cell, practice: dict) -> Iterator[Departure]:

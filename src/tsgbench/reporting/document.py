@@ -34,7 +34,8 @@ class Value:
     std: sample standard deviation (n-1), None for a single seed. interval: 95 % bootstrap interval
     of the mean over videos. rank: 1 best, 2 second among the trained systems. p_value: of a paired
     permutation test against the table's reference system, corrected for all comparisons of the
-    table. published, published_text: the printed value, and with its own digits; published_rank:
+    data set, on test_videos videos; detectable: the smallest difference that it finds with a chance
+    of 80 %. published, published_text: the printed value, and with its own digits; published_rank:
     as rank, among printed values. difference: mean minus printed. decimals: as many as are written.
     """
 
@@ -44,6 +45,8 @@ class Value:
     seeds: list[float] = field(default_factory=list)
     rank: int | None = None
     p_value: float | None = None
+    detectable: float | None = None
+    test_videos: int | None = None
     published: float | None = None
     published_text: str | None = None
     published_std: float | None = None
@@ -224,8 +227,11 @@ class Document:
         titles = {group.id: group for group in self.groups}
         rows = [row for row in self.rows if block.name in row.results]
         return [
-            (name and titles.get(name, Group(name, "")), [row.results[block.name] for row in found])
-            for name, found in groupby(rows, key=lambda row: row.group)
+            (
+                name and titles.get(name, Group(name, "")),
+                [row.results[block.name] for row in members],
+            )
+            for name, members in groupby(rows, key=lambda row: row.group)
         ]
 
 

@@ -108,12 +108,12 @@ class Table:
             if result.printed is not None
             for departure in result.departures
         )
-        return {letter(place): text for place, text in enumerate(texts)}
+        return {letter(index): text for index, text in enumerate(texts)}
 
 
-def letter(place: int) -> str:
+def letter(index: int) -> str:
     """`a` to `z`, then `aa`, `ab` and so on."""
-    high, low = divmod(place, 26)
+    high, low = divmod(index, 26)
     return (letter(high - 1) if high else "") + chr(ord("a") + low)
 
 

@@ -47,8 +47,8 @@ def _seconds(batch: str) -> Callable[[dict], float | None]:
 
 
 def _peak_mb(facts: dict) -> float | None:
-    found = (facts["memory"]["bytes"] or {}).get("64")
-    return None if found is None else found / 1e6
+    peak = (facts["memory"]["bytes"] or {}).get("64")
+    return None if peak is None else peak / 1e6
 
 
 COLUMNS = (
@@ -108,7 +108,7 @@ def build_efficiency_table(
     """
     folder = Path(published_folder)
     entry, printed = read_rows(folder, spec["paper"], spec["table"])
-    places = _columns_of_printed(entry, f"{folder / spec['paper']}.yaml: {spec['table']}")
+    columns = _columns_of_printed(entry, f"{folder / spec['paper']}.yaml: {spec['table']}")
     blocks = spec["datasets"]
     rows = [_printed_row(spec, row, numbers, blocks, records) for row, numbers in printed]
     rows.sort(key=lambda row: not row.is_quoted)  # the paper's own stand below, as it prints them
@@ -117,14 +117,14 @@ def build_efficiency_table(
     rows += [_beside_row(spec, name, blocks, records) for name in beside if name not in own]
     for row in rows:
         for result in row.results.values():
-            _fill_values(result, places)
+            _fill_values(result, columns)
     return Table(
         **of_study(spec),
-        metrics=[*(column.title for column in COLUMNS), *_added(places)],
+        metrics=[*(column.title for column in COLUMNS), *_added(columns)],
         datasets=[Block.of(block) for block in blocks],
         groups=GROUPS,
         rows=rows,
-        notes=[*spec.get("notes", []), *_units(entry, places), *_memory(rows), *_shapes(rows)],
+        notes=[*spec.get("notes", []), *_units(entry, columns), *_memory(rows), *_shapes(rows)],
         about=_about(rows),
         printed_note=PRINTED_NOTE,
         heading=head_line(entry, [numbers for _, numbers in printed]),
@@ -133,8 +133,8 @@ def build_efficiency_table(
 
 def _system(cell: str) -> str:
     """`model/ablation` of a cell, by whichever protocol."""
-    found = CellId.parse(cell)
-    return f"{found.model}/{split_ablation(found.ablation)[0]}"
+    parsed = CellId.parse(cell)
+    return f"{parsed.model}/{split_ablation(parsed.ablation)[0]}"
 
 
 def _columns_of_printed(entry: dict, where: str) -> dict[str, str]:
@@ -149,8 +149,8 @@ def _columns_of_printed(entry: dict, where: str) -> dict[str, str]:
     return {name: title for name, title in (MEANT | OWN_TITLES).items() if name in metrics}
 
 
-def _added(places: dict[str, str]) -> list[str]:
-    return [title for title in places.values() if title in OWN_TITLES.values()]
+def _added(columns: dict[str, str]) -> list[str]:
+    return [title for title in columns.values() if title in OWN_TITLES.values()]
 
 
 def _printed_row(
@@ -172,8 +172,8 @@ def _printed_row(
 
 def _beside_row(spec: dict, system: str, blocks: list[dict], records: dict[str, Record]) -> Row:
     model, ablation = system.split("/")
-    found = {block["name"]: _result(spec, system, block, records) for block in blocks}
-    results = {name: result for name, result in found.items() if result.wanted}
+    by_block = {block["name"]: _result(spec, system, block, records) for block in blocks}
+    results = {name: result for name, result in by_block.items() if result.wanted}
     return Row(spec["models"][model], model, ablation, [], "beside", results)
 
 
@@ -187,16 +187,16 @@ def _result(spec: dict, system: str, block: dict, records: dict[str, Record]) ->
     return Result(wanted, [Measured(cell, records[cell]) for cell in wanted if cell in records])
 
 
-def _fill_values(result: Result, places: dict[str, str]) -> None:
+def _fill_values(result: Result, columns: dict[str, str]) -> None:
     result.values = {column.title: _value(column, result.cells) for column in COLUMNS}
-    result.values |= {title: Value() for title in _added(places)}
+    result.values |= {title: Value() for title in _added(columns)}
     if result.printed is not None:
-        _add_printed(result, result.printed, places)
+        _add_printed(result, result.printed, columns)
 
 
 def _value(column: Column, cells: list[Measured]) -> Value:
-    found = [column.read(cell.record.facts) for cell in cells]
-    seeds = [value for value in found if value is not None]
+    measured = [column.read(cell.record.facts) for cell in cells]
+    seeds = [value for value in measured if value is not None]
     return Value(
         mean=fmean(seeds) if seeds else None,
         std=stdev(seeds) if len(seeds) > 1 and column.spread else None,
@@ -205,9 +205,9 @@ def _value(column: Column, cells: list[Measured]) -> Value:
     )
 
 
-def _add_printed(result: Result, printed: Printed, places: dict[str, str]) -> None:
+def _add_printed(result: Result, printed: Printed, columns: dict[str, str]) -> None:
     """Printed numbers with the digits that the paper gives."""
-    for metric, title in places.items():
+    for metric, title in columns.items():
         number = printed.values.get(metric)
         digits = None if number is None else len(f"{number:g}".partition(".")[2])
         value = result.values[title]
@@ -228,12 +228,12 @@ def _machine(facts: dict) -> str:
     return f"{facts['hardware']} ({on}), PyTorch {facts['versions']['torch']}"
 
 
-def _units(entry: dict, places: dict[str, str]) -> list[str]:
+def _units(entry: dict, columns: dict[str, str]) -> list[str]:
     """What the paper says of its units, which decides where a printed number stands."""
     units = entry.get("units", {})
     return [
         f"{title}, printed as {metric}: {units[metric]}."
-        for metric, title in places.items()
+        for metric, title in columns.items()
         if metric in units
     ]
 

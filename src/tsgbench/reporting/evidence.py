@@ -79,22 +79,22 @@ class System:
         self, metric: str, *, convention: str | None = None, part: str | None = None
     ) -> list[float]:
         """One percentage a seed; empty where the metric does not exist."""
-        found = []
+        values = []
         for cell in self.cells:
             facts = self._facts(cell, part)
             metrics = facts["conventions"].get(convention, {}) if convention else facts["metrics"]
-            found.append(metrics.get(metric))
-        return [] if None in found else found
+            values.append(metrics.get(metric))
+        return [] if None in values else values
 
     def mean(self, metric: str, **scope: Any) -> float | None:
         """Mean over seeds of what `scores` gives."""
-        found = self.scores(metric, **scope)
-        return fmean(found) if found else None
+        values = self.scores(metric, **scope)
+        return fmean(values) if values else None
 
     def deviation(self, metric: str, **scope: Any) -> float | None:
         """Sample standard deviation over seeds; None for a single one."""
-        found = self.scores(metric, **scope)
-        return stdev(found) if len(found) > 1 else None
+        values = self.scores(metric, **scope)
+        return stdev(values) if len(values) > 1 else None
 
     def show(self, metric: str, **scope: Any) -> str:
         """The mean, with its deviation, as a link to where it comes from; `n/a` without one."""
@@ -115,7 +115,7 @@ class System:
 
 @dataclass(frozen=True)
 class PrintedRow:
-    """A row of a paper's table. `row` is as it stands in the file, `number` its place there."""
+    """A row of a paper's table. `row` is as it stands in the file, `number` its index there."""
 
     printed: Printed
     row: dict
@@ -124,7 +124,7 @@ class PrintedRow:
     root: str
 
     @property
-    def place(self) -> str:
+    def source(self) -> str:
         """The table, as a link."""
         return link_table(self.printed, self.root)
 
@@ -135,7 +135,7 @@ class PrintedRow:
 
     @property
     def key(self) -> tuple[str, str, int]:
-        """Paper, table and place in it."""
+        """Paper, table and index in it."""
         return self.printed.paper, self.printed.table, self.number
 
     def value(self, metric: str) -> float | None:
@@ -242,14 +242,14 @@ def gather(
         model, dataset, ablation, _ = CellId.parse(name)
         grouped.setdefault((model, dataset, ablation), []).append(cell)
     systems = []
-    for (model, dataset, name), found in grouped.items():
+    for (model, dataset, name), members in grouped.items():
         ablation, protocol = split_ablation(name)
         title = escape(system_label(spec["models"][model]["title"], ablation, protocol))
-        ordered = sorted(found, key=lambda cell: CellId.parse(cell.name).seed)
+        ordered = sorted(members, key=lambda cell: CellId.parse(cell.name).seed)
         systems.append(System(model, dataset, name, title, tuple(ordered), root))
     datasets = spec["datasets"].items()
     spec = spec | {"datasets": {k: v | {"title": escape(v["title"])} for k, v in datasets}}
-    order = {name: place for place, name in enumerate(spec["datasets"])}
+    order = {name: index for index, name in enumerate(spec["datasets"])}
     systems.sort(key=lambda system: order[system.dataset])
     return Evidence(spec, systems, statistics, published, root)
 

@@ -60,10 +60,10 @@ def explain(
                     "values": {metric: asdict(result.values[metric]) for metric in metrics},
                     "cells": [
                         cell
-                        | {"found": _check(cell, result, place, metrics, root)}
+                        | {"found": _check(cell, result, index, metrics, root)}
                         | {"accepted": _accepted(_records_of(cell, root))}
                         | _mlflow(cell, logged)
-                        for place, cell in enumerate(result.cells)
+                        for index, cell in enumerate(result.cells)
                     ],
                     "wanted": result.wanted,
                 }
@@ -100,7 +100,7 @@ def stem_of(path: Path, root: Path) -> Path:
 
 def _choose_row(content: Document, wanted: str) -> Row:
     rows = content.rows
-    known = {place: (row.label, f"{row.model}/{row.ablation}") for place, row in enumerate(rows)}
+    known = {index: (row.label, f"{row.model}/{row.ablation}") for index, row in enumerate(rows)}
     return rows[_match_any(wanted, known, "row")]
 
 
@@ -119,11 +119,11 @@ def _match_any(wanted: str, known: Mapping[Key, tuple[str, ...]], kind: str) -> 
         lambda name: _plain(name) == asked,
         lambda name: _plain(name).startswith(asked),
     ):
-        found = [key for key, names in known.items() if any(map(fits, names))]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            options = ", ".join(repr(_best_name(known[key], known)) for key in found)
+        fitting = [key for key, names in known.items() if any(map(fits, names))]
+        if len(fitting) == 1:
+            return fitting[0]
+        if fitting:
+            options = ", ".join(repr(_best_name(known[key], known)) for key in fitting)
             raise UserError(f"--{_option(kind)} {wanted!r} fits several: {options}; name one")
     names = {_plain(name): name for several in known.values() for name in several if name != "/"}
     close = difflib.get_close_matches(asked, names, n=3, cutoff=0.5)
@@ -161,7 +161,7 @@ def _check_table(stem: Path, content: Document) -> str:
     return "as recorded"
 
 
-def _check(cell: dict, result: Result, place: int, metrics: list[str], root: Path) -> str:
+def _check(cell: dict, result: Result, index: int, metrics: list[str], root: Path) -> str:
     """What is true of a cell now: `as recorded`, `gone`, or how it has changed."""
     if "files" not in cell:
         return _check_record(cell, root)
@@ -186,8 +186,8 @@ def _check(cell: dict, result: Result, place: int, metrics: list[str], root: Pat
     for metric in metrics:
         seeds = result.values[metric].seeds
         # What is not scored by query (seconds per query, say) does not stand in metrics.json
-        if seeds and metric in known and known[metric] != seeds[place]:
-            return f"edited: {evaluation} says {known[metric]} for {metric}, not {seeds[place]}"
+        if seeds and metric in known and known[metric] != seeds[index]:
+            return f"edited: {evaluation} says {known[metric]} for {metric}, not {seeds[index]}"
     return "as recorded"
 
 
@@ -213,11 +213,11 @@ def _accepted(records: list[Path]) -> list[dict]:
 
     What is wrong with a record that cannot be read, the checks say.
     """
-    found = []
+    declarations = []
     for path in records:
         with contextlib.suppress(UserError):
-            found += [{"record": str(path), **entry} for entry in read_record(path).accepted]
-    return found
+            declarations += [{"record": str(path), **entry} for entry in read_record(path).accepted]
+    return declarations
 
 
 def _logged_runs(stem: Path) -> dict:
@@ -311,6 +311,8 @@ def _value_lines(metric: str, facts: dict, number: dict) -> list[str]:
         said.append(f"verdict: {value.verdict}")
     if shown.p_value:
         said.append(f"p = {shown.p_value}")
+    if shown.detectable:
+        said.append(f"smallest detectable difference {shown.detectable}")
     lines = ["; ".join(said)]
     if len(value.seeds) > 1:
         names = [cell["cell"].rpartition("/")[2] for cell in number["cells"]]

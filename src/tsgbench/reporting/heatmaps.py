@@ -17,9 +17,9 @@ LINE_GAP = 1.25  # lines a word needs, not to touch the next
 
 
 def columns_of(query: Inspected, columns: int) -> list[str]:
-    """Names of the places that are attended to: the words, then what is no word of the query."""
+    """Names of the positions that are attended to: the words, then what is no word of the query."""
     extra = columns - len(query.words)
-    return query.words + [f"[pad {place}]" for place in range(1, extra + 1)]
+    return query.words + [f"[pad {number}]" for number in range(1, extra + 1)]
 
 
 def word_size(words: int, inches: float) -> float:
@@ -80,6 +80,6 @@ def map_rows(
 
 
 def clip_names(query: Inspected, count: int) -> list[str]:
-    """The seconds that each place of the sequence stands for."""
+    """The seconds that each position of the sequence stands for."""
     edges = np.linspace(0, query.duration_s, count + 1)
     return [f"{a:.2f}-{b:.2f}s" for a, b in pairwise(edges)]

@@ -104,10 +104,10 @@ class System:
         cells = self.cells
         keys = [key for key in FIELDS if any(cell.get(key) is not None for cell in cells)]
         keys += sorted({key for cell in cells for key in cell} - set(FIELDS) - set(APART))
-        found = [self._field(key) for key in keys]
+        shown = [self._field(key) for key in keys]
         if "run" in cells[0] and not any(cell.get("mlflow_run") for cell in cells):
-            found.insert(3, {"title": FIELDS["mlflow_run"], "said": NO_MLFLOW})
-        return found
+            shown.insert(3, {"title": FIELDS["mlflow_run"], "said": NO_MLFLOW})
+        return shown
 
     def _field(self, key: str) -> dict:
         entries = [cell.get(key) for cell in self.cells]
@@ -151,8 +151,8 @@ def _use(title: str, metrics: list[str], result: Result) -> dict:
         scored += [result.printed.label, texts and f"departs from it: {texts}"]
     said = "; ".join(filter(None, scored))
     seeds = []
-    for place, cell in enumerate(result.cells):
+    for index, cell in enumerate(result.cells):
         name = cell["cell"].rpartition("/")[2].replace("seed", "seed ")
-        seeds.append((name, [one.seeds[place] if one.seeds else "" for one in shown]))
+        seeds.append((name, [one.seeds[index] if one.seeds else "" for one in shown]))
     title += f" ({said})" if said else ""
     return {"title": title, "metrics": metrics, "shown": shown, "seeds": seeds}

@@ -56,9 +56,9 @@ def _height(result: Result) -> float:
 def _spans(metrics: list[str]) -> list[dict]:
     """R@1 and R@5 above their IoU thresholds; nothing above other metrics. first, last: columns."""
     spans: list[dict] = []
-    for place, metric in enumerate(metrics):
+    for index, metric in enumerate(metrics):
         recall, _, iou = metric.partition(",")
-        name, last = recall if iou else "", 2 * place + 3
+        name, last = recall if iou else "", 2 * index + 3
         if spans and name and spans[-1]["name"] == name:
             spans[-1]["last"] = last
         else:

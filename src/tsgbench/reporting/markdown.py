@@ -58,9 +58,9 @@ def render_markdown(text: str, base: Path, folder: Path | str | None, level: int
 
 
 def _without_title(tokens: "list[Token]") -> "list[Token]":
-    titles = [place for place, token in enumerate(tokens) if token.tag == "h1"]
-    left_out = {place for start in titles[::2] for place in (start, start + 1, start + 2)}
-    return [token for place, token in enumerate(tokens) if place not in left_out]
+    titles = [index for index, token in enumerate(tokens) if token.tag == "h1"]
+    left_out = {index for start in titles[::2] for index in (start, start + 1, start + 2)}
+    return [token for index, token in enumerate(tokens) if index not in left_out]
 
 
 def _redirect(tokens: "list[Token]", base: Path, folder: Path | str | None) -> None:

@@ -110,6 +110,13 @@ class Shown:
         return "" if self.value.p_value is None else f"{self.value.p_value:.3g}"
 
     @property
+    def detectable(self) -> str:
+        """The smallest difference that the test could find: `5.31 of 120 videos`."""
+        if self.value.detectable is None:
+            return ""
+        return f"{self.digits(self.value.detectable)} of {self.value.test_videos:,} videos"
+
+    @property
     def star(self) -> str:
         """Behind a number that differs from its reference row's."""
         p_value = self.value.p_value

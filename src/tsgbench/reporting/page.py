@@ -81,8 +81,8 @@ class Page:
         top = 0.2 if has_title else 0.0
         total = (content + top + 2 * MARGIN) / (0.98 if has_title else 1.0)
         figure = Figure(figsize=(WIDTH, total))
-        place = MARGIN + content
+        upper = MARGIN + content
         for height, draw in self._bands:
-            draw(Band(figure, place, height))
-            place -= height
+            draw(Band(figure, upper, height))
+            upper -= height
         return figure

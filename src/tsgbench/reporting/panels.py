@@ -46,11 +46,11 @@ def find_system(spec: dict, name: str) -> dict:
 
 def read_system(system: dict, dataset: str, records: dict[str, Record]) -> list[Cell]:
     """A system's evaluated cells on a data set; none if it was not run there."""
-    found = []
+    seeds = []
     for name in cell_names(cell_prefix(system, dataset), system["seeds"]):
         record = records.get(f"metrics:{name}")
-        found.append(read_cell(name, record.path.parent if record else None))
-    return [cell for cell in found if cell is not None]
+        seeds.append(read_cell(name, record.path.parent if record else None))
+    return [cell for cell in seeds if cell is not None]
 
 
 def read_metric(cells: list[Cell], metric: str) -> np.ndarray:
@@ -109,14 +109,14 @@ def split_of(cells: list[Cell]) -> str:
 
     `UserError` where they were scored on several: their numbers do not compare.
     """
-    found = {cell.evaluation["facts"]["split"]: cell for cell in cells}
-    if len(found) > 1:
-        (split, cell), (other, another) = list(found.items())[:2]
+    by_split = {cell.evaluation["facts"]["split"]: cell for cell in cells}
+    if len(by_split) > 1:
+        (split, cell), (other, another) = list(by_split.items())[:2]
         raise UserError(
             f"{another.folder / 'metrics.json'}: facts.split: is {other}, but a panel also shows"
             f" {cell.name}, of {split}; name cells of one protocol in the figure's `draw`"
         )
-    return next(iter(found))
+    return next(iter(by_split))
 
 
 def shows_printed(spec: dict, dataset: str, cells: list[Cell]) -> bool:
@@ -146,8 +146,8 @@ def make_panels(
     figure = Figure(figsize=(width * columns, height * bands + 0.7), layout="constrained")
     grid = figure.add_gridspec(bands, columns)
     panels = {}
-    for place, name in enumerate(names):
-        inner = grid[divmod(place, columns)].subgridspec(len(parts), 1, height_ratios=parts)
+    for index, name in enumerate(names):
+        inner = grid[divmod(index, columns)].subgridspec(len(parts), 1, height_ratios=parts)
         axes = [figure.add_subplot(inner[0])]
         axes += [figure.add_subplot(inner[i], sharex=axes[0]) for i in range(1, len(parts))]
         panels[name] = axes

@@ -164,13 +164,13 @@ def _run_engine(engine: str, folder: Path, timeout_s: float) -> str:
 
 def _missing_file(output: str) -> str | None:
     """The package, font or format that TeX looked for in vain."""
-    found = next(filter(None, (re.search(said, output, re.MULTILINE) for said in MISSING)), None)
-    return found and found[1]
+    match = next(filter(None, (re.search(said, output, re.MULTILINE) for said in MISSING)), None)
+    return match and match[1]
 
 
 def _error(output: str) -> str | None:
-    found = re.search(r"^!\s*(.+)$|^\S+:\d+: (.+)$", output, re.MULTILINE)
-    return found and (found[1] or found[2])
+    match = re.search(r"^!\s*(.+)$|^\S+:\d+: (.+)$", output, re.MULTILINE)
+    return match and (match[1] or match[2])
 
 
 def _complaint(output: str) -> str:

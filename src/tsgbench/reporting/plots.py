@@ -68,8 +68,8 @@ def _order(name: str) -> tuple:
 def _means(seeds: list[Cell]) -> dict[str, float]:
     means = {}
     for metric in seeds[0].metrics:
-        found = [cell.metrics.get(metric) for cell in seeds]
-        values = [value for value in found if value is not None]
+        scores = [cell.metrics.get(metric) for cell in seeds]
+        values = [value for value in scores if value is not None]
         if len(values) == len(seeds):
             means[metric] = round(fmean(values), 2)
     return means

@@ -77,8 +77,8 @@ def heading(table: str, papers: dict[str, str] | None = None) -> str:
 
 
 def _number(name: str) -> str:
-    found = re.fullmatch(r"(table|figure)(\d+)(?:_(\w+))?", name)
-    if not found:
+    match = re.fullmatch(r"(table|figure)(\d+)(?:_(\w+))?", name)
+    if not match:
         return name.replace("_", " ")
-    kind, number, rest = found.groups()
+    kind, number, rest = match.groups()
     return f"{kind.title()} {number}" + (f" ({rest.replace('_', ' ')})" if rest else "")

@@ -7,7 +7,7 @@ import yaml
 
 from tsgbench.errors import UserError
 from tsgbench.files import read_utf8
-from tsgbench.planning.printed import own_place
+from tsgbench.planning.printed import own_row
 
 SCHEMA = 1
 
@@ -38,12 +38,12 @@ class Printed:
 def find_printed(
     folder: Path, paper: str, dataset: str, *, method: str | None = None
 ) -> Printed | None:
-    """The paper's own row for `dataset`, or None if it prints none; see `printed.own_place`."""
+    """The paper's own row for `dataset`, or None if it prints none; see `printed.own_row`."""
     content = read_paper(folder, paper)
-    place = own_place(paper, content, dataset, method)
-    if place is None:
+    own = own_row(paper, content, dataset, method)
+    if own is None:
         return None
-    _, table, number = place
+    _, table, number = own
     [entry] = [entry for entry in content["tables"] if entry["id"] == table]
     return _printed(folder / f"{paper}.yaml", content, table, entry["rows"][number])
 

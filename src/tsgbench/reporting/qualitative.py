@@ -115,15 +115,15 @@ def describe_rank(query: Inspected) -> str:
     ties = query.of - query.better - query.worse
     among = f"{query.of:,}"
     if query.better == 0:
-        place = f"best of {among}" if ties == 1 else f"one of the {ties:,} best of {among}"
+        rank = f"best of {among}" if ties == 1 else f"one of the {ties:,} best of {among}"
     elif query.worse == 0:
-        place = f"worst of {among}" if ties == 1 else f"one of the {ties:,} worst of {among}"
+        rank = f"worst of {among}" if ties == 1 else f"one of the {ties:,} worst of {among}"
     else:
-        place = f"no. {query.better + 1:,} from the best of {among}"
+        rank = f"no. {query.better + 1:,} from the best of {among}"
     chosen = {"example": "printed by the paper; ", "named": "chosen by name; "}
     if query.role != "test":
-        place = f"{VIDEOS.get(query.role, 'video of another split')}, not ranked"
-    return f"{chosen.get(query.kind, '')}{place}, IoU {query.iou:.2f}"
+        rank = f"{VIDEOS.get(query.role, 'video of another split')}, not ranked"
+    return f"{chosen.get(query.kind, '')}{rank}, IoU {query.iou:.2f}"
 
 
 def absent_examples(spec: dict, scenes: list[Scene]) -> list[Example]:
@@ -163,11 +163,11 @@ def span_rows(scene: Scene) -> list[dict]:
             "duration_s": query.duration_s,
         }
         rows.append(fixed | {"system": "ground truth"} | seconds(query.moment))
-        for label, found in scene.spans.items():
-            span = None if found is None else found.get(query.query_id)
+        for label, by_query in scene.spans.items():
+            span = None if by_query is None else by_query.get(query.query_id)
             row = fixed | {"system": label}
             if span is None:
-                rows.append(row | {"note": NOT_RUN if found is None else "not answered"})
+                rows.append(row | {"note": NOT_RUN if by_query is None else "not answered"})
             else:
                 rows.append(row | seconds(span) | {"iou": f"{iou(span, query.moment):.4f}"})
     return rows

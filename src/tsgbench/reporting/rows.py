@@ -33,8 +33,8 @@ def read_result(
     prefix: `model/dataset/ablation`. cells: cell name -> folder; a missing one was not run.
     """
     wanted = cell_names(prefix, seeds)
-    found = [read_cell(cell, cells.get(cell), convention, part) for cell in wanted]
-    result = Result(wanted, [cell for cell in found if cell is not None])
+    read = [read_cell(cell, cells.get(cell), convention, part) for cell in wanted]
+    result = Result(wanted, [cell for cell in read if cell is not None])
     _check_same_system(result.cells)
     return result
 
@@ -63,10 +63,10 @@ def _verdict(result: Result, value: Value) -> Verdict | None:
 
 
 def _value(result: Result, metric: str) -> Value:
-    found = [cell.metrics.get(metric) for cell in result.cells]
-    seeds = [value for value in found if value is not None]
-    if seeds and len(seeds) < len(found):
-        lacking = result.cells[found.index(None)]
+    scores = [cell.metrics.get(metric) for cell in result.cells]
+    seeds = [value for value in scores if value is not None]
+    if seeds and len(seeds) < len(scores):
+        lacking = result.cells[scores.index(None)]
         raise UserError(
             f"{lacking.folder / 'metrics.json'}: facts.metrics: lacks {metric!r}, which other "
             "seeds of the same system have; evaluate the cell again"
@@ -100,11 +100,11 @@ def _rank(results: list[Result], metric: str) -> None:
     means = [
         round(mean, 2) for result in entered if (mean := result.values[metric].mean) is not None
     ]
-    places = sorted(set(means), reverse=True)
+    ranking = sorted(set(means), reverse=True)
     for result, mean in zip(entered, means, strict=True):
-        place = places.index(mean)
-        if place == 0 or (place == 1 and len(entered) > 2):
-            result.values[metric] = replace(result.values[metric], rank=place + 1)
+        rank = ranking.index(mean)
+        if rank == 0 or (rank == 1 and len(entered) > 2):
+            result.values[metric] = replace(result.values[metric], rank=rank + 1)
 
 
 def _check_same_system(cells: list[Cell]) -> None:

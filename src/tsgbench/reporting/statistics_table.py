@@ -142,20 +142,20 @@ def _statistic(metric: str, column: dict, reproduce: dict, record: Record, where
             f"{where}: reproduce.parts.{column['part']}: {part!r} is no union that {record.path}"
             f" describes; it has {', '.join(record.facts['described'])}"
         )
-    found = record.facts["described"][part]
-    words = found["words"].get(reproduce["tokenizer"])
+    described = record.facts["described"][part]
+    words = described["words"].get(reproduce["tokenizer"])
     if words is None:
         raise UserError(
             f"{where}: reproduce.tokenizer: {reproduce['tokenizer']!r} is not known; use one of"
-            f" {', '.join(found['words'])}"
+            f" {', '.join(described['words'])}"
         )
     name = reproduce.get("statistics", {}).get(metric, column["statistic"])
-    if name not in found["rows"] | words:
+    if name not in described["rows"] | words:
         raise UserError(
             f"{where}: statistic: {name!r} is not known; use one of"
-            f" {', '.join(found['rows'] | words)}"
+            f" {', '.join(described['rows'] | words)}"
         )
-    return float((found["rows"] | words)[name])
+    return float((described["rows"] | words)[name])
 
 
 def _counted(

@@ -31,8 +31,8 @@ def build_table(spec: dict, cells: dict[str, Path], published_folder: str | Path
     """
     read = cache(lambda paper, table: read_rows(Path(published_folder), paper, table))
 
-    def printed(paper: str, table: str, place: int) -> Printed:
-        return read(paper, table)[1][place][1]
+    def printed(paper: str, table: str, row: int) -> Printed:
+        return read(paper, table)[1][row][1]
 
     blocks = [Block.of(block) for block in spec["datasets"]]
     rows = [_row(blocks, row, spec["metrics"], cells, printed) for row in spec["rows"]]
@@ -44,8 +44,8 @@ def build_table(spec: dict, cells: dict[str, Path], published_folder: str | Path
             _rank_printed(results, metric)
     heading = ""
     if is_printed:
-        entry, found = read(spec["paper"], spec["table"])
-        heading = head_line(entry, [numbers for _, numbers in found])
+        entry, numbered = read(spec["paper"], spec["table"])
+        heading = head_line(entry, [numbers for _, numbers in numbered])
     return Table(
         **of_study(spec),
         metrics=list(spec["metrics"]),
@@ -95,8 +95,8 @@ def _rank_printed(results: list[Result], metric: str) -> None:
     ]
     if len(printed) < 3:
         return
-    places = sorted({number for _, number in printed}, reverse=True)
+    ranking = sorted({number for _, number in printed}, reverse=True)
     for result, number in printed:
-        if (place := places.index(number)) < 2:
+        if (rank := ranking.index(number)) < 2:
             value = result.values[metric]
-            result.values[metric] = replace(value, published_rank=place + 1)
+            result.values[metric] = replace(value, published_rank=rank + 1)

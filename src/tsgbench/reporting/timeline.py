@@ -125,12 +125,12 @@ def add_lanes(page: Page, scene: Scene, query: Inspected, printed: dict, *, labe
     if has_regions:  # those stand above the system that found them
         order = [label for label in order if label != scene.main] + [scene.main]
     for label in order:
-        found = scene.spans[label]
-        place = list(scene.spans).index(label)
-        span = NOT_RUN if found is None else found.get(query.query_id, "not answered")
+        answers = scene.spans[label]
+        lane = list(scene.spans).index(label)
+        span = NOT_RUN if answers is None else answers.get(query.query_id, "not answered")
         if label == scene.main and has_regions:
             lanes.append(("Regions, found (PSL)", query.regions_found, {}))
-        lanes.append((label, span, SYSTEMS[place % len(SYSTEMS)]))
+        lanes.append((label, span, SYSTEMS[lane % len(SYSTEMS)]))
     if example := scene.printed.get(query.query_id):
         for name, ends in example.spans.items():
             if len(ends) == 2:
@@ -146,10 +146,10 @@ def lanes_height(lanes: Sequence[tuple]) -> float:
 def draw_lanes(band: Band, query: Inspected, lanes: Sequence[tuple]) -> None:
     """Lanes under each other: label, span or what stands in its place, and its look."""
     axes = band.axes(LEFT, 0, TIMES, LANE * len(lanes))
-    for place, (label, content, look) in enumerate(lanes):
+    for lane, (label, content, look) in enumerate(lanes):
         axes.text(
             -0.08 / TIMES,
-            place,
+            lane,
             _fitted(label),
             transform=axes.get_yaxis_transform(),
             ha="right",
@@ -158,20 +158,20 @@ def draw_lanes(band: Band, query: Inspected, lanes: Sequence[tuple]) -> None:
             linespacing=0.95,
         )
         if isinstance(content, str):
-            axes.text(query.duration_s / 2, place, content, ha="center", va="center",
+            axes.text(query.duration_s / 2, lane, content, ha="center", va="center",
                       fontsize=LABEL_SIZE, color="#606060")  # fmt: skip
         elif len(content) == 2 and look:
-            draw_span(axes, place, content, look)
+            draw_span(axes, lane, content, look)
             axes.text(
                 1 + 0.08 / TIMES,
-                place,
+                lane,
                 f"{content[0]:.1f}–{content[1]:.1f} s",
                 transform=axes.get_yaxis_transform(),
                 va="center",
                 fontsize=LABEL_SIZE,
             )
         else:
-            draw_regions(axes, place, content, query.duration_s)
+            draw_regions(axes, lane, content, query.duration_s)
     axes.set_xlim(0, query.duration_s)
     axes.set_ylim(len(lanes) - 0.5, -0.5)
     axes.set_yticks([])
@@ -180,14 +180,14 @@ def draw_lanes(band: Band, query: Inspected, lanes: Sequence[tuple]) -> None:
     axes.set_xlabel("time (s)", fontsize=7, labelpad=1)
 
 
-def draw_span(axes: "Axes", place: float, span: Sequence[float], look: dict) -> None:
+def draw_span(axes: "Axes", lane: float, span: Sequence[float], look: dict) -> None:
     """One bar; a span shorter than a line is drawn as one."""
     axes.barh(
-        place, span[1] - span[0], left=span[0], height=0.62, lw=0.8, clip_on=False, **look
+        lane, span[1] - span[0], left=span[0], height=0.62, lw=0.8, clip_on=False, **look
     )  # fmt: skip
 
 
-def draw_regions(axes: "Axes", place: float, regions: np.ndarray, duration_s: float) -> None:
+def draw_regions(axes: "Axes", lane: float, regions: np.ndarray, duration_s: float) -> None:
     """Runs of equal regions; the letter stands in those that have room for it."""
     step_s = duration_s / len(regions)
     edges = np.flatnonzero(np.diff(regions, prepend=-1, append=-1))
@@ -195,7 +195,7 @@ def draw_regions(axes: "Axes", place: float, regions: np.ndarray, duration_s: fl
         letter, _, look = REGIONS[int(regions[start])]
         length_s = (stop - start) * step_s
         axes.barh(
-            place,
+            lane,
             length_s,
             left=start * step_s,
             height=0.74,
@@ -209,7 +209,7 @@ def draw_regions(axes: "Axes", place: float, regions: np.ndarray, duration_s: fl
                 {"facecolor": "white", "edgecolor": "none", "pad": 0.4} if "hatch" in look else None
             )
             axes.text(
-                (start + stop) / 2 * step_s, place, letter,
+                (start + stop) / 2 * step_s, lane, letter,
                 ha="center", va="center_baseline", fontsize=6.5, bbox=box,
             )  # fmt: skip
 
@@ -219,9 +219,9 @@ def add_region_key(page: Page) -> None:
 
     def draw(band: Band) -> None:
         axes = band.axes(LEFT, 0.03, TIMES, 0.16)
-        for place, (letter, name, look) in REGIONS.items():
-            axes.barh(0, 0.4, left=1.6 * place, height=1, lw=0.5, edgecolor="black", **look)
-            axes.text(1.6 * place + 0.5, 0, f"{letter}: {name}", va="center", fontsize=7)
+        for region, (letter, name, look) in REGIONS.items():
+            axes.barh(0, 0.4, left=1.6 * region, height=1, lw=0.5, edgecolor="black", **look)
+            axes.text(1.6 * region + 0.5, 0, f"{letter}: {name}", va="center", fontsize=7)
         axes.set_xlim(-0.02, 6.4)
         axes.set_ylim(-0.6, 0.6)
         axes.axis("off")

@@ -13,11 +13,25 @@ import numpy as np
 
 from tsgbench.errors import UserError
 from tsgbench.evaluation.query_scores import QueryScores, read_query_scores
-from tsgbench.evaluation.resampling import bootstrap_intervals, permutation_p_values
+from tsgbench.evaluation.resampling import (
+    bootstrap_intervals,
+    permutation_p_values,
+    standard_errors,
+)
 from tsgbench.reporting.cells import Cell
 
 # How far the mean of a column may be from the number of metrics.json, in percent
 ROUNDING = 1e-7
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Of two rows. p_value: of there being none, not corrected. error: its standard error in
+    percent, None where its videos tell none. videos: how many there are."""
+
+    p_value: float
+    error: float | None
+    videos: int
 
 
 @dataclass(frozen=True)
@@ -59,8 +73,8 @@ def intervals(cells: Sequence[Cell], metrics: Iterable[str]) -> dict[str, tuple[
 
 def compare(
     cells: Sequence[Cell], reference: Sequence[Cell], metrics: Iterable[str]
-) -> dict[str, float]:
-    """p of two rows being equally good, by metric that both define; not corrected.
+) -> dict[str, Difference]:
+    """How two rows differ, by metric that both define.
 
     Two-sided paired permutation test over videos, of the means over the seeds of each. Correct all
     that a table shows at once (`resampling.holm`). `UserError` if the rows were scored on different
@@ -72,8 +86,14 @@ def compare(
     if not shared:
         return {}
     _check_comparable(cells[0], ours, reference[0], theirs)
-    p_values = permutation_p_values(ours.take(shared) - theirs.take(shared), ours.video_ids)
-    return dict(zip(shared, map(float, p_values), strict=True))
+    differences = ours.take(shared) - theirs.take(shared)
+    p_values = permutation_p_values(differences, ours.video_ids)
+    videos = len(set(ours.video_ids))
+    errors = standard_errors(differences, ours.video_ids) if videos > 1 else np.zeros(len(shared))
+    return {
+        metric: Difference(float(p_value), float(error) if error > ROUNDING else None, videos)
+        for metric, p_value, error in zip(shared, p_values, errors, strict=True)
+    }
 
 
 def _read_row(cells: Sequence[Cell], metrics: Iterable[str]) -> _Sample:
@@ -84,9 +104,9 @@ def _read_row(cells: Sequence[Cell], metrics: Iterable[str]) -> _Sample:
     first = _read_cell(cells[0], defined)
     total = first.values.copy()
     for cell in cells[1:]:
-        found = _read_cell(cell, defined)
-        _check_comparable(cell, found, cells[0], first)
-        total += found.values
+        scores = _read_cell(cell, defined)
+        _check_comparable(cell, scores, cells[0], first)
+        total += scores.values
     return _Sample(defined, first.query_ids, first.video_ids, total / len(cells))
 
 

@@ -25,6 +25,6 @@ def read_scripts() -> str:
 
 
 def _assets() -> Path:
-    found = find_spec("snakemake")  # without importing it
-    places = found.submodule_search_locations if found else None
-    return Path(next(iter(places or []), ".")) / "assets" / "data"
+    spec = find_spec("snakemake")  # without importing it
+    folders = spec.submodule_search_locations if spec else None
+    return Path(next(iter(folders or []), ".")) / "assets" / "data"

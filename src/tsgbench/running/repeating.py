@@ -40,10 +40,10 @@ def repeat(study: Study, job: Job, record: Record) -> Iterator[str]:
         if names := sorted(listed.keys() ^ made.keys()):
             yield f"made again: other files ({', '.join(names)})"
         for name in sorted(listed.keys() & made.keys()):
-            if found := difference(kept / name, made[name]):
-                yield f"made again: {name}: {found}"
-        for found in differences(record.facts, json.loads(json.dumps(facts))):
-            yield f"made again: facts.{found}"
+            if differing := difference(kept / name, made[name]):
+                yield f"made again: {name}: {differing}"
+        for differing in differences(record.facts, json.loads(json.dumps(facts))):
+            yield f"made again: facts.{differing}"
 
 
 @dataclass(frozen=True)

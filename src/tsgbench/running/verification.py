@@ -69,18 +69,18 @@ def verify(
     where its predictions do not come out the same to the byte. progress: shows how far the records
     are.
     """
-    found = Verification()
-    here = _present(study, targets, found)
+    verified = Verification()
+    here = _present(study, targets, verified)
     sound: dict[str, Record] = {}
     for path in progress(here):
-        record = _check(study, study.jobs[path], found)
+        record = _check(study, study.jobs[path], verified)
         if record is not None:
             sound[path] = record
     for path in _draw(study, sound, cells, seed):
         done = retrain(study, study.jobs[path], sound[path], tolerance)
-        found.retrained.append(done)
-        found.problems += [(path, problem) for problem in done.problems]
-    return found
+        verified.retrained.append(done)
+        verified.problems += [(path, problem) for problem in done.problems]
+    return verified
 
 
 def _present(study: Study, targets: Iterable[str], found: Verification) -> list[str]:

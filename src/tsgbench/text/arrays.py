@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from tsgbench.errors import UserError
+from tsgbench.files import DAMAGED_ARRAYS
 from tsgbench.files.access import why
 
 ARRAY, INDEX = ".npy", ".parquet"
@@ -40,9 +41,9 @@ def read_array(path: Path, index: Path, words: set[str]) -> tuple[list[str], np.
     listed, rows = _find_rows(index, words)
     try:
         table = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        if isinstance(error, OSError) and (found := why(path, error)):
-            raise found from None
+    except DAMAGED_ARRAYS as error:
+        if isinstance(error, OSError) and (fault := why(path, error)):
+            raise fault from None
         raise UserError(f"{path}: not a NumPy array ({error}); download it again") from None
     if table.ndim != 2 or table.dtype.kind != "f" or len(table) != listed:
         raise UserError(
@@ -63,17 +64,16 @@ def _find_rows(index: Path, words: set[str]) -> tuple[int, dict[str, int]]:
 
     try:
         table = pq.read_table(index)
-    except (OSError, pa.ArrowException) as error:
-        if isinstance(error, OSError) and (found := why(index, error)):
-            raise found from None
+    except (OSError, pa.ArrowException, ValueError) as error:
+        if isinstance(error, OSError) and (fault := why(index, error)):
+            raise fault from None
         raise UserError(f"{index}: not a Parquet file ({error}); download it again") from None
     if table.num_columns != 1 or not pa.types.is_string(table.schema.types[0]):
         raise UserError(f"{index}: should have one column, of words; download it again")
     column = table.column(0)
     wanted = pa.array(sorted(words), pa.string())
     rows = pc.indices_nonzero(pc.is_in(column, value_set=wanted))
-    # Not the `found` of an error, which has been raised
-    found: dict[str, int] = {}  # type: ignore[no-redef]
+    row_of: dict[str, int] = {}
     for word, row in zip(column.take(rows).to_pylist(), rows.to_pylist(), strict=True):
-        found.setdefault(word, row)  # type: ignore[union-attr]
-    return table.num_rows, found  # type: ignore[return-value]
+        row_of.setdefault(word, row)
+    return table.num_rows, row_of

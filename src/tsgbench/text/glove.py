@@ -24,6 +24,7 @@ import numpy as np
 
 from tsgbench.errors import UserError
 from tsgbench.files import atomic_path
+from tsgbench.files.access import why
 from tsgbench.files.packed import open_packed
 from tsgbench.text.tokens import find_tokenizer
 
@@ -45,7 +46,7 @@ def read_glove(
     wanted = None if words is None else {word.encode() for word in words}
     # cheap test before the costly split of a 300-field line: most rows are of words not asked for
     beginnings = None if wanted is None else {word.split(b" ", 1)[0] for word in wanted}
-    found: dict[str, np.ndarray] = {}
+    vector_of: dict[str, np.ndarray] = {}
     dim, stated, blank = None, None, None
     with _open_stream(path, member) as stream:
         for number, line in enumerate(stream, start=1):
@@ -73,11 +74,11 @@ def read_glove(
                 raise _malformed(path, number, str(error)) from None
             if not np.isfinite(vector).all():
                 raise _malformed(path, number, "a number is not finite")
-            found.setdefault(word, vector)
+            vector_of.setdefault(word, vector)
     if dim is None:
         raise UserError(f"{path}: empty, expected word vectors; download it again")
-    vectors = np.stack(list(found.values())) if found else np.zeros((0, dim), np.float32)
-    return list(found), vectors
+    vectors = np.stack(list(vector_of.values())) if vector_of else np.zeros((0, dim), np.float32)
+    return list(vector_of), vectors
 
 
 def write_glove(path: str | Path, words: list[str], vectors: np.ndarray) -> None:
@@ -133,9 +134,9 @@ def fix_signs(basis: np.ndarray) -> np.ndarray:
 def _count_pairs(tokenized: list[list[str]], words: list[str], window: int) -> np.ndarray:
     counts: Any = Counter()  # its type foresees no fractions
     for sentence in tokenized:
-        for place, word in enumerate(sentence):
+        for index, word in enumerate(sentence):
             counts[word, word] += 1.0
-            for distance, other in enumerate(sentence[place + 1 : place + 1 + window], start=1):
+            for distance, other in enumerate(sentence[index + 1 : index + 1 + window], start=1):
                 counts[word, other] += 1.0 / distance
                 counts[other, word] += 1.0 / distance
     row = {word: index for index, word in enumerate(words)}
@@ -172,12 +173,18 @@ def _open_stream(path: Path, member: str | None) -> Iterator[io.BufferedReader]:
                 raise UserError(
                     f"{path}: holds {names or 'no .txt or .vec file'}; name the member to read"
                 )
-            with archive.open(member or names[0]) as stream:
+            try:
+                content = archive.open(member or names[0])
+            except (NotImplementedError, RuntimeError) as error:
+                raise UserError(f"{path}: cannot be unpacked ({error}); unpack it") from None
+            with content as stream:
                 # A member of an archive is a raw stream, which its type does not say
                 yield io.BufferedReader(stream, 1 << 20)  # type: ignore[arg-type]
     except KeyError:
         raise UserError(f"{path}: has no member {member!r}; it holds {names}") from None
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
+        if isinstance(error, OSError) and (fault := why(path, error)):
+            raise fault from None
         raise UserError(f"{path}: damaged archive ({error}); download it again") from None
 
 

@@ -1,6 +1,5 @@
 """The word table of a data set: its words and their frozen vectors; sentences as row numbers."""
 
-import zipfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from tsgbench.errors import UserError
-from tsgbench.files import atomic_path
+from tsgbench.files import DAMAGED_ARRAYS, atomic_path
 from tsgbench.files.access import named
 from tsgbench.text.arrays import pair_up, read_array
 from tsgbench.text.glove import read_glove
@@ -156,7 +155,7 @@ def load_word_table(path: str | Path, *, identity: str | None = None) -> WordTab
         ):
             words, vectors = content["words"].tolist(), content["vectors"]
             has_vector, made_by = content["has_vector"], str(content["identity"])
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except DAMAGED_ARRAYS as error:
         raise UserError(
             f"{path}: damaged word table ({error}); move it away and run snakemake again"
         ) from None

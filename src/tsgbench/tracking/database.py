@@ -15,8 +15,8 @@ from tsgbench.errors import UserError
 
 log = logging.getLogger(__name__)
 
-# Where MLflow keeps places of artifacts
-PLACES = (("experiments", "artifact_location"), ("runs", "artifact_uri"))
+# Where MLflow keeps locations of artifacts
+LOCATIONS = (("experiments", "artifact_location"), ("runs", "artifact_uri"))
 PATIENCE_S = 60.0  # for another process that holds the store
 
 
@@ -46,18 +46,18 @@ def make_ready(database: Path) -> None:
 def bring_artifacts_along(database: Path, name: str) -> None:
     """Artifacts of a store lie in the folder `name` beside it; call under a lock.
 
-    MLflow keeps absolute places: a project that was moved or copied would write into the old one.
+    MLflow's are absolute: a project that was moved or copied would write into the old one.
     """
     here = f"{(database.parent / name).as_uri()}/"
     moved: set[str] = set()
     with closing(sqlite3.connect(database, timeout=PATIENCE_S)) as opened, opened:
-        for table, column in PLACES:
-            for (place,) in opened.execute(f"select distinct {column} from {table}").fetchall():
-                before, found, rest = (place or "").rpartition(f"/{name}/")
-                if not found or not before.startswith("file:") or place.startswith(here):
+        for table, column in LOCATIONS:
+            for (location,) in opened.execute(f"select distinct {column} from {table}").fetchall():
+                before, found, rest = (location or "").rpartition(f"/{name}/")
+                if not found or not before.startswith("file:") or location.startswith(here):
                     continue
                 opened.execute(
-                    f"update {table} set {column} = ? where {column} = ?", (here + rest, place)
+                    f"update {table} set {column} = ? where {column} = ?", (here + rest, location)
                 )
                 moved.add(f"{before}/{name}")
     if moved:

@@ -114,12 +114,12 @@ def _sync_cell(
     cell, tags = record["key"], {**record_tags(record, metrics), "study": study}
     state = _state(folder)
     same_cell = [run for run in runs if run.data.tags.get("cell") == cell]
-    found = _choose(same_cell, record)
-    if found is None:
+    logged = _choose(same_cell, record)
+    if logged is None:
         run = create_run(client, experiment, cell, tags, _start_ms(folder, record))
     else:
-        run = Run(client, found.info.run_id)
-    is_finished = found is not None and found.info.status == "FINISHED"
+        run = Run(client, logged.info.run_id)
+    is_finished = logged is not None and logged.info.status == "FINISHED"
     is_new = run.tags.get("synced") != state or not is_finished
     if is_new:
         run.log_tags({**tags, NOTE: _describe(folder, record, metrics)})
@@ -146,9 +146,9 @@ def _sync_cell(
 def _inputs(record: dict) -> list[Input]:
     """What a training read: annotations, features, vocabulary."""
     return [
-        Input(role, _data_name(found["record"]), found["digest"], found["record"])
-        for role, found in record.get("inputs", {}).items()
-        if found.get("digest")
+        Input(role, _data_name(entry["record"]), entry["digest"], entry["record"])
+        for role, entry in record.get("inputs", {}).items()
+        if entry.get("digest")
     ]
 
 
@@ -242,7 +242,7 @@ def _points(folder: Path, record: dict) -> list[tuple[int, int, dict[str, float]
     start_ms = _start_ms(folder, record)
     step_ms = 1000 * float(_facts(record).get("seconds") or 0.0) / max(1, len(rows))
     return [
-        (epoch, int(start_ms + step_ms * place), finite)
-        for place, (epoch, values) in enumerate(rows, start=1)
+        (epoch, int(start_ms + step_ms * index), finite)
+        for index, (epoch, values) in enumerate(rows, start=1)
         if (finite := {name: value for name, value in values.items() if math.isfinite(value)})
     ]

@@ -77,11 +77,11 @@ def _average(
 
 def _summary(metrics: list[dict[str, float]]) -> dict[str, float]:
     """Mean, and spread of several, of every measured metric that all runs have."""
-    found = {}
+    summary = {}
     for name in set.intersection(*(set(of_run) for of_run in metrics)):
         if name.startswith((TEST, BEST)):
             values = [of_run[name] for of_run in metrics]
-            found[name] = fmean(values)
+            summary[name] = fmean(values)
             if len(values) > 1:
-                found[SPREAD + name] = stdev(values)
-    return found
+                summary[SPREAD + name] = stdev(values)
+    return summary

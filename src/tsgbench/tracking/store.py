@@ -87,15 +87,15 @@ def open_store(uri: str, study: str) -> tuple["MlflowClient", str]:
             make_ready(database)
             bring_artifacts_along(database, ARTIFACTS)
         client = MlflowClient(tracking_uri=uri)
-        found = client.get_experiment_by_name(study)
-        if found is None:
+        experiment = client.get_experiment_by_name(study)
+        if experiment is None:
             try:
                 return client, client.create_experiment(study, artifact_location=artifacts)
             except MlflowException:  # another process was first, on a server we cannot lock
-                found = client.get_experiment_by_name(study)
-                if found is None:
+                experiment = client.get_experiment_by_name(study)
+                if experiment is None:
                     raise
-    return client, found.experiment_id
+    return client, experiment.experiment_id
 
 
 def _refuse_folder(uri: str) -> None:
@@ -256,13 +256,13 @@ def create_run(
 
 def search(client: "MlflowClient", experiment: str, condition: str = "") -> list["MlflowRun"]:
     """Every live run of the experiment that meets the condition, newest first."""
-    found: list[MlflowRun] = []
+    runs: list[MlflowRun] = []
     token = None
     while True:
         page = client.search_runs(
             [experiment], condition, order_by=["attributes.start_time DESC"], page_token=token
         )
-        found.extend(page)
+        runs.extend(page)
         token = page.token
         if not token:
-            return found
+            return runs

@@ -1,7 +1,7 @@
 """Clips of videos as models get them, made once and mapped by every cell of the machine.
 
-The cells of a study read few different things: some features, brought to a number of places by some
-rule. Whichever cell comes first makes a file of it under `scratch/`, while the others that need it
+The cells of a study read few different things: some features, brought to a number of positions by
+some rule. Whichever cell comes first makes a file of it under `scratch/`, while others that need it
 wait; all of them map it, read-only, so that it is in memory once and is read where it is used.
 `resample` lists the rules. `offset: random` draws other source clips for each batch, so that a
 training with it maps those as well.
@@ -24,7 +24,7 @@ import numpy as np
 from tsgbench.errors import UserError
 from tsgbench.features import resample
 from tsgbench.features.store import FeatureStore
-from tsgbench.files import DAMAGED, atomic_path, digest, locked
+from tsgbench.files import DAMAGED_ARRAYS, atomic_path, digest, locked
 from tsgbench.files.access import named
 from tsgbench.jobs.code import code_digest
 from tsgbench.jobs.records import Record
@@ -81,8 +81,8 @@ class Arrays:
         if self.sums is None:
             return
         for video in set(videos.tolist()) - self._checked:
-            found = zlib.crc32(self.rows[self.ends[video] : self.ends[video + 1]].data)
-            if found != self.sums[video]:
+            sum_now = zlib.crc32(self.rows[self.ends[video] : self.ends[video + 1]].data)
+            if sum_now != self.sums[video]:
                 raise UserError(
                     f"{self.path}: damaged (video {self.names[video]!r} has another checksum);"
                     " delete it and run again, it is made anew from the features"
@@ -123,16 +123,16 @@ class Shared:
         name = "-".join(str(value) for value in rule.values()) or "source"
         path = self.folder / f"{name}.npz"
         identity = digest([SCHEMA, self.content, rule, code_digest(__name__)])
-        found = _map(path, identity)
-        if found is None:
+        mapped = _map(path, identity)
+        if mapped is None:
             with named(path), locked(path.with_suffix(".lock"), "", patience_s=math.inf):
                 # Unless another process made it while this one waited
-                found = _map(path, identity)
-                if found is None:
+                mapped = _map(path, identity)
+                if mapped is None:
                     _write(path, identity, _make(store, None, rule, self.durations))
-                    found = _map(path, identity)
-        assert found is not None, "written just now"
-        return found
+                    mapped = _map(path, identity)
+        assert mapped is not None, "written just now"
+        return mapped
 
 
 def make_arrays(
@@ -195,9 +195,9 @@ def _by_chunk(
 
 
 def segments(lengths: np.ndarray, inputs: Inputs) -> resample.Segments:
-    """Which source clips each place of the resampled videos is the mean of: (V, M) starts, stops.
+    """The source clips that each position of resampled videos is the mean of: (V, M) starts, stops.
 
-    lengths: (V,) source clips. Padding starts and stops at 0, after the real places.
+    lengths: (V,) source clips. Padding starts and stops at 0, after the real positions.
     """
     method, target = inputs["resample"], inputs["max_clips"]
     if method == "round_mean":
@@ -216,13 +216,13 @@ def segments(lengths: np.ndarray, inputs: Inputs) -> resample.Segments:
     return rules[method](lengths, target)
 
 
-def place_times(times: np.ndarray, places: int, inputs: Inputs) -> np.ndarray:
-    """(T, 2) seconds between the first and the last frame behind each place of one video.
+def position_times(times: np.ndarray, count: int, inputs: Inputs) -> np.ndarray:
+    """(T, 2) seconds between the first and the last frame behind each position of one video.
 
-    times: (n, 2) seconds of its source clips. places: T, how many of its places are real.
+    times: (n, 2) seconds of its source clips. count: T, how many of its positions are real.
     """
     if inputs["resample"] == CHUNKS:
-        starts = np.arange(places) * inputs["chunk_s"]
+        starts = np.arange(count) * inputs["chunk_s"]
         return np.stack([starts, starts + inputs["chunk_s"]], axis=1)
     starts, stops = segments(np.array([len(times)]), inputs)
     real = stops[0] > starts[0]
@@ -273,7 +273,7 @@ def _map(path: Path, identity: str) -> Arrays | None:
             parts = {name: index[name] for name in ("ends", "sources", "sums")}
         if file.stat().st_size != 4 * math.prod(shape):
             raise ValueError("its rows are not as many as it says")
-    except (*DAMAGED, OSError, KeyError, ValueError) as error:
+    except DAMAGED_ARRAYS as error:
         log.warning("%s: damaged (%s); it is made anew", path, error)
         return None
     mapped = np.memmap(file, np.float32, "r", shape=shape)

@@ -121,13 +121,13 @@ def measure_times(subject: Subject, model: Grounder, sizes: list[int]) -> dict[s
     same with reading features, resampling and encoding words before it. A batch that is larger than
     the split holds queries twice.
     """
-    found = {}
+    by_size = {}
     for size in sizes:
-        found[str(size)] = {
+        by_size[str(size)] = {
             "answer": _timed(subject, model, size, subject.batch),
             "from_files": _timed(subject, model, size, subject.batch_from_files),
         }
-    return found
+    return by_size
 
 
 def _timed(
@@ -200,11 +200,11 @@ def _peaks(
         before = _held(device)
         model = subject.model()
         _held(device)  # forgets that, while loading, the weights were there twice
-        found = {}
+        by_size = {}
         for size in sorted(sizes):
             _answer(model, subject.batch(np.arange(size) % len(subject.queries)))
-            found[str(size)] = _peak(device) - before
-    return found
+            by_size[str(size)] = _peak(device) - before
+    return by_size
 
 
 def _held(device: torch.device) -> int:

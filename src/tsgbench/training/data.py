@@ -84,8 +84,8 @@ class GroundingData:
         half: bool,
     ) -> None:
         names = sorted(set(self.queries.video_ids))
-        place = {name: index for index, name in enumerate(names)}
-        own = np.array([place[name] for name in self.queries.video_ids])
+        row_of = {name: row for row, name in enumerate(names)}
+        own = np.array([row_of[name] for name in self.queries.video_ids])
         video = inputs.get("video", "real")
         how = {"device": self.device, "half": half, "is_blind": video == "zero"}
         if shared:
@@ -208,7 +208,7 @@ class GroundingData:
 
 
 class _Clips:
-    """Rows of some videos of the arrays, by the videos' places among `names`, to be gathered.
+    """Rows of some videos of the arrays, by the videos' indices among `names`, to be gathered.
 
     On a GPU if all of them fit, from the first batch on; else from where the arrays are.
     is_blind: zeros in the place of every row, of which none is read.
@@ -217,7 +217,7 @@ class _Clips:
     def __init__(
         self, arrays: Arrays, names: list[str], *, device: torch.device, half: bool, is_blind: bool
     ) -> None:
-        known = {name: place for place, name in enumerate(arrays.names)}
+        known = {name: index for index, name in enumerate(arrays.names)}
         self._arrays, self._videos = arrays, np.array([known[name] for name in names])
         self.counts = arrays.counts[self._videos]  # (V,) rows
         self.sources = arrays.sources[self._videos]  # (V,) clips that the extractor made

@@ -82,5 +82,5 @@ def _cpu_name() -> str:
     """As the kernel has it (Linux), else the architecture alone."""
     listing = Path("/proc/cpuinfo")
     text = listing.read_text() if listing.exists() else ""
-    found = re.search(r"^model name\s*: *(.*\S)", text, re.MULTILINE)
-    return found[1] if found else platform.machine()
+    match = re.search(r"^model name\s*: *(.*\S)", text, re.MULTILINE)
+    return match[1] if match else platform.machine()

@@ -80,8 +80,8 @@ def train(
     best = _copy_of(model) if chooses else {}
     state = State()
     saved = scratch / "last.pt"
-    if found := _read_state(saved, device):
-        state, best = _resume(found, model, optimizer, order)
+    if saved_state := _read_state(saved, device):
+        state, best = _resume(saved_state, model, optimizer, order)
         log.info("resuming after epoch %d", state.epoch)
     while state.epoch < settings.epochs and not (chooses and _is_patience_over(state, settings)):
         started = time.perf_counter()
@@ -321,8 +321,8 @@ def _read_state(path: Path, device: torch.device) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except Exception as error:  # whatever a damaged archive makes of zipfile and torch
-        if isinstance(error, OSError) and (found := why(path, error)):
-            raise found from error
+        if isinstance(error, OSError) and (fault := why(path, error)):
+            raise fault from error
         reason = str(error).partition("\n")[0]
     log.warning("%s: damaged (%s); training starts at its first epoch", path, reason)
     return None

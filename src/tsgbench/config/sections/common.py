@@ -19,8 +19,8 @@ class Section(BaseModel):
 
 
 def _no_repeats(values: list[Any]) -> list[Any]:
-    for place, value in enumerate(values):
-        if value in values[:place]:
+    for index, value in enumerate(values):
+        if value in values[:index]:
             raise ValueError(f"{value!r} stands twice; remove one")
     return values
 
@@ -47,12 +47,12 @@ def as_section(
     name: str, parameters: Iterable[Parameter], *, partial: bool = False, doc: str = ""
 ) -> type[Section]:
     """Settings of a signature as a section. partial: of a difference, where none is required."""
-    found: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     for item in parameters:
         kind = as_yaml(item.kind)
         default = None if partial else item.default
-        found[item.name] = (kind, Field(default, description=item.help or None))
-    return create_model(name, __base__=Section, __doc__=doc or None, **found)
+        fields[item.name] = (kind, Field(default, description=item.help or None))
+    return create_model(name, __base__=Section, __doc__=doc or None, **fields)
 
 
 def left_out(help: str) -> Any:

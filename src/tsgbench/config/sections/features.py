@@ -173,6 +173,6 @@ SEED = signatures.Parameter("seed", Count, 0, "of random weights")
 @cache
 def network_type(extractor: str) -> type[Section]:
     """What `network` of clips with this extractor may hold."""
-    found = signatures.of_registered("features", extractor, extractor, strict=False)
-    own = [item for item in found.parameters if item.name not in (*NOT_IN_RECIPES, "seed")]
+    signature = signatures.of_registered("features", extractor, extractor, strict=False)
+    own = [item for item in signature.parameters if item.name not in (*NOT_IN_RECIPES, "seed")]
     return as_section(f"{extractor}_network", [*own, SEED], partial=True)

@@ -45,10 +45,10 @@ def parts_of(name: str, module: str, *, partial: bool) -> dict[str, type[Section
     return {
         part: as_section(
             f"{owner.get(part, '')}{part}{'_difference' if partial else ''}",
-            found.parameters,
+            described.parameters,
             partial=partial,
         )
-        for part, found in kinds.items()
+        for part, described in kinds.items()
     }
 
 
@@ -58,8 +58,8 @@ def _difference(name: str, label: str, parts: dict[str, type], **fields: Any) ->
         "model": "Arguments of its constructor.",
         "train": "How it is trained.",
     }
-    found = {part: optional(kind, helps[part]) for part, kind in parts.items()}
-    return create_model(f"{name}_{label}", __base__=Section, **fields, **found)
+    optional_parts = {part: optional(kind, helps[part]) for part, kind in parts.items()}
+    return create_model(f"{name}_{label}", __base__=Section, **fields, **optional_parts)
 
 
 def _has_full(ablations: dict) -> dict:

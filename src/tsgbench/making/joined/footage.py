@@ -24,18 +24,16 @@ def count_frames(path: Path, fps: float) -> int | str:
         return str(error)
 
 
-def join(
-    video: Joined, places: dict[str, Path], size: tuple[int, int], fps: int, out: Path
-) -> None:
+def join(video: Joined, paths: dict[str, Path], size: tuple[int, int], fps: int, out: Path) -> None:
     """Write the joined video as one MP4; it appears under `out` whole or not at all.
 
-    places: clip -> file. size: (height, width); another shape is scaled to fit and padded black.
+    paths: clip -> file. size: (height, width); another shape is scaled to fit and padded black.
     """
     frames = np.empty((video.frames, size[0] * 3 // 2, size[1]), np.uint8)
     before = None  # the last pictures of the segment before, where it fades
     for segment in video.segments:
         shown = read_frames(
-            places[segment.clip.clip], segment.first, segment.frames, size=size, fps=fps
+            paths[segment.clip.clip], segment.first, segment.frames, size=size, fps=fps
         )
         if before is not None and video.fade:
             shown[: video.fade] = _blend(before, shown[: video.fade])

@@ -32,16 +32,16 @@ def read_descriptions(path: Path) -> dict[str, Description]:
         text = " ".join(_need(row, "caption", str, where).split())
         if text:  # of two that differ in capitals alone, the first
             captions.setdefault(clip, {}).setdefault(text.lower(), text)
-    found = {}
+    clips = {}
     for index, row in enumerate(_need(content, "videos", list, path)):
         where = f"{path}, videos[{index}]"
         clip = _need(row, "video_id", str, where)
-        found[clip] = Description(
+        clips[clip] = Description(
             _youtube_id(_need(row, "url", str, where), where),
             _need(row, "category", int, where),
             tuple(captions.get(clip, {}).values()),
         )
-    return found
+    return clips
 
 
 def _youtube_id(url: str, where: str) -> str:

@@ -63,10 +63,10 @@ def split_of(source: str, shares: dict[str, float], seed: int) -> str:
     and test; the rest trains.
     """
     hashed = hashlib.sha256(f"{seed}:{source}".encode()).digest()
-    place = int.from_bytes(hashed[:8]) / 2**64
-    if place < shares["test"]:
+    share = int.from_bytes(hashed[:8]) / 2**64
+    if share < shares["test"]:
         return "test"
-    return "val" if place < shares["test"] + shares["val"] else "train"
+    return "val" if share < shares["test"] + shares["val"] else "train"
 
 
 def plan_videos(
@@ -110,14 +110,14 @@ def deal(
     same_category: neighbours in order of category, so that most videos hold one or two.
     A few clips are left out where their number cannot be made of these sizes.
     """
-    order = [pool[place] for place in rng.permutation(len(pool))]
+    order = [pool[index] for index in rng.permutation(len(pool))]
     if same_category:
         rank = rng.permutation(1 + max(clip.category for clip in pool))
         order.sort(key=lambda clip: rank[clip.category])
     dealt, begin = [], 0
     for size in _sizes(len(order), *sizes, rng):
         video = order[begin : begin + size]
-        dealt.append([video[place] for place in rng.permutation(size)])
+        dealt.append([video[index] for index in rng.permutation(size)])
         begin += size
     return dealt
 
@@ -152,14 +152,14 @@ def _cut(
     return tuple(
         Segment(
             clip,
-            firsts[place],
-            lengths[place],
-            seen[place],
-            edges[place],
-            edges[place + 1],
+            firsts[index],
+            lengths[index],
+            seen[index],
+            edges[index],
+            edges[index + 1],
             _pick(clip, use, settings),
         )
-        for place, clip in enumerate(chosen)
+        for index, clip in enumerate(chosen)
     )
 
 
@@ -168,5 +168,5 @@ def _pick(clip: Clip, use: int, settings: dict) -> tuple[str, ...]:
     key = hashlib.sha256(f"{settings['seed']}:{clip.clip}".encode()).digest()[:8]
     order = np.random.default_rng(int.from_bytes(key)).permutation(len(clip.sentences))
     number = min(settings["sentences"], len(order))
-    places = (use * number + np.arange(number)) % len(order)
-    return tuple(clip.sentences[place] for place in order[places])
+    chosen = (use * number + np.arange(number)) % len(order)
+    return tuple(clip.sentences[index] for index in order[chosen])

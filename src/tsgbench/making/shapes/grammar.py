@@ -91,7 +91,7 @@ def _relations(scene: Scene, rows: list[int], row: int) -> list[tuple[str, Claim
     relation counts only if the strict reading (one ends before the other starts) and the loose one
     (one starts before the other) pick the same event.
     """
-    found = []
+    claims = []
     for other_row, other in enumerate(scene.events):
         thing = scene.things[other.thing]
         claim = Claim(thing.colour, thing.shape, other.action)
@@ -101,8 +101,8 @@ def _relations(scene: Scene, rows: list[int], row: int) -> list[tuple[str, Claim
             loose = [r for r in rows if _follows(scene.events[r], other, relation, strict=False)]
             strict = [r for r in rows if _follows(scene.events[r], other, relation, strict=True)]
             if loose == strict == [row]:
-                found.append((relation, claim))
-    return found
+                claims.append((relation, claim))
+    return claims
 
 
 def _follows(event: Event, other: Event, relation: str, *, strict: bool) -> bool:

@@ -49,15 +49,15 @@ def draw(spec: dict, records: dict[str, Record]) -> tuple["Figure", list[dict]]:
         scenes.append(scene)
         for query in scene.queries:
             add_query(page, query)
-            found = query.maps.get(name)
-            if found is None:
+            weights = query.maps.get(name)
+            if weights is None:
                 text = f"{scene.main} makes no map {name!r} as it is set here"
                 page.add_text(text, size=8.5, gap=0.15, color="#606060")
                 continue
-            aligned = found[:, : len(query.words)].T  # (L, T)
+            aligned = weights[:, : len(query.words)].T  # (L, T)
             page.add(ROW * len(aligned) + 2 * MARK + 0.62, _drawer(query, aligned))
             fixed = {"source": "measured", "dataset": dataset, "query_id": query.query_id}
-            rows += map_rows(fixed, name, aligned, query.words, clip_names(query, len(found)))
+            rows += map_rows(fixed, name, aligned, query.words, clip_names(query, len(weights)))
     add_absent(page, spec, scenes)
     return page.make(has_title=bool(headline(spec))), rows + printed_rows(spec)
 

@@ -103,12 +103,12 @@ def _drawer(
 ) -> Callable[[Band], None]:
     def draw_maps(band: Band) -> None:
         top = 0.17
-        for place, span in enumerate((query.moment, query.predictions[0])):
-            left = SIDE - 2 * (MARK + 0.03) + place * (MARK + 0.03)
+        for index, span in enumerate((query.moment, query.predictions[0])):
+            left = SIDE - 2 * (MARK + 0.03) + index * (MARK + 0.03)
             strip = band.axes(left, top, MARK, high)
-            mark_span(strip, span, query, is_truth=place == 0, upright=True)
-        for place, (block, values) in enumerate(sorted(blocks.items())):
-            axes = band.axes(SIDE + place * (wide + GAP), top, wide, high)
+            mark_span(strip, span, query, is_truth=index == 0, upright=True)
+        for index, (block, values) in enumerate(sorted(blocks.items())):
+            axes = band.axes(SIDE + index * (wide + GAP), top, wide, high)
             right = len(words) - 0.5 if words else query.duration_s
             extent = (-0.5 if words else 0, right, query.duration_s, 0)
             _, black = show(axes, values, extent)

@@ -79,7 +79,7 @@ def _add_maps(page: Page, query: Inspected, fixed: dict, wanted: str, label: str
     names = clip_names(query, len(over_words[1]))
     clip = int(query.moment.mean() / query.duration_s * len(names))
     taken = over_words[1][clip, : len(query.words)]
-    chosen = [place for place, word in enumerate(query.words) if word.lower().startswith(wanted)]
+    chosen = [index for index, word in enumerate(query.words) if word.lower().startswith(wanted)]
     word = chosen[0] if wanted and chosen else int(taken.argmax())
     given = over_clips[1][word, : len(names)]
     size = word_size(len(query.words), WIDE)
@@ -96,12 +96,12 @@ def _add_maps(page: Page, query: Inspected, fixed: dict, wanted: str, label: str
 
 def _last(query: Inspected, kind: str) -> tuple[str, np.ndarray] | None:
     """Name and map of the last layer that makes one of that kind."""
-    found = {
+    layers = {
         int(match[1]): name
         for name in query.maps
         if (match := re.fullmatch(rf"attention(\d+)_{kind}", name))
     }
-    return (found[max(found)], query.maps[found[max(found)]]) if found else None
+    return (layers[max(layers)], query.maps[layers[max(layers)]]) if layers else None
 
 
 def _clip_drawer(

@@ -98,12 +98,12 @@ def _intervals(spec: dict, videos: Videos, is_papers: bool) -> list[dict]:
             f"figure {spec['id']}: draw.edges_s: {edges} does not rise; give the borders of the"
             " intervals in seconds, in their order"
         )
-    place = np.searchsorted(limits, lengths, side="right") - 1
-    found = []
+    band_of = np.searchsorted(limits, lengths, side="right") - 1
+    means = []
     for number, (low, high) in enumerate(pairwise(edges)):
-        inside = np.flatnonzero(place == number)
+        inside = np.flatnonzero(band_of == number)
         weights = videos.queries[inside]
-        found.append(
+        means.append(
             {
                 "from_s": low,
                 "to_s": high,
@@ -117,7 +117,7 @@ def _intervals(spec: dict, videos: Videos, is_papers: bool) -> list[dict]:
                 "last_s": float(lengths[inside].max()) if inside.size else low,
             }
         )
-    return found
+    return means
 
 
 def _draw_videos(axes: "Axes", videos: Videos) -> None:

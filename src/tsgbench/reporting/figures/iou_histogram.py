@@ -31,14 +31,14 @@ def draw(spec: dict, records: dict[str, Record]) -> tuple["Figure", list[dict]]:
     figure, drawn = panels.make_panels(spec, WIDTH, HEIGHT)
     rows = []
     for dataset, [axes] in drawn.items():
-        found = [_count(system, dataset, records) for system in systems]
+        counted = [_count(system, dataset, records) for system in systems]
         # Those that were not run take no room, but keep their colour
-        run = [place for place, (cells, _) in enumerate(found) if cells]
+        run = [index for index, (cells, _) in enumerate(counted) if cells]
         has_cells = bool(run)
-        for slot, place in enumerate(run):
+        for slot, index in enumerate(run):
             shift = (slot + 0.5) / len(run) - 0.5
-            _draw_bars(axes, systems[place]["label"], found[place][1], place, shift, len(run))
-        for system, (cells, counts) in zip(systems, found, strict=True):
+            _draw_bars(axes, systems[index]["label"], counted[index][1], index, shift, len(run))
+        for system, (cells, counts) in zip(systems, counted, strict=True):
             rows += _numbers(dataset, system, cells, counts)
         _draw_axis(axes, has_cells)
         panels.write_title(
@@ -46,8 +46,8 @@ def draw(spec: dict, records: dict[str, Record]) -> tuple["Figure", list[dict]]:
             spec,
             dataset,
             WIDTH,
-            *_describe(systems, found, has_cells),
-            cells=[cell for cells, _ in found for cell in cells],
+            *_describe(systems, counted, has_cells),
+            cells=[cell for cells, _ in counted for cell in cells],
         )
     panels.write_legend(figure, drawn)
     return figure, rows
@@ -68,14 +68,14 @@ def _count(system: dict, dataset: str, records: dict) -> tuple[list, np.ndarray]
 
 
 def _draw_bars(
-    axes: "Axes", label: str, counts: np.ndarray, place: int, shift: float, systems: int
+    axes: "Axes", label: str, counts: np.ndarray, index: int, shift: float, systems: int
 ) -> None:
     axes.bar(
         np.arange(RANGES) + 0.5 + FILLED * shift,
         counts.mean(axis=0),
         FILLED / systems,
-        color=panels.COLOURS[place % len(panels.COLOURS)],
-        hatch=panels.HATCHES[place % len(panels.HATCHES)],
+        color=panels.COLOURS[index % len(panels.COLOURS)],
+        hatch=panels.HATCHES[index % len(panels.HATCHES)],
         edgecolor="black",
         lw=0.5,
         label=label,

@@ -43,8 +43,8 @@ def draw(spec: dict, records: dict[str, Record]) -> tuple["Figure", list[dict]]:
     printed = spec.get("printed") or {}
     rows, image = [], None
     densest = max((_density(_moments(records[n], n, printed)).max() for n in records), default=1.0)
-    for place, name in enumerate(names):
-        band, column = divmod(place, columns)
+    for index, name in enumerate(names):
+        band, column = divmod(index, columns)
         upper = figure.add_subplot(grid[2 * band, column])
         lower = figure.add_subplot(grid[2 * band + 1, column])
         is_first = column == 0

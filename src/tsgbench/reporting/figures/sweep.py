@@ -67,18 +67,18 @@ def _read(spec: dict, dataset: str, point: dict, records: dict, options: dict) -
 
 def _draw_points(axes: "Axes", points: list[dict], options: dict) -> None:
     at = np.array([point["x"] for point in points], dtype=float)
-    for place, metric in enumerate(options["metrics"]):
+    for index, metric in enumerate(options["metrics"]):
         seeds = [point["values"][metric] for point in points]
-        mean = np.array([found.mean() if found.size else np.nan for found in seeds])
-        spread = np.array([found.std(ddof=1) if found.size > 1 else np.nan for found in seeds])
-        colour = panels.COLOURS[place]
+        mean = np.array([scores.mean() if scores.size else np.nan for scores in seeds])
+        spread = np.array([scores.std(ddof=1) if scores.size > 1 else np.nan for scores in seeds])
+        colour = panels.COLOURS[index]
         axes.plot(
             at,
             mean,
             color=colour,
-            ls=panels.DASHES[place],
+            ls=panels.DASHES[index],
             lw=1.2,
-            marker=panels.MARKERS[place],
+            marker=panels.MARKERS[index],
             ms=5,
             label=metric.replace(",", ", "),
             zorder=3,
@@ -88,11 +88,11 @@ def _draw_points(axes: "Axes", points: list[dict], options: dict) -> None:
 
 
 def _draw_baseline(axes: "Axes", baseline: dict, options: dict) -> None:
-    for place, metric in enumerate(options["metrics"]):
+    for index, metric in enumerate(options["metrics"]):
         if baseline["cells"]:
             axes.axhline(
                 baseline["values"][metric].mean(),
-                color=panels.COLOURS[place],
+                color=panels.COLOURS[index],
                 ls=(0, (1, 2)),
                 lw=1.4,
                 label=f"{baseline['label']}, {metric.replace(',', ', ')}",
@@ -159,7 +159,7 @@ def _name(point: dict) -> str:
 def _numbers(dataset: str, point: dict, options: dict) -> list[dict]:
     rows = []
     for metric in options["metrics"]:
-        found = point["values"][metric]
+        values = point["values"][metric]
         rows.append(
             {
                 "dataset": dataset,
@@ -167,11 +167,11 @@ def _numbers(dataset: str, point: dict, options: dict) -> list[dict]:
                 "system": point["system"],
                 "x": _name(point),
                 "metric": metric,
-                "seeds": len(found),
+                "seeds": len(values),
                 "seeds_wanted": point["wanted"],
-                "mean": f"{found.mean():.6g}" if found.size else "",
-                "std": f"{found.std(ddof=1):.6g}" if found.size > 1 else "",
-                "values": " ".join(f"{value:.6g}" for value in found),
+                "mean": f"{values.mean():.6g}" if values.size else "",
+                "std": f"{values.std(ddof=1):.6g}" if values.size > 1 else "",
+                "values": " ".join(f"{value:.6g}" for value in values),
             }
         )
     return rows

@@ -241,10 +241,10 @@ def _data(documents: list[Document], inputs: dict[str, Record]) -> dict[str, lis
 def _counted(record: Record) -> list[str]:
     """Rows read and kept of each split, and why others were dropped."""
     lines = []
-    for split, found in record.facts.get("counts", {}).items():
-        line = f"Split “{split}”: {found['kept']:,} of {found['rows']:,} rows kept"
-        if found.get("videos") is not None:
-            line += f", {found['videos']:,} videos"
-        dropped = ", ".join(f"{reason}: {count:,}" for reason, count in found["dropped"].items())
+    for split, counted in record.facts.get("counts", {}).items():
+        line = f"Split “{split}”: {counted['kept']:,} of {counted['rows']:,} rows kept"
+        if counted.get("videos") is not None:
+            line += f", {counted['videos']:,} videos"
+        dropped = ", ".join(f"{reason}: {count:,}" for reason, count in counted["dropped"].items())
         lines.append(line + (f"; dropped: {dropped}." if dropped else "."))
     return lines

@@ -66,7 +66,7 @@ def _equal_row(
     system: System, row: PrintedRow, part: str | None, shared: list[str], gap: float
 ) -> list[str]:
     return [
-        f"“{row.method}” ({row.place})",
+        f"“{row.method}” ({row.source})",
         f"`{system.dataset}`, {part or system.split}",
         "; ".join(shared),
         " / ".join(f"{row.value(metric):.2f}" for metric in shared),
@@ -94,7 +94,7 @@ def priors(evidence: Evidence) -> list[str] | None:
             summary += _summary(system, own, entry["title"])
             for rows in own:
                 cells = [_count(system, rows, metric) for metric in metrics]
-                lines.append([f"{system.title} ({system.split}); {rows[0].place}", *cells])
+                lines.append([f"{system.title} ({system.split}); {rows[0].source}", *cells])
                 names += _names_below(system, rows)
         head = [entry["title"], *metrics]
         tables += ["", *as_table(head, lines), "", *names]
@@ -116,9 +116,9 @@ def _summary(system: System, printed: list[list[PrintedRow]], title: str) -> lis
     for rows in printed:
         scope = scope_of(system, rows[0].printed.paper)
         metric = main_metric(system, **scope) or metric
-        found = [row for row in rows if row.value(metric) is not None]
-        total += len(found)
-        below += len(_below(system, found, metric))
+        with_value = [row for row in rows if row.value(metric) is not None]
+        total += len(with_value)
+        below += len(_below(system, with_value, metric))
     if not total:
         return []
     said = f"{title} ({system.split}), {system.title}"
@@ -148,7 +148,7 @@ def _names_below(system: System, rows: list[PrintedRow]) -> list[str]:
     if not metric or not below:
         return []
     listed = ", ".join(f"{name_row(row)} {row.value(metric):.2f}" for row in below)
-    said = f"{rows[0].place}, below {system.title} ({system.split})"
+    said = f"{rows[0].source}, below {system.title} ({system.split})"
     return [f"- {said} at {metric}: {listed}."]
 
 
@@ -224,7 +224,7 @@ def ranked_moments(evidence: Evidence) -> list[str] | None:
             if (first := row.value("Rank@1")) is not None:
                 values = [row.value(metric) for metric in metrics]
                 shown = ["—" if value is None else f"{value:.2f}" for value in values]
-                ladder.append((first, [f"{name_row(row)} ({row.place})", *shown]))
+                ladder.append((first, [f"{name_row(row)} ({row.source})", *shown]))
         ladder.sort(key=lambda entry: -entry[0])
         lines += ["", *as_table([entry["title"], *metrics], [cells for _, cells in ladder])]
     if not lines:

@@ -63,15 +63,15 @@ def conventions(evidence: Evidence) -> list[str] | None:
 
 def _range(systems: list[System], convention: str, metric: str) -> str:
     """`-0.10 … +2.42 (system)`, or one number; empty if no system has both numbers."""
-    found = []
+    pairs = []
     for system in systems:
         official, headline = system.mean(metric, convention=convention), system.mean(metric)
         if official is not None and headline is not None:
-            found.append((official - headline, system))
-    if not found:
+            pairs.append((official - headline, system))
+    if not pairs:
         return ""
-    low, high = (limit(difference for difference, _ in found) for limit in (min, max))
-    most = max(found, key=lambda pair: abs(pair[0]))[1]
+    low, high = (limit(difference for difference, _ in pairs) for limit in (min, max))
+    most = max(pairs, key=lambda pair: abs(pair[0]))[1]
     if low == high == 0:
         return "0.00 for all"
     reach = f"{low:+.2f}" if low == high else f"{low:+.2f} … {high:+.2f}"
@@ -83,7 +83,7 @@ def seeds(evidence: Evidence) -> list[str] | None:
     """The deviation over seeds of each data set's systems: the middle one and the largest."""
     rows = []
     for dataset, entry in evidence.datasets.items():
-        found = []
+        spreads = []
         for system in evidence.select(dataset=dataset):
             scope = {} if main_metric(system) else scope_of(system)
             metric = main_metric(system, **scope)
@@ -92,12 +92,12 @@ def seeds(evidence: Evidence) -> list[str] | None:
                 deviation = system.deviation(metric, **scope)
                 if deviation is not None:
                     spread = (deviation, max(scores) - min(scores))
-                    found.append((spread, metric, system))
-        if found:
-            (deviation, reach), metric, most = max(found, key=lambda item: item[0])
-            middle = median(spread[0] for spread, _, _ in found)
+                    spreads.append((spread, metric, system))
+        if spreads:
+            (deviation, reach), metric, most = max(spreads, key=lambda item: item[0])
+            middle = median(spread[0] for spread, _, _ in spreads)
             worst = f"{most.link(f'{deviation:.2f}')} ({most.title}; {reach:.2f} from end to end)"
-            rows.append([entry["title"], metric, str(len(found)), f"{middle:.2f}", worst])
+            rows.append([entry["title"], metric, str(len(spreads)), f"{middle:.2f}", worst])
     if not rows:
         return None
     said = "Sample standard deviation over seeds, in points; differences below it say nothing."

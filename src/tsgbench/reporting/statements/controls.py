@@ -17,10 +17,10 @@ def controls(evidence: Evidence) -> list[str] | None:
     lines: list[str] = []
     for dataset, entry in evidence.datasets.items():
         systems = evidence.select(dataset=dataset)
-        found = {(s.model, *split_ablation(s.ablation)): s for s in systems}
+        by_cell = {(s.model, *split_ablation(s.ablation)): s for s in systems}
         pairs = [
-            (full, {name: found.get((model, name, protocol)) for name in TWINS})
-            for (model, ablation, protocol), full in found.items()
+            (full, {name: by_cell.get((model, name, protocol)) for name in TWINS})
+            for (model, ablation, protocol), full in by_cell.items()
             if ablation == FULL and full.is_trained and full.sees_video and _main(full)[0]
         ]
         others = [
@@ -125,8 +125,8 @@ def order(evidence: Evidence) -> list[str] | None:
         ]
         compared = [
             _compared(evidence, key, first, second)
-            for place, first in enumerate(systems)
-            for second in systems[place + 1 :]
+            for index, first in enumerate(systems)
+            for second in systems[index + 1 :]
             for key in _common(evidence, first, second)
         ]
         rows = [row for row in compared if row]
