@@ -37,12 +37,12 @@ def write_archive(path: Path, files: Iterable[File], texts: Mapping[str, str]) -
 def _copy(archive: zipfile.ZipFile, member: zipfile.ZipInfo, file: File) -> None:
     member.file_size = file.bytes  # so that a large one gets the form that holds it
     read = hashlib.sha256()
-    with open(file.place, "rb") as stream, archive.open(member, "w") as target:
+    with open(file.location, "rb") as stream, archive.open(member, "w") as target:
         while chunk := stream.read(CHUNK_BYTES):
             read.update(chunk)
             target.write(chunk)
     if read.hexdigest() != file.sha256:
         raise UserError(
-            f"{file.place}: changed while it was packed, or differs from its manifest;"
+            f"{file.location}: changed while it was packed, or differs from its manifest;"
             " `tsgbench verify` looks again"
         )

@@ -95,17 +95,17 @@ def _claims(contents: Contents) -> Iterator[tuple]:
     if not documents:
         yield "Are results that were not run told from those that were?", "no table is here", []
         return
-    found = [one for _, table in documents for one in table.results]
-    absent = sum(one.status != "complete" for one in found)
+    rows = [one for _, table in documents for one in table.results]
+    absent = sum(one.status != "complete" for one in rows)
     yield (
         "Are results that were not run told from those that were?",
-        f"yes: rows that lack cells say so ({absent} of {len(found)})",
+        f"yes: rows that lack cells say so ({absent} of {len(rows)})",
         [path for path, _ in documents],
     )
-    printed = sum(one.printed is not None for one in found)
+    printed = sum(one.printed is not None for one in rows)
     yield (
         "Are the papers' printed numbers kept apart from reproduced ones?",
-        f"yes: beside their rows, from published/*.yaml ({printed} of {len(found)} rows have them)",
+        f"yes: beside their rows, from published/*.yaml ({printed} of {len(rows)} rows have them)",
         [path for path, _ in documents],
     )
 
@@ -173,8 +173,8 @@ def _training(contents: Contents) -> Iterator[tuple]:
     )
     yield "Are all settings of every training stated?", "yes, in each cell's record", runs
     yield "How were settings chosen?", "records hold settings, and not how they were found", []
-    seeds = sorted({len(found) for found in systems.values()})
-    span = str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+    counts = sorted({len(seeds) for seeds in systems.values()})
+    span = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     yield "How many seeds has each system?", f"{span}; seeds are in cells' names", runs
     yield _selection(cells)
     stated = sum(bool(one.record.facts.get("versions")) for one in cells)
@@ -245,6 +245,14 @@ def _evaluation(contents: Contents) -> Iterator[tuple]:
             f"of {len(values)} numbers, {spread} have a standard deviation over seeds, {intervals}"
             f" a bootstrap interval over videos, {tests} a paired test",
             paths,
+        )
+        powered = sum(value.detectable is not None for _, value in values)
+        yield (
+            "Are differences that were not shown told from equality?",
+            f"{powered} of {tests} tests state the smallest difference that they would have found"
+            if tests
+            else "the tables hold no test",
+            paths if powered else [],
         )
     else:
         yield question, "no table is here", []

@@ -45,11 +45,11 @@ LEFTOVERS = (".pyc", "~")
 class File:
     """A file of the bundle. path: in the archive and, but for the package's code, in the project.
 
-    place: where it lies. is_packed: else it is referenced, by its digest and size alone.
+    location: where it lies. is_packed: else it is referenced, by its digest and size alone.
     """
 
     path: str
-    place: Path
+    location: Path
     sha256: str
     bytes: int
     is_packed: bool = True
@@ -89,10 +89,10 @@ class Contents:
     @property
     def files(self) -> list[File]:
         """All files but those that the bundle adds, each once."""
-        found = {file.path: file for file in self.code}
+        files = {file.path: file for file in self.code}
         for result in self.results.values():
-            found |= {file.path: file for file in (result.record_file, *result.files)}
-        return [found[path] for path in sorted(found)]
+            files |= {file.path: file for file in (result.record_file, *result.files)}
+        return [files[path] for path in sorted(files)]
 
     def of_phase(self, *phases: str) -> list[Result]:
         """The results of some phases, in the plan's order."""
@@ -162,15 +162,17 @@ def _outputs(study: Study, job: Job, record: Record, with_data: bool) -> Iterato
     """The files of a result. Data may be somebody else's, so that it is packed on request alone;
     what a manifest lists, with it."""
     is_data = not job.record.startswith(f"{study.layout.folders['results']}/")
-    for name, place in record.files().items():
+    for name, location in record.files().items():
         entry = record.content["outputs"][name]
         is_light = (
-            not is_data and place.name != CHECKPOINT and entry["bytes"] <= MAX_PACKED_BYTES
-        ) or place.name == MANIFEST
-        yield File(place.as_posix(), place, entry["sha256"], entry["bytes"], with_data or is_light)
-        if place.name == MANIFEST and with_data:
-            for inner, listed in read_manifest(place).items():
-                path = place.parent / inner
+            not is_data and location.name != CHECKPOINT and entry["bytes"] <= MAX_PACKED_BYTES
+        ) or location.name == MANIFEST
+        yield File(
+            location.as_posix(), location, entry["sha256"], entry["bytes"], with_data or is_light
+        )
+        if location.name == MANIFEST and with_data:
+            for inner, listed in read_manifest(location).items():
+                path = location.parent / inner
                 yield File(path.as_posix(), path, listed.sha256, listed.bytes)
     if job.phase == "adopt":
         yield from _adopted(job, with_data)
@@ -190,19 +192,21 @@ def _code() -> list[File]:
     """The package, as the repository has it, and what the project adds."""
     places = {PurePosixPath("src", PACKAGE): HERE}
     places |= {PurePosixPath(part): Path(part) for part in PROJECT}
-    found = []
-    for path, place in places.items():
+    code = []
+    for path, location in places.items():
         inner = (
-            [place] if place.is_file() else [file for file in place.rglob("*") if file.is_file()]
+            [location]
+            if location.is_file()
+            else [file for file in location.rglob("*") if file.is_file()]
         )
         for file in sorted(inner):
-            name = path / file.relative_to(place)
+            name = path / file.relative_to(location)
             if not any(part.startswith(".") for part in name.parts) and not name.name.endswith(
                 LEFTOVERS
             ):
-                found.append(_measure(str(name), file))
-    return found
+                code.append(_measure(str(name), file))
+    return code
 
 
-def _measure(path: str, place: Path) -> File:
-    return File(path, place, sha256_file(place), place.stat().st_size)
+def _measure(path: str, location: Path) -> File:
+    return File(path, location, sha256_file(location), location.stat().st_size)

@@ -104,7 +104,7 @@ def _root(contents: Contents, files: list[Entity], actions: list[Entity]) -> Ent
 
 def _workflow(contents: Contents) -> Entity:
     (file,) = (file for file in contents.code if file.path == SNAKEFILE)
-    found = {
+    workflow = {
         **_file(file),
         "@type": ["File", "SoftwareSourceCode", "ComputationalWorkflow"],
         "name": "tsgbench: from raw video to tables of temporal sentence grounding",
@@ -115,17 +115,17 @@ def _workflow(contents: Contents) -> Entity:
         "output": {"@id": RESULT_OUTPUT},
     }
     if code_licence() != UNKNOWN:
-        found["license"] = {"@id": f"{SPDX}{code_licence()}"}
-    return found
+        workflow["license"] = {"@id": f"{SPDX}{code_licence()}"}
+    return workflow
 
 
 def _context_entities() -> list[Entity]:
     """Profiles, the workflow's language and parameters, the licence, the engine."""
-    found: list[Entity] = [
+    entities: list[Entity] = [
         {"@id": profile, "@type": "CreativeWork", "name": name, "version": version}
         for profile, (name, version) in PROFILES.items()
     ]
-    found.append(
+    entities.append(
         {
             "@id": LANGUAGE,
             "@type": "ComputerLanguage",
@@ -135,7 +135,7 @@ def _context_entities() -> list[Entity]:
         }
     )
     for name, title in ((STUDY_INPUT, "study"), (RESULT_OUTPUT, "results")):
-        found.append(
+        entities.append(
             {
                 "@id": name,
                 "@type": "FormalParameter",
@@ -145,7 +145,7 @@ def _context_entities() -> list[Entity]:
             }
         )
     if code_licence() != UNKNOWN:
-        found.append(
+        entities.append(
             {
                 "@id": f"{SPDX}{code_licence()}",
                 "@type": "CreativeWork",
@@ -153,7 +153,7 @@ def _context_entities() -> list[Entity]:
                 "description": "Licence of the code",
             }
         )
-    return found
+    return entities
 
 
 def _mark_parameters(files: list[Entity], run: Entity) -> None:
@@ -194,7 +194,7 @@ def _action(contents: Contents, result: Result) -> Entity:
     said = [f"identity {content['identity']}", f"code {content.get('code')}"]
     said += [f"commit {made['git_commit']}"] if made.get("git_commit") else []
     said += [f"taken over from {made['taken_over']}"] if "taken_over" in made else []
-    found = {
+    action = {
         "@id": f"#{job.phase}/{job.key}",
         "@type": "CreateAction",
         "name": f"{job.phase} {job.key}",
@@ -207,30 +207,30 @@ def _action(contents: Contents, result: Result) -> Entity:
         "actionStatus": COMPLETED,
     }
     if times := _times(result):
-        found |= {"startTime": _iso(times[0]), "endTime": _iso(times[1])}
-    return found
+        action |= {"startTime": _iso(times[0]), "endTime": _iso(times[1])}
+    return action
 
 
 def _files(contents: Contents) -> list[Entity]:
     """All files but the workflow's; those of one content that are not packed are one."""
-    found: dict[str, Entity] = {}
+    entities: dict[str, Entity] = {}
     phases = {_phase_code(result) for result in contents.results.values()}
     for file in contents.files:
         entity = _file(file)
         if file.path in phases:
             entity["@type"] = ["File", "SoftwareSourceCode"]
             entity["version"] = _version(contents)
-        known = found.setdefault(entity["@id"], entity)
+        known = entities.setdefault(entity["@id"], entity)
         if known is not entity:
             known["alternateName"] = [*known.get("alternateName", []), file.path]
-    found.pop(SNAKEFILE)
-    return list(found.values())
+    entities.pop(SNAKEFILE)
+    return list(entities.values())
 
 
 def _file(file: File) -> Entity:
     """A file; what is not packed is called by its digest (RFC 6920), and by its path beside
     that."""
-    found: Entity = {
+    entity: Entity = {
         "@id": quote(file.path, safe="/@") if file.is_packed else _name_of(file.sha256),
         "@type": "File",
         "name": file.path,
@@ -239,8 +239,8 @@ def _file(file: File) -> Entity:
         "sha256": file.sha256,
     }
     if not file.is_packed:
-        found["description"] = "Not packed: known by its SHA-256 and size"
-    return found
+        entity["description"] = "Not packed: known by its SHA-256 and size"
+    return entity
 
 
 def _added(path: str, sha256: str, size: int) -> Entity:
@@ -294,7 +294,7 @@ def _times(result: Result) -> tuple[datetime, datetime] | None:
 
 def _ends(contents: Contents) -> tuple[str, str]:
     """When the first job began, and the last one ended."""
-    times = [found for found in map(_times, contents.results.values()) if found]
+    times = [span for span in map(_times, contents.results.values()) if span]
     if not times:
         raise UserError(
             f"{contents.targets[0]}: made: no record says when its result was made, which a crate"

@@ -163,21 +163,21 @@ def _head(name: str, title: str, about: str, terms: str) -> dict[str, Any]:
 
 
 def _file(file: File, about: str = "") -> dict[str, Any]:
-    found = {
+    described = {
         "@type": "cr:FileObject",
         "@id": file.path,
         "name": file.path.replace("/", "_"),
         "description": about or ("" if file.is_packed else "Not packed: by SHA-256 and size."),
         "contentUrl": f"../{file.path}",
         "contentSize": f"{file.bytes} B",
-        "encodingFormat": FORMATS.get(file.place.suffix, "application/octet-stream"),
+        "encodingFormat": FORMATS.get(file.location.suffix, "application/octet-stream"),
         "sha256": file.sha256,
     }
-    return {name: value for name, value in found.items() if value}
+    return {name: value for name, value in described.items() if value}
 
 
 def _queries(file: File) -> dict[str, Any]:
-    split = file.place.stem
+    split = file.location.stem
     return {
         "@type": "cr:RecordSet",
         "@id": split,

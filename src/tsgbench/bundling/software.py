@@ -36,29 +36,29 @@ class Licence:
 def licences_of(contents: Contents) -> list[Licence]:
     """The terms of use of each source, of one's own data and of adopted predictions, as config
     states them."""
-    found = []
+    licences = []
     for result in contents.of_phase("download"):
         name = result.job.wildcards["source"]
         source = contents.study.catalogue.sources[name]
-        found.append(
+        licences.append(
             Licence(result.job.record, name, source["kind"], source["licence"], source["purpose"])
         )
     for result in contents.of_phase("gather"):
         about = "videos and annotations of the study's own"
-        found.append(
+        licences.append(
             Licence(result.job.record, result.job.wildcards["dataset"], "own data", UNKNOWN, about)
         )
     for result in contents.of_phase("render"):
         about = "videos and sentences that the code renders from a seed"
         terms = "nobody else's: made by the code of this bundle"
-        found.append(
+        licences.append(
             Licence(result.job.record, result.job.wildcards["dataset"], "made here", terms, about)
         )
     for result in contents.of_phase("adopt"):
         given = result.record.content["settings"]["predictions"]
         about = f"predictions of another program: {given['source']}"
-        found.append(Licence(result.job.record, result.job.key, "predictions", UNKNOWN, about))
-    return found
+        licences.append(Licence(result.job.record, result.job.key, "predictions", UNKNOWN, about))
+    return licences
 
 
 def licences_text(contents: Contents) -> str:
@@ -95,7 +95,7 @@ def describe_code(contents: Contents) -> dict[str, Any]:
     """`codemeta.json`. Papers are those whose models took part."""
     stated = _stated()
     requirements = [line for line in stated.get("Requires-Dist", []) if "extra ==" not in line]
-    found = {
+    described = {
         "@context": CONTEXT,
         "@type": "SoftwareSourceCode",
         "name": PACKAGE,
@@ -111,7 +111,7 @@ def describe_code(contents: Contents) -> dict[str, Any]:
         "softwareRequirements": sorted(requirements),
         "referencePublication": _papers(contents),
     }
-    return {name: value for name, value in found.items() if value}
+    return {name: value for name, value in described.items() if value}
 
 
 def _papers(contents: Contents) -> list[dict[str, Any]]:
@@ -133,8 +133,8 @@ def _papers(contents: Contents) -> list[dict[str, Any]]:
 def _stated() -> dict[str, Any]:
     """What the installed package says of itself; nothing where it is run from its source alone."""
     try:
-        found = metadata(PACKAGE)
+        package = metadata(PACKAGE)
     except PackageNotFoundError:
         return {}
-    stated: dict[str, Any] = {name: found[name] for name in found}
-    return stated | {"Requires-Dist": found.get_all("Requires-Dist") or []}
+    stated: dict[str, Any] = {name: package[name] for name in package}
+    return stated | {"Requires-Dist": package.get_all("Requires-Dist") or []}
