@@ -1,5 +1,8 @@
 """The one exception a user is meant to read."""
 
+import re
+
+BREAK = re.compile(r"\s*[\r\n]+\s*")
 LONGEST = 2000  # characters of a sentence; what a file holds may stand in one, and be of any length
 
 
@@ -10,7 +13,7 @@ class UserError(Exception):
     """
 
     def __str__(self) -> str:
-        said = super().__str__()
+        said = BREAK.sub(" ", super().__str__())  # libraries write several lines
         if len(said) <= LONGEST:
             return said
         return f"{said[: LONGEST - 500]} … {said[-500:]}"

@@ -54,7 +54,7 @@ def predictions_of(kept: Ranked, clips, needs) -> Predictions:
     widest = np.bincount(kept.rows).max()
     spans = np.full((len(kept.counts), widest, 2), np.nan)
     for row in range(len(kept.counts)):
-        found = kept.found[kept.rows == row]
+        found = kept.moments[kept.rows == row]
         spans[row, : len(found)] = found[:, :2]
     return Predictions(spans, clips, kept.counts, needs)
 
@@ -141,5 +141,5 @@ def test_parts_of_a_split_are_joined_in_their_order():
     _, ranked, _ = invented(count=12)
     joined = Ranked.joined([Ranked.all_of(ranked[:5]), Ranked.all_of(ranked[5:])])
     whole = Ranked.all_of(ranked)
-    for name in ("rows", "ranks", "found", "counts"):
+    for name in ("rows", "ranks", "moments", "counts"):
         np.testing.assert_array_equal(getattr(joined, name), getattr(whole, name))

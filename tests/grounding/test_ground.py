@@ -5,89 +5,19 @@ import json
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-import torch
 
-from feature_samples import RECIPE, write_video
-from inspection_samples import SENTENCES, cell_settings
+from cell_samples import make_cell
+from feature_samples import write_video
+from inspection_samples import SENTENCES
 from tsgbench.cli.grounding import part
 from tsgbench.cli.main import main
-from tsgbench.datasets.queries import Queries, write_queries
 from tsgbench.errors import UserError
-from tsgbench.evaluation.predictions import write_predictions
-from tsgbench.features.extract import extract
-from tsgbench.features.reduce import reduce
+from tsgbench.features.store import FeatureWriter
 from tsgbench.features.video import probe
-from tsgbench.grounding import load
-from tsgbench.jobs.records import read_record, write_record
-from tsgbench.text import build_vocabulary, save_word_table
-from tsgbench.training.assembly import Assembly
-from tsgbench.training.trainer import predict, save_tensors, seed_everything
+from tsgbench.grounding import encoded_s, load
+from tsgbench.grounding.cell import best_scores
 
-FRAMES = {"a": 61, "b": 40, "c": 96}  # of the videos, two queries each
 FAMILIES = ("ia_net", "fian", "cma", "seqpan", "fsan")
-STEPS = {"reduce": {"standardize": True, "pca": {"dim": 6}}}
-
-
-def note(path, phase, settings, inputs, files, facts=None):
-    write_record(
-        path,
-        phase=phase,
-        key="k",
-        identity="0" * 16,
-        settings=settings,
-        code="none",
-        inputs=inputs,
-        files=files,
-        facts=facts or {},
-        made={},
-    )
-    return read_record(path)
-
-
-def make_cell(root, model, **inputs):
-    """A cell with random weights, made of real files by the pipeline's own functions."""
-    data, cell = root / "data", root / f"results/cells/{model}/own/full/seed0"
-    data.mkdir(parents=True)
-    cell.mkdir(parents=True)
-    videos = {name: write_video(data / f"{name}.mp4", n, seed=n) for name, n in FRAMES.items()}
-    durations = np.repeat([probe(path).duration_s for path in videos.values()], 2)
-    moments = durations[:, None] * [0.2, 0.6]
-    ids = [f"q{row}" for row in range(6)]
-    queries = Queries(ids, list("aabbcc"), list(SENTENCES), durations, moments)
-    write_queries(data / "test.jsonl", queries)
-    annotations = note(data / "annotations.json", "annotations", {}, {}, [data / "test.jsonl"])
-    recipe = RECIPE | {"checkpoint": None}
-    facts = extract(
-        videos, data / "raw.h5", recipe=recipe, identity="0" * 16, threads=1, device="cpu"
-    )
-    clips = note(data / "raw.json", "extract", recipe, {}, [data / "raw.h5"], facts)
-    reduce(data / "raw.h5", data / "f.h5", train_ids=["a", "b"], recipe=STEPS, identity="0" * 16)
-    features = note(data / "f.json", "reduce", STEPS, {"clips": clips}, [data / "f.h5"])
-    settings = cell_settings(model, **inputs)
-    tokenizer = settings["inputs"]["tokenizer"]
-    (data / "glove.txt").write_text("man 0.1 0.2 0.3\ndoor 0.3 0.1 -0.2\nopens -1 0.5 0.25\n")
-    sentences = {"test": list(SENTENCES)}
-    table, _ = build_vocabulary(sentences, [data / "glove.txt"], tokenizer=tokenizer)
-    save_word_table(data / f"{tokenizer}.npz", table, identity="0" * 16)
-    words = note(data / "words.json", "vocabulary", {}, {}, [data / f"{tokenizer}.npz"])
-    read = {"annotations": annotations, "features": features, "vocabulary": words}
-    files = [cell / "checkpoint.pt", cell / "predictions.parquet"]
-    seed_everything(0)
-    with Assembly(settings, read, torch.device("cpu")) as assembly:
-        split = assembly.load("test")
-        built = assembly.build_model()
-        built.fit(split.queries, split.tokens)
-    seed_everything(0)
-    ranked = predict(built, split, [{"ranks": 5}], 1)
-    save_tensors(files[0], built.state_dict())
-    write_predictions(files[1], queries, ranked, split.source_clips)
-    note(cell / "run.json", "train", settings, read, files)
-    for path in data.glob("*.json"):  # a record names others relative to the project
-        content = json.loads(path.read_text())
-        for entry in content["inputs"].values():
-            entry["record"] = str((root / entry["record"]).relative_to(root))
-        path.write_text(json.dumps(content))
-    return cell, videos
 
 
 @pytest.fixture(autouse=True)
@@ -111,6 +41,57 @@ def test_an_answer_is_the_evaluation_s_prediction_to_the_last_digit(tmp_path, mo
                 assert best.rank == 1
                 assert (best.start_s, best.end_s) == (expected["start_s"], expected["end_s"])
                 assert best.score == expected["score"]
+
+
+@pytest.mark.parametrize("model", ["seqpan", "fsan"])
+def test_scores_over_time_go_with_the_same_answers(tmp_path, model):
+    cell, videos = make_cell(tmp_path, model)
+    grounder = load(cell)
+    with grounder.encode(list(videos.values()), folder=tmp_path) as encoded:
+        asked = (encoded, [*SENTENCES[:2]])
+        assert len(list(tmp_path.glob("tsgbench-*"))) == 1
+        traced = grounder.trace(*asked, points=50, top=3, apart=0.7)
+        assert [answer for answer, _ in traced] == grounder.ground(*asked, top=3, apart=0.7)
+    assert not list(tmp_path.glob("tsgbench-*"))
+    for answer, curve in traced:
+        best = answer.moments[0]
+        at_s = (np.arange(50) + 0.5) / 50 * answer.duration_s
+        is_best = (best.start_s <= at_s) & (at_s < best.end_s)
+        assert is_best.any() and (curve[is_best] == best.score).all()
+        assert np.nanmax(curve) == best.score
+
+
+def test_the_score_at_an_instant_is_that_of_the_best_moment_around_it():
+    rng = np.random.default_rng(0)
+    starts = rng.uniform(0, 8, (30, 1))
+    ranked = np.hstack([starts, starts + rng.uniform(0, 2, (30, 1)), -np.arange(30.0)[:, None]])
+    ranked[25:] = np.nan
+    expected = []
+    for place in range(40):
+        at_s = (place + 0.5) / 40 * 10
+        around = [score for start_s, end_s, score in ranked if start_s <= at_s < end_s]
+        expected.append(max(around, default=np.nan))
+    np.testing.assert_array_equal(best_scores(ranked, 10.0, 40), expected)
+    assert np.isnan(expected).any() and not np.isnan(expected).all()
+
+
+def test_how_far_an_encoding_is_can_be_asked_while_it_goes_on(tmp_path, monkeypatch):
+    cell, videos = make_cell(tmp_path, "seqpan")
+    grounder, seen = load(cell), []
+    append = FeatureWriter.append
+
+    def watched(writer, *clips):
+        append(writer, *clips)
+        if writer.path.name == "clips.h5":
+            seen.append((encoded_s(tmp_path), clips[-1][-1, 1]))
+
+    monkeypatch.setattr(FeatureWriter, "append", watched)
+    assert encoded_s(tmp_path) == 0.0
+    with grounder.encode([videos["c"]], folder=tmp_path):
+        assert encoded_s(tmp_path) == 0.0  # no more at work
+    assert len(seen) > 1
+    assert all(said == end_s for said, end_s in seen)
+    assert seen[-1][0] == pytest.approx(12.0)
 
 
 def test_unknown_words_are_named_and_broken_files_left_out(tmp_path, capsys):

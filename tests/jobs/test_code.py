@@ -160,8 +160,8 @@ def test_files_that_shape_a_result_lie_where_they_count():
         path for path in root.rglob("*") if path.is_file() and "__pycache__" not in path.parts
     ]
     assert {path for path in others if path.suffix != ".py"} == set(beside)
-    # "start" is copied into new folders, and read by no job
-    assert {path.parent.name for path in beside} == {"tsgbench", "templates", "start"}
+    # "start" is copied into new folders and "page" shown by a server: read by no job
+    assert {path.parent.name for path in beside} == {"tsgbench", "templates", "start", "page"}
     assert [path.name for path in code.data_files(root / "__init__.py")] == ["py.typed"]
     readers = {path for path in root.rglob("*.py") if "data_files(" in path.read_text()}
     assert readers == {root / "jobs/code.py", root / "reporting/templates/__init__.py"}

@@ -205,9 +205,9 @@ def test_predictions_are_ranked_in_single_precision():
     def distinct(scores):
         return len(np.unique(scores))
 
-    assert distinct(ranked.found[ranked.rows == 0, 2]) > 700
+    assert distinct(ranked.moments[ranked.rows == 0, 2]) > 700
     (_, batch), *_ = data.batches_in_order(64)
     with torch.inference_mode(), autocast(TrainSettings(precision="bf16"), torch.device("cpu")):
         rough = model.decode(model(batch), batch)[0, :719, 2]
     assert distinct(rough.numpy()) < 600
-    np.testing.assert_array_equal(predict_first(model, data, 64), ranked.found[ranked.ranks == 0])
+    np.testing.assert_array_equal(predict_first(model, data, 64), ranked.moments[ranked.ranks == 0])

@@ -7,11 +7,10 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
-import urllib.request
 
 import pytest
 
+from browser import free_port, open_browser, wait_for
 from tsgbench.errors import UserError
 from tsgbench.tracking.page import VIEW, compare, need_runs, serve, share_view
 from tsgbench.tracking.seeds import average_seeds
@@ -81,12 +80,12 @@ def test_a_port_in_use_and_a_store_without_runs_are_said_in_a_sentence(tmp_path)
 @pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("chromium"), reason="no Chromium")
 def test_a_browser_shows_systems_by_mean_and_their_comparison(store, tmp_path):
-    port = _free_port()
+    port = free_port()
     addresses = [share_view(store, "mine", METRICS), compare(store, "mine", GROUPS, METRICS)]
     code = f"from tsgbench.tracking.page import serve; serve({store!r}, {addresses[0]!r}, {port})"
     server = subprocess.Popen([sys.executable, "-c", code])
     try:
-        _wait_for(f"http://127.0.0.1:{port}/", 120)
+        wait_for(f"http://127.0.0.1:{port}/", 120)
         urls = [f"http://127.0.0.1:{port}/{address}" for address in addresses]
         listed = asyncio.run(_text_of(urls[0], tmp_path / "list", "40.75"))
         compared = asyncio.run(_text_of(urls[1], tmp_path / "comparison", CHARTS))
@@ -100,51 +99,9 @@ def test_a_browser_shows_systems_by_mean_and_their_comparison(store, tmp_path):
 
 
 async def _text_of(url: str, folder, awaited: str) -> str:
-    """The text of a page once it has what is awaited, by Chromium's remote control."""
-    import aiohttp
-
-    port = _free_port()
-    options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
-    options += [f"--remote-debugging-port={port}", f"--user-data-dir={folder}"]
-    browser = subprocess.Popen(
-        ["chromium", *options, "--window-size=1600,1000", "about:blank"], stderr=subprocess.DEVNULL
-    )
-    try:
-        _wait_for(f"http://127.0.0.1:{port}/json", 60)
-        async with aiohttp.ClientSession() as session:
-            pages = await (await session.get(f"http://127.0.0.1:{port}/json")).json()
-            page = next(found for found in pages if found["type"] == "page")
-            socket = await session.ws_connect(page["webSocketDebuggerUrl"], max_msg_size=0)
-            await socket.send_json({"id": 0, "method": "Page.navigate", "params": {"url": url}})
-            text, asked = "", {"expression": "document.body.innerText"}
-            for number in range(1, 120):
-                await asyncio.sleep(0.5)
-                await socket.send_json(
-                    {"id": number, "method": "Runtime.evaluate", "params": asked}
-                )
-                while (answer := await socket.receive_json()).get("id") != number:
-                    pass
-                text = answer["result"]["result"].get("value", "")
-                if re.search(awaited, text, re.DOTALL):
-                    break
-            return text
-    finally:
-        browser.terminate()
-        browser.wait(30)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def _wait_for(url: str, limit_s: float) -> None:
-    ends = time.monotonic() + limit_s
-    while time.monotonic() < ends:
-        try:
-            urllib.request.urlopen(url, timeout=5).close()
-            return
-        except OSError:
-            time.sleep(0.5)
-    raise AssertionError(f"{url} did not answer in {limit_s} s")
+    """The text of a page once it has what is awaited."""
+    async with open_browser(folder) as page:
+        await page.open(url)
+        pattern = json.dumps(awaited)
+        await page.until(f"new RegExp({pattern}, 's').test(document.body?.innerText ?? '')")
+        return await page.value("document.body.innerText")

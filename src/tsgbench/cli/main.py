@@ -131,6 +131,7 @@ def _parser() -> argparse.ArgumentParser:
     known.group("one's own videos:")
     _add_extract(known)
     _add_ground(known)
+    _add_demo(known)
     known.group("other systems' predictions:")
     _add_score(known)
     known.group("what the workflow and developers run:")
@@ -446,6 +447,40 @@ def _add_ground(known: _Verbs) -> None:
     verb.add_argument("--force", action="store_true", help="overwrite such files")
     _add_threads(verb)
     _add_json(verb)
+
+
+def _add_demo(known: _Verbs) -> None:
+    verb = known.add(
+        "demo",
+        verbs.demo,
+        "a page to ask trained cells about a video, and see the moments play",
+        "Serve a page on this machine alone: choose or upload a video, write sentences, compare"
+        " trained cells, and see the moments that they find play.",
+    )
+    verb.add_argument(
+        "--cell",
+        action="append",
+        default=[],
+        help="a trained cell: its folder, or seqpan/shapes/full/seed0; also more than once"
+        " (default: all of the study that are trained)",
+    )
+    verb.add_argument(
+        "--videos",
+        metavar="FOLDER",
+        type=Path,
+        help="whose videos to offer (default: the test videos of the cells' data sets)",
+    )
+    verb.add_argument("--port", type=int, default=5001, help="where to serve it (default 5001)")
+    verb.add_argument("--open", action="store_true", help="open it in a browser, too")
+    verb.add_argument(
+        "--max-upload",
+        metavar="MB",
+        type=float,
+        default=500,
+        help="the largest video that may be uploaded (default 500)",
+    )
+    _add_study(verb)
+    _add_threads(verb)
 
 
 def _add_score(known: _Verbs) -> None:

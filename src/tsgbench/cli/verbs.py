@@ -91,6 +91,33 @@ def ground(options: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
+def demo(options: argparse.Namespace) -> None:
+    """`tsgbench demo`: the page on which trained cells are asked."""
+    _limit_threads(options.threads)
+    from tsgbench.cli.demo import MEGABYTE, check, find_offer, trained_cells
+    from tsgbench.grounding.parts import find_cell
+    from tsgbench.serving.server import serve
+    from tsgbench.serving.shelf import read_data
+
+    check(options.videos, options.max_upload)
+    named = [find_cell(name) for name in options.cell]
+    offer = find_offer(named or trained_cells(_read_study(options)), strict=bool(named))
+    known, lacking = ([], []) if options.videos else read_data(offer.parts, offer.names.datasets)
+    for reason in lacking:
+        print(f"tsgbench: videos left out: {reason}", file=sys.stderr)
+    serve(
+        offer.cells,
+        known,
+        folder=options.videos,
+        port=options.port,
+        max_bytes=int(options.max_upload * MEGABYTE),
+        threads=options.threads,
+        opens=options.open,
+        title=offer.title,
+        is_demo=offer.is_demo,
+    )
+
+
 def score(options: argparse.Namespace) -> None:
     """`tsgbench score`: the numbers of a file of predictions."""
     from tsgbench.cli import scoring

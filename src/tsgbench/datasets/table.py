@@ -98,7 +98,8 @@ def read(
     form = Form(columns or {}, delimiter, encoding)
     lines = {role: read_lines(files[role], form, role) for role in files if role != "durations"}
     videos = _read_videos(files["durations"]) if "durations" in files else None
-    split_of = _splitter(lines, {"val": val_share, "test": test_share}, split_seed)
+    shares = {"val": val_share, "test": test_share}
+    split_of = _splitter(lines, shares, split_seed, next(iter(files.values())))
     by_split: dict[str, list[Row]] = {}
     stated: dict[str, float] = {}
     ids: Counter[str] = Counter()
@@ -329,9 +330,9 @@ def _query_id(line: Line, video_id: str) -> str:
 
 
 def _splitter(
-    lines: dict[str, list[Line]], shares: dict[str, float], seed: int
+    lines: dict[str, list[Line]], shares: dict[str, float], seed: int, path: Path
 ) -> Callable[[str, Line], str]:
-    """Function of a file's role and a line: the line's split."""
+    """Function of a file's role and a line: the line's split. path: a file, for messages."""
     if "annotations" not in lines:
         return lambda role, line: role  # noqa: ARG005 (called with both)
     videos = [line.video_id for line in lines["annotations"]]
@@ -345,9 +346,8 @@ def _splitter(
         )
     if not any(line.cells.get("split") for line in lines["annotations"]):
         raise UserError(
-            f"{lines['annotations'][0].where if lines['annotations'] else 'annotations'}: nothing"
-            " says which split a row is of; add a column `split`, give one file per split, or"
-            " `shares` of the videos"
+            f"{path}: nothing says which split a row is of; add a column `split`, give one file per"
+            " split, or `shares` of the videos"
         )
     return lambda role, line: _split_of(line)  # noqa: ARG005
 

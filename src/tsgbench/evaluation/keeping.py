@@ -31,13 +31,13 @@ class Ranked:
     """Candidates of Q queries, those of a query by their rank among all that it has.
 
     rows: (N,) the query of each, ascending. ranks: (N,) from 0, ascending within a query, with gaps
-    where candidates were not kept. found: (N, 3) start_s, end_s, score. counts: (Q,) how many
+    where candidates were not kept. moments: (N, 3) start_s, end_s, score. counts: (Q,) how many
     candidates each query has, kept or not.
     """
 
     rows: np.ndarray
     ranks: np.ndarray
-    found: np.ndarray
+    moments: np.ndarray
     counts: np.ndarray
 
     @classmethod
@@ -54,7 +54,7 @@ class Ranked:
         return cls(
             np.concatenate([part.rows + n for part, n in zip(parts, before[:-1], strict=True)]),
             *(  # type: ignore[call-arg]  # two, which are not counted
-                np.concatenate([getattr(p, name) for p in parts]) for name in ("ranks", "found")
+                np.concatenate([getattr(p, name) for p in parts]) for name in ("ranks", "moments")
             ),
             np.concatenate([part.counts for part in parts]),
         )

@@ -80,9 +80,9 @@ def write_predictions(
     columns = {
         "query_id": texts(np.asarray(queries.query_ids, dtype=object)[rows]),
         "rank": numbers((ranked.ranks + 1).astype(np.int32)),
-        "start_s": numbers(ranked.found[:, 0].astype(np.float64)),
-        "end_s": numbers(ranked.found[:, 1].astype(np.float64)),
-        "score": numbers(ranked.found[:, 2].astype(np.float64)),
+        "start_s": numbers(ranked.moments[:, 0].astype(np.float64)),
+        "end_s": numbers(ranked.moments[:, 1].astype(np.float64)),
+        "score": numbers(ranked.moments[:, 2].astype(np.float64)),
         "candidates": numbers(ranked.counts[rows].astype(np.int32)),
     }
     if clips is not None:
@@ -174,8 +174,10 @@ def _one_per_query(
 def read_first(path: str | Path, query_ids: Sequence[str]) -> dict[str, np.ndarray]:
     """The first prediction, (2,) seconds, of those of the named queries that the file answers."""
     wanted = pc.field("query_id").isin(pa.array(query_ids, pa.string()))
+    columns = ["query_id", "rank", "start_s", "end_s"]
     with _readable(path):
-        table = pq.read_table(path, filters=wanted & (pc.field("rank") == 1))
+        # Not `pq.read_table`, which may wait for ever on a damaged file
+        table = pq.ParquetFile(path).read(columns).filter(wanted & (pc.field("rank") == 1))
         spans = np.stack([table["start_s"].to_numpy(), table["end_s"].to_numpy()], axis=1)
         return dict(zip(table["query_id"].to_pylist(), spans, strict=True))
 

@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 JOURNAL = 2  # version of its layout
 RECORD = struct.Struct("<IQI")  # bytes of the head, bytes of the body, CRC-32 of both
+LAST_TIME = struct.Struct("=d")  # the body of a record of clips ends with their times
 
 
 def journal_of(path: str | Path) -> Path:
@@ -39,3 +40,13 @@ def scan(journal: BinaryIO) -> Iterator[tuple[dict, bytes, int]]:
             return
         yield json.loads(text), body, end
         journal.seek(end)
+
+
+def last_end_s(path: str | Path) -> float:
+    """When the last clip of a journal ends, in seconds; 0.0 where there is none yet."""
+    end_s = 0.0
+    with open(path, "rb") as journal:
+        for head, body, _ in scan(journal):
+            if "shape" in head:
+                (end_s,) = LAST_TIME.unpack_from(body, len(body) - LAST_TIME.size)
+    return end_s

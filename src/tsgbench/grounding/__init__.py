@@ -4,6 +4,6 @@
 with the very functions of the pipeline.
 """
 
-from tsgbench.grounding.cell import Answer, Cell, Moment, Videos, load
+from tsgbench.grounding.cell import Answer, Cell, Moment, Videos, encoded_s, load
 
-__all__ = ["Answer", "Cell", "Moment", "Videos", "load"]
+__all__ = ["Answer", "Cell", "Moment", "Videos", "encoded_s", "load"]

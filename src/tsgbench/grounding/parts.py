@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tsgbench.downloads.manifest import files_of
 from tsgbench.errors import UserError
+from tsgbench.features.failures import name_by_video
 from tsgbench.files import sha256_file
 from tsgbench.jobs.cells import CellId
 from tsgbench.jobs.layout import Layout, studies_with_cells
@@ -54,7 +55,23 @@ def find_cell(name: str | Path) -> Path:
 def find_parts(folder: Path) -> Parts:
     """All that the cell needs; `UserError` for what is missing, damaged or remade since."""
     run = read_record(folder / "run.json")
+    refuse_unasked(run)
     _check(run)
+    root = project_of(folder)
+    inputs = {role: _follow(run, role, root) for role in ("annotations", "features", "vocabulary")}
+    extraction = _extraction(inputs["features"], root)
+    checkpoint = None
+    if "checkpoint" in extraction.content["inputs"]:
+        (checkpoint,) = files_of(_follow(extraction, "checkpoint", root)).values()
+        if sha256_file(checkpoint) != extraction.facts["weights"]:
+            raise UserError(
+                f"{checkpoint}: not the weights that {extraction.path} names; delete it and {AGAIN}"
+            )
+    return Parts(run, inputs, extraction, checkpoint)
+
+
+def refuse_unasked(run: Record) -> None:
+    """`UserError` if the record of a training is of a cell that cannot answer a question."""
     if run.content["phase"] == "adopt":
         raise UserError(
             f"{run.path}: predictions of another program, of which nothing runs here; name a cell"
@@ -66,17 +83,11 @@ def find_parts(folder: Path) -> Parts:
                 f"{run.path}: inputs.{key}: {mode}: this cell is not shown the {key} that it is"
                 " asked about; name a cell of another ablation, such as full"
             )
-    root = _root_of(folder)
-    inputs = {role: _follow(run, role, root) for role in ("annotations", "features", "vocabulary")}
-    extraction = _extraction(inputs["features"], root)
-    checkpoint = None
-    if "checkpoint" in extraction.content["inputs"]:
-        (checkpoint,) = files_of(_follow(extraction, "checkpoint", root)).values()
-        if sha256_file(checkpoint) != extraction.facts["weights"]:
-            raise UserError(
-                f"{checkpoint}: not the weights that {extraction.path} names; delete it and {AGAIN}"
-            )
-    return Parts(run, inputs, extraction, checkpoint)
+
+
+def data_videos(parts: Parts) -> dict[str, Path]:
+    """The files of the videos behind a cell's features, by name without ending."""
+    return name_by_video(files_of(_follow(parts.extraction, "videos", project_of(parts.run.path))))
 
 
 def _extraction(features: Record, root: Path) -> Record:
@@ -98,7 +109,7 @@ def _extraction(features: Record, root: Path) -> Record:
     )
 
 
-def _root_of(folder: Path) -> Path:
+def project_of(folder: Path) -> Path:
     """The project's folder, to which the paths in records are relative."""
     parents = [parent for parent in folder.absolute().parents if parent.name == "results"]
     return parents[0].parent if parents else Path()

@@ -20,7 +20,7 @@ def difference(kept: Path, made: Path) -> str | None:
     if made.suffix in PICTURES or kept.read_bytes() == made.read_bytes():
         return None
     if made.suffix in TABLES:
-        return next(_tables(pq.read_table(kept), pq.read_table(made)), None)
+        return next(_tables(*(pq.ParquetFile(path).read() for path in (kept, made))), None)
     if made.suffix in TEXTS:
         return _texts(kept.read_text(encoding="utf-8"), made.read_text(encoding="utf-8"))
     return "other bytes"

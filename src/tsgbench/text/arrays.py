@@ -63,7 +63,7 @@ def _find_rows(index: Path, words: set[str]) -> tuple[int, dict[str, int]]:
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(index)
+        table = pq.ParquetFile(index).read()
     except (OSError, pa.ArrowException, ValueError) as error:
         if isinstance(error, OSError) and (fault := why(index, error)):
             raise fault from None

@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -167,25 +167,29 @@ def _open_stream(path: Path, member: str | None) -> Iterator[io.BufferedReader]:
             yield stream
         return
     try:
+        with _open_member(path, member) as stream:
+            # A member of an archive is a raw stream, which its type does not say
+            yield io.BufferedReader(stream, 1 << 20)  # type: ignore[arg-type]
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
+        if isinstance(error, OSError) and (fault := why(path, error)):
+            raise fault from None
+        raise UserError(f"{path}: damaged archive ({error}); download it again") from None
+
+
+def _open_member(path: Path, member: str | None) -> IO[bytes]:
+    """A member of a zip, which stays open for as long as the member is."""
+    try:
         with zipfile.ZipFile(path) as archive:
             names = [name for name in archive.namelist() if name.endswith((".txt", ".vec"))]
             if member is None and len(names) != 1:
                 raise UserError(
                     f"{path}: holds {names or 'no .txt or .vec file'}; name the member to read"
                 )
-            try:
-                content = archive.open(member or names[0])
-            except (NotImplementedError, RuntimeError) as error:
-                raise UserError(f"{path}: cannot be unpacked ({error}); unpack it") from None
-            with content as stream:
-                # A member of an archive is a raw stream, which its type does not say
-                yield io.BufferedReader(stream, 1 << 20)  # type: ignore[arg-type]
+            return archive.open(member or names[0])
     except KeyError:
         raise UserError(f"{path}: has no member {member!r}; it holds {names}") from None
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
-        if isinstance(error, OSError) and (fault := why(path, error)):
-            raise fault from None
-        raise UserError(f"{path}: damaged archive ({error}); download it again") from None
+    except (NotImplementedError, RuntimeError) as error:
+        raise UserError(f"{path}: cannot be unpacked ({error}); unpack it elsewhere") from None
 
 
 def _without_mark(path: Path, line: bytes) -> bytes:
