@@ -11,8 +11,9 @@ WORKERS ?= auto
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+VALIDATORS := $(VENV)/validators/.ready
 
-.PHONY: help env lock table1 report real real-quick blind findings test test-fast faults lint clean
+.PHONY: help env validators lock table1 report real real-quick blind findings test test-fast faults lint clean
 
 help:
 	@echo "make table1     environment, then the demo study's Table 1 (offline, minutes on two cores)"
@@ -24,6 +25,7 @@ help:
 	@echo "make blind      Table 1 on the real Charades-STA annotations, without video"
 	@echo "make findings   the whole blind study (one to two hours on two cores), and docs/findings.md from it"
 	@echo "make env        only the environment, in $(VENV)"
+	@echo "make validators RO-Crate's public validator, which a test of bundles runs, in an environment of its own"
 	@echo "make lock       the lock anew after a change of pyproject.toml (needs uv)"
 	@echo "make lint       ruff, mypy, snakefmt, codespell and snakemake --lint"
 
@@ -31,6 +33,15 @@ env: $(READY)
 
 $(READY): envs/requirements.lock envs/torch.lock envs/create.sh pyproject.toml
 	PYTHON="$(PYTHON)" TORCH_INDEX="$(TORCH_INDEX)" sh envs/create.sh "$(VENV)"
+	@touch $@
+
+# RO-Crate's public validator, for the test of bundles, which is skipped without it
+validators: $(VALIDATORS)
+
+$(VALIDATORS): envs/validators.lock | $(READY)
+	$(BIN)/python -m venv --without-pip $(@D)
+	$(BIN)/python -m pip --python $(@D)/bin/python install --quiet --require-hashes --no-deps \
+	    --requirement $<
 	@touch $@
 
 # What pyproject.toml asks for, with checksums; make UPGRADE=--upgrade lock: everything at its newest
@@ -68,7 +79,7 @@ findings: $(READY)
 	$(BIN)/snakemake --cores $(CORES) results/qvhighlights/findings.md --configfile config/qvhighlights.yaml
 	sed 's#](../../#](../#g' results/qvhighlights/findings.md > docs/findings_qvhighlights.md
 
-test: $(READY)
+test: $(READY) $(VALIDATORS)
 	$(PYTEST)
 
 test-fast: $(READY)

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Renew requirements.lock and torch.lock: what pyproject.toml asks for, with SHA-256 of every file.
-# Versions that still fit stay; with --upgrade all are the newest. Needs uv (pip install uv).
+# Renew requirements.lock and torch.lock: what pyproject.toml asks for, with SHA-256 of every file;
+# and validators.lock. Versions that still fit stay; with --upgrade all are the newest. Needs uv
+# (pip install uv).
 set -eu
 here="$(dirname "$0")"
 command -v uv >/dev/null || {
@@ -17,3 +18,6 @@ echo snakemake-executor-plugin-slurm | uv pip compile --quiet "$here/../pyprojec
 # torch stands apart, and the CUDA libraries that it brings are of its own choice
 sed -n 's/^\(torch==[^ ]*\).*/\1/p' "$new" >"$here/torch.lock"
 awk '/^[a-z]/ { keep = !/^(cuda-|nvidia-|torch==|triton==)/ } keep' "$new" >"$here/requirements.lock"
+# What checks bundles asks for an older rich than ours, and so has an environment of its own
+printf 'roc-validator\nrocrate<0.15\n' | uv pip compile --quiet - --universal --python-version 3.11 \
+    --generate-hashes --no-header --no-annotate --output-file "$here/validators.lock" "$@" >/dev/null

@@ -8,6 +8,7 @@ readers, the extractors, the models and the tables are those of the real study.
 import csv
 import hashlib
 import sys
+import zipfile
 from collections import Counter
 from pathlib import Path
 
@@ -19,7 +20,8 @@ from tsgbench.features.store import FeatureStore
 from tsgbench.planning.study import Job, Study
 from workflow import upstream
 from workflow.conftest import ROOT
-from workflow.miniature import NARROW, PAPER, Ran, run_everything
+from workflow.miniature import NARROW, OFFICIAL, PAPER, Ran, run_everything
+from workflow.validators import read_sheet, validate_crate
 
 pytestmark = pytest.mark.slow
 
@@ -329,3 +331,28 @@ def test_nothing_is_left_to_do_and_nothing_is_asked_of_the_network(ran):
     """The server is gone, and has been since the download was complete."""
     assert ran.project.planned("download", *PAPER) == {}
     assert ran.project.planned("phase_report", *PAPER) == {}
+
+
+def test_a_bundle_of_it_is_valid_states_terms_of_use_and_hands_on_nobody_s_data(ran, tmp_path):
+    bundle = tmp_path / "paper.zip"
+    ran.project.run("tsgbench", "bundle", "--study", PAPER[1], "--out", str(bundle))
+    with zipfile.ZipFile(bundle) as archive:
+        archive.extractall(tmp_path / "paper")
+    study = ran.plan()
+    terms = (tmp_path / "paper/licences.md").read_text()
+    rows = {line.split(" | ")[0].removeprefix("| "): line for line in terms.splitlines()}
+    for job in study.jobs.values():
+        if job.phase == "download" and (ran.project.folder / job.record).exists():
+            source = study.catalogue.sources[job.wildcards["source"]]
+            assert source["licence"] in rows[job.wildcards["source"]]
+    data = [path for path in (tmp_path / "paper/data").rglob("*") if path.is_file()]
+    packed = {path.relative_to(tmp_path / "paper").as_posix() for path in data}
+    assert {path for path in packed if not path.endswith("manifest.csv")} <= set(study.jobs)
+    checklist = (tmp_path / "paper/checklist.md").read_text().splitlines()
+    (chosen,) = (line for line in checklist if line.startswith("| Which split chose"))
+    assert f"full@{OFFICIAL}" in chosen and "by the test split itself in 1 of" in chosen
+    assert validate_crate(bundle)["passed"]
+    sheets = sorted((tmp_path / "paper/croissant").iterdir())
+    assert {"didemo.json", "tacos.c3d_sports1m_fc6_w16s8.json"} <= {path.name for path in sheets}
+    for path in sheets:
+        read_sheet(path)

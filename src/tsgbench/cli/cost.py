@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from tsgbench.cli.sources import as_size, list_sources, total
-from tsgbench.planning.cost import Cost, Measurements, estimate
+from tsgbench.planning.cost import Cost, Measurements, as_span, estimate
 from tsgbench.planning.freshness import CURRENT, Freshness
 from tsgbench.planning.study import Study
 
@@ -66,11 +66,3 @@ def _as_text(cost: Cost, cores: int) -> str:
             " of a machine where they have"
         )
     return "\n".join(lines)
-
-
-def as_span(seconds: float) -> str:
-    """`1 h 05 min`, `12 min`, `40 s`."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"

@@ -121,6 +121,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_show(known)
     _add_explain(known)
     _add_verify(known)
+    _add_bundle(known)
     _add_accept(known)
     _add_ui(known)
     _add_compare(known)
@@ -257,6 +258,33 @@ def _add_verify(known: _Verbs) -> None:
     )
     _add_study(verb)
     _add_json(verb)
+
+
+def _add_bundle(known: _Verbs) -> None:
+    verb = known.add(
+        "bundle",
+        verbs.bundle,
+        "write results into one archive: RO-Crate, Croissant, CodeMeta, compute report, checklist",
+        "Write results, with the code, configuration and record of all that they were made from,"
+        " into one zip for an artifact committee: a Workflow Run RO-Crate, Croissant metadata,"
+        " CodeMeta, terms of use, a compute report and a reproducibility checklist"
+        " (docs/bundling.md). Refuses what is missing, stale or not as its record says. Equal"
+        " results give equal bytes.",
+    )
+    _add_targets(verb, "all here")
+    verb.add_argument(
+        "--out",
+        metavar="FILE.zip",
+        type=Path,
+        help="what to write (default: the study's name, .zip)",
+    )
+    verb.add_argument("--force", action="store_true", help="write over an existing file")
+    verb.add_argument(
+        "--with-data",
+        action="store_true",
+        help="pack data, features and checkpoints, too: they may be somebody else's (licences.md)",
+    )
+    _add_study(verb)
 
 
 def _add_accept(known: _Verbs) -> None:

@@ -277,6 +277,27 @@ def verify(options: argparse.Namespace) -> int:
     return 1 if verified.problems else 0
 
 
+def bundle(options: argparse.Namespace) -> None:
+    """`tsgbench bundle`: one archive of results, with what a committee asks of them."""
+    from tsgbench.bundling.bundle import bundle
+    from tsgbench.cli import bundling
+    from tsgbench.files import check_outputs
+
+    check_outputs([options.out] if options.out else [], force=options.force)
+    study, targets = _read_targets(options)
+    path = options.out or Path(f"{study.name}.zip")
+    check_outputs([path], force=options.force)
+    done = bundle(
+        study,
+        path,
+        targets,
+        with_data=options.with_data,
+        source=options.study,
+        progress=bundling.progress,
+    )
+    print(bundling.as_text(done))
+
+
 def show_models(options: argparse.Namespace) -> None:
     """`tsgbench models`: models, their ablations, and the printed rows that each serves."""
     from tsgbench.planning.printed import served_rows

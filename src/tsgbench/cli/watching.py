@@ -11,7 +11,7 @@ from datetime import datetime
 from textwrap import wrap
 from typing import Any
 
-from tsgbench.cli.cost import as_span
+from tsgbench.planning.cost import as_span
 from tsgbench.planning.progress import DONE, FAILED, RUNNING, SILENT, WAITING, Progress, Sight, View
 
 WIDEST, BAR, GAP = 100, 24, 2

@@ -81,6 +81,14 @@ def estimate(
     return cost
 
 
+def as_span(seconds: float) -> str:
+    """`1 h 05 min`, `12 min`, `40 s`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"
+
+
 class Measurements:
     """What jobs took, by what they have in common. Of several alike, the mean."""
 
