@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 VALIDATORS := $(VENV)/validators/.ready
 
-.PHONY: help env validators lock table1 report real real-quick blind findings test test-fast faults lint clean
+.PHONY: help env validators lock table1 report real real-quick blind findings test test-fast faults docs lint clean
 
 help:
 	@echo "make table1     environment, then the demo study's Table 1 (offline, minutes on two cores)"
@@ -27,6 +27,7 @@ help:
 	@echo "make env        only the environment, in $(VENV)"
 	@echo "make validators RO-Crate's public validator, which a test of bundles runs, in an environment of its own"
 	@echo "make lock       the lock anew after a change of pyproject.toml (needs uv)"
+	@echo "make docs       the documentation as a site, every link checked, in site/"
 	@echo "make lint       ruff, mypy, snakefmt, codespell and snakemake --lint"
 
 env: $(READY)
@@ -82,6 +83,10 @@ findings: $(READY)
 test: $(READY) $(VALIDATORS)
 	$(PYTEST)
 
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+	@echo "site/index.html"
+
 test-fast: $(READY)
 	$(PYTEST) -m "not slow and not faults"
 
@@ -93,12 +98,13 @@ faults: $(READY)
 TEXTS = src docs config published workflow benchmarks $(wildcard envs/*.sh) Snakefile Makefile $(wildcard *.md)
 
 lint: $(READY)
-	$(BIN)/ruff check src tests benchmarks
-	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks workflow
+	$(BIN)/ruff format --check src tests benchmarks workflow
 	$(BIN)/mypy
 	$(BIN)/codespell $(TEXTS)
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
 clean:
-	rm -rf data results scratch logs .snakemake mlflow.db* mlartifacts
+	rm -rf data results scratch logs site .snakemake mlflow.db* mlartifacts

@@ -12,7 +12,7 @@ import argparse
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tsgbench import __version__
@@ -100,6 +100,17 @@ class _Verbs:
 
     def _say(self, text: str) -> None:
         self.parser.description = (self.parser.description or "") + text
+
+
+def command_parsers() -> Iterator[tuple[str, argparse.ArgumentParser]]:
+    """Every command, as one types it, with the parser that knows its help: for the docs."""
+    waiting = [_parser()]
+    while waiting:
+        parser = waiting.pop(0)
+        yield parser.prog, parser
+        for action in parser._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                waiting += action.choices.values()
 
 
 def _parser() -> argparse.ArgumentParser:
