@@ -220,5 +220,5 @@ def _check_override(
         need_known(dataset, config["datasets"], within, "data set of this study")
         parts[within] = difference
     for within, part in parts.items():
-        if features := part.get("inputs", {}).get("features"):
-            check_features(features, catalogue, f"{within}.inputs.features")
+        if "features" in part.get("inputs", {}):
+            check_features(part["inputs"]["features"], catalogue, f"{within}.inputs.features")
