@@ -4,6 +4,7 @@ A few mutations a reader in every run; `make faults` draws many (FAULTS: how man
 """
 
 import bz2
+import contextlib
 import gzip
 import json
 import lzma
@@ -13,6 +14,7 @@ import warnings
 import zipfile
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -22,7 +24,8 @@ from tsgbench.errors import LONGEST, UserError
 from tsgbench.evaluation.foreign import read_foreign, recognise
 from tsgbench.evaluation.predictions import read_first, write_predictions
 from tsgbench.evaluation.query_scores import read_query_scores, write_query_scores
-from tsgbench.features.layouts import LAYOUTS
+from tsgbench.features.foreign import take_inventory
+from tsgbench.features.layouts import LAYOUTS, Unusable
 from tsgbench.text.glove import read_glove
 from tsgbench.text.words import WordTable, load_word_table, save_word_table
 
@@ -58,6 +61,12 @@ def zipped(path: Path) -> None:
         archive.writestr("vectors.txt", WORDS)
 
 
+def hdf5(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        for number in range(4):
+            file.create_dataset(f"v{number}", data=np.ones((number + 1, 5)), compression="gzip")
+
+
 def words_of(path: Path) -> object:
     return read_glove(path, {f"word{n}" for n in range(0, COUNT, 3)})
 
@@ -74,7 +83,8 @@ def features_of(path: Path, layout: str) -> None:
     recipe = {"key": "(.*)", "name": "{key}", "member": None}
     with LAYOUTS[layout]({path.name: path}, recipe, ()) as (find, names):
         for video in list(names):
-            find(video)
+            with contextlib.suppress(Unusable):
+                find(video)
 
 
 # Name of a file -> what writes a sound one, and who reads it
@@ -96,6 +106,8 @@ KINDS = {
         lambda path: np.savez_compressed(path, **{f"v{n}": np.ones((n + 1, 5)) for n in range(4)}),
         lambda path: features_of(path, "npz"),
     ),
+    "features.hdf5": (hdf5, lambda path: features_of(path, "hdf5")),
+    "listed.hdf5": (hdf5, take_inventory),
     "v0.npy": (lambda path: np.save(path, np.ones((9, 5))), lambda path: features_of(path, "npy")),
     "own.csv": (
         lambda path: path.write_text(

@@ -15,8 +15,16 @@ import numpy as np
 
 from tsgbench.errors import UserError
 from tsgbench.features.failures import name_by_video
-from tsgbench.features.hdf5 import DanglingError, ElsewhereError, find_member
-from tsgbench.features.layouts import HDF5_ENDINGS, LAYOUTS, Unusable, names_of, open_hdf5, open_npz
+from tsgbench.features.hdf5 import ElsewhereError, find_member
+from tsgbench.features.layouts import (
+    HDF5_ENDINGS,
+    LAYOUTS,
+    Unusable,
+    hdf5_file,
+    names_of,
+    open_hdf5,
+    open_npz,
+)
 from tsgbench.features.released import DEFAULTS, as_rows
 from tsgbench.features.store import SCHEMA
 from tsgbench.files.packed import OPENERS
@@ -168,19 +176,18 @@ def _of_hdf5(path: Path) -> Inventory:
             f"{path}: no features that can be read: neither HDF5 nor NumPy's, by its first bytes"
         )
     with open_hdf5(path) as file:
-        schema = file.attrs.get("schema", b"")
+        with hdf5_file(path):
+            schema = file.attrs.get("schema", b"")
         if schema in (SCHEMA, SCHEMA.encode()):
             raise UserError(
                 f"{path}: a feature file of tsgbench's own; `tsgbench features FILE` says what it"
                 " holds, and no recipe is needed"
             )
         paths, others = [], 0
-        try:
+        with hdf5_file(path):
             for parts, is_array in _walk(path, file, ()):
                 paths += [parts] if is_array else []
                 others += not is_array
-        except (OSError, RuntimeError) as error:
-            raise UserError(f"{path}: damaged ({error}); get it again") from None
     return Inventory("hdf5", {f"{path.stem}.h5": path}, paths, others)
 
 
@@ -196,7 +203,7 @@ def _walk(
             raise UserError(f"{path}: holds more than {MOST_NAMES:,} names; no release is so large")
         try:
             item = find_member(group, name)
-        except DanglingError:
+        except KeyError:  # a link to nothing, or no array
             continue
         except ElsewhereError as error:
             raise UserError(

@@ -51,6 +51,8 @@ def find_member(group: h5py.Group, path: str, links: int = MOST_LINKS) -> h5py.H
                 raise DanglingError(path) from None
         else:
             item = item[part]
+    if not isinstance(item, h5py.Group | h5py.Dataset):  # a type, which may have a name, too
+        raise KeyError(path)
     if isinstance(item, h5py.Dataset) and (item.is_virtual or item.external):
         raise ElsewhereError("has its numbers in another file")
     return item

@@ -70,35 +70,41 @@ def _hdf5(
     def read(video: str) -> tuple[np.ndarray, str]:
         for name in names_of(video, recipe):
             where = f"{path}: {name}"
-            with suppress(KeyError), _explained(where):
+            with suppress(KeyError), _explained(where), hdf5_file(path):
                 item = find_member(file, name)
                 break
         else:
             raise Unusable(ABSENT)
-        if isinstance(item, h5py.Group):
-            item = _choose(item, member, where)
-        if is_hollow(item):
-            raise UserError(
-                f"{where}: states a shape of {item.shape}, of which its file holds next to nothing;"
-                " get the file again"
-            )
-        try:
+        with hdf5_file(path):
+            if isinstance(item, h5py.Group):
+                item = _choose(item, member, where)
+            if is_hollow(item):
+                raise UserError(
+                    f"{where}: states a shape of {item.shape}, of which its file holds next to"
+                    " nothing; get the file again"
+                )
             return item[()], where
-        except OSError as error:
-            if fault := why(path, error):
-                raise fault from None
-            raise UserError(f"{where}: damaged ({error}); get the file again") from None
 
     with open_hdf5(path) as file:
-        yield read, _list_names(file, recipe["name"])
+        with hdf5_file(path):
+            names = _list_names(file, recipe["name"])
+        yield read, names
 
 
 def open_hdf5(path: Path) -> h5py.File:
     """An HDF5 file to read; `UserError` if it is none."""
-    try:
+    with hdf5_file(path):
         return h5py.File(path, "r")
-    except OSError as error:
-        if fault := why(path, error):
+
+
+@contextmanager
+def hdf5_file(path: Path) -> Iterator[None]:
+    """What h5py says of files that are none of its own, or are damaged, in one sentence. A name
+    that is not there stays a KeyError."""
+    try:
+        yield
+    except (OSError, RuntimeError, ValueError, TypeError, MemoryError) as error:
+        if isinstance(error, OSError) and (fault := why(path, error)):
             raise fault from None
         raise UserError(f"{path}: not an HDF5 file, or damaged ({error}); get it again") from None
 
