@@ -168,3 +168,11 @@ def test_features_of_something_else_are_called_so_and_nobody_is_told_to_delete(
     said = capsys.readouterr().err
     assert "not a feature file of tsgbench" in said and "delete" not in said
     assert said.count("\n") == 1 and path.exists()
+
+
+def test_nothing_is_not_verified(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)  # which the verb leaves
+    for name in ("config", "published"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    assert main(["--project", str(tmp_path), "verify"]) == 1
+    assert "has no result here, so there is nothing to verify" in capsys.readouterr().err

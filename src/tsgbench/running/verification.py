@@ -85,15 +85,20 @@ def verify(
 
 def _present(study: Study, targets: Iterable[str], found: Verification) -> list[str]:
     """The records that are here, inputs before what is made from them; `UserError` for a target
-    that is not."""
+    that is not, and if none is."""
     targets = list(targets)
     for path in targets:
         if not Path(path).exists():
             raise UserError(f"{path}: not made yet, so there is nothing to verify; run snakemake")
     wanted = with_ancestors(study, targets)
     paths = [path for path in study.jobs if path in wanted]
+    here = [path for path in paths if Path(path).exists()]
+    if not here:
+        raise UserError(
+            f"study {study.name!r} has no result here, so there is nothing to verify; run snakemake"
+        )
     found.missing = [path for path in paths if not Path(path).exists()]
-    return [path for path in paths if Path(path).exists()]
+    return here
 
 
 def _check(study: Study, job: Job, found: Verification) -> Record | None:
