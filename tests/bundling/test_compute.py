@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tsgbench.bundling.compute import as_span, as_text, report_compute
+from tsgbench.bundling.compute import of_hours, as_text, report_compute
 from tsgbench.jobs.records import Record
 
 
@@ -63,4 +63,4 @@ def test_what_is_not_known_is_said_and_not_guessed():
     [(0, "0 s"), (0.08 / 3600, "0.1 s"), (40 / 3600, "40 s"), (0.5, "30 min"), (26, "26 h 00 min")],
 )
 def test_spans_are_in_units_that_people_use(hours, said):
-    assert as_span(hours) == said
+    assert of_hours(hours) == said
