@@ -72,6 +72,16 @@ COUNTS = {
         "test_iid": (3443, 3443, 746, {}, {CUT: 2, NOISE: 25}),
         "test_ood": (13578, 13574, 2450, {INVERTED: 4}, {CUT: 4, NOISE: 51}),
     },
+    "charades_sta_reannotated": {
+        "train": (11150, 11146, 4802, {INVERTED: 4}, {CUT: 1598}),
+        "val": (1258, 1258, 534, {}, {CUT: 204}),
+        "test": (1000, 1000, 723, {}, {CUT: 146}),
+    },
+    "activitynet_captions_reannotated": {
+        "train": (37421, 37417, 10009, {INVERTED: 4}, {CUT: 29, NOISE: 232}),
+        "val_1": (17505, 17505, 4917, {}, {CUT: 5, NOISE: 129}),
+        "test": (1288, 1288, 1066, {}, {NOISE: 10}),
+    },
 }
 
 
@@ -209,6 +219,25 @@ def test_val_2_is_of_videos_of_val_1(printed):
     assert all(
         durations[v] == s for v, s in zip(twos.video_ids, twos.durations.tolist(), strict=True)
     )
+
+
+@pytest.mark.parametrize(
+    ("original", "split", "percent", "seconds"),
+    [("charades_sta", "test", 44.7, 9.9), ("activitynet_captions", "val_2", 38.2, 22.7)],
+)
+def test_annotations_made_again_are_in_percent(original, split, percent, seconds, printed):
+    """They fit the original moments of the same queries far better than read as seconds."""
+    before = printed(original, split)
+    again = printed(f"{original}_reannotated", "test")
+    rows = {name: row for row, name in enumerate(before.query_ids)}
+    assert set(again.query_ids) <= set(rows)
+    assert {len(moments) for moments in again.annotators} == {5}
+    whole = again.durations[:, None, None]
+    moments = np.minimum(before.moments[[rows[name] for name in again.query_ids]], whole[:, 0])
+    marked = np.stack(again.annotators)
+    as_seconds = np.minimum(100 * marked / whole, whole)
+    found = [100 * iou(read, moments[:, None]).mean() for read in (marked, as_seconds)]
+    assert found == pytest.approx([percent, seconds], abs=0.06)
 
 
 # videos, queries, vocabulary, mean words, mean moment and its deviation, mean video (s), ratio and

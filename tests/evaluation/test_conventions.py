@@ -267,3 +267,39 @@ def test_the_phase_scores_splits_together_parts_alone_and_every_convention(tmp_p
     assert whole == pytest.approx(mean)
     assert list(facts["conventions"]) == (names if with_clips else names[:1])
     assert list(facts["not_computable"]) == ([] if with_clips else names[1:])
+
+
+@pytest.mark.parametrize(
+    "dataset", ["charades_sta_reannotated", "activitynet_captions_reannotated"]
+)
+def test_any_annotator_may_be_right(dataset):
+    """Against plain loops; the original's moment counts under its own convention alone."""
+    queries, predictions = invented(200)
+    rng = np.random.default_rng(4)
+    queries.annotators = [
+        # Whole percent, so that IoUs of exactly one half occur
+        np.sort(rng.choice(101, (5, 2), replace=True) + [[0, 0.5]], axis=1) / 100.5 * duration
+        for duration in queries.durations
+    ]
+    queries.annotators[0] = predictions.spans[0, :1] * [[1, 1]]
+    queries.annotators[1] = np.array([[0.0, 2.0], [30.0, 31.0]])
+    predictions.spans[1, 0] = [0.0, 1.0]  # an IoU of one half, which is no hit
+
+    def best(row, moments):
+        start, end = predictions.spans[row, 0]
+        found = []
+        for s, e in moments:
+            shared = max(0.0, min(e, end) - max(s, start))
+            found.append(shared / (max(e, end) - min(s, start)))
+        return max(found)
+
+    labels = {"official_otani": queries.annotators, "original_annotation": queries.moments[:, None]}
+    for name, moments in labels.items():
+        overlaps = [best(row, moments[row]) for row in range(200)]
+        wanted = {
+            f"R@1,IoU={m}": 100 * sum(one > m for one in overlaps) / 200
+            for m in (0.1, 0.3, 0.5, 0.7)
+        }
+        wanted["mIoU"] = 100 * sum(overlaps) / 200
+        found = evaluate_convention(predictions, queries, SHIPPED[name], dataset)["metrics"]
+        assert found == pytest.approx(wanted)

@@ -1,5 +1,7 @@
 """A printed table beside its cells: quoted rows, verdicts, and what the study lacks."""
 
+import json
+
 import pytest
 
 from invented import write_cell
@@ -13,6 +15,7 @@ from tsgbench.reporting.render import render_csv, render_markdown
 from tsgbench.reporting.systems_table import build_table
 
 METRICS = ["R@1,IoU=0.5", "mIoU"]
+PEOPLE = {"seconds": {"R@1,IoU=0.5": 83.484, "R@1,IoU=0.7": 60.7, "mIoU": 71.97}}
 TABLE = ("paper", "table1")
 
 
@@ -226,3 +229,28 @@ def test_a_convention_of_the_data_set_is_read_and_named(spec, published, tmp_pat
     table = build_table(spec, {name: folder}, published)
     assert find(table, "Model").values["R@1,IoU=0.5"].mean == 12.5
     assert "Scored by convention “official”: as the paper." in caption(table)
+
+
+@pytest.mark.parametrize(
+    ("labels", "whose"), [("several", "those of the others"), ("annotated", "the original")]
+)
+def test_what_people_get_stands_below_and_is_no_system(tmp_path, spec, labels, whose):
+    write_paper(tmp_path / "published")
+    cells = {}
+    for seed in (0, 1):
+        name = f"model/real/full/seed{seed}"
+        folder = cells[name] = write_cell(tmp_path, name)
+        record = json.loads((folder / "metrics.json").read_text())
+        record["facts"]["annotators"] = PEOPLE
+        record["settings"]["conventions"] = {"seconds": {"labels": labels}}
+        (folder / "metrics.json").write_text(json.dumps(record))
+    table = build_table(spec, cells, tmp_path / "published")
+    [said] = [line for line in legend(table) if line.startswith("People")]
+    assert said.startswith(f"People, no system, on Real: each annotator's moment scored by {whose}")
+    assert said.endswith("mean over annotators: R@1,IoU=0.5 83.48; mIoU 71.97.")  # its metrics
+    document = describe(table, "id")
+    assert "83.48" in render_html(document) and "83.48" in render_latex(document)
+    assert "83.48" not in render_csv(document)  # of systems alone
+    spec["datasets"][0]["convention"] = {"name": "other", "about": "else", "is_headline": True}
+    other = build_table(spec, cells, tmp_path / "published")
+    assert not any(line.startswith("People") for line in legend(other))

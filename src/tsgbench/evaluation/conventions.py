@@ -13,6 +13,7 @@ A convention names its options and this module knows only the options; it never 
 | `nms`         | threshold; `{minus: d}` for m - d at each IoU m; null for none |
 | `metrics`     | names, see `metrics`, `precision` and `didemo` |
 | `lengths`     | name -> [above, up to] seconds: the ranges of metrics such as `mAP,short` |
+| `score_annotators` | whether each of a query's annotators is scored, too, see `agreement` |
 | `datasets`    | options that differ, by data set |
 """
 

@@ -4,7 +4,8 @@ Every query is scored once; the metrics of the test split and of its parts are m
 those scores, which are written too.
 Queries that the prediction file says it does not answer, because their video is not available, are
 left out and counted: `queries` of `of_queries` were scored. Any other query without a prediction is
-an error.
+an error. What the annotators of the same queries get stands beside a system's numbers where a
+convention says so (`agreement`).
 """
 
 from pathlib import Path
@@ -13,7 +14,9 @@ import numpy as np
 
 from tsgbench.datasets.queries import Queries, join, read_queries
 from tsgbench.errors import UserError
+from tsgbench.evaluation.agreement import score_annotators
 from tsgbench.evaluation.conventions import Scores, needs_clips, score_convention
+from tsgbench.evaluation.metrics import to_percent
 from tsgbench.evaluation.predictions import Predictions, read_ranked, read_unanswered
 from tsgbench.evaluation.query_scores import write_query_scores
 from tsgbench.files import digest
@@ -39,14 +42,16 @@ def run(task: Task) -> Outcome:
     if not len(answered):
         raise UserError(f"{path}: answers no query of the test split; get more of its videos")
     scores, missing = _score_all(read_ranked(path, answered), answered, task)
-    summary = _summarise(scores, missing, np.arange(len(answered)), settings["headline"])
+    people = _score_people(answered, task)
+    every = np.arange(len(answered))
+    summary = _summarise(scores, missing, every, settings["headline"]) | _average(people, every)
     parts = {}
     for part, chosen in settings["score"].items():
         in_part = np.isin(split_of, chosen)
         rows = np.flatnonzero(in_part[is_answered])
         if not rows.size:
             raise UserError(f"{path}: answers no query of {part!r}; get more of its videos")
-        of_part = _summarise(scores, missing, rows, settings["headline"])
+        of_part = _summarise(scores, missing, rows, settings["headline"]) | _average(people, rows)
         parts[part] = {**of_part, "of_queries": int(in_part.sum())}
     percent = {name: score.percent for name, score in scores.items()}
     write_query_scores(task.files["scores"], answered, split_of[is_answered], percent)
@@ -85,6 +90,24 @@ def _score_all(
             continue
         scores[name] = score_convention(predictions, queries, convention, task.wildcards["dataset"])
     return scores, missing
+
+
+def _score_people(queries: Queries, task: Task) -> dict[str, dict[str, np.ndarray]]:
+    """Convention -> metric -> (Q,) of the annotators, for the conventions that ask for it."""
+    found = {
+        name: score_annotators(queries, convention, task.wildcards["dataset"])
+        for name, convention in task.settings["conventions"].items()
+    }
+    return {name: values for name, values in found.items() if values is not None}
+
+
+def _average(people: dict[str, dict[str, np.ndarray]], rows: np.ndarray) -> dict:
+    """`annotators`: convention -> metric -> percent over the given queries; nothing without any."""
+    percent = {
+        name: {metric: to_percent(column[rows]) for metric, column in values.items()}
+        for name, values in people.items()
+    }
+    return {"annotators": percent} if percent else {}
 
 
 def _summarise(

@@ -79,7 +79,7 @@ def legend(table: Table) -> list[str]:
             or "“printed” rows: the value in the paper, with its own features and its own "
             "evaluation; in parentheses, reproduced minus printed."
         )
-    lines += _verdicts(values) + _departures(table) + _tests(table, values)
+    lines += _people(table) + _verdicts(values) + _departures(table) + _tests(table, values)
     if any(value.published_uncertain for value in values):
         lines.append(f"{DOUBTFUL}: doubtful in the text the printed values were taken from.")
     return lines + table.notes
@@ -87,6 +87,24 @@ def legend(table: Table) -> list[str]:
 
 def _is_not_run(row: Row, result: Result) -> bool:
     return result.status == "not run" and not row.is_quoted
+
+
+def _people(table: Table) -> list[str]:
+    """What annotators of the same queries get by the same convention, where it is known."""
+    lines = []
+    for dataset in table.datasets:
+        cells = [cell for cell in _cells(table, dataset.name) if cell.coverage is None]
+        name = dataset.convention.name if dataset.convention else None
+        found = cells[0].scored.get("annotators", {}).get(name, {}) if cells else {}
+        numbers = [f"{metric} {found[metric]:.2f}" for metric in table.metrics if metric in found]
+        if numbers:
+            labels = cells[0].evaluation["settings"]["conventions"][name]["labels"]
+            whose = "those of the others" if labels == "several" else "the original annotation"
+            lines.append(
+                f"People, no system, on {dataset.title}: each annotator's moment scored by {whose},"
+                f" mean over annotators: {'; '.join(numbers)}."
+            )
+    return lines
 
 
 def _verdicts(values: list[Value]) -> list[str]:

@@ -12,6 +12,7 @@ from tsgbench.evaluation.needs import METRIC, PRECISION
 from tsgbench.settings import NotNegative, Positive, Share, Size
 
 RANKS = re.compile(r"Rank@[15]")
+EXACT = ("annotated", "several")
 QUANTISED = ("windows", "nearest_span")
 Metrics = Annotated[list[Text], MinLen(1), Unique]
 HITS = "Whether an IoU of exactly the threshold is a hit (`>=`)."
@@ -36,6 +37,10 @@ class OnDataSet(Section):
     metrics: Metrics = left_out("What is computed.")
     positions: Size = left_out("Length of the resampled axis.")
     labels: Labels = left_out("As annotated, all of several, or quantised to the resampled axis.")
+    score_annotators: bool = left_out(
+        "Whether each annotator of a query is scored beside the systems: against the others, or"
+        " against the annotated moment where labels are that."
+    )
 
 
 class Convention(OnDataSet):
@@ -73,6 +78,8 @@ class Convention(OnDataSet):
                     spans = "R@n,IoU=0.m, dR@n,IoU=0.m, mAP, mAP,IoU=0.m"
                     used = "Rank@1, Rank@5" if is_chunked else spans
                     raise ValueError(f"metrics: {name!r} is not allowed; use {used} or mIoU")
+            if part.score_annotators and (part.labels or self.labels) not in EXACT:
+                raise ValueError("score_annotators: needs labels annotated or several")
         if not is_chunked:
             self._check_axis()
         return self
