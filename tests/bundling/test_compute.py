@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tsgbench.bundling.compute import of_hours, as_text, report_compute
+from tsgbench.bundling.compute import as_text, of_hours, report_compute
 from tsgbench.jobs.records import Record
 
 

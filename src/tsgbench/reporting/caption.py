@@ -91,8 +91,8 @@ def _is_not_run(row: Row, result: Result) -> bool:
 
 def _people(table: Table) -> list[str]:
     """What annotators of the same queries get by the same convention, where it is known."""
-    lines = []
-    for dataset in table.datasets:
+    lines: list[str] = []
+    for dataset in [] if table.about else table.datasets:  # which has no evaluated cells
         cells = [cell for cell in _cells(table, dataset.name) if cell.coverage is None]
         name = dataset.convention.name if dataset.convention else None
         found = cells[0].scored.get("annotators", {}).get(name, {}) if cells else {}
