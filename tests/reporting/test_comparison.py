@@ -87,7 +87,7 @@ def test_what_was_not_shown_to_differ_is_undecided_and_how_much_would_have_been_
     assert values["Better"].detectable is None  # 10 points everywhere, without any noise
     assert values["Base"].detectable is None
     [said] = [line for line in legend(table) if "undecided" in line]
-    assert f"{values['Same'].detectable:.2f} of 100 videos" in said
+    assert f"{values['Same'].detectable:.2f} (100 videos)" in said
     rows = {
         row["system"]: row for row in csv.DictReader(render_csv(describe(table, "1")).split("\n"))
     }

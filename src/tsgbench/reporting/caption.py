@@ -142,9 +142,9 @@ def _tests(table: Table, values: list[Value]) -> list[str]:
         least = min(open_ones, key=lambda value: value.detectable or 0.0)
         most = max(open_ones, key=lambda value: value.detectable or 0.0)
         lines.append(
-            "Tested and without *: undecided, not shown to be equal. Four times of five such a test"
-            f" finds a difference of {Shown(least).detectable} at least, or"
-            f" {Shown(most).detectable}, by system and metric (each in the CSV file)."
+            "Tested and without *: undecided, not shown to be equal. Such a test finds four of five"
+            f" true differences of {Shown(least).detectable} points, or {Shown(most).detectable},"
+            " by system and metric, and fewer of smaller ones (each in the CSV file)."
         )
     return lines
 

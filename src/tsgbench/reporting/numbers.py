@@ -111,10 +111,10 @@ class Shown:
 
     @property
     def detectable(self) -> str:
-        """The smallest difference that the test could find: `5.31 of 120 videos`."""
+        """The smallest difference that the test could find: `5.31 (120 videos)`."""
         if self.value.detectable is None:
             return ""
-        return f"{self.digits(self.value.detectable)} of {self.value.test_videos:,} videos"
+        return f"{self.digits(self.value.detectable)} ({self.value.test_videos:,} videos)"
 
     @property
     def star(self) -> str:
