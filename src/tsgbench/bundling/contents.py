@@ -119,7 +119,7 @@ def collect(
     remedy = f"snakemake --cores 8 {' '.join(chosen[:FEW])}{options}"
     if not chosen:
         chosen = [path for path in study.jobs if Path(path).exists()]
-        missing = [path for path in study.jobs if path not in chosen]
+        missing = [path for path in study.jobs if not Path(path).exists()]
         remedy = f"snakemake --cores 8{options}, or name the results that the bundle is to hold"
     if not chosen:
         raise UserError(f"study {study.name!r}: no result is here yet; make it: {remedy}")

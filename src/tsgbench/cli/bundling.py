@@ -1,15 +1,7 @@
 """How `tsgbench bundle` says what it wrote."""
 
-from collections.abc import Iterable
-
 from tsgbench.bundling.bundle import Bundled
-from tsgbench.cli.bars import track
 from tsgbench.cli.sources import as_size
-
-
-def progress(records: list[str]) -> Iterable[str]:
-    """The same records, with a bar."""
-    return track(records, "checking")
 
 
 def as_text(done: Bundled) -> str:

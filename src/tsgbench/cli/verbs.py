@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tsgbench.cli import bars
 from tsgbench.config import Catalogue, find_study, load_study, mirror_of
 from tsgbench.errors import UserError
 
@@ -271,7 +272,7 @@ def verify(options: argparse.Namespace) -> int:
         cells=options.retrain,
         seed=options.seed,
         tolerance=options.tolerance,
-        progress=verifying.progress,
+        progress=lambda records: bars.track(records, "verifying"),
     )
     print(verifying.as_json(verified) if options.json else verifying.as_text(verified, study.name))
     return 1 if verified.problems else 0
@@ -293,7 +294,7 @@ def bundle(options: argparse.Namespace) -> None:
         targets,
         with_data=options.with_data,
         source=options.study,
-        progress=bundling.progress,
+        progress=lambda records: bars.track(records, "checking"),
     )
     print(bundling.as_text(done))
 
@@ -366,11 +367,10 @@ def show_sources(options: argparse.Namespace) -> int:
         print(text if options.json else addresses.as_text(answers, folder))
         return 1 if addresses.lost(answers) else 0
     if options.adopt:
-        from tsgbench.cli.bars import track
         from tsgbench.downloads.adoption import adopt
 
         chosen = [name for name in sources if names is None or name in names]
-        adopted = adopt(sources, chosen, options.adopt, folder, track=track)
+        adopted = adopt(sources, chosen, options.adopt, folder, track=bars.track)
         print(listing.as_adopted(adopted, options.adopt, as_json=options.json))
         return 0 if any(one.linked for one in adopted) else 1
     statuses = listing.list_sources(sources, folder, names)

@@ -1,20 +1,13 @@
 """How `tsgbench verify` says what it found."""
 
 import json
-from collections.abc import Iterable
 from dataclasses import asdict
 
-from tsgbench.cli.bars import track
 from tsgbench.cli.sources import as_size
 from tsgbench.running.repeating import Retrained
 from tsgbench.running.verification import Verification
 
 SHOWN = 5  # records of a kind that are named
-
-
-def progress(records: list[str]) -> Iterable[str]:
-    """The same records, with a bar."""
-    return track(records, "verifying")
 
 
 def as_json(found: Verification) -> str:

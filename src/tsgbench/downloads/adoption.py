@@ -4,8 +4,6 @@ What is linked to stays somebody else's: nothing is written to it, and a file th
 fetched anew beside it. A download that finds such a file in its place takes it as it is.
 """
 
-import logging
-import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,9 +16,7 @@ from tsgbench.downloads.identifiers import wanted_videos
 from tsgbench.downloads.parts import plan_pieces
 from tsgbench.downloads.transfer import FileSpec, inspect
 from tsgbench.errors import UserError
-from tsgbench.files import write_text
-
-log = logging.getLogger(__name__)
+from tsgbench.files import files_below, write_text
 
 Track = Callable[[Sequence[str], str], Iterable[str]]
 
@@ -44,19 +40,10 @@ class _Found:
     def __init__(self, folder: Path, destination: Path) -> None:
         self.by_name: dict[str, list[Path]] = defaultdict(list)
         self.by_size: dict[int, list[Path]] = defaultdict(list)
-        own, seen = os.path.realpath(destination), set()
-        for within, folders, names in os.walk(folder, onerror=_warn, followlinks=True):
-            real = os.path.realpath(within)
-            if real in seen or real == own:  # a link back, or what is downloaded already
-                folders.clear()
-                continue
-            seen.add(real)
-            for name in sorted(names):
-                path = Path(within, name)
-                if path.is_file():
-                    self.by_name[name].append(path)
-                    self.by_size[path.stat().st_size].append(path)
-            folders.sort()
+        for path in files_below(folder, but=destination):  # which is downloaded already
+            if path.is_file():
+                self.by_name[path.name].append(path)
+                self.by_size[path.stat().st_size].append(path)
 
     def candidates(self, name: str, size: int | None) -> Iterator[Path]:
         """Files that may be it, the likeliest first."""
@@ -134,7 +121,3 @@ def _take(wanted: FileSpec, name: str, found: _Found, one: Adopted) -> bool:
         return True
     one.refused += refused
     return False
-
-
-def _warn(error: OSError) -> None:
-    log.warning("%s: cannot be looked into (%s)", error.filename, error)

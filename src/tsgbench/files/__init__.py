@@ -425,6 +425,26 @@ def _unpack_tar(archive: Path, staging: Path, choice: _Choice) -> None:
             _write_member(staging / member.name, opened.extractfile(member))
 
 
+def files_below(folder: Path, but: Path | None = None) -> Iterator[Path]:
+    """Whatever lies below a folder and is not a folder, sorted within each. Links are followed, and
+    a folder that they reach twice, or in a circle, is looked into once.
+
+    but: a folder that is left out. What cannot be looked into is warned of.
+    """
+    seen = set() if but is None else {os.path.realpath(but)}
+    for within, folders, names in os.walk(folder, onerror=_warn_of_folder, followlinks=True):
+        if (real := os.path.realpath(within)) in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders.sort()
+        yield from (Path(within, name) for name in sorted(names))
+
+
+def _warn_of_folder(error: OSError) -> None:
+    log.warning("%s: cannot be looked into (%s)", error.filename, error)
+
+
 @contextmanager
 def locked(path: Path, remedy: str, patience_s: float = 0.0) -> Iterator[None]:
     """Hold `path` exclusively against other processes; freed by the kernel if we are killed.

@@ -1,14 +1,12 @@
 """Videos of one's own: which file of a folder is which video."""
 
-import logging
 import os
 from pathlib import Path
 
 from tsgbench.datasets.table import video_id_of
 from tsgbench.errors import UserError
 from tsgbench.features.failures import VIDEO_ENDINGS
-
-log = logging.getLogger(__name__)
+from tsgbench.files import files_below
 
 
 def find_videos(folder: Path, wanted: set[str]) -> dict[str, Path]:
@@ -18,27 +16,15 @@ def find_videos(folder: Path, wanted: set[str]) -> dict[str, Path]:
     wanted video: nothing says which is meant.
     """
     videos: dict[str, Path] = {}
-    seen: set[str] = set()
-    for within, folders, names in os.walk(folder, onerror=_warn, followlinks=True):
-        if (real := os.path.realpath(within)) in seen:  # by a link to a folder that holds it, say
-            folders.clear()
+    for path in files_below(folder):
+        if path.suffix.lower() not in VIDEO_ENDINGS or path.name.startswith("."):
             continue
-        seen.add(real)
-        folders.sort()
-        for name in sorted(names):
-            path = Path(within, name)
-            if path.suffix.lower() not in VIDEO_ENDINGS or name.startswith("."):
-                continue
-            video = video_id_of(name)
-            if video not in wanted or not os.path.isfile(path):  # a link to nothing
-                continue
-            if os.path.realpath(videos.setdefault(video, path)) != os.path.realpath(path):
-                raise UserError(
-                    f"{path}: {videos[video]} is of the same video {video!r}; move one of the two"
-                    " elsewhere"
-                )
+        video = video_id_of(path.name)
+        if video not in wanted or not os.path.isfile(path):  # a link to nothing
+            continue
+        if os.path.realpath(videos.setdefault(video, path)) != os.path.realpath(path):
+            raise UserError(
+                f"{path}: {videos[video]} is of the same video {video!r}; move one of the two"
+                " elsewhere"
+            )
     return videos
-
-
-def _warn(error: OSError) -> None:
-    log.warning("%s: cannot be looked into (%s); its videos are not seen", error.filename, error)
