@@ -9,6 +9,9 @@ from collections.abc import Iterable
 import numpy as np
 import pyarrow as pa
 
+# What reading a Parquet file raises that is damaged, or has other columns
+DAMAGED_TABLE = (OSError, pa.ArrowException, KeyError, ValueError)
+
 
 def texts(values: Iterable[str]) -> pa.Array:
     """A column of texts."""

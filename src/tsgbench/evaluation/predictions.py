@@ -7,8 +7,8 @@ candidate; and `unanswered`, the queries of its split that it does not answer, f
 """
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,11 @@ import pyarrow.parquet as pq
 
 from tsgbench.datasets.queries import Queries
 from tsgbench.errors import UserError
-from tsgbench.evaluation.columns import numbers, read_numbers, texts
+from tsgbench.evaluation.columns import DAMAGED_TABLE, numbers, read_numbers, texts
 from tsgbench.evaluation.keeping import Ranked
 from tsgbench.evaluation.needs import Need
 from tsgbench.files import atomic_path
-from tsgbench.files.access import named
+from tsgbench.files.access import readable
 
 UNANSWERED, KEPT = b"unanswered", b"kept"
 # Of a file that does not say what it keeps
@@ -106,16 +106,8 @@ def _read_metadata(path: str | Path) -> dict[bytes, Any]:
         return {key: json.loads(metadata[key]) for key in (UNANSWERED, KEPT) if key in metadata}
 
 
-@contextmanager
-def _readable(path: str | Path) -> Iterator[None]:
-    """What libraries make of another or a damaged file, in one sentence."""
-    try:
-        with named(path):
-            yield
-    except (OSError, pa.ArrowException, KeyError, ValueError) as error:
-        raise UserError(
-            f"{path}: not a prediction file ({error}); run the training again"
-        ) from None
+def _readable(path: str | Path) -> AbstractContextManager[None]:
+    return readable(path, DAMAGED_TABLE, "not a prediction file", "run the training again")
 
 
 def read_predictions(path: str | Path, queries: Queries) -> np.ndarray:

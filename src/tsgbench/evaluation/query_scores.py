@@ -17,10 +17,10 @@ import pyarrow.parquet as pq
 
 from tsgbench.datasets.queries import Queries
 from tsgbench.errors import UserError
-from tsgbench.evaluation.columns import numbers, read_numbers, texts
+from tsgbench.evaluation.columns import DAMAGED_TABLE, numbers, read_numbers, texts
 from tsgbench.evaluation.needs import may_be_undefined
 from tsgbench.files import atomic_path
-from tsgbench.files.access import named
+from tsgbench.files.access import readable
 
 LABELS = ("query_id", "video_id", "split")
 
@@ -84,15 +84,11 @@ def read_query_scores(path: str | Path) -> QueryScores:
     path = Path(path)
     if not path.is_file():
         raise UserError(f"{path}: no such file; evaluate the cell again")
-    try:
-        with named(path):
-            table = pq.ParquetFile(path, page_checksum_verification=True).read()
+    what, remedy = "not a file of scores per query", "evaluate the cell again"
+    with readable(path, DAMAGED_TABLE, what, remedy):
+        table = pq.ParquetFile(path, page_checksum_verification=True).read()
         labels = [np.array(table[name].to_pylist(), dtype=object) for name in LABELS]
         percent = {name: table[name] for name in table.column_names if name not in LABELS}
-    except (OSError, pa.ArrowException, KeyError, ValueError) as error:
-        raise UserError(
-            f"{path}: not a file of scores per query ({error}); evaluate the cell again"
-        ) from None
     for name, values in zip(LABELS, labels, strict=True):
         if not all(isinstance(value, str) for value in values):
             raise UserError(f"{path}: {name}: not a text in every row; evaluate the cell again")

@@ -5,7 +5,7 @@ A layout finds arrays and judges none of them (released.py does).
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
@@ -25,10 +25,12 @@ from tsgbench.features.hdf5 import (
     is_hollow,
 )
 from tsgbench.files import DAMAGED_ARRAYS
-from tsgbench.files.access import why
+from tsgbench.files.access import readable
 
 HDF5_ENDINGS = (".h5", ".hdf5")
 ABSENT = "is not in the release"
+# What h5py raises for files that are damaged, or are none of its own
+DAMAGED_HDF5 = (OSError, RuntimeError, ValueError, TypeError, MemoryError)
 Found = TypeVar("Found")
 
 
@@ -97,16 +99,10 @@ def open_hdf5(path: Path) -> h5py.File:
         return h5py.File(path, "r")
 
 
-@contextmanager
-def hdf5_file(path: Path) -> Iterator[None]:
+def hdf5_file(path: Path) -> AbstractContextManager[None]:
     """What h5py says of files that are none of its own, or are damaged, in one sentence. A name
     that is not there stays a KeyError."""
-    try:
-        yield
-    except (OSError, RuntimeError, ValueError, TypeError, MemoryError) as error:
-        if isinstance(error, OSError) and (fault := why(path, error)):
-            raise fault from None
-        raise UserError(f"{path}: not an HDF5 file, or damaged ({error}); get it again") from None
+    return readable(path, DAMAGED_HDF5, "not an HDF5 file, or damaged", "get it again")
 
 
 def _list_names(file: h5py.File, template: str) -> list[str]:
@@ -226,17 +222,9 @@ def _pick(found: Mapping[str, Found], video: str, recipe: dict) -> Found:
     raise Unusable(ABSENT)
 
 
-@contextmanager
-def _numpy_file(path: Path) -> Iterator[None]:
+def _numpy_file(path: Path) -> AbstractContextManager[None]:
     """What NumPy says of files that are none of its own, or are damaged, in one sentence."""
-    try:
-        yield
-    except DAMAGED_ARRAYS as error:
-        if isinstance(error, OSError) and (refused := why(path, error)):
-            raise refused from None
-        raise UserError(
-            f"{path}: not a NumPy file of plain numbers ({error}); get it again"
-        ) from None
+    return readable(path, DAMAGED_ARRAYS, "not a NumPy file of plain numbers", "get it again")
 
 
 @contextmanager

@@ -80,6 +80,20 @@ def named(path: str | Path) -> Iterator[None]:
         raise
 
 
+@contextmanager
+def readable(
+    path: str | Path, errors: tuple[type[Exception], ...], what: str, remedy: str
+) -> Iterator[None]:
+    """What libraries raise in the block for another or a damaged file, as a sentence: what it is
+    or is not, their own words, and the remedy. What the operating system refuses is named."""
+    try:
+        yield
+    except errors as error:
+        if isinstance(error, OSError) and (fault := why(path, error)):
+            raise fault from None
+        raise UserError(f"{path}: {what} ({error}); {remedy}") from None
+
+
 def try_lock(stream: IO, path: str | Path, *, wait: bool = False) -> bool:
     """Lock an open file for this process alone; False if another has it.
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from tsgbench.errors import UserError
 from tsgbench.files import DAMAGED_ARRAYS, atomic_path
-from tsgbench.files.access import named
+from tsgbench.files.access import readable
 
 
 @dataclass
@@ -70,19 +70,11 @@ def read_inspection(path: str | Path) -> list[Inspected]:
     """Read the queries; `UserError` if the file is missing, damaged or of another layout."""
     if not Path(path).is_file():
         raise UserError(f"{path}: no such inspection; name it to snakemake, which makes it")
-    try:
-        with (
-            named(path),
-            open(path, "rb") as stream,
-            np.load(stream, allow_pickle=False) as content,
-        ):
+    what, remedy = "not an inspection of this version", "move it away and run snakemake again"
+    with readable(path, DAMAGED_ARRAYS, what, remedy):
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as content:
             arrays = dict(content)
         return [_read_query(arrays, f"{index}/") for index in range(int(arrays["queries"]))]
-    except DAMAGED_ARRAYS as error:
-        raise UserError(
-            f"{path}: not an inspection of this version ({error}); move it away and run snakemake"
-            " again"
-        ) from None
 
 
 def _read_query(arrays: dict[str, np.ndarray], prefix: str) -> Inspected:

@@ -10,7 +10,7 @@ import numpy as np
 
 from tsgbench.errors import UserError
 from tsgbench.files import DAMAGED_ARRAYS
-from tsgbench.files.access import why
+from tsgbench.files.access import readable
 
 ARRAY, INDEX = ".npy", ".parquet"
 
@@ -39,12 +39,8 @@ def read_array(path: Path, index: Path, words: set[str]) -> tuple[list[str], np.
     counts. `UserError` if either file is damaged, or they do not fit each other.
     """
     listed, rows = _find_rows(index, words)
-    try:
+    with readable(path, DAMAGED_ARRAYS, "not a NumPy array", "download it again"):
         table = np.load(path, mmap_mode="r", allow_pickle=False)
-    except DAMAGED_ARRAYS as error:
-        if isinstance(error, OSError) and (fault := why(path, error)):
-            raise fault from None
-        raise UserError(f"{path}: not a NumPy array ({error}); download it again") from None
     if table.ndim != 2 or table.dtype.kind != "f" or len(table) != listed:
         raise UserError(
             f"{path}: has shape {table.shape} of {table.dtype}, and {index.name} lists {listed}"
@@ -62,12 +58,9 @@ def _find_rows(index: Path, words: set[str]) -> tuple[int, dict[str, int]]:
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    try:
+    damaged = (OSError, pa.ArrowException, ValueError)
+    with readable(index, damaged, "not a Parquet file", "download it again"):
         table = pq.ParquetFile(index).read()
-    except (OSError, pa.ArrowException, ValueError) as error:
-        if isinstance(error, OSError) and (fault := why(index, error)):
-            raise fault from None
-        raise UserError(f"{index}: not a Parquet file ({error}); download it again") from None
     if table.num_columns != 1 or not pa.types.is_string(table.schema.types[0]):
         raise UserError(f"{index}: should have one column, of words; download it again")
     column = table.column(0)

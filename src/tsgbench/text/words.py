@@ -10,7 +10,7 @@ import numpy as np
 
 from tsgbench.errors import UserError
 from tsgbench.files import DAMAGED_ARRAYS, atomic_path
-from tsgbench.files.access import named
+from tsgbench.files.access import readable
 from tsgbench.text.arrays import pair_up, read_array
 from tsgbench.text.glove import read_glove
 from tsgbench.text.tokens import find_tokenizer
@@ -147,27 +147,21 @@ def load_word_table(path: str | Path, *, identity: str | None = None) -> WordTab
     path = Path(path)
     if not path.is_file():
         raise UserError(f"{path}: no such word table; name it to snakemake, which makes it")
-    try:
-        with (
-            named(path),
-            open(path, "rb") as stream,
-            np.load(stream, allow_pickle=False) as content,
-        ):
-            words, vectors = content["words"].tolist(), content["vectors"]
-            has_vector, made_by = content["has_vector"], str(content["identity"])
-    except DAMAGED_ARRAYS as error:
-        raise UserError(
-            f"{path}: damaged word table ({error}); move it away and run snakemake again"
-        ) from None
+    remedy = "move it away and run snakemake again"
+    with (
+        readable(path, DAMAGED_ARRAYS, "damaged word table", remedy),
+        open(path, "rb") as stream,
+        np.load(stream, allow_pickle=False) as content,
+    ):
+        words, vectors = content["words"].tolist(), content["vectors"]
+        has_vector, made_by = content["has_vector"], str(content["identity"])
     if identity is not None and made_by != identity:
         raise UserError(
             f"{path}: identity: made by other settings, code or inputs ({made_by}, expected"
-            f" {identity}); move it away and run snakemake again"
+            f" {identity}); {remedy}"
         )
     if not len(words) == len(vectors) == len(has_vector):
-        raise UserError(
-            f"{path}: words and vectors differ in number; move it away and run snakemake again"
-        )
+        raise UserError(f"{path}: words and vectors differ in number; {remedy}")
     return WordTable(words, vectors, has_vector)
 
 
