@@ -1,6 +1,8 @@
 """Optimisers and schedules, against their formulas."""
 
 import copy
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -89,6 +91,27 @@ def test_adam_and_adamw_are_pytorchs():
             step(net, ours, seed)
             step(other, theirs, seed)
         torch.testing.assert_close(net.weight, other.weight)
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw", "bert_adam"])
+def test_a_step_does_not_import_the_compiler(name):
+    """It takes longer than many a training of the demo."""
+    code = f"""
+import sys
+from torch import nn
+from tsgbench.training.optim import build_optimizer
+
+net = nn.Linear(3, 2)
+optimizer = build_optimizer(net, name={name!r}, lr=0.01)
+for _ in range(2):
+    optimizer.zero_grad(set_to_none=True)
+    net.weight.sum().backward()
+    nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+    optimizer.step()
+optimizer.load_state_dict(optimizer.state_dict())
+sys.exit("torch._dynamo" in sys.modules)
+"""
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
 def test_schedules():

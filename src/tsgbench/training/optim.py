@@ -1,14 +1,45 @@
 """Optimisers and learning-rate schedules, by the names that config/models/*.yaml use."""
 
+import inspect
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 from torch import nn
 
 
-class BertAdam(torch.optim.AdamW):
+def _eager(method: Callable[..., Any]) -> Callable[..., Any]:
+    """A method of PyTorch's optimisers without what tells the compiler to leave it alone.
+
+    Nothing here is compiled, and only to say so they would import the compiler: three seconds per
+    training.
+    """
+    return torch.no_grad()(inspect.unwrap(method))
+
+
+class Eager(torch.optim.Optimizer):
+    """What PyTorch's optimisers have in common, without an import of its compiler."""
+
+    add_param_group = _eager(torch.optim.Optimizer.add_param_group)
+    load_state_dict = _eager(torch.optim.Optimizer.load_state_dict)
+    state_dict = _eager(torch.optim.Optimizer.state_dict)
+    zero_grad = _eager(torch.optim.Optimizer.zero_grad)
+
+
+class Adam(Eager, torch.optim.Adam):
+    """PyTorch's own."""
+
+    step = _eager(torch.optim.Adam.step)
+
+
+class AdamW(Eager, torch.optim.AdamW):
+    """PyTorch's own."""
+
+    step = _eager(torch.optim.AdamW.step)
+
+
+class BertAdam(AdamW):
     """Adam without bias correction, with decoupled weight decay (BERT; SeqPAN's public code).
 
     Bias correction divides by `1 - beta ** step`. So this is AdamW that starts at a step so late
@@ -48,7 +79,11 @@ def build_optimizer(
         {"params": decayed, "weight_decay": weight_decay},
         {"params": others, "weight_decay": 0.0},
     ]
-    kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "bert_adam": BertAdam}
+    kinds: dict[str, Callable[..., Eager]] = {
+        "adam": Adam,
+        "adamw": AdamW,
+        "bert_adam": BertAdam,
+    }
     # Fused: one pass over each tensor rather than half a dozen; small models on a CPU feel it.
     return kinds[name](groups, lr=lr, eps=eps, betas=tuple(betas), fused=True)
 
