@@ -11,7 +11,7 @@ import pytest
 import yaml
 from markdown_it import MarkdownIt
 
-from invented import write_cell
+from invented import write_cell, write_scores
 from reporting.report_samples import (
     COLUMNS,
     REPRODUCE,
@@ -101,6 +101,8 @@ class Bench:
         evaluated = json.loads((folder / "metrics.json").read_text())
         evaluated["facts"] |= {"headline": "seconds", "conventions": {"seconds": metrics}, **facts}
         (folder / "metrics.json").write_text(json.dumps(evaluated))
+        if "parts" not in facts:
+            write_scores(folder)
 
     def evidence(self, page: str = "results", **changes):
         published = self.folder / "published"
@@ -380,3 +382,48 @@ def test_order_is_compared_with_what_both_papers_print(bench):
     assert row in said() and "1 of 1 pairs on Moved stand as printed" in said()
     bench.add("other/moved/full/seed1", {R5: 70.0}, trained=True, video="real")
     assert "| no |" in said() and "0 of 1 pairs" in said()
+
+
+@pytest.mark.parametrize(("queries", "said"), [(400, "sure by both"), (8, "may be chance")])
+def test_pairs_that_change_places_are_counted_and_tested(bench, queries, said):
+    """Eight queries are of two videos, of which no test can tell anything from chance."""
+    for name, headline, official in (
+        ("whole_video/real/full/seed0", 30.0, 10.0),
+        ("net/real/full/seed0", 29.0, 14.0),
+        ("net/real/full/seed1", 27.0, 14.0),
+        ("prior_action/real/full/seed0", 35.0, 20.0),
+    ):
+        conventions = {"seconds": {R5: headline}, "official_net": {R5: official}}
+        bench.add(name, {R5: headline}, conventions=conventions, queries=queries)
+    lines = unlinked(bench.say("changes_of_order")).splitlines()
+    sure = 1 if said == "sure by both" else 0
+    assert f"| Real, `official_net` | 1 of 3 ({sure} sure) | n/a | n/a |" in lines
+    [change] = [line for line in lines if line.startswith("- ")]
+    assert change.endswith(
+        "Whole video (no video) against Net (no video) is [30.00] to [28.00 ± 1.41] by the"
+        f" headline, [10.00] to [14.00 ± 0.00] by `official_net`; {said}"
+    )
+
+
+def test_systems_scored_on_other_queries_are_no_pair(bench):
+    for name, value, queries in (("whole_video", 30.0, 400), ("prior_action", 20.0, 399)):
+        conventions = {"seconds": {R5: value}, "official_net": {R5: 100 - value}}
+        bench.add(f"{name}/real/full/seed0", {R5: value}, conventions=conventions, queries=queries)
+    assert bench.say("changes_of_order") is None
+
+
+def test_people_stand_first_among_those_scored_as_they_are(bench):
+    for name, value in (("whole_video", 30.0), ("prior_action", 90.0)):
+        conventions = {"seconds": {R5: value}, "official_otani": {R5: value}, "other": {R5: 1.0}}
+        annotators = {"official_otani": {R5: 83.456, R3: 90.0}}
+        facts = {"conventions": conventions, "annotators": annotators}
+        bench.add(f"{name}/real/full/seed0", {R5: value}, **facts)
+    lines = unlinked(bench.say("people")).splitlines()
+    assert lines[2:] == [
+        "| Real, `official_otani` | R@1,IoU=0.5 |",
+        "| :--- | ---: |",
+        "| People (no system) | 83.46 |",
+        "| Action word (no video) | [90.00] |",
+        "| Whole video (no video) | [30.00] |",
+    ]
+    assert bench.say("people").count("metrics.json") == 2

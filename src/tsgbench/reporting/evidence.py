@@ -75,6 +75,15 @@ class System:
         headline = self._facts(self.cells[0]).get("headline")
         return [name for name in facts.get("conventions", {}) if name != headline]
 
+    def people(self, convention: str) -> dict[str, float]:
+        """Metric -> percent that annotators of the same queries reach by a convention; nothing
+        where it does not score them, or where some queries were not answered."""
+        cell = self.cells[0]
+        if cell.coverage is not None:
+            return {}
+        reached: dict[str, float] = cell.scored.get("annotators", {}).get(convention, {})
+        return reached
+
     def scores(
         self, metric: str, *, convention: str | None = None, part: str | None = None
     ) -> list[float]:

@@ -8,9 +8,18 @@ from tsgbench.reporting.statements import (  # each module adds its statements, 
     between_systems,
     controls,
     data,
+    order_of_systems,
 )
 
-__all__ = ["against_printed", "between_systems", "controls", "data", "gather", "write_findings"]
+__all__ = [
+    "against_printed",
+    "between_systems",
+    "controls",
+    "data",
+    "gather",
+    "order_of_systems",
+    "write_findings",
+]
 
 INTRODUCTION = (
     "Every number below was computed from this study's records when the page was written, and "
