@@ -45,6 +45,22 @@ def test_no_more_runs_at_once_than_the_machine_has_processors_for(project):
     assert made.exists()
 
 
+def test_an_extraction_in_shards_makes_the_same_file_and_leaves_nothing_else(project):
+    stem = "data/features/shapes/c3d_random_stats_w16s8.clips"
+    folder = project.folder / "data/features/shapes"
+    before = {path.name for path in folder.iterdir()}
+    features = (project.folder / f"{stem}.h5").read_bytes()
+    study = project.folder / "config/demo.yaml"
+    study.write_text(f"{study.read_text()}\nresources:\n  extract: {{shards: 2, gpu: 0}}\n")
+    assert project.planned("results/table1.tex") == {}  # however many, the result is the same
+    (project.folder / f"{stem}.json").unlink()
+    assert project.planned(f"{stem}.json") == {"extract": 1, "extract_shard": 2}
+    project.snakemake(f"{stem}.json")
+    assert (project.folder / f"{stem}.h5").read_bytes() == features
+    assert {path.name for path in folder.iterdir()} == before
+    assert project.planned("results/table1.tex") == {}
+
+
 def test_the_table_says_demo_and_traces_every_number(project):
     assert "demo" in project.read("results/table1.tex").lower()
     provenance = json.loads(project.read("results/table1.provenance.json"))

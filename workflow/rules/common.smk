@@ -16,6 +16,7 @@ if (Path(workflow.basedir) / "src" / "tsgbench").is_dir():
 
 from tsgbench.config import export_study, extend_study
 from tsgbench.errors import UserError
+from tsgbench.features.shards import folder_of
 from tsgbench.jobs.cells import is_trained
 from tsgbench.jobs.layout import RESULTS, foreign_results, report_names, study_of
 from tsgbench.planning.freshness import CURRENT, Freshness
@@ -233,14 +234,18 @@ def where_trained(value, otherwise=None):
     return of_cell
 
 
-def runs(phase):
-    """Params of a rule: its job's key, and what the job must find the plan to say when it runs."""
+def runs(phase, options=""):
+    """Params of a rule: its job's key, and what the job must find the plan to say when it runs.
+
+    options: of the job, with the rule's wildcards.
+    """
 
     def planned_job(wildcards):
         return STUDY.find(phase, dict(wildcards.items()))
 
     return {
-        "job": lambda wildcards: f"{phase} {planned_job(wildcards).key}",
+        "job": lambda wildcards: f"{phase} {planned_job(wildcards).key}"
+        + (options and " " + options.format(**wildcards)),
         "identity": lambda wildcards: STUDY.identity(planned_job(wildcards).record),
     }
 

@@ -173,6 +173,12 @@ def _add_jobs(known: _Verbs) -> None:
         _add_study(verb)
         _add_threads(verb)
         verb.add_argument("--identity", help="refuse to run unless the plan still says this")
+        if phase == "extract":
+            verb.add_argument(
+                "--shard",
+                metavar="K-of-N",
+                help="a part of the videos alone, such as 2-of-8, for the job itself to go on from",
+            )
         verb.set_defaults(phase=phase)
 
 

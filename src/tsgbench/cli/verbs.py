@@ -177,11 +177,15 @@ def _limit_threads(threads: int) -> None:
 def run_phase(options: argparse.Namespace) -> None:
     """`tsgbench job`: one job, as the workflow runs it."""
     _limit_threads(options.threads)
-    from tsgbench.running.job import run_job
+    from tsgbench.running.job import run_job, run_shard
 
     study = _read_study(options)
     job = study.find_key(options.phase, options.key)
-    run_job(study, job, expected=options.identity, threads=options.threads)
+    chosen = {"expected": options.identity, "threads": options.threads}
+    if getattr(options, "shard", None):
+        run_shard(study, job, options.shard, **chosen)
+    else:
+        run_job(study, job, **chosen)
 
 
 def show_plan(options: argparse.Namespace) -> None:

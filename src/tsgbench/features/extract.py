@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -23,6 +23,7 @@ from tsgbench.features.memory import ask_for_large_pages
 from tsgbench.features.networks import ClipNetwork, find_network, load_checkpoint
 from tsgbench.features.pooling import POOLS, average_chunks, chunk_starts
 from tsgbench.features.recipe import PRECISIONS, check_recipe, clip_shape, square_side
+from tsgbench.features.shards import Finished
 from tsgbench.features.store import FeatureWriter, check_name
 
 Item = TypeVar("Item")
@@ -38,6 +39,8 @@ def extract(
     device: str = "auto",
     checkpoint: Path | None = None,
     durations: dict[str, float] | None = None,
+    shards: Sequence[Finished] = (),
+    journal: Path | None = None,
 ) -> dict:
     """Features of `videos` (id to file) in one feature file `out`; see `store` for its layout.
 
@@ -45,13 +48,16 @@ def extract(
     in the file. threads: of the network and of the decoders. checkpoint: the file that the recipe's
     `checkpoint` names; without one the weights are random, and the file says so. A killed run goes
     on where it stopped. durations: seconds of each video as annotated, to be compared with the
-    features' (durations.py); None: not to be. Returns facts: videos, clips (through the network, by
-    this run), rows (written), dim, seconds, clips_per_s, resumed, weights, device, batch_clips,
-    compile (as it turned out), durations (what the comparison gave, or None) and failed, a list
-    of {video, reason}; more failures, or durations that differ, than `max_failed_share` are a
-    `TooManyFailed`.
+    features' (durations.py); None: not to be. shards: what was extracted elsewhere, taken over and
+    added to the counts. journal: where to leave a shard of `out`, which is then neither made nor
+    judged by its failures.
+
+    Returns facts: videos, clips (through the network, by this run and its shards), rows (written),
+    dim, seconds, clips_per_s, resumed, weights, device, batch_clips, compile (as it turned out),
+    shards (how many), durations (what the comparison gave, or None) and failed, a list of {video,
+    reason}; more failures, or durations that differ, than `max_failed_share` are a `TooManyFailed`.
     """
-    if not videos:
+    if not videos and journal is None:
         raise UserError(f"{out}: no video to extract features from; check the annotations")
     for video in videos:  # before hours of work, not at their end
         check_name(video, f"{out}: video {video!r}")
@@ -62,17 +68,20 @@ def extract(
     compute = _prepare(network, recipe, on)
     recipe |= {"compile": compute is not network}  # the file says what was done
     start = time.perf_counter()
-    with FeatureWriter(out, _attrs(identity, recipe, weights), dtype=recipe["dtype"]) as writer:
+    attrs = _attrs(identity, recipe, weights)
+    with FeatureWriter(out, attrs, dtype=recipe["dtype"], journal=journal) as writer:
         resumed = len(writer.done & set(videos))
-        todo = {name: path for name, path in videos.items() if name not in writer.done}
-        counts = _run(todo, writer, compute, recipe, on, threads)
-        allowed = recipe["max_failed_share"]
-        check_failures(out, counts.failed, len(videos), allowed)
+        counts = _Counts()
+        for shard in shards:
+            counts.add(shard.facts)
+            writer.take(shard.journal)
+        tried = {row["video"] for row in counts.failed}
+        todo = {name: videos[name] for name in videos if name not in writer.done | tried}
+        _run(todo, writer, compute, recipe, on, threads, counts)
         compared = None
-        if durations is not None:
-            differ = compare_durations(writer.ends_s, durations, recipe["until_s"])
-            compared = check_durations(out, differ, len(writer.done), allowed)
-    seconds = time.perf_counter() - start
+        if journal is None:
+            compared = _judge(out, counts, writer, recipe, videos, durations)
+    seconds = counts.seconds + time.perf_counter() - start
     return {
         "videos": len(writer.done),
         "clips": counts.clips,
@@ -87,7 +96,25 @@ def extract(
         "device": str(on),
         "batch_clips": recipe["batch_clips"],
         "compile": recipe["compile"],
+        "shards": len(shards),
     }
+
+
+def _judge(
+    out: Path,
+    counts: "_Counts",
+    writer: FeatureWriter,
+    recipe: dict,
+    videos: dict[str, Path],
+    durations: dict[str, float] | None,
+) -> dict | None:
+    """What the comparison of durations gave; `TooManyFailed` where too many failed or differ."""
+    allowed = recipe["max_failed_share"]
+    check_failures(out, counts.failed, len(videos), allowed)
+    if durations is None:
+        return None
+    differ = compare_durations(writer.ends_s, durations, recipe["until_s"])
+    return check_durations(out, differ, len(writer.done), allowed)
 
 
 def _prepare(network: ClipNetwork, recipe: dict, device: torch.device) -> Network:
@@ -157,7 +184,16 @@ def _versions() -> dict[str, str]:
 class _Counts:
     clips: int = 0  # through the network
     rows: int = 0  # written: clips, or chunks of them
+    seconds: float = 0.0  # that shards took
     failed: list[dict] = field(default_factory=list)
+
+    def add(self, facts: dict) -> None:
+        """What a shard counted."""
+        self.clips += facts["clips"]
+        self.rows += facts["rows"]
+        self.seconds += facts["seconds"]
+        known = {row["video"] for row in self.failed}
+        self.failed += [row for row in facts["failed"] if row["video"] not in known]
 
 
 def _run(
@@ -167,9 +203,9 @@ def _run(
     recipe: dict,
     device: torch.device,
     threads: int,
-) -> _Counts:
+    counts: _Counts,
+) -> None:
     """Decode, compute and write every video; those that cannot be decoded are listed."""
-    counts = _Counts()
     sink = _Sink(writer, recipe["chunk_s"], counts)
     chunks = decode_ahead(videos, recipe, max(1, threads // 2), counts.failed)
     workers = _workers(device, threads)
@@ -195,7 +231,6 @@ def _run(
                     sink.add(piece.video, mine, piece.times)
                 if piece.is_last:
                     sink.close(piece.video, piece.is_broken)
-    return counts
 
 
 class _Sink:

@@ -57,7 +57,8 @@ class FeatureWriter:
     may come in parts, one video after another: parts of one that was never ended do not count.
 
     attrs: JSON-like, at least `REQUIRED`. dtype: "float32" or "float16", on disk. arrays: stored
-    beside the videos, under /arrays.
+    beside the videos, under /arrays. journal: where to leave the journal of a shard, which makes no
+    feature file: another writer takes it over.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class FeatureWriter:
         *,
         dtype: str = "float32",
         arrays: dict[str, np.ndarray] | None = None,
+        journal: Path | None = None,
     ) -> None:
         missing = [name for name in REQUIRED if name not in attrs]
         if missing:
@@ -74,7 +76,8 @@ class FeatureWriter:
         if dtype not in ("float32", "float16"):
             raise UserError(f"{path}: dtype: {dtype!r} is wrong; give float32 or float16")
         self.path = Path(path)
-        self.partial = journal_of(self.path)
+        self.is_shard = journal is not None
+        self.partial = journal or journal_of(self.path)
         self.attrs = json.loads(json.dumps(attrs))
         self.dtype = dtype
         self.arrays = arrays or {}
@@ -90,7 +93,7 @@ class FeatureWriter:
 
     def __enter__(self) -> "FeatureWriter":
         with named(self.partial):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.partial.parent.mkdir(parents=True, exist_ok=True)
             self._journal = open(self.partial, "a+b")
         if not try_lock(self._journal, self.partial):
             self._journal.close()
@@ -105,7 +108,7 @@ class FeatureWriter:
         trace: TracebackType | None,
     ) -> None:
         try:
-            if kind is None:
+            if kind is None and not self.is_shard:
                 self._finish()
                 self.partial.unlink()
         finally:
@@ -156,12 +159,42 @@ class FeatureWriter:
             self._open = None
             del self._ends_s[video_id]
 
+    def take(self, journal: Path) -> None:
+        """Add the finished videos of a shard's journal; of one made with other settings, none."""
+        with named(journal), open(journal, "rb") as stream:
+            records = scan(stream)
+            if next(records, (None,))[0] != self._title:
+                log.warning("%s: made with other settings; its videos are extracted anew", journal)
+                return
+            parts: list[tuple[dict, bytes]] = []
+            for head, body, _ in records:
+                parts.append((head, body))
+                if "end" in head:
+                    self._take_video(head["end"], parts)
+                    parts = []
+
+    def _take_video(self, video_id: str, parts: list[tuple[dict, bytes]]) -> None:
+        if video_id in self.done:
+            return
+        for head, body in parts:
+            self._append(head, body)
+            if "shape" in head:
+                self.dim = head["shape"][1]
+                self._note_end(video_id, self._unpack(body, *head["shape"])[1])
+        self.done.add(video_id)
+        self._safe = self._journal.tell()
+
+    @property
+    def _title(self) -> dict:
+        """The first record of a journal: what must be equal for another one to go on."""
+        return {"schema": SCHEMA, "attrs": self.attrs, "dtype": self.dtype, "journal": JOURNAL}
+
     def _note_end(self, video_id: str, times: np.ndarray) -> None:
         self._ends_s[video_id] = max(float(times[:, 1].max()), self._ends_s.get(video_id, 0.0))
 
     def _resume(self) -> None:
         """Take over the videos of a killed run, and cut off what it was writing when it died."""
-        title = {"schema": SCHEMA, "attrs": self.attrs, "dtype": self.dtype, "journal": JOURNAL}
+        title = self._title
         self._safe, dim = 0, None
         for head, body, record_end in scan(self._journal):
             if self._safe == 0 and head != title:

@@ -6,6 +6,9 @@ a broken file or one that nobody lists, does. So does, on an account of its own,
 last as long as annotated, unless the annotation counts in chunks.
 """
 
+from pathlib import Path
+from typing import Any
+
 from tsgbench.datasets.queries import video_durations
 from tsgbench.downloads.manifest import files_of
 from tsgbench.downloads.unavailable import read_unavailable
@@ -17,6 +20,8 @@ from tsgbench.features.failures import (
     stopped_list,
     write_failures,
 )
+from tsgbench.features.shards import Shard, finished, folder_of, journal_of_shard, report_of
+from tsgbench.files import write_json
 from tsgbench.phases import Outcome, Task
 from tsgbench.training.devices import choose_device
 
@@ -27,13 +32,46 @@ def run(task: Task) -> Outcome:
     facts: as `features.extract` counts them, and videos without clips: those that `failed`, and
     those that were `unavailable`.
     """
-    annotations = task.inputs["annotations"]
-    durations = video_durations(annotations)
+    annotations, features = task.inputs["annotations"], task.files["features"]
+    videos, gone = _videos(task)
+    shards = finished(features, task.identity)
+    with listed_if_stopped(stopped_list(task.files["failed"]), gone):
+        facts = _extract(
+            task,
+            videos,
+            shards=shards,
+            durations=(
+                None if annotations.facts.get("duration_grid_s") else video_durations(annotations)
+            ),
+        )
+    failed = facts.pop("failed")
+    write_failures(task.files["failed"], [*failed, *gone])
+    if folder_of(features).exists():
+        task.done_with.append(folder_of(features))
+    counts = {"failed": len(failed), "unavailable": len(gone)}
+    return facts | counts, [features, task.files["failed"]]
+
+
+def run_shard(task: Task, shard: Shard) -> None:
+    """A part of the videos, for `run` to go on from (features/shards.py)."""
+    videos, _ = _videos(task)
+    features = task.files["features"]
+    facts = _extract(
+        task,
+        {video: videos[video] for video in shard.share(list(videos))},
+        journal=journal_of_shard(features, task.identity, shard),
+    )
+    write_json(report_of(features, task.identity, shard), facts)
+
+
+def _videos(task: Task) -> tuple[dict[str, Path], list[dict[str, str]]]:
+    """The videos to extract, sorted, each with its file, and those that are known to be lost.
+
+    A video that is not there, and nobody knows why, is among the first: extraction counts it.
+    """
     path_of = name_by_video(files_of(task.inputs["videos"]))
     folder = task.inputs["videos"].path.parent
-    checkpoint = None
-    if "checkpoint" in task.inputs:
-        (checkpoint,) = files_of(task.inputs["checkpoint"]).values()
+    durations = video_durations(task.inputs["annotations"])
     paths = {video: find_file(video, path_of) for video in sorted(durations)}
     lost = {
         video: reason
@@ -41,19 +79,22 @@ def run(task: Task) -> Outcome:
         if video in paths and paths[video] is None
     }
     gone = [{"video": video, "reason": f"unavailable: {why}"} for video, why in lost.items()]
-    with listed_if_stopped(stopped_list(task.files["failed"]), gone):
-        facts = extract(
-            # A video that is not there, and nobody knows why, is passed on: extraction counts it
-            {video: path or folder / video for video, path in paths.items() if video not in lost},
-            task.files["features"],
-            recipe=task.settings,
-            identity=task.identity,
-            threads=task.threads,
-            checkpoint=checkpoint,
-            device=str(choose_device()),
-            durations=None if annotations.facts.get("duration_grid_s") else durations,
-        )
-    failed = facts.pop("failed")
-    write_failures(task.files["failed"], [*failed, *gone])
-    counts = {"failed": len(failed), "unavailable": len(gone)}
-    return facts | counts, [task.files["features"], task.files["failed"]]
+    return {
+        video: path or folder / video for video, path in paths.items() if video not in lost
+    }, gone
+
+
+def _extract(task: Task, videos: dict[str, Path], **options: Any) -> dict:
+    checkpoint = None
+    if "checkpoint" in task.inputs:
+        (checkpoint,) = files_of(task.inputs["checkpoint"]).values()
+    return extract(
+        videos,
+        task.files["features"],
+        recipe=task.settings,
+        identity=task.identity,
+        threads=task.threads,
+        checkpoint=checkpoint,
+        device=str(choose_device()),
+        **options,
+    )

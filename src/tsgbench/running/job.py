@@ -35,11 +35,7 @@ def run_job(study: Study, job: Job, *, expected: str | None = None, threads: int
     by hand, the job runs whatever there is; else what another study has is taken over.
     """
     identity = study.identity(job.record)
-    if expected is not None and expected != identity:
-        raise UserError(
-            f"{job.record}: settings or code changed while the workflow was running (planned "
-            f"{expected}, now {identity}); run snakemake again"
-        )
+    _check_expected(job, identity, expected)
     inputs = {role: check_input(path, study.identity(path)) for role, path in job.inputs.items()}
     if expected is None or job.phase not in sharing.PHASES:
         _make(study, job, inputs, threads)
@@ -60,6 +56,33 @@ def run_job(study: Study, job: Job, *, expected: str | None = None, threads: int
             )
         if os.environ.get(sharing.KEEP):
             sharing.keep(job, identity)
+
+
+def run_shard(
+    study: Study, job: Job, shard: str, *, expected: str | None = None, threads: int = 1
+) -> None:
+    """Make a shard of an extraction, `2-of-8`, for the job itself to go on from. No record is
+    written: what a shard leaves is nothing but work done early."""
+    if job.phase != "extract":
+        raise UserError(f"--shard: {job.phase} has none; only extract has")
+    identity = study.identity(job.record)
+    _check_expected(job, identity, expected)
+    inputs = {role: check_input(path, study.identity(path)) for role, path in job.inputs.items()}
+    import_as_digested(*job.roots)
+    phase = importlib.import_module("tsgbench.phases.extract")
+    from tsgbench.features.shards import Shard
+
+    with with_gpu(study, job, {}):
+        phase.run_shard(task_of(study, job, inputs, threads), Shard.parse(shard))
+    log.info("%s %s: shard %s is done", job.phase, job.key, shard)
+
+
+def _check_expected(job: Job, identity: str, expected: str | None) -> None:
+    if expected is not None and expected != identity:
+        raise UserError(
+            f"{job.record}: settings or code changed while the workflow was running (planned "
+            f"{expected}, now {identity}); run snakemake again"
+        )
 
 
 def _make(study: Study, job: Job, inputs: dict[str, Record], threads: int) -> None:

@@ -185,6 +185,10 @@ class Resources(Section):
         "How many such jobs share a GPU, where several fit; auto: as many as their measured memory"
         " lets. Default: 1."
     )
+    shards: Size = left_out(
+        "Of extract: jobs that share a data set's videos, on as many GPUs or nodes. The result is"
+        " the same to the bit. Default: 1."
+    )
 
 
 TableName = Annotated[str, Field(pattern="^([a-z0-9_]+/)?[a-z0-9_]+$")]

@@ -1,0 +1,82 @@
+"""Shards of an extraction: a part of a data set's videos each, extracted by a job of its own.
+
+How many there are decides nothing of the result. So they are no part of the plan or of any
+identity: what a shard makes is a journal, as a killed extraction leaves one, and the extraction
+itself goes on from all of them.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tsgbench.errors import UserError
+from tsgbench.files import read_json
+
+NAMED = re.compile(r"([1-9]\d*)-of-([1-9]\d*)")
+
+
+@dataclass(frozen=True)
+class Shard:
+    """The `number`th, from 1, of `total`."""
+
+    number: int
+    total: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Shard":
+        """`2-of-8`; `UserError` for anything else."""
+        match = NAMED.fullmatch(text)
+        if not match or int(match[1]) > int(match[2]):
+            raise UserError(f"--shard: {text!r} is no shard; name one such as 2-of-8")
+        return cls(int(match[1]), int(match[2]))
+
+    def __str__(self) -> str:
+        return f"{self.number}-of-{self.total}"
+
+    def share(self, videos: Sequence[str]) -> list[str]:
+        """Its videos: a run of them, so that all shards one after another are in the same order."""
+        first, last = (len(videos) * n // self.total for n in (self.number - 1, self.number))
+        return list(videos[first:last])
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a shard left: its journal, and the facts of its extraction."""
+
+    journal: Path
+    facts: dict[str, Any]
+
+
+def folder_of(features: Path) -> Path:
+    """Where the shards of a feature file lie until it is made."""
+    return features.with_name(f"{features.stem}.shards")
+
+
+def report_of(features: Path, identity: str, shard: Shard) -> Path:
+    """The facts of a shard, written when it is done: what the workflow waits for."""
+    return folder_of(features) / f"{identity}.{shard}.json"
+
+
+def journal_of_shard(features: Path, identity: str, shard: Shard) -> Path:
+    """Where the videos of a shard are."""
+    return report_of(features, identity, shard).with_suffix(".journal")
+
+
+def finished(features: Path, identity: str) -> list[Finished]:
+    """The shards that are done, in the order of their videos; none for an extraction in one piece.
+
+    Of several numbers of shards, as after a change of the setting, all are taken: a video that two
+    have is written once.
+    """
+    return [
+        Finished(path.with_suffix(".journal"), read_json(path))
+        for _, path in sorted(_reports(folder_of(features), identity))
+    ]
+
+
+def _reports(folder: Path, identity: str) -> Iterator[tuple[float, Path]]:
+    for path in folder.glob(f"{identity}.*.json"):
+        shard = Shard.parse(path.stem.removeprefix(f"{identity}."))
+        yield shard.number / shard.total, path
