@@ -45,7 +45,9 @@ def list_datasets(
             for phase in ("annotations", "render", "reduce")
         }
         files = find_files(entry, sources, folders, paths["render"])
-        counts, counted_from, problem = _count(entry, files, paths["annotations"])
+        counts, counted_from, problem = None, None, _changed(entry, paths["render"])
+        if not problem:
+            counts, counted_from, problem = _count(entry, files, paths["annotations"])
         listed[name] = {
             "title": entry["title"],
             "note": " ".join(entry["note"].split()),
@@ -115,16 +117,35 @@ def read_tables(
     files = find_files(entry, known.sources, folders_of(records, mirror), render)
     here = {role: path for role, path in files.items() if path is not None}
     lacking = sorted(set(files) - set(here))
+    if changed := _changed(entry, render):
+        raise UserError(f"--dataset: {dataset}: {changed}; {_make(dataset)}")
     try:  # some readers do without some files
         return read_annotations(entry["reader"], here, settings=entry.get("settings", {}))
     except UserError as error:
         if not lacking:
             raise
+        remedy = (
+            "get them, which `tsgbench sources` tells how, or name a folder that has them: --mirror"
+            " FOLDER"
+        )
         raise UserError(
             f"--dataset: {dataset}: its annotations are not all here ({error}); missing:"
-            f" {', '.join(lacking)}; get them, which `tsgbench sources` tells how, or name a folder"
-            " that has them: --mirror FOLDER"
+            f" {', '.join(lacking)}; {_make(dataset) if 'generated' in entry else remedy}"
         ) from None
+
+
+def _changed(entry: dict, record: Path) -> str | None:
+    """What is wrong with the gathered files of a data set of one's own, if anything."""
+    if "gather" not in entry or not record.is_file():
+        return None
+    if read_json(record).get("settings") == entry["gather"]:
+        return None
+    return "its files, or what the study says of them, have changed since they were gathered"
+
+
+def _make(dataset: str) -> str:
+    record = Layout().records["annotations"].format(dataset=dataset)
+    return f"run snakemake --cores 8 {record}, with --configfile of the study that has it"
 
 
 def _find_source(name: str, sources: dict[str, dict], where: str) -> dict:
