@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import yaml
 
-from guides import ROOT, lay_out
+from guides import ROOT, forget, lay_out
 from tsgbench import outside
 from tsgbench.cli.main import main
-from tsgbench.config import Catalogue, default_study, find_study, load_study, studies_here
+from tsgbench.config import default_study, find_study, load_study, studies_here
 from tsgbench.errors import UserError
 from tsgbench.planning.study import Study
 from tsgbench.running.job import run_job
@@ -33,13 +33,13 @@ def folder(tmp_path_factory) -> Path:
     (folder / "kitchen.yaml").write_text(yaml.safe_dump(content))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        Catalogue.load.cache_clear()
+        forget()
         config, source = load_study("kitchen")
         study = Study(config, source=source)
         for phase in ("gather", "annotations"):
             run_job(study, study.find_key(phase, "kitchen"))
     yield folder
-    Catalogue.load.cache_clear()
+    forget()
     outside.open_folder(ROOT)
 
 

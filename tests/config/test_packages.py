@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from guides import forget
 from package_samples import NAME, install
 from tsgbench import outside
 from tsgbench.cli.main import main
-from tsgbench.config import Catalogue
 from tsgbench.errors import UserError
 from tsgbench.jobs.code import import_as_digested
 from tsgbench.jobs.records import read_record
@@ -48,17 +48,14 @@ def site(installed, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "project")
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
     monkeypatch.delenv("TSGBENCH_MIRROR", raising=False)
+    importlib.invalidate_caches()
     forget()
     yield tmp_path / "site"
     for name in [name for name in sys.modules if name.partition(".")[0] == "their_moments"]:
         del sys.modules[name]
+    importlib.invalidate_caches()
     forget()
     outside.open_folder(ROOT)
-
-
-def forget() -> None:
-    importlib.invalidate_caches()
-    Catalogue.load.cache_clear()
 
 
 def test_its_model_trains_on_its_data(site, capsys):
