@@ -420,6 +420,10 @@ def _add_listings(known: _Verbs) -> None:
         type=Path,
         help="link what of them lies below a folder, known by checksum or name, to where it goes",
     )
+    _add_features(known)
+
+
+def _add_features(known: _Verbs) -> None:
     verb = known.add(
         "features", verbs.show_features, "what a feature file holds and how it was made"
     )
