@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+from tsgbench.config import Catalogue
+from tsgbench.jobs import code
 from video_samples import write_video
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -26,3 +28,18 @@ def lay_out(folder: Path) -> None:
     (folder / "kitchen.yaml").write_text(block_of("add_a_dataset.md", "yaml"))
     for number in range(1, 11):
         write_video(folder / f"kitchen/videos/v{number:02d}.mp4", 40)
+
+
+def forget() -> None:
+    """What is read of config and sources once per process: before they change within a test."""
+    from tsgbench.config import signatures
+    from tsgbench.config.sections import datasets, models, study
+
+    Catalogue.load.cache_clear()
+    for cached in (
+        *(one for one in vars(code).values() if hasattr(one, "cache_clear")),
+        *(signatures.of_registered, signatures.of_function, signatures._parsed),
+        *(models.parts_of, models.entry_type, models.override_type),
+        *(datasets.reader_type, study.study_type),
+    ):
+        cached.cache_clear()

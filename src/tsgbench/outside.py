@@ -8,6 +8,10 @@ other by its dotted one.
 """
 
 import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
 from importlib.machinery import ModuleSpec
 from importlib.metadata import entry_points
 from importlib.util import find_spec, module_from_spec
@@ -18,6 +22,7 @@ from tsgbench.errors import UserError
 PACKAGE = "tsgbench"
 HERE = Path(__file__).parent
 CATALOGUE = ("datasets", "features", "sources", "conventions")  # files of config/
+ROOMS = ("models", "datasets")
 FOLDERS = {"study_models": "models", "study_datasets": "datasets"}
 
 
@@ -59,6 +64,59 @@ def installed(room: str) -> dict[str, str]:
                 f" {entry.module} share the name; uninstall one of the packages, or rename it there"
             )
     return module_by_name
+
+
+def package_of(module: str) -> str | None:
+    """The installed package that a module belongs to, if an entry point of it is of our groups."""
+    top = module.partition(".")[0]
+    for room in ROOMS:
+        for entry in entry_points(group=f"{PACKAGE}.{room}"):
+            if entry.module.partition(".")[0] == top and entry.dist is not None:
+                return entry.dist.name
+    return None
+
+
+def blame(module: str) -> tuple[str, str]:
+    """How a refusal of something in a module begins and ends: the package and what to do with it;
+    empty for a module of the project's folder."""
+    if package := package_of(module):
+        return f"package {package}: ", f", or: pip uninstall {package}"
+    return "", ""
+
+
+@contextmanager
+def blaming(module: str) -> Iterator[None]:
+    """Every `UserError` within names the installed package of a module, and what to do with it."""
+    try:
+        yield
+    except UserError as error:
+        first, last = blame(module) if "." in module else ("", "")
+        raise UserError(f"{first}{error}{last}") from None
+
+
+def load(module: str) -> None:
+    """Import a module from outside; `UserError` with file and line for whatever that raises."""
+    try:
+        import_module(module)
+    except UserError:
+        raise
+    except Exception as error:  # what somebody else's code may raise
+        first, last = blame(module)
+        raise UserError(
+            f"{first}{_place(module, error)}: cannot be imported ({type(error).__name__}:"
+            f" {error}); mend it{last}"
+        ) from error
+
+
+def _place(module: str, error: Exception) -> str:
+    """File and line at fault: the last of the files beside the module that was being read."""
+    file = source_of(module)
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{error.filename}, line {error.lineno}"
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if Path(frame.filename).parent == file.parent:
+            return f"{frame.filename}, line {frame.lineno}"
+    return str(file)
 
 
 def source_of(module: str) -> Path:

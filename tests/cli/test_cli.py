@@ -73,7 +73,10 @@ def test_every_phase_of_the_plan_has_a_verb():
         # A result says whose it is
         (["accept", "-n", "results/blind/none.tex"], "no result of study 'blind'"),
         (["accept", "-n", "results/seqpan/none.tex"], "no result of study 'demo'"),
-        (["accept", "-n", "results/mine/table1.tex"], "is of study 'mine'; name its config with"),
+        (
+            ["accept", "-n", "results/mine/table1.tex"],
+            "is of study 'mine', and no file of this folder",
+        ),
         (
             ["explain", "results/paper/none.tex"],
             "snakemake results/paper/none.tex --configfile config/paper.yaml",

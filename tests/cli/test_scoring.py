@@ -11,6 +11,7 @@ import pytest
 
 from tsgbench.cli import scoring
 from tsgbench.cli.datasets import read_tables
+from tsgbench.cli.known import Known
 from tsgbench.cli.main import main
 from tsgbench.config import Catalogue
 from tsgbench.evaluation.matching import POLICIES
@@ -29,6 +30,10 @@ def at_root(monkeypatch):
 @pytest.fixture
 def rng():
     return np.random.default_rng(3)
+
+
+def score(path: Path, dataset: str, **how) -> dict:
+    return scoring.score(path, dataset, Known(Catalogue.load()), **how)
 
 
 def place(mirror: Path, dataset: str, **texts: str) -> None:
@@ -102,7 +107,7 @@ def test_activitynet_captions_ranked_lists_with_suppression(tmp_path, rng):
         writer = csv.writer(stream)
         writer.writerow(["video_id", "sentence", "start_s", "end_s", "score"])
         writer.writerows(rows[n] for n in rng.permutation(len(rows)))
-    facts = scoring.score(tmp_path / "p.csv.gz", "activitynet_captions", mirror=str(tmp_path))
+    facts = score(tmp_path / "p.csv.gz", "activitynet_captions", mirror=str(tmp_path))
     assert facts["queries"] == facts["of_queries"] == len(asked)
     for convention, threshold, is_hit in (
         ("seconds", 0.5, lambda iou, m: iou >= m),
@@ -145,7 +150,7 @@ def test_charades_sta_texts_of_a_language_model(tmp_path, rng):
         durations_test="\n".join(durations),
     )
     (tmp_path / "p.json").write_text(json.dumps(said))
-    facts = scoring.score(tmp_path / "p.json", "charades_sta", mirror=str(tmp_path))
+    facts = score(tmp_path / "p.json", "charades_sta", mirror=str(tmp_path))
     ious = [overlap(label, one) if one else 0.0 for label, one in asked]
     expected = {
         f"R@1,IoU={m}": 100 * sum(iou >= m for iou in ious) / len(ious) for m in (0.3, 0.5, 0.7)
@@ -183,7 +188,7 @@ def test_didemo_rankings_of_all_runs(tmp_path, rng):
     text = json.dumps(entries)
     place(tmp_path, "didemo", test=text, val=json.dumps([entries[0] | {"video": "w.avi"}]))
     (tmp_path / "p.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    facts = scoring.score(tmp_path / "p.jsonl", "didemo", mirror=str(tmp_path))
+    facts = score(tmp_path / "p.jsonl", "didemo", mirror=str(tmp_path))
     expected = {name: 100 * np.mean(values) for name, values in expected.items()}
     assert expected["Rank@1"] > 0
     assert numbers(facts, "official_didemo") == pytest.approx(expected, abs=1e-9)
@@ -198,7 +203,7 @@ def test_a_query_without_an_answer_earns_nothing_from_the_fixed_order_of_didemo(
     answers = {1: [], 2: [[0, 5]]}
     lines = [{"qid": n, "pred_relevant_windows": found} for n, found in answers.items()]
     (tmp_path / "p.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    facts = scoring.score(tmp_path / "p.jsonl", "didemo", mirror=str(tmp_path))
+    facts = score(tmp_path / "p.jsonl", "didemo", mirror=str(tmp_path))
     assert numbers(facts, "official_didemo") == {"Rank@1": 50.0, "Rank@5": 50.0, "mIoU": 50.0}
 
 
@@ -247,7 +252,7 @@ def highlights(tmp_path, rng, count: int) -> list[dict]:
 def test_qvhighlights_as_the_benchmark_scores_them(tmp_path, rng):
     pairs = highlights(tmp_path, rng, 70)
     how = {"split": "val", "mirror": str(tmp_path)}
-    facts = scoring.score(tmp_path / "p.jsonl", "qvhighlights", keep_overlaps=True, **how)
+    facts = score(tmp_path / "p.jsonl", "qvhighlights", keep_overlaps=True, **how)
     thresholds = [0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95]
     expected = {}
     for name, (low, high) in {
@@ -270,7 +275,7 @@ def test_qvhighlights_as_the_benchmark_scores_them(tmp_path, rng):
         expected[f"R@1,IoU={m}"] = 100 * np.mean([iou >= m for iou in best])
     expected["mIoU"] = 100 * np.mean(best)
     assert numbers(facts, "official_qvhighlights") == pytest.approx(expected, abs=1e-9)
-    thinned = scoring.score(tmp_path / "p.jsonl", "qvhighlights", **how)
+    thinned = score(tmp_path / "p.jsonl", "qvhighlights", **how)
     by_query = [
         [precision_by_loop(suppressed(answers, 0.7, 10), windows, m) for m in thresholds]
         for windows, answers in pairs
@@ -351,7 +356,7 @@ def test_one_set_of_answers_gets_one_set_of_numbers_in_any_format_and_order(mirr
     found = []
     for text in texts:
         (mirror / "p").write_text(text)
-        facts = scoring.score(mirror / "p", "charades_cd", mirror=str(mirror))
+        facts = score(mirror / "p", "charades_cd", mirror=str(mirror))
         found.append((facts["numbers"], facts["counts"].get("queries_absent")))
     assert all(one == found[0] for one in found) and len(found[0][0]) > 20
 
@@ -380,7 +385,10 @@ def test_bad_asking_is_refused_in_a_sentence(mirror, capsys):
         ([*here, "--max-missing", "0"], "has"),
         ([*here, "--against", "no/such/cell/seed0"], "cell no/such/cell/seed0: not trained here"),
         ([], "--dataset: charades_cd: its annotations are not all here"),
-        (["--dataset", "charades_std"], "--dataset: 'charades_std' is not a known data set"),
+        (
+            ["--dataset", "charades_std"],
+            "--dataset: 'charades_std' is no data set of config/datasets.yaml",
+        ),
     ):
         assert run(mirror, *words) == 1, words
         error = capsys.readouterr().err
@@ -398,7 +406,7 @@ def test_our_own_predictions_keep_their_clips_and_what_they_do_not_answer(tmp_pa
     path = tmp_path / "predictions.parquet"
     clips = np.full(len(answered), 30)
     write_predictions(path, answered, ranked, clips, unanswered=known.query_ids[:1])
-    facts = scoring.score(path, "activitynet_captions", mirror=str(tmp_path))
+    facts = score(path, "activitynet_captions", mirror=str(tmp_path))
     assert facts["format"] == "predictions" and not facts["not_computable"]
     assert facts["counts"] == {"queries_absent": 1}
     assert numbers(facts, "seconds")["mIoU"] == 100

@@ -28,3 +28,10 @@ def test_a_name_that_is_none_is_refused(tmp_path, capsys, name):
     assert main(["init", str(tmp_path / "new"), "--study", name]) == 1
     assert "a study's name has small letters" in capsys.readouterr().err
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("name", ["demo", "cells", "seqpan"])
+def test_a_name_whose_results_would_lie_elsewhere_is_refused(tmp_path, capsys, name):
+    assert main(["init", str(tmp_path / name)]) == 1
+    assert "would be that of something else" in capsys.readouterr().err
+    assert not (tmp_path / name).exists()

@@ -6,7 +6,7 @@ from importlib.metadata import EntryPoint, EntryPoints
 import pytest
 import yaml
 
-from guides import ROOT, block_of
+from guides import ROOT, block_of, forget
 from tsgbench import outside
 from tsgbench.config import Catalogue
 from tsgbench.errors import UserError
@@ -23,22 +23,6 @@ def forgotten():
     yield
     forget()
     outside.open_folder(ROOT)
-
-
-def forget():
-    Catalogue.load.cache_clear()
-    for cached in vars(code).values():
-        if hasattr(cached, "cache_clear"):
-            cached.cache_clear()
-    from tsgbench.config import signatures
-    from tsgbench.config.sections import datasets, models, study
-
-    for cached in (
-        *(signatures.of_registered, signatures.of_function, signatures._parsed),
-        *(models.parts_of, models.entry_type, models.override_type),
-        *(datasets.reader_type, study.study_type),
-    ):
-        cached.cache_clear()
 
 
 @pytest.fixture

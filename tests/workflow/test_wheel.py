@@ -45,15 +45,31 @@ def project(installed, tmp_path):
     return project
 
 
-def test_a_new_folder_leads_to_a_table(project, installed):
+def test_a_new_folder_leads_to_a_table(project, installed, tmp_path):
     project.run("tsgbench", "init", "first")
     project.folder /= "first"
     said = project.run("python", "-c", "import tsgbench; print(tsgbench.__file__)").stdout
     assert said.startswith(str(installed))
-    for line in block_of_readme(project).splitlines():
-        last = project.run(*line.split()).stdout
-    assert "Tiny" in last and "Whole video" in last
-    assert project.planned() == {}
+    said = {}
+    for line in lines_of_readme(project):
+        said[line] = project.run("sh", "-c", line).stdout
+    shown = said["tsgbench show results/first/table1.tex"]
+    assert "Tiny" in shown and "Whole video" in shown
+    assert "results/first/metrics/shapes/tiny/full.json" in said["dvc repro && dvc metrics show"]
+    assert "didn't change, skipping" in project.run("dvc", "repro").stdout
+    assert project.planned("phase_report") == {}
+    ignored = project.run("git", "status", "--short", "--untracked-files=all").stdout
+    assert not re.search("results/|data/|logs/|snakemake|mlflow|pyc", ignored), ignored
+    # A model of this folder answers, also from elsewhere
+    cell = project.folder / "results/first/cells/tiny/shapes/full/seed0"
+    video = next((project.folder / "data/raw/shapes/videos").glob("shapes_test_*.mp4"))
+    asked = ["tsgbench", "ground", str(video), "a red circle moves", "--cell", str(cell)]
+    assert (
+        "score"
+        in subprocess.run(
+            asked, cwd=tmp_path, env=project.env, capture_output=True, text=True, check=True
+        ).stdout
+    )
     assert "tiny: Tiny" in project.run("tsgbench", "models").stdout
     project.edit("models/tiny.py", "torch.tanh", "torch.sin")
     assert project.planned("phase_cells") == {"train": 1, "evaluate": 1, "phase_cells": 1}
@@ -61,8 +77,10 @@ def test_a_new_folder_leads_to_a_table(project, installed):
     assert again.returncode == 1 and "Snakefile: is there already" in again.stderr
 
 
-def block_of_readme(project) -> str:
-    return re.search(r"```sh\n(.*?)```", project.read("README.md"), re.S)[1]
+def lines_of_readme(project) -> list[str]:
+    """Every line of shell, without its comment."""
+    blocks = re.findall(r"```sh\n(.*?)```", project.read("README.md"), re.S)
+    return [re.sub(r"\s+# .*", "", line) for block in blocks for line in block.splitlines()]
 
 
 def test_both_guides_lead_to_a_table_there(project):

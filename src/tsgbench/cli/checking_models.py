@@ -6,14 +6,17 @@ from tsgbench.config import Catalogue, merge
 from tsgbench.config.wording import hint_at
 from tsgbench.errors import UserError
 from tsgbench.jobs.cells import FULL, is_trained
+from tsgbench.outside import load, module_of, source_of
 
+BLIND = "blind"
 MOST_CLIPS, MOST_WORDS = 32, 16  # of a batch: enough to try, and quick
 
 
 def check_model(name: str, ablations: list[str]) -> Iterator[tuple[str, str, str | None]]:
     """Ablation, promise, and what is wrong with it, if anything; one after the other.
 
-    ablations: none: those that have model settings of their own, and the model as it is.
+    ablations: none: those that have model settings of their own, the blind one, and the model as it
+    is.
     """
     models = Catalogue.load().models
     if name not in models:
@@ -24,13 +27,17 @@ def check_model(name: str, ablations: list[str]) -> Iterator[tuple[str, str, str
             known = hint_at(wanted, entry["ablations"])
             raise UserError(f"{name} has no ablation {wanted!r}; {known}")
     for ablation, difference in entry["ablations"].items():
-        is_own = ablation == FULL or "model" in difference
+        is_own = ablation in (FULL, BLIND) or "model" in difference
         if ablation in ablations or (is_own and not ablations):
-            for promise, problem in _check(name, entry, difference):
+            for promise, problem in _check(name, entry, difference, is_blind=ablation == BLIND):
                 yield ablation, promise, problem
 
 
-def _check(name: str, entry: dict, difference: dict) -> Iterator[tuple[str, str | None]]:
+def _check(
+    name: str, entry: dict, difference: dict, *, is_blind: bool
+) -> Iterator[tuple[str, str | None]]:
+    if "." in entry.get("module", ""):
+        load(entry["module"])
     # Late: they import torch
     from tsgbench.models import Grounder, samples
     from tsgbench.models.properties import Subject, check_all
@@ -52,5 +59,8 @@ def _check(name: str, entry: dict, difference: dict) -> Iterator[tuple[str, str 
             draws=hasattr(make(0), "generator"),
             is_trained=is_trained(settings),
             is_weak=inputs.get("supervision") == "weak",
+            # Zeros are the data path's affair, which gives no other video
+            is_blind=is_blind and inputs.get("video", "real") != "zero",
+            source=source_of(module_of("models", entry.get("module", name))),
         )
     )

@@ -4,7 +4,7 @@ Counts come from the record of the annotations step where it was made under the 
 otherwise the public files are read on the fly, from where downloads are kept or from a mirror.
 """
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from tsgbench.config import Catalogue, protocols_of, roles_of
 from tsgbench.datasets.queries import Queries
@@ -14,6 +14,7 @@ from tsgbench.features.failures import VIDEO_ENDINGS
 from tsgbench.files import read_json
 from tsgbench.jobs.layout import Layout
 from tsgbench.jobs.records import read_record
+from tsgbench.outside import load
 
 
 def list_datasets(
@@ -45,7 +46,9 @@ def list_datasets(
             for phase in ("annotations", "render", "reduce")
         }
         files = find_files(entry, sources, folders, paths["render"])
-        counts, counted_from, problem = _count(entry, files, paths["annotations"])
+        counts, counted_from, problem = None, None, _changed(entry, paths["render"])
+        if not problem:
+            counts, counted_from, problem = _count(entry, files, paths["annotations"])
         listed[name] = {
             "title": entry["title"],
             "note": " ".join(entry["note"].split()),
@@ -99,9 +102,15 @@ def find_files(
         source = _find_source(name, sources, f"files.{role}")
         # excerpts and substitutes stand for their source, as they do for downloads
         stated = [source, *source.get("excerpts", []), *source.get("substitutes", [])]
-        paths = [folder / entry["path"] for entry in stated for folder in folders]
+        paths = [folder / _file_of(entry) for entry in stated for folder in folders]
         path_of[role] = next((path for path in paths if path.is_file()), None)
     return path_of
+
+
+def _file_of(source: dict) -> str:
+    """Where a source of one file has it, below the folder of downloads."""
+    members = source.get("package", {}).get("members", [])
+    return "/".join([source["path"], *(PurePosixPath(one["member"]).name for one in members[:1])])
 
 
 def read_tables(
@@ -115,16 +124,41 @@ def read_tables(
     files = find_files(entry, known.sources, folders_of(records, mirror), render)
     here = {role: path for role, path in files.items() if path is not None}
     lacking = sorted(set(files) - set(here))
+    if changed := _changed(entry, render):
+        raise UserError(f"--dataset: {dataset}: {changed}; {_make(dataset)}")
     try:  # some readers do without some files
-        return read_annotations(entry["reader"], here, settings=entry.get("settings", {}))
+        return _read(entry, here)
     except UserError as error:
         if not lacking:
             raise
+        remedy = (
+            "get them, which `tsgbench sources` tells how, or name a folder that has them: --mirror"
+            " FOLDER"
+        )
         raise UserError(
             f"--dataset: {dataset}: its annotations are not all here ({error}); missing:"
-            f" {', '.join(lacking)}; get them, which `tsgbench sources` tells how, or name a folder"
-            " that has them: --mirror FOLDER"
+            f" {', '.join(lacking)}; {_make(dataset) if 'generated' in entry else remedy}"
         ) from None
+
+
+def _read(entry: dict, files: dict[str, Path]) -> tuple[dict[str, Queries], dict]:
+    if "." in entry["reader"]:
+        load(entry["reader"])
+    return read_annotations(entry["reader"], files, settings=entry.get("settings", {}))
+
+
+def _changed(entry: dict, record: Path) -> str | None:
+    """What is wrong with the gathered files of a data set of one's own, if anything."""
+    if "gather" not in entry or not record.is_file():
+        return None
+    if read_json(record).get("settings") == entry["gather"]:
+        return None
+    return "its files, or what the study says of them, have changed since they were gathered"
+
+
+def _make(dataset: str) -> str:
+    record = Layout().records["annotations"].format(dataset=dataset)
+    return f"run snakemake --cores 8 {record}, with --configfile of the study that has it"
 
 
 def _find_source(name: str, sources: dict[str, dict], where: str) -> dict:
@@ -150,7 +184,7 @@ def _count(
     if missing:
         return None, None, f"not here: {', '.join(missing)}"
     try:
-        _, report = read_annotations(entry["reader"], present, settings=entry.get("settings", {}))
+        _, report = _read(entry, present)
     except UserError as error:
         return None, None, str(error)
     return _shorten(report), "raw files", None

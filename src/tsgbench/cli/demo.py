@@ -6,10 +6,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tsgbench.config import Catalogue
+from tsgbench.config import Catalogue, extend_study, find_study, read_yaml
 from tsgbench.errors import UserError
 from tsgbench.grounding.parts import Parts, find_parts, project_of, refuse_unasked
 from tsgbench.jobs.cells import CellId, split_ablation
+from tsgbench.jobs.layout import layout_of_cell
 from tsgbench.jobs.records import read_record
 from tsgbench.planning.printed import system_label
 from tsgbench.serving.desk import Offered
@@ -45,11 +46,27 @@ class Names:
             catalogue = Catalogue.load(project_of(cell))
         except UserError:
             return cls()
+        titles = {name: entry["title"] for name, entry in catalogue.datasets.items()}
         return cls(
             {name: entry["title"] for name, entry in catalogue.models.items()},
-            {name: entry["title"] for name, entry in catalogue.datasets.items()},
+            titles | _own_titles(cell),
             frozenset(name for name, entry in catalogue.datasets.items() if "render" in entry),
         )
+
+
+def _own_titles(cell: Path) -> dict[str, str]:
+    """What a cell's study calls its data sets of one's own; nothing if its file is not there."""
+    root, name = project_of(cell), layout_of_cell(cell.absolute()).study
+    try:
+        file = find_study(name, root)
+        datasets = extend_study(read_yaml(root / file), file, root)["datasets"] if file else {}
+        return {
+            one: chosen["own"].get("title", one)
+            for one, chosen in datasets.items()
+            if "own" in chosen
+        }
+    except (UserError, AttributeError, KeyError, TypeError):  # it was edited since
+        return {}
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ import yaml
 
 from tsgbench.cli.bars import track
 from tsgbench.cli.datasets import read_tables
+from tsgbench.cli.known import Known
 from tsgbench.config import Catalogue
-from tsgbench.config.references import need_known
 from tsgbench.downloads.folders import members_of
 from tsgbench.downloads.manifest import Entry
 from tsgbench.downloads.manifest import as_text as as_manifest
@@ -50,6 +50,7 @@ class Match:
 
 def examine(
     path: Path,
+    known: Known,
     *,
     dataset: str | None = None,
     name: str | None = None,
@@ -62,7 +63,6 @@ def examine(
     the recipe; None: after the file. videos: how many arrays are read, spread evenly; None: all.
     `UserError` for what cannot be read, or is no features.
     """
-    known = Catalogue.load()
     inventory = foreign.take_inventory(path)
     if not inventory.paths:
         raise UserError(f"{path}: holds no array of floating-point numbers; name another file")
@@ -81,20 +81,20 @@ def examine(
         "untried": untried,
     }
     if not facts["problems"]:
-        facts |= _entries(known, name, path, inventory, facts)
+        facts |= _entries(known.catalogue, name, path, inventory, facts)
     return facts
 
 
 def _match(
-    known: Catalogue, inventory: Inventory, dataset: str | None, mirror: str | None
+    known: Known, inventory: Inventory, dataset: str | None, mirror: str | None
 ) -> tuple[list[Match], list[str]]:
     """The data sets whose annotations are here, beside the release; and the others' names."""
     if dataset is not None:
-        need_known(dataset, known.datasets, "--dataset", "data set")
+        known.need_dataset(dataset)
     matches, untried = [], []
-    for name in track([dataset] if dataset else list(known.datasets), "comparing ids"):
+    for name in track([dataset] if dataset else list(known.catalogue.datasets), "comparing ids"):
         try:
-            tables, report = read_tables(known, name, mirror)
+            tables, report = read_tables(known.catalogue, name, mirror)
         except UserError:
             if dataset:
                 raise

@@ -411,10 +411,10 @@ def _add_listings(known: _Verbs) -> None:
     )
     _add_json(verb)
     verb.add_argument("--mirror", metavar="FOLDER", help="read files from here, too")
-    verb.add_argument("--study", metavar="FILE", help="those of one's own that it has, too")
+    _add_study(verb, "the study whose own data sets are listed, too: {said}")
     verb = known.add("sources", verbs.show_sources, "what is to be downloaded and what is here")
     _add_json(verb)
-    verb.add_argument("--study", metavar="FILE", help="only what this study reads")
+    _add_study(verb, "only what this study reads: its file, or its name here (default: all)")
     verb.add_argument(
         "--check",
         action="store_true",
@@ -426,6 +426,10 @@ def _add_listings(known: _Verbs) -> None:
         type=Path,
         help="link what of them lies below a folder, known by checksum or name, to where it goes",
     )
+    _add_features(known)
+
+
+def _add_features(known: _Verbs) -> None:
     verb = known.add(
         "features", verbs.show_features, "what a feature file holds and how it was made"
     )
@@ -448,6 +452,7 @@ def _add_listings(known: _Verbs) -> None:
     )
     verb.add_argument("--name", help="with --like: of the recipe (default: after the file)")
     verb.add_argument("--mirror", metavar="FOLDER", help="with --like: read annotations here, too")
+    _add_study(verb, "with --like: the study whose own data sets are tried, too: {said}")
     _add_json(verb)
 
 
@@ -575,13 +580,13 @@ def _add_score(known: _Verbs) -> None:
     )
     verb.add_argument("--csv", metavar="FILE", type=Path, help="write the numbers, too")
     verb.add_argument("--force", action="store_true", help="overwrite such a file")
+    _add_study(verb, "the study whose own data sets are known, too: {said}")
     _add_json(verb)
 
 
-def _add_study(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument(
-        "--study", metavar="FILE", help="the study's config (default: config/demo.yaml)"
-    )
+def _add_study(verb: argparse.ArgumentParser, about: str = "the study: {said}") -> None:
+    said = "its file, or its name here (default: the one that Snakefile chooses)"
+    verb.add_argument("--study", metavar="FILE|NAME", help=about.format(said=said))
 
 
 def _add_targets(verb: argparse.ArgumentParser, default: str = "all") -> None:

@@ -13,12 +13,12 @@ from tsgbench.training.devices import choose_device
 
 
 def find_recipe(name: str, clips: dict[str, dict]) -> dict:
-    """The recipe `name`, or the published one (with a checkpoint) of the extractor `name`."""
+    """The recipe `name`, or the first of the extractor `name`, one with a checkpoint if any is."""
     if name in clips:
         return clips[name]
-    for recipe in clips.values():
-        if recipe["extractor"] == name and recipe["checkpoint"]:
-            return recipe
+    fitting = [recipe for recipe in clips.values() if recipe["extractor"] == name]
+    for recipe in [*(recipe for recipe in fitting if recipe["checkpoint"]), *fitting]:
+        return recipe
     extractors = sorted({recipe["extractor"] for recipe in clips.values()})
     raise UserError(
         f"--extractor: {name!r} is neither an extractor ({', '.join(extractors)}) nor a recipe of"

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from tsgbench.cli.datasets import read_tables
+from tsgbench.cli.known import Known
 from tsgbench.config import Catalogue, as_list, protocols_of, roles_of
 from tsgbench.config.references import need_known
 from tsgbench.datasets.queries import Queries, join
@@ -69,6 +70,7 @@ class Asked:
 def score(
     path: Path,
     dataset: str,
+    known: Known,
     *,
     split: str | None = None,
     protocol: str | None = None,
@@ -84,13 +86,12 @@ def score(
     """
     if not 0 <= max_absent <= 1:
         raise UserError(f"--max-missing: {max_absent:g} is no share; name one from 0 to 1")
-    known = Catalogue.load()
-    need_known(dataset, known.datasets, "--dataset", "data set")
+    known.need_dataset(dataset)
     form = form or recognise(path)
-    asked = _ask(known, dataset, split, protocol, mirror)
+    asked = _ask(known.catalogue, dataset, split, protocol, mirror)
     answers = _read(path, form, asked, max_absent)
     rows = answers.rows
-    conventions = known.conventions_of(dataset)
+    conventions = known.catalogue.conventions_of(dataset)
     if keep_overlaps:
         conventions = {name: _keeping(options) for name, options in conventions.items()}
     scores, missing = score_blocks(answers.blocks, asked.queries, conventions, dataset)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tsgbench.errors import UserError
 from tsgbench.files import write_text
+from tsgbench.jobs.layout import DEFAULT_STUDY, TAKEN
 from tsgbench.outside import shipped
 
 TEMPLATES = Path(__file__).parent / "start"
@@ -15,6 +16,8 @@ FILES = {
     "Snakefile": "Snakefile",
     "study.yaml": "config/STUDY.yaml",
     "dvc.yaml.txt": "dvc.yaml",  # DVC takes any dvc.yaml of the repository for one of its own
+    "gitignore.txt": ".gitignore",
+    "dvcignore.txt": ".dvcignore",
     "README.md": "README.md",
     "tiny.py.txt": "models/tiny.py",
     "tiny.yaml": "config/models/tiny.yaml",
@@ -29,6 +32,12 @@ def start(folder: Path, study: str) -> list[Path]:
     if not NAME.fullmatch(study):
         raise UserError(
             f"{study!r}: a study's name has small letters, digits and underscores alone; give one"
+            " with --study"
+        )
+    published = {path.stem for path in (shipped() / "published").glob("*.yaml")}
+    if study == DEFAULT_STUDY or study in {*TAKEN, *published}:
+        raise UserError(
+            f"{study!r}: its folder in results/ would be that of something else; give another name"
             " with --study"
         )
     texts = {

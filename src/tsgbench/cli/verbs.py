@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tsgbench.cli import bars
-from tsgbench.config import Catalogue, find_study, load_study, mirror_of
+from tsgbench.config import Catalogue, find_study, load_study, mirror_of, others_here
 from tsgbench.errors import UserError
 
 if TYPE_CHECKING:
@@ -23,7 +23,10 @@ def _follow_study(options: argparse.Namespace, path: str) -> None:
     if options.study is None and name != DEFAULT_STUDY:
         options.study = find_study(name)
         if options.study is None:
-            raise UserError(f"{path}: is of study {name!r}; name its config with --study FILE")
+            raise UserError(
+                f"{path}: is of study {name!r}, and no file of this folder or of config/ says"
+                f" `study: {name}`; name its config with --study FILE"
+            )
 
 
 def _read_study(options: argparse.Namespace) -> "Study":
@@ -122,12 +125,14 @@ def demo(options: argparse.Namespace) -> None:
 def score(options: argparse.Namespace) -> None:
     """`tsgbench score`: the numbers of a file of predictions."""
     from tsgbench.cli import scoring
+    from tsgbench.cli.known import read_known
     from tsgbench.files import check_outputs
 
     check_outputs([options.csv] if options.csv else [], force=options.force)
     facts = scoring.score(
         options.file,
         options.dataset,
+        read_known(options.study),
         split=options.split,
         protocol=options.protocol,
         form=options.format,
@@ -145,9 +150,11 @@ def show_features(options: argparse.Namespace) -> None:
     """`tsgbench features`: what a feature file holds, and a picture of it; or what another's is."""
     if options.like:
         from tsgbench.cli import foreign_features
+        from tsgbench.cli.known import read_known
 
         examined = foreign_features.examine(
             options.like,
+            read_known(options.study),
             dataset=options.dataset,
             name=options.name,
             videos=options.videos,
@@ -342,9 +349,10 @@ def check_model(options: argparse.Namespace) -> int:
 def show_datasets(options: argparse.Namespace) -> None:
     """`tsgbench datasets`: protocols, and the rows kept and dropped."""
     from tsgbench.cli.datasets import as_text, list_datasets
+    from tsgbench.cli.known import read_known
     from tsgbench.jobs.layout import Layout
 
-    known = _read_study(options).catalogue if options.study else Catalogue.load()
+    known = read_known(options.study).catalogue
     mirror = options.mirror or mirror_of({})
     listed = list_datasets(
         known.datasets, known.sources, Layout().records, mirror=mirror, published=known.published
@@ -476,7 +484,9 @@ def _systems(study: "Study", dataset: str, named: list[str]) -> list[str]:
 
     known = dict.fromkeys(cell.prefix for cell in study.cells if cell.dataset == dataset)
     if not known:
-        raise UserError(f"study {study.name!r} has no cells on {dataset!r}")
+        raise UserError(
+            f"study {study.name!r} has no cells on {dataset!r}{others_here(study.name)}"
+        )
     if named:
         pairs = [name.partition("/") for name in named]
         groups = [f"{model}/{dataset}/{ablation or FULL}" for model, _, ablation in pairs]

@@ -14,11 +14,14 @@ from tsgbench.config.reading import read_yaml
 from tsgbench.config.references import check_protocols
 from tsgbench.config.studies import (
     check_study,
+    default_study,
     export_study,
     extend_study,
     find_study,
     load_study,
     mirror_of,
+    others_here,
+    studies_here,
 )
 from tsgbench.config.values import (
     ALL,
@@ -44,6 +47,7 @@ __all__ = [
     "as_list",
     "check_protocols",
     "check_study",
+    "default_study",
     "expand_adopted",
     "expand_own",
     "expand_variants",
@@ -56,7 +60,9 @@ __all__ = [
     "merge",
     "mirror_of",
     "note_of_adopted",
+    "others_here",
     "protocols_of",
     "read_yaml",
     "roles_of",
+    "studies_here",
 ]

@@ -17,6 +17,7 @@ from tsgbench.config.signatures import Signature
 from tsgbench.config.values import merge
 from tsgbench.config.variants import DIFFERENCES, check_variants, expand_variants
 from tsgbench.errors import UserError
+from tsgbench.outside import blaming
 from tsgbench.settings import misfit_of_inputs, misfit_of_model
 
 SettingsOf = Callable[[dict, Catalogue], Iterable[tuple[str, dict]]]
@@ -41,13 +42,15 @@ def check_catalogue(found: dict, pieces: list[Piece]) -> None:
     for piece in pieces:
         if piece.section in SECTIONS and (piece.entries or piece.section not in seen):
             kind = ADDED.get(piece.section) if piece.section in seen else None
-            check(kind or SECTIONS[piece.section], piece.entries, str(piece.path))
+            with blaming(piece.module):
+                check(kind or SECTIONS[piece.section], piece.entries, str(piece.path))
         seen.add(piece.section)
     # What names another entry may name one of any file; the last file is the user's own, if any
     source = {piece.section: str(piece.path) for piece in pieces}
     for name, entry in found["datasets"].items():
         where = f"{source['datasets']}: {name}.settings"
-        check(datasets.reader_type(entry["reader"]), entry.get("settings", {}), where)
+        with blaming(entry["reader"]):
+            check(datasets.reader_type(entry["reader"]), entry.get("settings", {}), where)
     for name, clips in found["features"]["clips"].items():
         where = f"{source['features']}: clips.{name}.network"
         check(features.network_type(clips["extractor"]), clips.get("network", {}), where)
@@ -58,7 +61,8 @@ def check_catalogue(found: dict, pieces: list[Piece]) -> None:
     references.check_conventions(found, source["conventions"])
     for piece in pieces:
         for name, entry in piece.entries.items() if piece.section == "models" else ():
-            _check_model(name, entry, found, str(piece.path))
+            with blaming(piece.module):
+                _check_model(name, entry, found, str(piece.path))
 
 
 def check_study(config: dict, catalogue: Catalogue, source: str, settings_of: SettingsOf) -> None:

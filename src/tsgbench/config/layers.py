@@ -25,6 +25,7 @@ class Piece:
     section: str
     path: Path
     entries: dict
+    module: str = ""  # of an installed package, whose file it is
 
 
 def files_of(root: Path) -> list[tuple[str, Path]]:
@@ -39,8 +40,21 @@ def files_of(root: Path) -> list[tuple[str, Path]]:
     listed += [("published", path) for path in sorted((base / "published").glob("*.yaml"))]
     for section, room in (("models", "models"), ("installed", "datasets")):
         for name, module in outside.installed(room).items():
-            listed.append((section, outside.source_of(module).parent / f"{name}.yaml"))
+            listed.append((section, _beside(module, name, f"{outside.PACKAGE}.{room}")))
     return listed
+
+
+def _beside(module: str, name: str, group: str) -> Path:
+    """The entries of what an installed package adds; `UserError` if module or file is missing."""
+    source = outside.source_of(module)
+    path = source.parent / f"{name}.yaml"
+    for file in (source, path):
+        if not file.is_file():
+            with outside.blaming(module):
+                raise UserError(
+                    f"entry point {group}: {name} = {module}: {file}: no such file; add it"
+                )
+    return path
 
 
 def read_pieces(root: Path, read: dict[Path, bytes], *, is_measured: bool) -> list[Piece]:
@@ -55,7 +69,7 @@ def read_pieces(root: Path, read: dict[Path, bytes], *, is_measured: bool) -> li
         if section == "models":
             module = packages["models"].get(path.stem) if _is_installed(path, root) else None
             entry = _with_module(content, "module", module or path.stem, "models", root)
-            pieces.append(Piece(section, path, {path.stem: entry}))
+            pieces.append(Piece(section, path, {path.stem: entry}, module or ""))
         elif section == "published":
             pieces.append(Piece(section, path, {path.stem: content}))
         elif section == "features":
@@ -65,8 +79,8 @@ def read_pieces(root: Path, read: dict[Path, bytes], *, is_measured: bool) -> li
             reader = packages["datasets"][path.stem]
             datasets = content.get("datasets", {})
             named = {name: {"reader": reader, **entry} for name, entry in datasets.items()}
-            pieces.append(Piece("datasets", path, named))
-            pieces.append(Piece("sources", path, content.get("sources", {})))
+            pieces.append(Piece("datasets", path, named, reader))
+            pieces.append(Piece("sources", path, content.get("sources", {}), reader))
         elif section == "datasets":
             named = {
                 name: _with_module(entry, "reader", "", "datasets", root)
@@ -93,9 +107,11 @@ def join_pieces(pieces: Iterable[Piece]) -> dict[str, dict]:
                 continue  # refused by the check of its section
             for name, entry in entries.items():
                 if prior := origins.get((f"{piece.section}.{part}", name)):
-                    raise UserError(
-                        f"{piece.path}: {name}: {prior} has an entry of this name; choose another"
-                    )
+                    with outside.blaming(piece.module):
+                        raise UserError(
+                            f"{piece.path}: {name}: {prior} has an entry of this name; choose"
+                            " another"
+                        )
                 origins[f"{piece.section}.{part}", name] = piece.path
                 target[part][name] = entry
     return joined

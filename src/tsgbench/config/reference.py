@@ -15,6 +15,8 @@ from tsgbench.config.refusals import describe, kind_of
 from tsgbench.config.sections import conventions, datasets, features, models, sources
 from tsgbench.config.sections.common import Section, as_yaml
 from tsgbench.config.sections.study import study_type
+from tsgbench.errors import UserError
+from tsgbench.outside import shipped
 from tsgbench.settings import InputSettings, TrainSettings
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -46,8 +48,13 @@ def known_models(root: Path) -> dict[str, str]:
 
 
 def write_all(root: Path) -> list[Path]:
-    """Write every file that is not as it should be; returns those."""
+    """Write every file that is not as it should be; returns those. `UserError` outside a clone."""
     need_project(root)
+    if shipped(root) != root:
+        raise UserError(
+            f"{root.resolve()}: is no clone of the package's repository, of which these files are;"
+            " every command here checks your own files"
+        )
     written = []
     for name, text in documents(root).items():
         path = root / name

@@ -83,6 +83,7 @@ def of_registered(folder: str, module: str, name: str, *, strict: bool = True) -
         hint = did_you_mean(name, registered) or f"it registers {', '.join(registered) or 'none'}"
         raise UserError(f"{path}: registers no {name!r}; {hint}")
     line = [registered[name]]
+    _refuse_stranger(registered[name], classes, path, folder)
     while base := next(_bases_in(classes, line[-1]), None):
         line.append(base)
     text = "\n".join(ast.get_docstring(node) or "" for node in line)
@@ -144,6 +145,18 @@ def _bases_in(classes: dict[str, ast.ClassDef], node: ast.ClassDef) -> Iterator[
     for base in node.bases:
         if isinstance(base, ast.Name) and base.id in classes:
             yield classes[base.id]
+
+
+def _refuse_stranger(node: ast.ClassDef, classes: dict, path: Path, folder: str) -> None:
+    """`UserError` for a model whose class is seen to be something else; what it imports is not."""
+    while base := next(_bases_in(classes, node), None):
+        node = base
+    bases = [ast.unparse(base).rpartition(".")[2] for base in node.bases]
+    if folder == "models" and not set(bases) - {"Module", "object"}:
+        raise UserError(
+            f"{path}, line {node.lineno}: {node.name} is no Grounder; write class"
+            f" {node.name}(Grounder)"
+        )
 
 
 def _conflicts(line: list[ast.ClassDef]) -> settings.Conflicts:

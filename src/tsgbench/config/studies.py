@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -19,35 +20,104 @@ MIRROR_VARIABLE = "TSGBENCH_MIRROR"
 STUDY_VARIABLE = "TSGBENCH_STUDY"
 # The kernel starts no program with a longer one (128 KiB, with its name)
 LONGEST_VARIABLE = 100_000
+LOOKED_AT = 1 << 20  # characters of a file that may be a study
 HANDED = Path(".snakemake/studies")
 DEFAULT_STUDY = "config/demo.yaml"
 REPLACED = ("systems", "tables")  # of a study that another extends
+NAMED = re.compile(r"^study:[ \t]*[\"']?([a-z0-9_]+)", re.M)
+CHOSEN = re.compile(r"^[ \t]*configfile:[ \t]*[\"']([^\"']+)[\"']", re.M)  # by a Snakefile
 
 
-def load_study(path: str | Path | None = None) -> tuple[dict, str]:
+def load_study(said: str | Path | None = None) -> tuple[dict, str]:
     """The study's config and where it came from: a file, or the running workflow's environment.
 
-    Without `path`: the resolved config that Snakemake hands its jobs in `TSGBENCH_STUDY`, else the
-    demo study.
+    said: the file, or the name of a study in this folder. None: the resolved config that Snakemake
+    hands its jobs in `TSGBENCH_STUDY`, else the folder's default study.
     """
-    if path is None and STUDY_VARIABLE in os.environ:
+    if said is None and STUDY_VARIABLE in os.environ:
         return _handed_over(os.environ[STUDY_VARIABLE]), "the workflow's config"
-    if path is None:
+    if said is None:
         need_project()
-    path = path or default_study()
-    return extend_study(read_yaml(path), str(path)), str(path)
+        path = default_study()
+    else:
+        path = _resolve(str(said))
+    return extend_study(read_yaml(path), path), path
+
+
+def _resolve(said: str) -> str:
+    """The file of a study that is given as a file or by its name."""
+    if Path(said).is_file() or not re.fullmatch("[a-z0-9_]+", said):
+        return said
+    if file := find_study(said):
+        return file
+    raise UserError(
+        f"--study {said}: neither a file nor the name of a study here;"
+        f" {hint_at(said, studies_here())}"
+    )
 
 
 def default_study(root: Path = Path()) -> str:
-    """The file of the study that is meant where none is named: the demo's, or the only one."""
-    if (root / DEFAULT_STUDY).is_file():
-        return DEFAULT_STUDY
-    files = sorted((root / "config").glob("*.yaml"))
-    studies = [f"config/{path.name}" for path in files if path.stem not in CATALOGUE]
+    """The file of the study that is meant where none is named, relative to `root`.
+
+    The one that the folder's Snakefile chooses; else the demo's, or the only one of `config/`.
+    """
+    chosen = CHOSEN.search(_text(root / "Snakefile"))
+    for path in ([chosen[1]] if chosen else []) + [DEFAULT_STUDY]:
+        if (root / path).is_file():
+            return path
+    studies = [f"config/{path.name}" for path in _files(root / "config")]
     if len(studies) != 1:
         there = ", ".join(studies) or "none"
         raise UserError(f"{DEFAULT_STUDY}: no such study; name one with --study (there is {there})")
     return studies[0]
+
+
+def studies_here(root: Path = Path()) -> dict[str, list[str]]:
+    """Name -> files, relative to `root`, of the studies in `config/` and in the folder itself."""
+    found: dict[str, list[str]] = {}
+    for path in [*_files(root / "config"), *_files(root)]:
+        if said := NAMED.search(_text(path)):
+            found.setdefault(said[1], []).append(path.relative_to(root).as_posix())
+    return found
+
+
+def find_study(name: str, root: Path = Path()) -> str | None:
+    """The file of a study by its name, relative to `root`; None if none is called so.
+
+    `config/NAME.yaml` or `NAME.yaml`, or whichever file says `study: NAME`; `UserError` if several
+    others do.
+    """
+    files = studies_here(root).get(name, [])
+    usual = [f"config/{name}.yaml", *(file for file in files if file == f"{name}.yaml")]
+    for path in usual:
+        if (root / path).is_file():
+            return path
+    if len(files) > 1:
+        raise UserError(
+            f"study {name!r}: {' and '.join(files)} both say that they are it; name one with"
+            " --study, and rename the study in the other"
+        )
+    return next(iter(files), None)
+
+
+def others_here(name: str, root: Path = Path()) -> str:
+    """For the end of a refusal: how to name the other studies of this folder, if there are any."""
+    others = [other for other in studies_here(root) if other != name]
+    return f" (for another study here: --study {' | '.join(others)})" if others else ""
+
+
+def _files(folder: Path) -> list[Path]:
+    """Files of a folder that may be studies."""
+    return [path for path in sorted(folder.glob("*.yaml")) if path.stem not in CATALOGUE]
+
+
+def _text(path: Path) -> str:
+    """What a file says, for a look at it; nothing where it cannot be read, which others report."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as stream:
+            return stream.read(LOOKED_AT)
+    except OSError:
+        return ""
 
 
 def extend_study(config: dict, source: str, root: Path = Path()) -> dict:
@@ -75,24 +145,15 @@ def _read_extended(name: object, source: str, root: Path) -> dict:
     roots = [root, shipped(root)]
     file = None
     if isinstance(name, str):
-        files = [
-            folder / name_there for folder in roots if (name_there := find_study(name, folder))
-        ]
+        files = [folder / there for folder in roots if (there := find_study(name, folder))]
         file = next(iter(files), None)
     content = read_yaml(file) if file else {}
     if "study" not in content:
-        stems = {path.stem for folder in roots for path in (folder / "config").glob("*.yaml")}
-        known = sorted(stems - {*CATALOGUE})
+        known = {study for folder in roots for study in studies_here(folder)}
         raise UserError(
             f"{source}: extends: {name!r} is not a study of config/; {hint_at(name, known)}"
         )
     return content
-
-
-def find_study(name: str, root: Path = Path()) -> str | None:
-    """The file of a study by its name, relative to `root`; None if none is called so."""
-    path = f"config/{name}.yaml"
-    return path if (root / path).is_file() else None
 
 
 def export_study(config: dict, root: Path) -> None:

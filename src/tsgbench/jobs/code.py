@@ -20,7 +20,7 @@ from typing import Any
 from tsgbench.errors import UserError
 from tsgbench.files.remembered import note, recall
 from tsgbench.jobs.syntax import IDLE_IMPORTS, Syntax
-from tsgbench.outside import PACKAGE, source_of
+from tsgbench.outside import PACKAGE, load, source_of
 
 KIND = "code"  # of notes
 
@@ -82,7 +82,10 @@ def import_as_digested(*modules: str) -> None:
     """
     sources = closure(*modules)
     for module in sources:
-        importlib.import_module(module)
+        if module.partition(".")[0] == PACKAGE:
+            importlib.import_module(module)
+        else:
+            load(module)
     files = {_source(module): _text(module) for module in sources}
     files |= {path: content for module in sources for path, content in _data(module).items()}
     for path, content in files.items():

@@ -19,6 +19,7 @@ from tsgbench.config import (
     expand_variants,
     maker_of,
     merge,
+    others_here,
 )
 from tsgbench.downloads import content_key
 from tsgbench.errors import UserError
@@ -327,5 +328,7 @@ class Study:
         if key not in keys:
             close = difflib.get_close_matches(key, keys, n=3, cutoff=0.5)
             hint = f"did you mean {' or '.join(close)}?" if close else f"it has {sorted(keys)[:8]}"
-            raise UserError(f"study {self.name!r} has no {phase} job {key!r}; {hint}")
+            raise UserError(
+                f"study {self.name!r} has no {phase} job {key!r}; {hint}{others_here(self.name)}"
+            )
         return keys[key]

@@ -254,7 +254,9 @@ def _commands(content: Document, stem: Path, numbers: list[dict], root: Path) ->
 
 def _option_for(option: str, study: str, root: Path) -> str:
     """What a command needs to be of a study, if the study's file is known."""
-    file = find_study(study, root)
+    file = None
+    with contextlib.suppress(UserError):  # several files say that they are it
+        file = find_study(study, root)
     return f" {option} {file}" if file else ""
 
 
