@@ -13,7 +13,6 @@ import io
 import math
 import re
 import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,8 +22,8 @@ from typing import IO, Any
 import numpy as np
 
 from tsgbench.errors import UserError
-from tsgbench.files import atomic_path
-from tsgbench.files.access import why
+from tsgbench.files import DAMAGED, atomic_path
+from tsgbench.files.access import readable
 from tsgbench.files.packed import open_packed
 from tsgbench.text.tokens import find_tokenizer
 
@@ -166,14 +165,12 @@ def _open_stream(path: Path, member: str | None) -> Iterator[io.BufferedReader]:
         with open_packed(path, "download it again") as stream:
             yield stream
         return
-    try:
-        with _open_member(path, member) as stream:
-            # A member of an archive is a raw stream, which its type does not say
-            yield io.BufferedReader(stream, 1 << 20)  # type: ignore[arg-type]
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
-        if isinstance(error, OSError) and (fault := why(path, error)):
-            raise fault from None
-        raise UserError(f"{path}: damaged archive ({error}); download it again") from None
+    with (
+        readable(path, (*DAMAGED, OSError), "damaged archive", "download it again"),
+        _open_member(path, member) as stream,
+    ):
+        # A member of an archive is a raw stream, which its type does not say
+        yield io.BufferedReader(stream, 1 << 20)  # type: ignore[arg-type]
 
 
 def _open_member(path: Path, member: str | None) -> IO[bytes]:
