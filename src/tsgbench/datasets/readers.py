@@ -12,6 +12,7 @@ import inspect
 import math
 import pkgutil
 import re
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,7 +22,7 @@ import numpy as np
 import tsgbench.datasets as package
 from tsgbench.datasets.queries import Queries
 from tsgbench.errors import UserError
-from tsgbench.files import is_utf8, printable, read_utf8
+from tsgbench.files import is_utf8, printable, read_utf8, to_number
 from tsgbench.outside import module_of, source_of
 
 QUERY_ID = re.compile(r"[A-Za-z0-9_.-]+")
@@ -244,7 +245,7 @@ def read_lines(path: Path) -> list[str]:
 def parse_seconds(text: str, where: str, name: str) -> float:
     """A finite number of seconds; `UserError` naming the place and the field otherwise."""
     try:
-        value = float(text)
+        value = to_number(text)
     except (TypeError, ValueError):
         value = math.nan
     if not math.isfinite(value):
@@ -263,7 +264,7 @@ def _judge(row: Row, policy: Policy) -> tuple[Row, str | None, str | None]:
     """The row, repaired if need be; the repair made; the fault for which it goes (else None)."""
     if row.fault:
         return row, None, row.fault
-    if not row.sentence.strip():
+    if not _is_visible(row.sentence):
         return row, None, "empty sentence"
     if row.duration_s is None or row.duration_s <= 0:
         return row, None, "missing duration"
@@ -286,6 +287,11 @@ def _judge(row: Row, policy: Policy) -> tuple[Row, str | None, str | None]:
     if excess_s < ROUNDING_S:
         return inside, "moment cut to the video by a rounding error", None
     return inside, "moment cut to the video", None
+
+
+def _is_visible(sentence: str) -> bool:
+    """Whether anything of a sentence can be read: neither blanks nor marks without a width."""
+    return any(unicodedata.category(one)[0] not in "ZC" for one in sentence)
 
 
 def _count(reasons: dict[str, dict], reason: str, row: Row) -> None:

@@ -28,6 +28,7 @@ from typing import IO, Any
 
 from tsgbench.errors import UserError
 from tsgbench.files.access import WRITING, Inaccessible, named, try_lock, why
+from tsgbench.files.packed import packing
 
 log = logging.getLogger(__name__)
 
@@ -159,9 +160,12 @@ def read_utf8(path: str | Path) -> str:
 
     `UserError` if it is not UTF-8; an `OSError` if it cannot be read.
     """
+    content = Path(path).read_bytes()
     try:
-        return Path(path).read_text(encoding="utf-8-sig")
+        # Any line's end becomes "\n", as of text files
+        return io.TextIOWrapper(io.BytesIO(content), encoding="utf-8-sig").read()
     except UnicodeDecodeError as error:
+        refuse_packed(path, content)
         raise UserError(
             f"{path}: not UTF-8 text ({error}); save it as UTF-8, or get it again"
         ) from None
@@ -176,7 +180,7 @@ def read_json(path: str | Path) -> Any:
         if not isinstance(error.__cause__, FileNotFoundError):
             raise
         raise UserError(f"{path}: no such file; name it to snakemake, which makes it") from None
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # the former of numbers without end, too
         raise UserError(
             f"{path}: not valid JSON ({error}); get it again, or make it again"
         ) from None
@@ -186,6 +190,34 @@ def digest(content: object) -> str:
     """16 hex digits that identify a JSON-like value, whatever the order of its keys."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class RepeatedError(ValueError):
+    """A name stands twice in one JSON object."""
+
+
+def named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object, as `object_pairs_hook`. `RepeatedError` for a name that stands in it twice: a
+    parser alone would keep the last and forget the others."""
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise RepeatedError(f"{printable(twice)[:80]}: stands twice in one object")
+    return content
+
+
+def refuse_packed(path: str | Path, content: bytes) -> None:
+    """`UserError` if what should be text is packed: to save that as UTF-8 would help nobody."""
+    if what := packing(content):
+        raise UserError(f"{path}: {what}; unpack it, or export it as text")
+
+
+def to_number(text: str | bytes | float) -> float:
+    """`float`, but for `1_0`, which is a number to Python alone; `ValueError` for that, too."""
+    if "_" in repr(text):
+        raise ValueError(f"could not convert string to float: {text!r}")
+    return float(text)
 
 
 def is_utf8(name: str) -> bool:

@@ -19,7 +19,23 @@ OPENERS: dict[bytes, Callable[..., Any]] = {
 }
 # What their modules raise for damage; bzip2's has no error of its own
 DAMAGED = (lzma.LZMAError, zlib.error, EOFError, OSError)
-HEAD_BYTES = max(map(len, OPENERS))
+HEAD_BYTES = 8
+
+
+# And what holds no text as it stands
+OTHERS = {
+    b"PK\x03\x04": "a zip archive, as workbooks of Excel are",
+    b"\x28\xb5\x2f\xfd": "packed by zstd",
+}
+
+
+def packing(head: bytes) -> str | None:
+    """What a file is by its first bytes, such as "packed by gzip"; None if no packing is known."""
+    for magic, what in OTHERS.items():
+        if head.startswith(magic):
+            return what
+    opener = next((opener for magic, opener in OPENERS.items() if head.startswith(magic)), None)
+    return opener and f"packed by {opener.__module__.replace('lzma', 'xz')}"
 
 
 @contextmanager
