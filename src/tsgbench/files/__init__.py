@@ -210,7 +210,7 @@ def named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def refuse_packed(path: str | Path, content: bytes) -> None:
     """`UserError` if what should be text is packed: to save that as UTF-8 would help nobody."""
     if what := packing(content):
-        raise UserError(f"{path}: {what}; unpack it, or export it as text")
+        raise UserError(f"{path}: {what}; unpack it, or export a workbook as CSV")
 
 
 def to_number(text: str | bytes | float) -> float:

@@ -24,7 +24,7 @@ HEAD_BYTES = 8
 
 # And what holds no text as it stands
 OTHERS = {
-    b"PK\x03\x04": "a zip archive, as workbooks of Excel are",
+    b"PK\x03\x04": "a zip archive",
     b"\x28\xb5\x2f\xfd": "packed by zstd",
 }
 

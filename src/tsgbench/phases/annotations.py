@@ -17,11 +17,7 @@ from tsgbench.jobs.records import Record
 from tsgbench.phases import Outcome, Task
 
 # What policies call moments that reach outside, but for rounding errors
-OUTSIDE = (
-    "moment outside the video",
-    "moment cut to the video",
-    "moment reaches outside the video",
-)
+OUTSIDE = tuple(f"moment {how} the video" for how in ("outside", "cut to", "reaches outside"))
 FEW = 10  # rows that say nothing of a unit
 LONG_S = 5.0  # videos of which somebody describes more than the first second
 
@@ -66,9 +62,9 @@ def refuse_other_units(splits: dict[str, Queries], report: dict) -> None:
         outside = [affected[reason] for reason in OUTSIDE if reason in affected]
         if (count := sum(one["count"] for one in outside)) > counted["rows"] / 2 and count >= FEW:
             raise UserError(
-                f"{outside[0]['rows'][0]}: this and {count - 1} more of the {counted['rows']} moments"
-                f" of split {split!r} reach outside their videos: milliseconds, or frames? Give times"
-                " in seconds"
+                f"{outside[0]['rows'][0]}: this and {count - 1} more of the {counted['rows']}"
+                f" moments of split {split!r} reach outside their videos: milliseconds, or frames?"
+                " Give times in seconds"
             )
         is_early = len(queries) >= FEW and queries.moments.max() <= 1.0
         if is_early and np.median(queries.durations) > LONG_S:
