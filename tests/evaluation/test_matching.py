@@ -101,6 +101,15 @@ def test_everything_is_counted(tmp_path):
     assert found.rows.tolist() == [0, 1] and found.has_answer.tolist() == [True] + [False] * 5
 
 
+def test_answers_that_look_like_shares_of_the_video_are_said(tmp_path):
+    ids = ("val_11", "val_12", "v_a_test_000", "v_a_test_001", "v_a_test_002", "val_13")
+    asked = [(name, None, None) for name in ids]
+    shares, seconds = ((0.1, 0.5), (0.2, 1.0)), ((0.1, 0.5), (0.2, 1.1))
+    assert find(tmp_path, *asked, windows=shares).counts["answers_as_shares"] == 12
+    assert not find(tmp_path, *asked, windows=seconds).counts["answers_as_shares"]
+    assert not find(tmp_path, *asked, windows=shares[:1]).counts["answers_as_shares"]  # few
+
+
 def test_too_few_queries_are_refused_with_one_of_each_side(tmp_path):
     asked = [(11, None, None), (77, "v_z", "A horse")]
     said = (
