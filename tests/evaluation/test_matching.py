@@ -44,6 +44,7 @@ def find(folder, *asked, share=0.99, **how):
         (("v_a_test_001", None, None), 3),
         ((None, "Ab_0.0_10.0.mp4", "a  DOG"), 0),  # without ActivityNet's v_, as a file
         ((None, "videos/v_Ab_0.0_10.0", "A cat at the cafe\u0301"), 1),  # another way to write é
+        ((None, "Ab_0.0_10.0", "A&nbsp;dog&#46;"), 0),  # as pages have it
         ((3, "v_a", "he stands - then!"), 4),  # the file's own numbers
         ((11, "v_a", "He stands then"), 4),  # 11 is another video's
         ((11, "v_Ab_0.0_10.0", "A dog, cleaned up"), 0),

@@ -7,6 +7,7 @@ folder with one function registered under the module's name.
 
 import difflib
 import hashlib
+import html
 import importlib
 import inspect
 import math
@@ -29,6 +30,8 @@ QUERY_ID = re.compile(r"[A-Za-z0-9_.-]+")
 # Durations and ends of moments that mean the same number differ by 1e-14 s in some files; those are
 # cut like any other moment, but counted apart: nobody's labels changed.
 ROUNDING_S = 1e-6
+# What tools that write pages leave in sentences, where models would read the words "amp" and "39"
+ENTITY = re.compile(r"&(?:amp|lt|gt|quot|apos|nbsp|#\d{1,7}|#[xX][0-9a-fA-F]{1,6});")
 # Modules of this folder that read no format
 NO_READERS = {"readers", "queries", "moments", "json_format", "statistics"}
 
@@ -162,9 +165,12 @@ def apply_policy(rows: list[Row], policy: Policy) -> tuple[Queries, dict]:
     kept, seen = [], set()
     repaired: dict[str, dict] = {}
     dropped: dict[str, dict] = {}
-    for row in rows:
+    for stated in rows:
+        row = replace(stated, sentence=ENTITY.sub(_write_out, stated.sentence))
         fixed, repair, fault = _judge(row, policy)
         repairs = [repair] if repair else []
+        if row.sentence != stated.sentence:
+            repairs.append("HTML entity written out")
         key = (row.video_id, row.sentence, row.start_s, row.end_s)
         if fault is None and key in seen:
             if policy.keep_duplicates:
@@ -287,6 +293,10 @@ def _judge(row: Row, policy: Policy) -> tuple[Row, str | None, str | None]:
     if excess_s < ROUNDING_S:
         return inside, "moment cut to the video by a rounding error", None
     return inside, "moment cut to the video", None
+
+
+def _write_out(entity: re.Match) -> str:
+    return html.unescape(entity[0])
 
 
 def _is_visible(sentence: str) -> bool:

@@ -7,6 +7,7 @@ endings. Ids are the project's own, or the number that the public file gives (`q
 the file's answers in order, and the last of them if there are fewer.
 """
 
+import html
 import re
 import unicodedata
 from collections import defaultdict
@@ -220,7 +221,8 @@ def _video(name: str) -> str:
 
 def _sentence(text: str) -> str:
     """The words of a sentence; the sentence itself where it has none."""
-    text = unicodedata.normalize("NFKC", text).casefold()
+    # Annotations have their HTML entities written out, and others need not
+    text = unicodedata.normalize("NFKC", html.unescape(text)).casefold()
     return " ".join(WORD.findall(text)) or text.strip()
 
 
