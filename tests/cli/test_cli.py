@@ -76,7 +76,7 @@ def test_every_phase_of_the_plan_has_a_verb():
         (["accept", "-n", "results/mine/table1.tex"], "is of study 'mine'; name its config with"),
         (
             ["explain", "results/paper/none.tex"],
-            "snakemake results/paper/none.tex --configfile config/paper.yaml",
+            "snakemake --cores 8 results/paper/none.tex --configfile config/paper.yaml",
         ),
     ],
 )

@@ -27,7 +27,7 @@ from tsgbench.features.layouts import (
 )
 from tsgbench.features.released import DEFAULTS, as_rows
 from tsgbench.features.store import SCHEMA
-from tsgbench.files.packed import packing
+from tsgbench.files import packing
 
 DEEPEST = 6  # groups within groups
 MOST_NAMES = 2_000_000

@@ -28,7 +28,6 @@ from typing import IO, Any
 
 from tsgbench.errors import UserError
 from tsgbench.files.access import WRITING, Inaccessible, named, try_lock, why
-from tsgbench.files.packed import packing
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +39,10 @@ UNPACKED_FILES = 1_000_000
 # What may be read at once to learn of members: a tar's entry and what it says of it, a zip's list
 TAR_ENTRY_BYTES = 64 << 10
 ZIP_LIST_BYTES = 128 << 20
+
+# What files are packed by, and what else is no text, by their first bytes
+PACKINGS = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\xfd7zXZ\0": "xz"}
+ARCHIVES = {b"PK\x03\x04": "a zip archive", b"\x28\xb5\x2f\xfd": "packed by zstd"}
 
 # What the standard library raises for archives that are damaged, encrypted or of an unknown kind.
 DAMAGED = (
@@ -205,6 +208,12 @@ def named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(name for name in names if names.count(name) > 1)
         raise RepeatedError(f"{printable(twice)[:80]}: stands twice in one object")
     return content
+
+
+def packing(head: bytes) -> str | None:
+    """What a file is by its first bytes, such as "packed by gzip"; None if no packing is known."""
+    named = {magic: f"packed by {kind}" for magic, kind in PACKINGS.items()} | ARCHIVES
+    return next((what for magic, what in named.items() if head.startswith(magic)), None)
 
 
 def refuse_packed(path: str | Path, content: bytes) -> None:

@@ -10,32 +10,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tsgbench.files import PACKINGS
 from tsgbench.files.access import named, readable
 
-OPENERS: dict[bytes, Callable[..., Any]] = {
-    b"\x1f\x8b": gzip.open,
-    b"BZh": bz2.open,
-    b"\xfd7zXZ\0": lzma.open,
+OPENERS: dict[str, Callable[..., Any]] = {
+    "gzip": gzip.open,
+    "bz2": bz2.open,
+    "xz": lzma.open,
 }
 # What their modules raise for damage; bzip2's has no error of its own
 DAMAGED = (lzma.LZMAError, zlib.error, EOFError, OSError)
-HEAD_BYTES = 8
-
-
-# And what holds no text as it stands
-OTHERS = {
-    b"PK\x03\x04": "a zip archive",
-    b"\x28\xb5\x2f\xfd": "packed by zstd",
-}
-
-
-def packing(head: bytes) -> str | None:
-    """What a file is by its first bytes, such as "packed by gzip"; None if no packing is known."""
-    for magic, what in OTHERS.items():
-        if head.startswith(magic):
-            return what
-    opener = next((opener for magic, opener in OPENERS.items() if head.startswith(magic)), None)
-    return opener and f"packed by {opener.__module__.replace('lzma', 'xz')}"
+HEAD_BYTES = max(map(len, PACKINGS))
 
 
 @contextmanager
@@ -46,10 +31,10 @@ def open_packed(path: Path, remedy: str) -> Iterator[io.BufferedReader]:
     """
     with named(path), open(path, "rb") as stream:
         head = stream.read(HEAD_BYTES)
-    opener = next((opener for magic, opener in OPENERS.items() if head.startswith(magic)), None)
-    if opener is None:
+    kind = next((kind for magic, kind in PACKINGS.items() if head.startswith(magic)), None)
+    if kind is None:
         with named(path), open(path, "rb") as stream:
             yield stream
         return
-    with readable(path, DAMAGED, "damaged archive", remedy), opener(path, "rb") as stream:
+    with readable(path, DAMAGED, "damaged archive", remedy), OPENERS[kind](path, "rb") as stream:
         yield stream
