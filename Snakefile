@@ -79,6 +79,10 @@ rule phase_report:
         RULE_TARGETS["phase_report"],
 
 
+onstart:
+    FRESHNESS.settle_stamp()
+
+
 # Whatever Snakemake decided: what it was asked for is what this study makes, or the run has failed
 onsuccess:
     unmet = (

@@ -248,6 +248,15 @@ def test_a_damaged_zip_is_a_sentence(tmp_path):
         ("1144 300\na 1 2 3\n", r"g\.txt, line 2: the first line states 300 numbers"),
         ("2 3\n", r"g\.txt: empty"),
         ("the first line\n", r"g\.txt, line 1: could not convert"),
+        ("a 1 2 3\nb 4 5 6 7\n", r"g\.txt, line 2: expected a word and 3 numbers"),
+        ("a 1 2\nb 4 5 6\n", r"g\.txt, line 2: expected a word and 2 numbers"),
+        (" 1 2 3\n", r"g\.txt, line 1: expected a word and 3 numbers"),
+        ("a 1_0 2 3\n", r"g\.txt, line 1: could not convert .*1_0"),
+        ("a 1,0 2 3\n", r"g\.txt, line 1: could not convert .*1,0"),
+        ("a 1e39 2 3\n", r"g\.txt, line 1: a number is not finite"),
+        ("a\t1 2 3\n", r"g\.txt, line 1: expected a word and its numbers"),
+        ("a,1,2,3\n", r"g\.txt, line 1: expected a word and its numbers"),
+        ("9 3\na 1 2 3\nb 4 5 6\n", r"g\.txt: states 9 words and holds 2: cut off"),
         ("word\n", r"g\.txt, line 1: expected a word and its numbers"),
         ("", r"g\.txt: empty"),
     ],
@@ -260,6 +269,8 @@ def test_a_malformed_line_names_file_and_line(tmp_path, text, message):
 def test_a_short_line_is_noticed_even_among_words_not_asked_for(tmp_path):
     with pytest.raises(UserError, match="line 2"):
         read_glove(write(tmp_path / "g.txt", "a 1 2 3\nb 1 2\n"), {"a"})
+    with pytest.raises(UserError, match="line 2"):  # its word would be "b 4", and b have none
+        read_glove(write(tmp_path / "g.txt", "a 1 2 3\nb 4 5 6 7\n"), {"b"})
 
 
 def test_written_vectors_come_back_bit_for_bit(tmp_path):

@@ -79,7 +79,7 @@ def test_every_phase_of_the_plan_has_a_verb():
         ),
         (
             ["explain", "results/paper/none.tex"],
-            "snakemake results/paper/none.tex --configfile config/paper.yaml",
+            "snakemake --cores 8 results/paper/none.tex --configfile config/paper.yaml",
         ),
     ],
 )

@@ -91,6 +91,12 @@ def test_marks_in_front_and_blank_lines_at_the_end_change_nothing(files, role, e
         ("durations_train", "id,len\nA,3\n", r"durations_train\.txt, line 1: column 'length'"),
         ("durations_test", "id,length\nA,\n", r"durations_test\.txt, line 2: length: expected"),
         ("durations_test", "id,length\nA,3\nB\n", r"durations_test\.txt, line 3: length"),
+        (
+            "durations_test",
+            "id,length\nA,3\nA,3.0\nA,4\n",
+            r"line 4: length: 4 s of .* 3 s in an",
+        ),
+        ("train", "AAAAA 0.0 6_9##ok", r"train\.txt, line 1: end: expected seconds, got '6_9'"),
         ("durations_test", "id,length\n,3\n", r"durations_test\.txt, line 2: id: is empty"),
     ],
 )

@@ -1,5 +1,6 @@
 """The JSON formats: ActivityNet Captions, TACoS in two versions, Charades-CD, ActivityNet-CD."""
 
+import gzip
 import json
 
 import pytest
@@ -192,3 +193,29 @@ def test_a_video_without_its_number_of_frames_has_no_duration(tmp_path):
     files = write(tmp_path, {"train": {"s1": entry([[0, 1]], fps=20)}, "val": {}, "test": {}})
     _, report = read_annotations("tacos", files, settings={})
     assert gather(report, "dropped", "train") == {"missing duration": ["train.json:s1[0]"]}
+
+
+@pytest.mark.parametrize(
+    ("end", "said"),
+    [
+        ("9" * 400, r"v_a\[0\]: timestamps: expected a number"),
+        ("9" * 5000, "holds a number of thousands of digits"),
+        ("NaN", r"timestamps: expected a number, got NaN"),
+        ("1e999", r"timestamps: expected a number, got Infinity"),
+        ('"5"', r"timestamps: expected a number"),
+        ("5,5", r"timestamps: expected \[start, end\]"),
+    ],
+    ids=["400 digits", "5000 digits", "NaN", "infinite", "text", "comma"],
+)
+def test_a_time_that_is_no_number_is_named(tmp_path, end, said):
+    text = json.dumps(GOOD).replace("5.5", end, 1)
+    files = write(tmp_path, {"train": text, "val_1": GOOD, "val_2": GOOD})
+    with pytest.raises(UserError, match=f"train.json.*{said}"):
+        read_annotations("activitynet_captions", files, settings={})
+
+
+def test_a_packed_file_is_called_so(tmp_path):
+    files = write(tmp_path, {"train": GOOD, "val_1": GOOD, "val_2": GOOD})
+    files["train"].write_bytes(gzip.compress(files["train"].read_bytes()))
+    with pytest.raises(UserError, match=r"train\.json: packed by gzip; unpack it"):
+        read_annotations("activitynet_captions", files, settings={})

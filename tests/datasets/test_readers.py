@@ -55,6 +55,15 @@ def test_touching_the_ends_of_the_video_is_no_fault():
     assert report["repaired"] == report["dropped"] == {}
 
 
+def test_html_entities_are_written_out_and_counted():
+    said = ["Tom &amp; Ann don&#39;t &lt;wave&gt;", "R&D; A & B", "&nbsp;&#x20;"]
+    rows = [change(place, sentence=sentence) for place, sentence in enumerate(said)]
+    queries, report = apply_policy(rows, POLICIES["clip"])
+    assert queries.sentences == ["Tom & Ann don't <wave>", "R&D; A & B"]
+    assert report["repaired"] == {"HTML entity written out": {"count": 1, "rows": ["x.txt:0"]}}
+    assert report["dropped"] == {"empty sentence": {"count": 1, "rows": ["x.txt:2"]}}
+
+
 def test_repetitions_are_dropped_or_kept_as_the_policy_says():
     rows = [change(1, sentence="same"), change(2, sentence="same"), change(3, sentence="other")]
     queries, report = apply_policy(rows, POLICIES["clip"])

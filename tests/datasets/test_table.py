@@ -1,13 +1,16 @@
 """Annotations as strangers write them: what is read, what is kept out, what is refused."""
 
+import bz2
+import gzip
 import json
+import lzma
 
 import pytest
 
 from tsgbench.datasets import read_annotations
 from tsgbench.datasets.table import Form, annotated_videos, parse_time, video_id_of
 from tsgbench.errors import UserError
-from tsgbench.phases.annotations import refuse_empty
+from tsgbench.phases.annotations import refuse_empty, refuse_other_units
 
 HEADER = "video,sentence,start,end,split\n"
 ROWS = (
@@ -275,3 +278,87 @@ def test_composed_and_decomposed_names_are_one_video():
 def test_the_videos_that_a_file_names(tmp_path):
     files = write(tmp_path, HEADER + ROWS + ",x,1,2,train\n")
     assert annotated_videos([files["annotations"]], Form()) == {"a", "b", "c"}
+
+
+@pytest.mark.parametrize("sentence", ["\u200b", "\ufeff", "\u00a0\u2003", "\u200e\u00ad"])
+def test_a_sentence_that_nobody_can_read_is_none(tmp_path, sentence):
+    _, report = read(
+        tmp_path, HEADER + ROWS + f"a.mp4,x{sentence},1,2,train\na.mp4,{sentence},1,2,train\n"
+    )
+    assert report["splits"]["train"]["dropped"]["empty sentence"]["rows"] == ["annotations:6"]
+
+
+@pytest.mark.parametrize(
+    "time", ["1_0", "1s", "1000ms", "1,5", "0x1", "inf", "00:00:01:12", "1 PM", "1/2", "-", "1e999"]
+)
+def test_a_time_that_is_no_number_of_seconds_is_none(tmp_path, time):
+    _, report = read(tmp_path, HEADER + ROWS + f'a.mp4,x,0,"{time}",train\n')
+    assert report["splits"]["train"]["dropped"]["time not understood"]["count"] == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.csv", gzip.compress((HEADER + ROWS).encode()), "packed by gzip; unpack it"),
+        ("a.json", bz2.compress(b"[]"), "packed by bz2; unpack it"),
+        ("a.jsonl.xz", lzma.compress(b"[]"), "packed by xz; unpack it"),
+        ("a.csv", b"PK\x03\x04\x14\0", "a zip archive; unpack it, or export a workbook as CSV"),
+        ("a.jsonl", b'{"video": "a", "video": "b"}', "line 1: not valid JSON .video: stands twice"),
+        ("a.json", b'[{"video": "a"},]', "not valid JSON"),
+        ("a.jsonl", b'{"video": "a"},\n', "line 1: not valid JSON"),
+        ("a.json", b'{"annotations": []}', "no column is called video; it has 'annotations'"),
+        ("a.csv", b"sep=;\r\nvideo;sentence;start;end\r\n", "no column is called video"),
+        ("a.csv", b"video,sentence,start_ms,end_ms\n", "called start; did you mean 'start_ms'"),
+        ("a.csv", b"video,sentence,start_frame,end_frame\n", "mean 'start_frame'"),
+    ],
+)
+def test_files_of_other_kinds_are_refused(tmp_path, name, content, said):
+    with pytest.raises(UserError, match=said):
+        read(tmp_path, content, name)
+
+
+def of_times(tmp_path, moments, videos=VIDEOS):
+    rows = [f"a.mp4,sentence {n},{start},{end},train\n" for n, (start, end) in enumerate(moments)]
+    return read(tmp_path, HEADER + "".join(rows), videos=videos)
+
+
+@pytest.mark.parametrize(
+    ("moments", "said"),
+    [
+        (
+            [(0, 1000 * n + 500) for n in range(12)],
+            "annotations:2: this and 11 more of the 12 mom.*seco",
+        ),
+        (
+            [(25 * n, 25 * n + 30) for n in range(12)],
+            "reach outside their videos: milliseconds, or fr",
+        ),
+        (
+            [(n / 20, n / 20 + 0.2) for n in range(12)],
+            "all of its 12 moments end within 1 s .*shares",
+        ),
+    ],
+    ids=["milliseconds", "frames", "shares"],
+)
+def test_other_units_than_seconds_are_refused(tmp_path, moments, said):
+    tables, report = of_times(tmp_path, moments)
+    with pytest.raises(UserError, match=said):
+        refuse_other_units(tables, report)
+
+
+@pytest.mark.parametrize(
+    "moments",
+    [
+        [(n / 2, 10.2 if n % 3 else 9) for n in range(11)] + [(1, 2), (2, 3), (3, 4), (4, 5)],
+        [(n / 20, n / 20 + 0.2) for n in range(11)] + [(5, 7)],
+        [(0, 1)] * 3,
+    ],
+    ids=["some outside", "one long", "few"],
+)
+def test_seconds_are_not_taken_for_another_unit(tmp_path, moments):
+    refuse_other_units(*of_times(tmp_path, moments))
+
+
+def test_short_videos_may_have_short_moments(tmp_path):
+    videos = "video,duration_s,problem\na,3.0,\n"
+    refuse_other_units(*of_times(tmp_path, [(n / 20, 0.9) for n in range(12)], videos))

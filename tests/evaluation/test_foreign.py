@@ -158,6 +158,8 @@ REFUSED = {
     "query_id,start_s,end_s\nq,1\n": "line 2: 2 fields for 3 columns",
     "query_id,start_s,end_s\nq,1,x\n": "line 2: end_s: expected a number, got 'x'",
     "query_id,query_id,start_s,end_s\n": "two columns of one name",
+    "query_id,start_s,end_s\nq,1_0,2_0\n": "line 2: start_s: expected a number, got '1_0'",
+    '{"qid": 1, "qid": 2, "pred_relevant_windows": []}': "line 1: qid: stands twice in one object",
     "query_id,start_s,end_s\n": "holds no query",
     "query_id,start_s,end_s\n" + "q" * 200_000 + ",1,2\n": "line 2: not CSV",
 }

@@ -44,6 +44,7 @@ def find(folder, *asked, share=0.99, **how):
         (("v_a_test_001", None, None), 3),
         ((None, "Ab_0.0_10.0.mp4", "a  DOG"), 0),  # without ActivityNet's v_, as a file
         ((None, "videos/v_Ab_0.0_10.0", "A cat at the cafe\u0301"), 1),  # another way to write é
+        ((None, "Ab_0.0_10.0", "A&nbsp;dog&#46;"), 0),  # as pages have it
         ((3, "v_a", "he stands - then!"), 4),  # the file's own numbers
         ((11, "v_a", "He stands then"), 4),  # 11 is another video's
         ((11, "v_Ab_0.0_10.0", "A dog, cleaned up"), 0),
@@ -99,6 +100,15 @@ def test_everything_is_counted(tmp_path):
     }
     assert found.counts.keys() == POLICIES.keys() and found.first_unknown == "query '99'"
     assert found.rows.tolist() == [0, 1] and found.has_answer.tolist() == [True] + [False] * 5
+
+
+def test_answers_that_look_like_shares_of_the_video_are_said(tmp_path):
+    ids = ("val_11", "val_12", "v_a_test_000", "v_a_test_001", "v_a_test_002", "val_13")
+    asked = [(name, None, None) for name in ids]
+    shares, seconds = ((0.1, 0.5), (0.2, 1.0)), ((0.1, 0.5), (0.2, 1.1))
+    assert find(tmp_path, *asked, windows=shares).counts["answers_as_shares"] == 12
+    assert not find(tmp_path, *asked, windows=seconds).counts["answers_as_shares"]
+    assert not find(tmp_path, *asked, windows=shares[:1]).counts["answers_as_shares"]  # few
 
 
 def test_too_few_queries_are_refused_with_one_of_each_side(tmp_path):

@@ -14,6 +14,7 @@ import yaml
 from tsgbench.config import merge, read_yaml
 from tsgbench.datasets.queries import Queries, write_queries
 from tsgbench.errors import UserError
+from tsgbench.features.foreign import look, take_inventory
 from tsgbench.features.released import convert, row_times
 from tsgbench.features.store import FeatureStore
 from tsgbench.jobs.records import read_record, write_record
@@ -97,6 +98,39 @@ def test_didemos_rows_beyond_the_end_are_dropped(tmp_path):
     found = contents(tmp_path / "f.h5")
     assert (found["y.mp4"][0] == videos["y.mp4"]).all()
     assert found["y.mp4"][1].tolist() == [[5 * k, 5 * k + 5] for k in range(5)]
+
+
+def zeros(path: Path) -> None:
+    with h5py.File(path, "a") as file:
+        file["x.mov"][...] = 0
+
+
+def nothing(path: Path) -> None:
+    with h5py.File(path, "a") as file:
+        del file["x.mov"]
+        file.create_dataset("x.mov", data=h5py.Empty("f4"))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [(zeros, "has nothing but zeros in the release"), (nothing, "has no row in the release")],
+)
+def test_a_video_of_which_a_release_holds_nothing_is_counted(tmp_path, spoil, said):
+    """As extractors leave a place for a video that they could not read."""
+    path = tmp_path / "r.h5"
+    with h5py.File(path, "w") as file:
+        for place, video in enumerate(("x.mov", "y.mp4")):
+            file.create_dataset(video, data=numbers(6, 8, place))
+    spoil(path)
+    recipe = {"layout": "hdf5", "times": "equal", "dtype": "float32"}
+    durations = {"x.mov": 30.0, "y.mp4": 25.0}
+    with pytest.raises(UserError, match=f"1 of 2 videos failed, the first: {said}"):
+        run({"r.h5": path}, durations, tmp_path / "f.h5", recipe)
+    allowed = recipe | {"max_failed_share": 0.5}
+    facts = run({"r.h5": path}, durations, tmp_path / "g.h5", allowed)
+    assert facts["failed"] == [{"video": "x.mov", "reason": said}]
+    inventory = take_inventory(path)
+    assert look(inventory, {}, durations).keys() >= {"y.mp4"}
 
 
 def test_from_didemos_release_to_fsans_segments(tmp_path):

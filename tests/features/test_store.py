@@ -79,6 +79,16 @@ def test_overflow_to_float16_is_refused(tmp_path):
         )
 
 
+def test_numbers_that_float16_makes_zeros_of_are_refused(tmp_path):
+    tiny = np.array([[1.0, 2.0], [1e-9, -1e-9]])
+    times = np.zeros((2, 2))
+    with pytest.raises(UserError, match=r"video 'a': .* too small for float16.*; store float32"):
+        write_features(tmp_path / "f.h5", {"a": (tiny, times)}, dtype="float16")
+    write_features(tmp_path / "f.h5", {"a": (tiny, times)})
+    small = np.array([[1.0, 1e-9], [0.0, 0.0]])  # a number, or a row that was zeros, is no loss
+    write_features(tmp_path / "g.h5", {"a": (small, times)}, dtype="float16")
+
+
 def test_an_error_keeps_the_finished_videos(tmp_path):
     features = sample_features()
     path = tmp_path / "f.h5"

@@ -2,6 +2,7 @@
 
 import pkgutil
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,22 @@ from tsgbench.reporting import figures
 from tsgbench.reporting.plotting import PLAIN_TEXT
 
 HARD = r"pays $\frac$ of $5 and $x_{2$"  # matplotlib's parser ends at the first of these
+# As sentences, names and titles: what a parser of mathematics or LaTeX would take for its own, what
+# is no letter, what a font lacks, what is drawn from right to left or takes no room, and much of it
+ODD = {
+    "dollars": HARD,
+    "a dollar at its end": "costs 5$",
+    "LaTeX": "100% #1 _a^{b} & ~ \\end{document} \\",
+    "lines": "a\nb\tc\r\nd\u2028e",
+    "emoji": "a \U0001f600 \U0001f469\u200d\U0001f467 runs",
+    "Chinese": "\u4e00\u4e2a\u4eba\u6253\u5f00\u95e8",
+    "right to left": "\u05e9\u05dc\u05d5\u05dd \u202e\u0645\u0631\u062d\u0628\u0627",
+    "composed": "e\u0301\u0323 a\u20dd n" + "\u0303" * 40,
+    "invisible": "a\ufeffb\u200b\u00adc",
+    "control": "a\0b\x1b[31m\x07",
+    "no characters": "\ue000\U0010ffff",
+    "long": "word " * 400,
+}
 KINDS = sorted(module.name for module in pkgutil.iter_modules(figures.__path__))
 
 
@@ -59,6 +76,16 @@ def single_queries(kind: str, folder):
     return spec, {"inspection:model/real/full/seed0": inspection_record(folder, [query])}
 
 
+@pytest.mark.parametrize("name", ODD)
+@pytest.mark.parametrize("kind", ["moment_distribution", "iou_histogram", "timelines"])
+def test_any_text_is_drawn_as_pdf_and_png(kind, name, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules[__name__], "HARD", ODD[name])
+    spec, records = sample(kind, tmp_path / "records")
+    common = {"id": f"paper/{kind}", "study": "invented", "title": ODD[name], "is_demo": True}
+    pdf, png, _ = figures.write_figure(spec | common, records, tmp_path / "figure")
+    assert pdf.read_bytes().startswith(b"%PDF") and png.read_bytes().startswith(b"\x89PNG")
+
+
 def sample(kind: str, folder):
     if kind == "moment_distribution":
         return statistics_figure(folder)
@@ -78,7 +105,12 @@ def test_every_kind_draws_dollars(kind, tmp_path, drawn):
 
 def test_nothing_that_saves_a_figure_leaves_mathematics_on():
     root = Path(tsgbench.__file__).parent
-    saving = [path for path in root.rglob("*.py") if ".savefig(" in path.read_text()]
+    assert [path.name for path in root.rglob("*.py") if "savefig(" in path.read_text()] == [
+        "plotting.py"
+    ]
+    saving = [
+        path for path in root.rglob("*.py") if re.search(r"\bsave\(.*(?:150|DPI)", path.read_text())
+    ]
     assert len(saving) == 3
     for path in saving:  # the style of all reports holds it
         assert re.search("rc_context\\((PLAIN_TEXT|STYLE)\\)", path.read_text()), path

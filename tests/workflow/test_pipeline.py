@@ -229,6 +229,39 @@ def test_a_malformed_annotation_line_is_named(project):
     assert done.returncode == 1 and "test.jsonl" in done.stderr
 
 
+# Somebody else's files, for whoever may set the time of any: until one of ours takes their place
+REFUSING = """
+import os, time
+set_time = os.utime
+def utime(path, *args, **more):
+    if "results/" in str(path) and os.lstat(path).st_mtime > time.time() + 3600:
+        raise PermissionError(1, "Operation not permitted", path)
+    set_time(path, *args, **more)
+os.utime = utime
+"""
+
+
+@pytest.mark.parametrize("is_ours", [True, False])
+def test_files_of_the_future_run_and_count_as_made_now(project, tmp_path, is_ours):
+    """As of a machine whose clock is a year ahead: else Snakemake ends a job with "Output has older
+    modification time than input"."""
+    ahead = time.time() + 365 * 86400
+    of_others = [project.folder / "results/table1.tex"]  # an output, read by no job that runs
+    for path in project.folder.rglob("*.*") if is_ours else of_others:
+        os.utime(path, (ahead, ahead), follow_symlinks=False)
+    if is_ours:  # one that only has to be made, and one that is out of date
+        (project.folder / SEQPAN / "metrics.json").unlink()
+    project.edit("config/demo.yaml", "title: rendered", "title: other")
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site/sitecustomize.py").write_text("" if is_ours else REFUSING)
+    paths = f"{tmp_path / 'site'}{os.pathsep}{project.env['PYTHONPATH']}"
+    done = project.snakemake("results/table1.tex", PYTHONPATH=paths)
+    assert "older modification time" not in done.stdout + done.stderr
+    assert ("not ours to set" in done.stderr) is not is_ours
+    assert project.planned("results/table1.tex") == {}
+    assert (project.folder / "results/table1.tex").stat().st_mtime < time.time() + 1
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [

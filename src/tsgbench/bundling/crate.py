@@ -298,7 +298,7 @@ def _ends(contents: Contents) -> tuple[str, str]:
     if not times:
         raise UserError(
             f"{contents.targets[0]}: made: no record says when its result was made, which a crate"
-            " must; run snakemake --forceall"
+            " must; run snakemake --cores 8 --forceall"
         )
     return _iso(min(start for start, _ in times)), _iso(max(end for _, end in times))
 

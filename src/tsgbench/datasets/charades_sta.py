@@ -57,12 +57,17 @@ def read_durations(path: Path) -> dict[str, float]:
     for column in ("id", "length"):
         if column not in (table.fieldnames or []):
             raise UserError(f"{path}, line 1: column {column!r} is missing; download it again")
-    durations = {}
+    durations: dict[str, float] = {}
     for line in table:
         where = f"{path}, line {table.line_num}"
         if not line["id"]:
             raise UserError(f"{where}: id: is empty; download the file again")
-        durations[line["id"]] = parse_seconds(line["length"], where, "length")
+        duration_s = parse_seconds(line["length"], where, "length")
+        if durations.setdefault(line["id"], duration_s) != duration_s:
+            raise UserError(
+                f"{where}: length: {duration_s:g} s of a video that lasts {durations[line['id']]:g}"
+                " s in an earlier line; download the file again"
+            )
     return durations
 
 

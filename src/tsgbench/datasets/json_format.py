@@ -6,16 +6,18 @@ the duration and in the unit of time, which the caller's `Clock` knows.
 """
 
 import json
-import math
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from tsgbench.datasets.readers import Row, need_file, read_lines
 from tsgbench.errors import UserError
-from tsgbench.files import read_utf8
+from tsgbench.files import RepeatedError, named_once, read_utf8
 
 KINDS = {dict: "an object", list: "a list", str: "a text", int: "a whole number"}
+
+LARGEST = sys.float_info.max  # nothing is compared with it wrongly: no NaN, no longer whole number
 
 # (video, its entry, place for messages) -> duration in seconds, or None; time units a second
 Clock = Callable[[str, dict, str], tuple[float | None, float]]
@@ -39,16 +41,10 @@ def read_strict_lines(path: Path) -> Iterator[tuple[int, dict]]:
 
 
 def _parse(text: str, path: Path, first_line: int = 1) -> object:
-    def refuse_repeated(pairs: list[tuple[str, object]]) -> dict:
-        content = dict(pairs)
-        if len(content) < len(pairs):
-            names = [name for name, _ in pairs]
-            twice = next(name for name in names if names.count(name) > 1)
-            raise UserError(f"{path}: {twice}: stands twice in one object; download it again")
-        return content
-
     try:
-        return json.loads(text, object_pairs_hook=refuse_repeated)
+        return json.loads(text, object_pairs_hook=named_once)
+    except RepeatedError as error:
+        raise UserError(f"{path}: {error}; download it again") from None
     except json.JSONDecodeError as error:
         raise UserError(
             f"{path}, line {first_line + error.lineno - 1}, column {error.colno}: not valid JSON"
@@ -56,6 +52,10 @@ def _parse(text: str, path: Path, first_line: int = 1) -> object:
         ) from None
     except RecursionError:
         raise UserError(f"{path}: nested without end; download it again") from None
+    except ValueError:  # a whole number that Python does not read
+        raise UserError(
+            f"{path}: holds a number of thousands of digits; download it again"
+        ) from None
 
 
 def need(holder: dict, name: str, kind: type, where: str) -> Any:
@@ -78,7 +78,7 @@ def check_kind(value: object, kind: type, where: str, name: str) -> Any:
 def number(value: Any, where: str, name: str) -> float:
     """A finite JSON number (a text that looks like one is refused)."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not math.isfinite(value):
+    if not is_number or not abs(value) <= LARGEST:
         raise UserError(
             f"{where}: {name}: expected a number, got {json.dumps(value)[:40]}; download the file"
             " again"

@@ -7,11 +7,13 @@ folder with one function registered under the module's name.
 
 import difflib
 import hashlib
+import html
 import importlib
 import inspect
 import math
 import pkgutil
 import re
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,13 +23,15 @@ import numpy as np
 import tsgbench.datasets as package
 from tsgbench.datasets.queries import Queries
 from tsgbench.errors import UserError
-from tsgbench.files import is_utf8, printable, read_utf8
+from tsgbench.files import is_utf8, printable, read_utf8, to_number
 from tsgbench.outside import module_of, source_of
 
 QUERY_ID = re.compile(r"[A-Za-z0-9_.-]+")
 # Durations and ends of moments that mean the same number differ by 1e-14 s in some files; those are
 # cut like any other moment, but counted apart: nobody's labels changed.
 ROUNDING_S = 1e-6
+# What tools that write pages leave in sentences, where models would read the words "amp" and "39"
+ENTITY = re.compile(r"&(?:amp|lt|gt|quot|apos|nbsp|#\d{1,7}|#[xX][0-9a-fA-F]{1,6});")
 # Modules of this folder that read no format
 NO_READERS = {"readers", "queries", "moments", "json_format", "statistics"}
 
@@ -161,9 +165,12 @@ def apply_policy(rows: list[Row], policy: Policy) -> tuple[Queries, dict]:
     kept, seen = [], set()
     repaired: dict[str, dict] = {}
     dropped: dict[str, dict] = {}
-    for row in rows:
+    for stated in rows:
+        row = replace(stated, sentence=ENTITY.sub(_write_out, stated.sentence))
         fixed, repair, fault = _judge(row, policy)
         repairs = [repair] if repair else []
+        if row.sentence != stated.sentence:
+            repairs.append("HTML entity written out")
         key = (row.video_id, row.sentence, row.start_s, row.end_s)
         if fault is None and key in seen:
             if policy.keep_duplicates:
@@ -244,7 +251,7 @@ def read_lines(path: Path) -> list[str]:
 def parse_seconds(text: str, where: str, name: str) -> float:
     """A finite number of seconds; `UserError` naming the place and the field otherwise."""
     try:
-        value = float(text)
+        value = to_number(text)
     except (TypeError, ValueError):
         value = math.nan
     if not math.isfinite(value):
@@ -263,7 +270,7 @@ def _judge(row: Row, policy: Policy) -> tuple[Row, str | None, str | None]:
     """The row, repaired if need be; the repair made; the fault for which it goes (else None)."""
     if row.fault:
         return row, None, row.fault
-    if not row.sentence.strip():
+    if not _is_visible(row.sentence):
         return row, None, "empty sentence"
     if row.duration_s is None or row.duration_s <= 0:
         return row, None, "missing duration"
@@ -286,6 +293,15 @@ def _judge(row: Row, policy: Policy) -> tuple[Row, str | None, str | None]:
     if excess_s < ROUNDING_S:
         return inside, "moment cut to the video by a rounding error", None
     return inside, "moment cut to the video", None
+
+
+def _write_out(entity: re.Match) -> str:
+    return html.unescape(entity[0])
+
+
+def _is_visible(sentence: str) -> bool:
+    """Whether anything of a sentence can be read: neither blanks nor marks without a width."""
+    return any(unicodedata.category(one)[0] not in "ZC" for one in sentence)
 
 
 def _count(reasons: dict[str, dict], reason: str, row: Row) -> None:

@@ -25,6 +25,7 @@ from typing import Any
 from tsgbench.datasets.readers import Row, hold_out, register
 from tsgbench.errors import UserError
 from tsgbench.features.failures import VIDEO_ENDINGS
+from tsgbench.files import named_once, refuse_packed, to_number
 
 log = logging.getLogger(__name__)
 
@@ -145,7 +146,7 @@ def parse_time(text: str) -> float | None:
         hours, minutes, seconds = clock.groups(default="0")
         return 3600 * int(hours) + 60 * int(minutes) + float(seconds)
     try:
-        value = float(text)
+        value = to_number(text)
     except ValueError:
         return None
     return value if math.isfinite(value) else None
@@ -153,6 +154,7 @@ def parse_time(text: str) -> float | None:
 
 def _decode(path: Path, encoding: str) -> str:
     content = path.read_bytes()
+    refuse_packed(path, content)
     encoding = next((name for mark, name in MARKS.items() if content.startswith(mark)), encoding)
     try:
         text = content.decode(encoding)
@@ -228,7 +230,7 @@ def _objects(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
         if not part.strip():
             continue
         try:
-            content = json.loads(part)
+            content = json.loads(part, object_pairs_hook=named_once)
         except (ValueError, RecursionError) as error:  # the former of endless numbers, too
             line = error.lineno - 1 if isinstance(error, json.JSONDecodeError) else 0
             raise UserError(

@@ -29,6 +29,7 @@ import numpy as np
 
 from tsgbench.errors import UserError
 from tsgbench.evaluation.stated import stated_moments
+from tsgbench.files import RepeatedError, named_once, to_number
 from tsgbench.files.access import named
 from tsgbench.files.packed import open_packed
 
@@ -221,7 +222,9 @@ def _parse_or_none(text: str) -> object:
 
 def _parse(text: str, where: str) -> object:
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=named_once)
+    except RepeatedError as error:
+        raise UserError(f"{where}: {error}; leave one out") from None
     except json.JSONDecodeError as error:
         at = where if error.lineno == 1 else f"{where}, line {error.lineno}"
         raise UserError(
@@ -353,7 +356,7 @@ def _cell(cells: dict[str, str], name: str, where: str) -> float:
     """A number of a row; NaN for an empty cell."""
     text = cells.get(name, "").strip()
     try:
-        return float(text) if text else math.nan
+        return to_number(text) if text else math.nan
     except ValueError:
         raise UserError(f"{where}: {name}: expected a number, got {text[:40]!r}") from None
 

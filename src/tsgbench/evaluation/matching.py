@@ -7,6 +7,7 @@ endings. Ids are the project's own, or the number that the public file gives (`q
 the file's answers in order, and the last of them if there are fewer.
 """
 
+import html
 import re
 import unicodedata
 from collections import defaultdict
@@ -36,8 +37,10 @@ POLICIES = {
     "answers_reversed": "answers that end before they start: left out, the next takes the place",
     "answers_repeated": "answers that repeat one of their query: kept",
     "answers_outside": "answers that reach outside their video: scored as they stand",
+    "answers_as_shares": "answers, all of them, that end within 1 s: shares, not seconds?",
 }
 MAX_ABSENT = 0.05  # share of queries without which a file is taken to be of another split
+FEW, LONG_S = 10, 5.0  # answers, and seconds of a video, that say nothing of a unit
 BLOCK = 1 << 22  # spans that are held at once, 16 bytes each
 PUBLIC_ID = re.compile(r"(?:train|val|test)_(\d+)")
 WORD = re.compile(r"\w+")
@@ -218,7 +221,8 @@ def _video(name: str) -> str:
 
 def _sentence(text: str) -> str:
     """The words of a sentence; the sentence itself where it has none."""
-    text = unicodedata.normalize("NFKC", text).casefold()
+    # Annotations have their HTML entities written out, and others need not
+    text = unicodedata.normalize("NFKC", html.unescape(text)).casefold()
     return " ".join(WORD.findall(text)) or text.strip()
 
 
@@ -234,4 +238,7 @@ def _count_spans(matched: Matched, queries: Queries) -> dict[str, int]:
         order = np.lexsort((spans[..., 1], spans[..., 0]), axis=-1)
         ordered = np.take_along_axis(spans, order[..., None], axis=1)
         counts["answers_repeated"] += int((ordered[:, 1:] == ordered[:, :-1]).all(axis=-1).sum())
+    ends = matched.foreign.spans[:, 1]
+    if len(ends) >= FEW and ends.max() <= 1.0 and np.median(queries.durations) > LONG_S:
+        counts["answers_as_shares"] = len(ends)
     return counts

@@ -27,7 +27,7 @@ from tsgbench.features.layouts import (
 )
 from tsgbench.features.released import DEFAULTS, as_rows
 from tsgbench.features.store import SCHEMA
-from tsgbench.files.packed import OPENERS
+from tsgbench.files import packing
 
 DEEPEST = 6  # groups within groups
 MOST_NAMES = 2_000_000
@@ -35,7 +35,7 @@ SAMPLE = 1000  # names that a way of naming is guessed from
 # What the public extractors of the field give: a width, where the shapes alone do not tell
 WIDTHS = {500, 512, 768, 1024, 1280, 2048, 2304, 2816, 4096}
 PICKLES = (".pt", ".pth", ".pkl", ".pickle")
-ARCHIVES = {b"PK\x03\x04": "a zip archive", b"\x28\xb5\x2f\xfd": "packed by zstd"}
+ZIP = b"PK"  # what NumPy's archives are, too
 UNPACK = "unpack it, and name what comes of it"
 
 
@@ -113,12 +113,9 @@ def refuse(path: Path) -> None:
         )
     with open(path, "rb") as stream:
         head = stream.read(8)
-    packed = {magic: f"packed by {opener.__module__}" for magic, opener in OPENERS.items()}
-    if path.suffix != ".npz":
-        packed |= ARCHIVES
-    for magic, said in packed.items():
-        if head.startswith(magic):
-            raise UserError(f"{path}: {said.replace('lzma', 'xz')}; {UNPACK}")
+    said = packing(head)
+    if said and not (path.suffix == ".npz" and head.startswith(ZIP)):
+        raise UserError(f"{path}: {said}; {UNPACK}")
     if not head:
         raise UserError(f"{path}: empty; get it again")
 

@@ -85,6 +85,8 @@ def _hdf5(
                     f"{where}: states a shape of {item.shape}, of which its file holds next to"
                     " nothing; get the file again"
                 )
+            if item.shape is None:  # HDF5 can say that there is nothing
+                raise Unusable("has no row in the release")
             return item[()], where
 
     with open_hdf5(path) as file:

@@ -183,9 +183,7 @@ def _without_zeros(array: np.ndarray, drop: bool) -> tuple[np.ndarray, int]:
     """The rows up to the last that is not all zeros, and how many came after it."""
     if not drop:
         return array, 0
-    used = np.flatnonzero(array.any(axis=1))
-    if not len(used):
-        raise Unusable("has no row that is not all zeros in the release")
+    used = np.flatnonzero(array.any(axis=1))  # some: `checked` has looked
     kept = int(used[-1]) + 1
     return array[:kept], len(array) - kept
 
@@ -210,6 +208,8 @@ def checked(array: np.ndarray, where: str, *, transposed: bool) -> np.ndarray:
     array = array.T if transposed else array
     if not len(array):
         raise Unusable("has no row in the release")
+    if not array.any():
+        raise Unusable("has nothing but zeros in the release")
     if not np.isfinite(array).all():
         raise UserError(
             f"{where}: holds NaN or infinity, so it is damaged or not features; get the file again"

@@ -138,6 +138,11 @@ class FeatureWriter:
                 f"{where}: extractor {self.attrs['extractor']} gave NaN or infinite features (as "
                 f"{self.dtype}); check its checkpoint and normalisation, or store float32"
             )
+        if self.dtype == "float16" and (clips.any(axis=1) & ~stored.any(axis=1)).any():
+            raise UserError(
+                f"{where}: numbers of extractor {self.attrs['extractor']} are too small for"
+                f" {self.dtype}, in which a row would be all zeros; store float32"
+            )
         head = {"video": video_id, "shape": clips.shape}
         self._append(head, stored.tobytes() + times.astype(np.float64).tobytes())
         self.dim, self._open = clips.shape[1], video_id

@@ -40,6 +40,10 @@ UNPACKED_FILES = 1_000_000
 TAR_ENTRY_BYTES = 64 << 10
 ZIP_LIST_BYTES = 128 << 20
 
+# What files are packed by, and what else is no text, by their first bytes
+PACKINGS = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\xfd7zXZ\0": "xz"}
+ARCHIVES = {b"PK\x03\x04": "a zip archive", b"\x28\xb5\x2f\xfd": "packed by zstd"}
+
 # What the standard library raises for archives that are damaged, encrypted or of an unknown kind.
 DAMAGED = (
     zipfile.BadZipFile,
@@ -159,9 +163,12 @@ def read_utf8(path: str | Path) -> str:
 
     `UserError` if it is not UTF-8; an `OSError` if it cannot be read.
     """
+    content = Path(path).read_bytes()
     try:
-        return Path(path).read_text(encoding="utf-8-sig")
+        # Any line's end becomes "\n", as of text files
+        return io.TextIOWrapper(io.BytesIO(content), encoding="utf-8-sig").read()
     except UnicodeDecodeError as error:
+        refuse_packed(path, content)
         raise UserError(
             f"{path}: not UTF-8 text ({error}); save it as UTF-8, or get it again"
         ) from None
@@ -176,7 +183,7 @@ def read_json(path: str | Path) -> Any:
         if not isinstance(error.__cause__, FileNotFoundError):
             raise
         raise UserError(f"{path}: no such file; name it to snakemake, which makes it") from None
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # the former of numbers without end, too
         raise UserError(
             f"{path}: not valid JSON ({error}); get it again, or make it again"
         ) from None
@@ -186,6 +193,40 @@ def digest(content: object) -> str:
     """16 hex digits that identify a JSON-like value, whatever the order of its keys."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class RepeatedError(ValueError):
+    """A name stands twice in one JSON object."""
+
+
+def named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object, as `object_pairs_hook`. `RepeatedError` for a name that stands in it twice: a
+    parser alone would keep the last and forget the others."""
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise RepeatedError(f"{printable(twice)[:80]}: stands twice in one object")
+    return content
+
+
+def packing(head: bytes) -> str | None:
+    """What a file is by its first bytes, such as "packed by gzip"; None if no packing is known."""
+    named = {magic: f"packed by {kind}" for magic, kind in PACKINGS.items()} | ARCHIVES
+    return next((what for magic, what in named.items() if head.startswith(magic)), None)
+
+
+def refuse_packed(path: str | Path, content: bytes) -> None:
+    """`UserError` if what should be text is packed: to save that as UTF-8 would help nobody."""
+    if what := packing(content):
+        raise UserError(f"{path}: {what}; unpack it, or export a workbook as CSV")
+
+
+def to_number(text: str | bytes | float) -> float:
+    """`float`, but for `1_0`, which is a number to Python alone; `ValueError` for that, too."""
+    if "_" in repr(text):
+        raise ValueError(f"could not convert string to float: {text!r}")
+    return float(text)
 
 
 def is_utf8(name: str) -> bool:

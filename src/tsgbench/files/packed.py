@@ -10,31 +10,31 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tsgbench.errors import UserError
+from tsgbench.files import PACKINGS
+from tsgbench.files.access import named, readable
 
-OPENERS: dict[bytes, Callable[..., Any]] = {
-    b"\x1f\x8b": gzip.open,
-    b"BZh": bz2.open,
-    b"\xfd7zXZ\0": lzma.open,
+OPENERS: dict[str, Callable[..., Any]] = {
+    "gzip": gzip.open,
+    "bz2": bz2.open,
+    "xz": lzma.open,
 }
-HEAD_BYTES = max(map(len, OPENERS))
+# What their modules raise for damage; bzip2's has no error of its own
+DAMAGED = (lzma.LZMAError, zlib.error, EOFError, OSError)
+HEAD_BYTES = max(map(len, PACKINGS))
 
 
 @contextmanager
 def open_packed(path: Path, remedy: str) -> Iterator[io.BufferedReader]:
     """The content, unpacked if its first bytes say that it is packed.
 
-    `UserError` for a damaged archive, with the remedy; what the system refuses is its OSError.
+    `UserError` for a damaged archive, with the remedy, and for what the system refuses.
     """
-    with open(path, "rb") as stream:
+    with named(path), open(path, "rb") as stream:
         head = stream.read(HEAD_BYTES)
-    opener = next((opener for magic, opener in OPENERS.items() if head.startswith(magic)), open)
-    try:
-        with opener(path, "rb") as stream:
+    kind = next((kind for magic, kind in PACKINGS.items() if head.startswith(magic)), None)
+    if kind is None:
+        with named(path), open(path, "rb") as stream:
             yield stream
-    except (gzip.BadGzipFile, lzma.LZMAError, zlib.error, EOFError) as error:
-        raise UserError(f"{path}: damaged archive ({error}); {remedy}") from None
-    except OSError as error:
-        if error.errno is not None or opener is open:  # bzip2 has no error of its own
-            raise
-        raise UserError(f"{path}: damaged archive ({error}); {remedy}") from None
+        return
+    with readable(path, DAMAGED, "damaged archive", remedy), OPENERS[kind](path, "rb") as stream:
+        yield stream

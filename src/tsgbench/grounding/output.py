@@ -33,6 +33,7 @@ def draw_answers(path: Path, answers: list[Answer]) -> None:
 
     from tsgbench.reporting.figures import STYLE
     from tsgbench.reporting.page import LEFT, Page
+    from tsgbench.reporting.plotting import save
     from tsgbench.reporting.timeline import (
         SYSTEMS,
         TIMES,
@@ -65,7 +66,7 @@ def draw_answers(path: Path, answers: list[Answer]) -> None:
             partial(draw_lanes, query=query, lanes=lanes),
         )
     with rc_context(STYLE), atomic_path(path) as temporary:
-        page.make(has_title=False).savefig(temporary, format=path.suffix[1:], dpi=150)
+        save(page.make(has_title=False), temporary, path.suffix[1:], 150)
 
 
 def cut(path: Path, answer: Answer) -> None:

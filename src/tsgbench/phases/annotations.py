@@ -7,12 +7,19 @@ import csv
 import io
 from pathlib import Path
 
-from tsgbench.datasets.queries import write_queries
+import numpy as np
+
+from tsgbench.datasets.queries import Queries, write_queries
 from tsgbench.datasets.readers import read_annotations
 from tsgbench.errors import UserError
 from tsgbench.files import write_text
 from tsgbench.jobs.records import Record
 from tsgbench.phases import Outcome, Task
+
+# What policies call moments that reach outside, but for rounding errors
+OUTSIDE = tuple(f"moment {how} the video" for how in ("outside", "cut to", "reaches outside"))
+FEW = 10  # rows that say nothing of a unit
+LONG_S = 5.0  # videos of which somebody describes more than the first second
 
 
 def run(task: Task) -> Outcome:
@@ -25,6 +32,7 @@ def run(task: Task) -> Outcome:
     files = {role: _file(record, generated.get(role)) for role, record in task.inputs.items()}
     splits, report = read_annotations(reader, files, settings=settings)
     refuse_empty(report)
+    refuse_other_units(splits, report)
     written = [task.folder / "dropped.csv"]
     write_bad_rows(written[0], report)
     for split, queries in splits.items():
@@ -42,6 +50,27 @@ def refuse_empty(report: dict) -> None:
             raise UserError(
                 f"{most['rows'][0]}: none of the {counted['rows']} rows of split {split!r} can be"
                 f" used: {reason} ({most['count']} of them); mend the file, or its settings"
+            )
+
+
+def refuse_other_units(splits: dict[str, Queries], report: dict) -> None:
+    """`UserError` for a split whose times are hardly seconds: most moments reach outside their
+    videos (milliseconds, frames), or all end within the first second of long ones (shares)."""
+    for split, queries in splits.items():
+        counted = report["splits"][split]
+        affected = counted["dropped"] | counted["repaired"]
+        outside = [affected[reason] for reason in OUTSIDE if reason in affected]
+        if (count := sum(one["count"] for one in outside)) > counted["rows"] / 2 and count >= FEW:
+            raise UserError(
+                f"{outside[0]['rows'][0]}: this and {count - 1} more of the {counted['rows']}"
+                f" moments of split {split!r} reach outside their videos: milliseconds, or frames?"
+                " Give times in seconds"
+            )
+        is_early = len(queries) >= FEW and queries.moments.max() <= 1.0
+        if is_early and np.median(queries.durations) > LONG_S:
+            raise UserError(
+                f"split {split!r}: all of its {len(queries)} moments end within 1 s of the start of"
+                " their videos: shares of the video? Give times in seconds"
             )
 
 

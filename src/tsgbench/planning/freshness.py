@@ -9,6 +9,7 @@ somebody else), the accusing input is returned as `ancient`.
 """
 
 import atexit
+import logging
 import os
 import shutil
 import tempfile
@@ -25,6 +26,8 @@ from tsgbench.jobs.records import current_record
 
 if TYPE_CHECKING:
     from tsgbench.planning.study import Study
+
+log = logging.getLogger(__name__)
 
 MISSING, CURRENT, STALE = "missing", "current", "stale"
 # Snakemake prints it as the reason of a job: "Updated input files: …/changed-since-it-was-made"
@@ -102,6 +105,13 @@ class Freshness:
             os.utime(self._stamp, ns=(at, at))
         return self._stamp
 
+    def settle_stamp(self) -> None:
+        """Once it is planned what runs: no stamp of a time to come, than which Snakemake would
+        take what is made now for older."""
+        now = time.time_ns()
+        if self._stamp and _is_after(str(self._stamp), now):
+            os.utime(self._stamp, ns=(now, now))
+
     def settle_times(self) -> None:
         """Make file times agree with the records, as far as the files are ours to touch.
 
@@ -109,9 +119,16 @@ class Freshness:
         current result is older than its inputs.
         """
         now = time.time_ns()
-        for path in self._results():
-            if max(_times([path]), default=0) > now + SECOND:
-                _touch(path, now)
+        ahead = [path for path in self._results() if _is_after(path, now)]
+        for path in ahead:
+            _touch(path, now)
+        if left := [path for path in ahead if _is_after(path, now)]:
+            log.warning(
+                "%s: its time lies in the future and is not ours to set, as that of %d files in"
+                " all; no job that reads it can end before then: let its owner `touch` it",
+                left[0],
+                len(left),
+            )
         for record, job in self.study.jobs.items():
             newest = max(_times(job.inputs.values()), default=0)
             old = [path for path in _outputs(job) if min(_times([path]), default=newest) < newest]
@@ -153,6 +170,11 @@ def _times(paths: Iterable[str]) -> Iterator[int]:
                 yield look(path).st_mtime_ns
             except OSError:
                 continue
+
+
+def _is_after(path: str, now: int) -> bool:
+    """Whether a file's time lies in the future, by more than clocks and file systems round."""
+    return max(_times([path]), default=0) > now + SECOND
 
 
 def _touch(path: str, at: int) -> None:

@@ -90,7 +90,7 @@ def stem_of(path: Path, root: Path) -> Path:
         chosen = "" if study == DEFAULT_STUDY else _option_for("--configfile", study, root)
         raise UserError(
             f"{stem}.provenance.json: no such file; make the table first, with snakemake"
-            f" {stem}.tex{chosen}"
+            f" --cores 8 {stem}.tex{chosen}"
         )
     return stem
 

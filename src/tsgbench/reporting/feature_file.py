@@ -8,7 +8,7 @@ import numpy as np
 
 from tsgbench.features.store import FeatureStore
 from tsgbench.files import atomic_path
-from tsgbench.reporting.plotting import PLAIN_TEXT
+from tsgbench.reporting.plotting import PLAIN_TEXT, save
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -125,7 +125,7 @@ def plot(path: str | Path, out: str | Path, videos: int = 6) -> None:
     undated = {"CreationDate": None} if kind == "pdf" else {"Date": None} if kind == "svg" else {}
     with rc_context(PLAIN_TEXT), atomic_path(out) as temporary:
         figure = _draw(path, videos)
-        figure.savefig(temporary, format=kind, dpi=150, metadata=undated)
+        save(figure, temporary, kind, 150, **undated)
 
 
 def _draw(path: str | Path, videos: int) -> "Figure":

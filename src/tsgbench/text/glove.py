@@ -13,7 +13,6 @@ import io
 import math
 import re
 import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,8 +22,8 @@ from typing import IO, Any
 import numpy as np
 
 from tsgbench.errors import UserError
-from tsgbench.files import atomic_path
-from tsgbench.files.access import why
+from tsgbench.files import DAMAGED, atomic_path, to_number
+from tsgbench.files.access import readable
 from tsgbench.files.packed import open_packed
 from tsgbench.text.tokens import find_tokenizer
 
@@ -47,7 +46,7 @@ def read_glove(
     # cheap test before the costly split of a 300-field line: most rows are of words not asked for
     beginnings = None if wanted is None else {word.split(b" ", 1)[0] for word in wanted}
     vector_of: dict[str, np.ndarray] = {}
-    dim, stated, blank = None, None, None
+    dim, stated, blank, rows = None, None, None, 0
     with _open_stream(path, member) as stream:
         for number, line in enumerate(stream, start=1):
             line = line.rstrip(b" \r\n")
@@ -62,19 +61,28 @@ def read_glove(
                 dim = _measure(path, number, line, stated, stream)
             if blank or line.count(b" ") < dim:
                 raise _malformed(path, blank or number, f"expected a word and {dim} numbers")
+            rows += 1
             if beginnings is not None and line.split(b" ", 1)[0] not in beginnings:
                 continue
             name, *numbers = line.rsplit(b" ", dim)
+            # A row of more numbers than the first has: its word would end in one
+            if not name or (b" " in name and _is_number(name.rpartition(b" ")[2])):
+                raise _malformed(path, number, f"expected a word and {dim} numbers")
             if wanted is not None and name not in wanted:
                 continue
             try:
                 word = name.decode("utf-8")
-                vector = np.array([float(value) for value in numbers], dtype=np.float32)
+                with np.errstate(over="ignore"):  # infinite as float32: refused next
+                    vector = np.array([to_number(value) for value in numbers], dtype=np.float32)
             except ValueError as error:
                 raise _malformed(path, number, str(error)) from None
             if not np.isfinite(vector).all():
                 raise _malformed(path, number, "a number is not finite")
             vector_of.setdefault(word, vector)
+    if stated and 0 < rows < int(stated[1]):
+        raise UserError(
+            f"{path}: states {int(stated[1])} words and holds {rows}: cut off; download it again"
+        )
     if dim is None:
         raise UserError(f"{path}: empty, expected word vectors; download it again")
     vectors = np.stack(list(vector_of.values())) if vector_of else np.zeros((0, dim), np.float32)
@@ -166,14 +174,12 @@ def _open_stream(path: Path, member: str | None) -> Iterator[io.BufferedReader]:
         with open_packed(path, "download it again") as stream:
             yield stream
         return
-    try:
-        with _open_member(path, member) as stream:
-            # A member of an archive is a raw stream, which its type does not say
-            yield io.BufferedReader(stream, 1 << 20)  # type: ignore[arg-type]
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
-        if isinstance(error, OSError) and (fault := why(path, error)):
-            raise fault from None
-        raise UserError(f"{path}: damaged archive ({error}); download it again") from None
+    with (
+        readable(path, (*DAMAGED, OSError), "damaged archive", "download it again"),
+        _open_member(path, member) as stream,
+    ):
+        # A member of an archive is a raw stream, which its type does not say
+        yield io.BufferedReader(stream, 1 << 20)  # type: ignore[arg-type]
 
 
 def _open_member(path: Path, member: str | None) -> IO[bytes]:
@@ -190,6 +196,14 @@ def _open_member(path: Path, member: str | None) -> IO[bytes]:
         raise UserError(f"{path}: has no member {member!r}; it holds {names}") from None
     except (NotImplementedError, RuntimeError) as error:
         raise UserError(f"{path}: cannot be unpacked ({error}); unpack it elsewhere") from None
+
+
+def _is_number(text: bytes) -> bool:
+    try:
+        to_number(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _without_mark(path: Path, line: bytes) -> bytes:
@@ -210,7 +224,7 @@ def _measure(
             raise UserError(f"{path}: word2vec's binary format; save the vectors as text")
         reason = f"the first line states {int(stated[2])} numbers per word, and here are {dim}"
         raise _malformed(path, number, reason)
-    if dim < 2:
+    if dim < 2 or b"\t" in line:
         raise _malformed(path, number, "expected a word and its numbers")
     return dim
 

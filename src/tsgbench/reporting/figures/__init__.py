@@ -20,7 +20,7 @@ from tsgbench.errors import UserError
 from tsgbench.files import atomic_path, write_text
 from tsgbench.jobs.records import Record
 from tsgbench.reporting.page import add_headline
-from tsgbench.reporting.plotting import PLAIN_TEXT
+from tsgbench.reporting.plotting import PLAIN_TEXT, save
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -76,7 +76,7 @@ def write_figure(spec: dict, records: dict[str, Record], stem: str | Path) -> li
             # No creation date: equal figures are equal files
             metadata = {"CreationDate": None} if path.suffix == ".pdf" else {"Software": None}
             with atomic_path(path) as temporary:
-                figure.savefig(temporary, format=path.suffix[1:], dpi=DPI, metadata=metadata)
+                save(figure, temporary, path.suffix[1:], DPI, **metadata)
     write_text(paths[2], _as_csv(spec, rows))
     return paths
 
