@@ -16,7 +16,11 @@ from tsgbench.errors import UserError
 log = logging.getLogger(__name__)
 
 # Where MLflow keeps locations of artifacts
-LOCATIONS = (("experiments", "artifact_location"), ("runs", "artifact_uri"))
+LOCATIONS = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+)
 PATIENCE_S = 60.0  # for another process that holds the store
 
 

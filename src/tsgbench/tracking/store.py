@@ -148,6 +148,7 @@ class Run:
         data = run.data
         read = run.inputs.dataset_inputs if run.inputs else []
         self._inputs = {(known.dataset.name, known.dataset.digest) for known in read}
+        self.models = models_of(run)
         self.tags, self.params = dict(data.tags), dict(data.params)
         self._old_keys = set(data.metrics)
         self._steps: dict[str, set[int]] = {}
@@ -242,6 +243,11 @@ class Run:
             old = self.client.get_metric_history(self.run_id, key) if key in self._old_keys else []
             self._steps[key] = {metric.step for metric in old}
         return self._steps[key]
+
+
+def models_of(run: "MlflowRun") -> list[str]:
+    """Ids of the logged models that the run made."""
+    return [made.model_id for made in run.outputs.model_outputs] if run.outputs else []
 
 
 def create_run(
