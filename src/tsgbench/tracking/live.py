@@ -153,15 +153,15 @@ def _watching_machine(client: "MlflowClient", run_id: str) -> Iterator[None]:
     from mlflow.environment_variables import MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING
     from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
-    if MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING.get() is False:
+    if not MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING.get():
         yield
         return
-    monitor = SystemMetricsMonitor(run_id, resume_logging=True, tracking_uri=client.tracking_uri)  # type: ignore[no-untyped-call]  # MLflow's
-    monitor.start()  # type: ignore[no-untyped-call]
+    monitor = SystemMetricsMonitor(run_id, resume_logging=True, tracking_uri=client.tracking_uri)
+    monitor.start()
     try:
         yield
     finally:
-        monitor.finish()  # type: ignore[no-untyped-call]
+        monitor.finish()
 
 
 def first_line(error: Exception) -> str:
