@@ -27,8 +27,8 @@ UNKNOWN = "ENDPOINT_NOT_FOUND"  # says a server that is older than logged models
 def log_model(run: Run, experiment: str, folder: Path, record: dict) -> None:
     """Make or complete the model of a cell's run, and link the run's numbers to it.
 
-    A run has one model, whichever attempt made it. Baselines, which keep no checkpoint, have none,
-    nor has a server older than MLflow 3.
+    A run has one model, whichever attempt made it. Predictions of other programs, which have no
+    checkpoint, are no model, and a server older than MLflow 3 knows of none.
     """
     from mlflow.exceptions import MlflowException
 
