@@ -64,6 +64,8 @@ def test_a_cell_is_one_logged_model_whatever_is_logged_when(tmp_path, monkeypatc
     [model] = read_models(uri)
     assert numbers(model)["test/mIoU"] == 55.0 and numbers(model)["best/mIoU"] == 20.0
     assert not any(name.startswith(("val/", "loss")) for name in numbers(model))
+    tested = [metric for metric in model.metrics if metric.key.startswith("test/")]
+    assert {(one.dataset_name, one.dataset_digest) for one in tested} == {("annotations", "ad" * 8)}
     [named] = read_run(uri, run_id).outputs.model_outputs
     assert (named.model_id, named.step) == (model.model_id, 2)
     assert _history(uri, run_id) == history and len(history) == 1
@@ -154,7 +156,7 @@ def test_a_server_without_logged_models_is_no_error(tmp_path, monkeypatch):
 
     monkeypatch.setattr(models, "_find_or_create", refuse)
     record = json.loads((write_cell(tmp_path, CELL) / "run.json").read_text())
-    models.log_model(SimpleNamespace(tags={}), "1", tmp_path, record)
+    models.log_model(SimpleNamespace(tags={}), "1", tmp_path, record, [])
 
 
 def test_the_signature_says_what_is_asked_and_answered():

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tsgbench.tracking.names import BEST, NOTE, TEST, flatten
-from tsgbench.tracking.store import BATCH_METRICS, Run
+from tsgbench.tracking.store import BATCH_METRICS, DIGEST_LENGTH, Input, Run
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -24,8 +24,10 @@ TAGS = ("cell", "study", "identity", "model", "dataset", "ablation", "seed", "co
 UNKNOWN = "ENDPOINT_NOT_FOUND"  # says a server that is older than logged models
 
 
-def log_model(run: Run, experiment: str, folder: Path, record: dict) -> None:
+def log_model(run: Run, experiment: str, folder: Path, record: dict, read: list[Input]) -> None:
     """Make or complete the model of a cell's run, and link the run's numbers to it.
+
+    read: what the training read.
 
     A run has one model, whichever attempt made it. Predictions of other programs, which have no
     checkpoint, are no model, and a server older than MLflow 3 knows of none.
@@ -37,7 +39,7 @@ def log_model(run: Run, experiment: str, folder: Path, record: dict) -> None:
         return
     tags = {name: run.tags[name] for name in TAGS if name in run.tags}
     tags |= {"superseded": "false", "recipe": _recipe(record), "checkpoint_sha256": kept["sha256"]}
-    tags[NOTE] = _describe(folder, record, kept)
+    tags[NOTE] = _describe(folder, record, kept, read)
     try:
         model = _find_or_create(run, experiment, record, tags)
     except MlflowException as error:
@@ -45,11 +47,11 @@ def log_model(run: Run, experiment: str, folder: Path, record: dict) -> None:
             return
         raise
     if model.status != "READY":
-        _save(run, model, folder, record, kept)
+        _save(run, model, folder, record, kept, read)
     run.client.set_logged_model_tags(model.model_id, tags)
     if model.model_id not in run.models:
         _name_as_output(run, model.model_id, record)
-    _link_numbers(run, model)
+    _link_numbers(run, model, read)
 
 
 def mark_models(client: "MlflowClient", models: list[str], superseded: str) -> None:
@@ -87,7 +89,9 @@ def _find_or_create(run: Run, experiment: str, record: dict, tags: dict) -> "Log
     )
 
 
-def _save(run: Run, model: "LoggedModel", folder: Path, record: dict, kept: dict) -> None:
+def _save(
+    run: Run, model: "LoggedModel", folder: Path, record: dict, kept: dict, read: list[Input]
+) -> None:
     """Write the model's files into the store, and say that it is whole."""
     from mlflow import pyfunc
     from mlflow.models import Model
@@ -98,7 +102,11 @@ def _save(run: Run, model: "LoggedModel", folder: Path, record: dict, kept: dict
         model_id=model.model_id,
         model_uuid=model.model_id,
         signature=signature(),
-        metadata={"cell": record["key"], "identity": record["identity"], "inputs": _read(record)},
+        metadata={
+            "cell": record["key"],
+            "identity": record["identity"],
+            "inputs": {one.role: {"record": one.record, "digest": one.digest} for one in read},
+        },
     )
     pyfunc.add_to_model(spec, loader_module=LOADER, data=ENTRY)
     entry = {
@@ -122,18 +130,20 @@ def _name_as_output(run: Run, model: str, record: dict) -> None:
     run.models.append(model)
 
 
-def _link_numbers(run: Run, model: "LoggedModel") -> None:
-    """The run's test numbers, and those of its kept epoch, as the model's.
+def _link_numbers(run: Run, model: "LoggedModel", read: list[Input]) -> None:
+    """The run's test numbers, and those of its kept epoch, as the model's, on these annotations.
 
     MLflow links a number as it is logged. One that the run has already is logged again as it was,
     time and all, which adds nothing to the run.
     """
     from mlflow.entities import Metric
 
+    data = next((one for one in read if one.role == "annotations"), None)
+    on = {"dataset_name": data.name, "dataset_digest": data.digest[:DIGEST_LENGTH]} if data else {}
     known = {(one.key, one.timestamp, one.step) for one in model.metrics or []}
     numbers = run.client.get_run(run.run_id).data._metric_objs  # `metrics` has no times
     new = [
-        Metric(one.key, one.value, one.timestamp, one.step, model_id=model.model_id)
+        Metric(one.key, one.value, one.timestamp, one.step, model_id=model.model_id, **on)
         for one in numbers
         if one.key.startswith((TEST, BEST)) and (one.key, one.timestamp, one.step) not in known
     ]
@@ -141,25 +151,15 @@ def _link_numbers(run: Run, model: "LoggedModel") -> None:
         run.client.log_batch(run.run_id, metrics=new[first : first + BATCH_METRICS])
 
 
-def _read(record: dict) -> dict[str, dict[str, str]]:
-    """What the training read, by role: its record and digest."""
-    return {
-        role: {"record": entry["record"], "digest": entry["digest"]}
-        for role, entry in record.get("inputs", {}).items()
-        if entry.get("digest")
-    }
-
-
 def _recipe(record: dict) -> str:
     """The recipe of the features, without which the model can be asked nothing."""
     return str(record["settings"].get("inputs", {}).get("features"))
 
 
-def _describe(folder: Path, record: dict, kept: dict) -> str:
+def _describe(folder: Path, record: dict, kept: dict, read: list[Input]) -> str:
     """The model in a few lines of Markdown: how to use it, what it was trained on, where it is."""
     settings = record["settings"]
     clips = settings.get("inputs", {}).get("max_clips")
-    read = _read(record).items()
     return "\n".join(
         [
             f"**{settings['model']}**, trained on **{settings['dataset']}**, ablation"
@@ -173,7 +173,7 @@ def _describe(folder: Path, record: dict, kept: dict) -> str:
             " sentence, and ranks moments: start and end in seconds, and a score of its own.",
             "",
             "Trained on",
-            *(f"- {role}: `{one['record']}`, digest `{one['digest']}`" for role, one in read),
+            *(f"- {one.role}: `{one.record}`, digest `{one.digest}`" for one in read),
             "",
             f"Weights: `{CHECKPOINT}` of that folder and of the run's artifacts, SHA-256"
             f" `{kept['sha256']}`.",

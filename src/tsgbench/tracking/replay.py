@@ -144,7 +144,7 @@ def _sync_cell(
             run.set_final(metrics["facts"]["metrics"])
         names = [name for name in ARTIFACTS if metrics or name != "metrics.json"]
         run.log_artifacts(folder, names, record["settings"])
-        log_model(run, experiment, folder, record)
+        log_model(run, experiment, folder, record, _inputs(record))
         run.log_tags({"synced": state})
         if not is_finished:
             end_ms = _end_ms(folder, record)
