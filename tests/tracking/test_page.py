@@ -11,13 +11,16 @@ import sys
 import pytest
 
 from browser import free_port, open_browser, wait_for
+from invented import write_cell
 from tsgbench.errors import UserError
+from tsgbench.tracking import sync
 from tsgbench.tracking.page import VIEW, compare, need_runs, serve, share_view
 from tsgbench.tracking.seeds import average_seeds
 from tsgbench.tracking.store import create_run, open_store
 
 GROUPS = ["net/real/full", "net/real/blind"]
 CHARTS = r"Means over seeds.*test/R_at_1 IoU_0\.3.*test/R_at_1 IoU_0\.5"
+MADE = r"Logged models \(1\).*seqpan-shapes-full-seed0"
 METRICS = ["R@1,IoU=0.3", "R@1,IoU=0.5", "mIoU"]
 
 
@@ -80,8 +83,15 @@ def test_a_port_in_use_and_a_store_without_runs_are_said_in_a_sentence(tmp_path)
 @pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("chromium"), reason="no Chromium")
 def test_a_browser_shows_systems_by_mean_and_their_comparison(store, tmp_path):
+    [row] = sync([write_cell(tmp_path)], study="mine", uri=store)
+    _, experiment = open_store(store, "mine")
+    trained = f"#/experiments/{experiment}/runs/{row['run_id']}?workflowType=machine_learning"
     port = free_port()
-    addresses = [share_view(store, "mine", METRICS), compare(store, "mine", GROUPS, METRICS)]
+    addresses = [
+        share_view(store, "mine", METRICS),
+        compare(store, "mine", GROUPS, METRICS),
+        trained,
+    ]
     code = f"from tsgbench.tracking.page import serve; serve({store!r}, {addresses[0]!r}, {port})"
     server = subprocess.Popen([sys.executable, "-c", code])
     try:
@@ -89,6 +99,7 @@ def test_a_browser_shows_systems_by_mean_and_their_comparison(store, tmp_path):
         urls = [f"http://127.0.0.1:{port}/{address}" for address in addresses]
         listed = asyncio.run(_text_of(urls[0], tmp_path / "list", "40.75"))
         compared = asyncio.run(_text_of(urls[1], tmp_path / "comparison", CHARTS))
+        run = asyncio.run(_text_of(urls[2], tmp_path / "run", MADE))
     finally:
         server.terminate()
         server.wait(30)
@@ -96,6 +107,7 @@ def test_a_browser_shows_systems_by_mean_and_their_comparison(store, tmp_path):
     assert "test/R_at_1 IoU_0.5" in listed and "mIoU" in listed and "Token" not in listed
     assert "seed0" not in listed
     assert re.search(CHARTS, compared, re.DOTALL)
+    assert re.search(MADE, run, re.DOTALL)
 
 
 async def _text_of(url: str, folder, awaited: str) -> str:

@@ -128,9 +128,11 @@ def test_settings_become_flat_parameters():
     }
 
 
-def test_a_training_is_logged_live(tmp_path, uri):
+def test_a_training_is_logged_live(tmp_path, uri, monkeypatch):
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.05")
     folder = write_cell(tmp_path, base=None)
     tracker = start(folder, uri)
+    wait_for_machine(tracker, uri)
     for epoch in (1, 2, 3):
         tracker.log_epoch(epoch, {"loss": 3 / epoch, "val/R@1,IoU=0.5": 10.0 * epoch})
     tracker.finish(folder, "FINISHED")
@@ -152,6 +154,36 @@ def test_a_training_is_logged_live(tmp_path, uri):
     expected = {"config.yaml", "history.csv", "predictions.parquet", "checkpoint.pt"}
     assert read_artifacts(uri, tracker.run_id) == expected
     assert (tmp_path / "mlartifacts" / "demo" / tracker.run_id).is_dir()
+    used = run.data.metrics
+    assert 0 <= used["system/cpu_utilization_percentage"] <= 100
+    assert used["system/system_memory_usage_megabytes"] > 0
+
+
+def wait_for_machine(tracker: CellTracker, uri: str, limit_s: float = 60) -> None:
+    """Until the run has the first numbers of the machine."""
+    from mlflow import MlflowClient
+
+    ends = time.monotonic() + limit_s
+    while time.monotonic() < ends and tracker.problem is None:
+        if tracker.run_id:
+            metrics = MlflowClient(uri).get_run(tracker.run_id).data.metrics
+            if any(name.startswith("system/") for name in metrics):
+                return
+        time.sleep(0.2)
+    raise AssertionError(f"nothing of the machine in {limit_s} s: {tracker.problem}")
+
+
+def test_the_machine_is_watched_unless_switched_off(tmp_path, uri, monkeypatch):
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.05")
+    monkeypatch.setenv("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "false")
+    tracker = start(write_cell(tmp_path, base=None), uri)
+    for epoch in range(1, 4):
+        tracker.log_epoch(epoch, {"loss": 1.0})
+        time.sleep(0.2)
+    tracker.finish(None)
+    [run] = read_runs(uri)
+    assert tracker.problem is None and "loss/total" in run.data.metrics
+    assert not any(name.startswith("system/") for name in run.data.metrics)
 
 
 def test_training_does_not_wait_for_tracking(tmp_path, uri):

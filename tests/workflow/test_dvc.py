@@ -66,7 +66,7 @@ def test_after_a_pull_neither_tool_has_anything_to_do(pulled):
     assert pulled.planned("phase_report") == {}
 
 
-def test_a_changed_parameter_reruns_only_its_cells_through_dvc(pulled):
+def test_an_experiment_reruns_only_what_its_parameter_shapes(pulled):
     records = {
         "prior": "results/cells/prior/shapes/full/seed0/run.json",
         "seqpan": "results/cells/seqpan/shapes/full/seed0/run.json",
@@ -77,15 +77,25 @@ def test_a_changed_parameter_reruns_only_its_cells_through_dvc(pulled):
         return {name: json.loads(pulled.read(path))["made"] for name, path in records.items()}
 
     before = made()
-    pulled.edit("config/demo.yaml", "epochs: 2", "epochs: 3")
-    said = pulled.run("dvc", "repro").stdout
+    git(pulled, "config", "user.name", "test")  # an experiment is a commit, kept out of sight
+    git(pulled, "config", "user.email", "test@example.org")
+    changed = "config/demo.yaml:overrides.seqpan.train.epochs=3"
+    said = pulled.run("dvc", "exp", "run", "--name", "three", "-S", changed).stdout
     assert "Stage 'data' didn't change" in said
+    assert epochs(pulled) == 3
     after = made()
     # The stage of the features runs, since overrides may name others; its rules do not
     assert [name for name in records if after[name] != before[name]] == ["seqpan"]
     changed = json.loads(pulled.run("dvc", "metrics", "diff", "--json").stdout)
     assert changed  # two epochs and three do not score the same
     assert "results/metrics/shapes/seqpan/full.json" in changed
+    assert "three" in pulled.run("dvc", "exp", "list", "--name-only").stdout
+    # Curves of both: two epochs of the commit, three of what lies here
+    pulled.run("dvc", "plots", "diff", "HEAD")
+    _, learning, _ = drawn(pulled)
+    assert learning["encoding"]["strokeDash"]["field"] == "rev"
+    revisions = [row["rev"] for row in learning["data"]["values"]]
+    assert sorted(revisions) == ["HEAD"] * 2 + ["workspace"] * 3
 
 
 def test_stale_case_one_edit_after_a_pull(pulled):
@@ -146,8 +156,13 @@ def test_plots_say_what_they_show_and_need_no_network(origin):
     assert "<DVC_METRIC" not in page  # every anchor of a template is filled
     script = origin.folder / "dvc_plots" / re.search(r'<script src="([^"]+)"', page)[1]
     assert "vegaEmbed" in script.read_text()
-    rows = [json.loads(text) for text in re.findall(r"var spec = (\{.*\});", page)]
-    assert [len(spec["data"]["values"]) for spec in rows] == [3, 2, 2]
+    assert [len(spec["data"]["values"]) for spec in drawn(origin)] == [3, 2, 2]
+
+
+def drawn(project: Project) -> list[dict]:
+    """The plots of DVC's page: systems, learning curves, losses."""
+    page = project.read("dvc_plots/index.html")
+    return [json.loads(text) for text in re.findall(r"var spec = (\{.*\});", page)]
 
 
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="no browser here")

@@ -49,6 +49,8 @@ NOT_RUN = {
     "tsgbench sources --adopt FOLDER": "test_adoption.py does, on folders of its own",
     "tsgbench features --like FOLDER": "test_foreign_features.py does, on files of every layout",
     "tsgbench pdf results/report.tex": "of the report, which test_pipeline.py makes",
+    "dvc exp run -S config/demo.yaml:overrides.seqpan.train.epochs=3": "test_dvc.py does",
+    "dvc plots diff HEAD": "likewise",
     "git clone URL tsgbench && cd tsgbench": "these tests run in a checkout",
     "mlflow server --host 0.0.0.0 --backend-store-uri sqlite:///mlflow.db": "likewise, a server",
 }

@@ -22,7 +22,7 @@ from tsgbench.phases import Task
 from tsgbench.planning import sharing
 from tsgbench.planning.study import Study
 from tsgbench.running.gpu import with_gpu
-from tsgbench.tracking import CellTracker, default_uri, resolve_uri, sync
+from tsgbench.tracking import CellTracker, default_uri, public_uri, resolve_uri, sync
 
 log = logging.getLogger(__name__)
 
@@ -160,17 +160,20 @@ def _tracked(study: Study, job: Job, task: Task, made: dict) -> Iterator[None]:
         tracker.finish(None, status="FAILED")
         raise
     tracker.finish(None)
-    made["mlflow"] = {"run_id": tracker.run_id, "uri": uri} if tracker.run_id else None
+    logged = {"run_id": tracker.run_id, "uri": public_uri(uri)}
+    made["mlflow"] = logged if tracker.run_id else None
 
 
 def log_cells(study: Study, runs: list[Record]) -> dict:
     """Make MLflow agree with trained cells; never fails for a store that is away.
 
-    runs: records of trainings. Returns `uri`, and `runs`: what `tracking.sync` says of each.
+    runs: records of trainings. Returns `uri`, without a password, and `runs`: what
+    `tracking.sync` says of each.
     """
     uri = resolve_uri(default_uri(Path.cwd()))
     folders = [record.path.parent for record in runs]
-    return {"uri": uri, "runs": sync(folders, study=study.name, uri=uri) if folders else []}
+    rows = sync(folders, study=study.name, uri=uri) if folders else []
+    return {"uri": public_uri(uri), "runs": rows}
 
 
 def git_commit() -> str | None:

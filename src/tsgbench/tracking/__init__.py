@@ -9,7 +9,7 @@ from tsgbench.tracking.history import read_history
 from tsgbench.tracking.live import CellTracker
 from tsgbench.tracking.names import flatten, metric_key, metric_name
 from tsgbench.tracking.replay import record_tags, sync
-from tsgbench.tracking.store import default_uri, resolve_uri
+from tsgbench.tracking.store import default_uri, public_uri, resolve_uri
 
 __all__ = [
     "CellTracker",
@@ -17,6 +17,7 @@ __all__ = [
     "flatten",
     "metric_key",
     "metric_name",
+    "public_uri",
     "read_history",
     "record_tags",
     "resolve_uri",

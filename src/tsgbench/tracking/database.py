@@ -1,14 +1,17 @@
-"""The file of the embedded store: created and upgraded as a whole, or left as it was.
+"""The database of a store: how its file is made whole, and how one on a server is locked.
 
+The embedded store's file is created and upgraded as a whole, or left as it was.
 MLflow builds its tables in dozens of steps. A process that dies in between would leave a file that
 no later one can open, so all of that is done to a private copy, which then takes the store's place
 in one step. A store that holds anything is never overwritten: older ones are kept beside it.
 """
 
+import hashlib
 import logging
 import os
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from tsgbench.errors import UserError
@@ -16,7 +19,11 @@ from tsgbench.errors import UserError
 log = logging.getLogger(__name__)
 
 # Where MLflow keeps locations of artifacts
-LOCATIONS = (("experiments", "artifact_location"), ("runs", "artifact_uri"))
+LOCATIONS = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+)
 PATIENCE_S = 60.0  # for another process that holds the store
 
 
@@ -67,6 +74,30 @@ def bring_artifacts_along(database: Path, name: str) -> None:
             here,
             ", ".join(sorted(moved)),
         )
+
+
+@contextmanager
+def locked_on_server(uri: str, name: str) -> Iterator[None]:
+    """Context in which no other process, of any machine, has the lock `name` of a PostgreSQL
+    database; it ends with the connection, whatever becomes of the process.
+
+    `UserError` without a driver.
+    """
+    import sqlalchemy
+
+    try:
+        engine = sqlalchemy.create_engine(uri, poolclass=sqlalchemy.NullPool)
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"MLFLOW_TRACKING_URI: names a PostgreSQL database, whose driver is not installed"
+            f" ({error}): pip install 'tsgbench[postgresql]'"
+        ) from None
+    key = int.from_bytes(hashlib.sha256(f"tsgbench {name}".encode()).digest()[:8], signed=True)
+    # Else the connection would wait in a transaction, and what it saw could not be cleaned up
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(sqlalchemy.text(f"set lock_timeout = '{PATIENCE_S:.0f}s'"))
+        connection.execute(sqlalchemy.text("select pg_advisory_lock(:key)"), {"key": key})
+        yield
 
 
 def _replace(database: Path, kept: Path | None) -> None:

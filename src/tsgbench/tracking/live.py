@@ -4,6 +4,8 @@ import logging
 import queue
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -98,9 +100,10 @@ class CellTracker:
             self.run_id = run.run_id
             run.log_params(settings)
             status = None
-            while status is None:
-                points, status = self._collect()
-                run.log_points(points)
+            with _watching_machine(client, run.run_id):
+                while status is None:
+                    points, status = self._collect()
+                    run.log_points(points)
             if self._upload:
                 run.log_artifacts(self._upload, MADE_BY_TRAINING, settings)
             client.set_terminated(run.run_id, status=status)
@@ -138,6 +141,27 @@ class CellTracker:
                 reason,
                 where,
             )
+
+
+@contextmanager
+def _watching_machine(client: "MlflowClient", run_id: str) -> Iterator[None]:
+    """Have MLflow log what of the machine is in use, as `system/…`, every ten seconds.
+
+    `MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING=false` switches it off; of GPUs it knows by
+    `nvidia-ml-py`. It is no part of a result, and what a lost store misses of it is not made up.
+    """
+    from mlflow.environment_variables import MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING
+    from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+    if not MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING.get():
+        yield
+        return
+    monitor = SystemMetricsMonitor(run_id, resume_logging=True, tracking_uri=client.tracking_uri)
+    monitor.start()
+    try:
+        yield
+    finally:
+        monitor.finish()
 
 
 def first_line(error: Exception) -> str:

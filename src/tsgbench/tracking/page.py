@@ -114,11 +114,12 @@ def serve(uri: str, address: str, port: int) -> None:
         except OSError:
             raise UserError(f"port {port} is in use; choose another with --port") from None
     print(f"In some seconds: http://{HOST}:{port}/{address}\nCtrl-C stops the server.", flush=True)
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri]
+    command = [sys.executable, "-m", "mlflow", "server"]
     command += ["--host", HOST, "--port", str(port), "--workers", "1"]
     # Its queue of jobs for language models alone is nine processes
     quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
     quiet["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
+    quiet["MLFLOW_BACKEND_STORE_URI"] = uri  # not in the command, which others of the machine see
     os.execve(sys.executable, command, {**os.environ, **quiet})  # Ctrl-C is the server's then
 
 

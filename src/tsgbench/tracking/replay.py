@@ -11,9 +11,19 @@ from tsgbench.errors import UserError
 from tsgbench.files import digest, read_json, sha256_file
 from tsgbench.tracking.history import read_history
 from tsgbench.tracking.live import first_line
+from tsgbench.tracking.models import log_model, mark_models
 from tsgbench.tracking.names import BEST, NOTE, VAL
 from tsgbench.tracking.seeds import PARENT, average_seeds, group_of
-from tsgbench.tracking.store import Input, Run, alone, create_run, open_store, resolve_uri, search
+from tsgbench.tracking.store import (
+    Input,
+    Run,
+    alone,
+    create_run,
+    models_of,
+    open_store,
+    resolve_uri,
+    search,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -22,6 +32,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 ARTIFACTS = ("run.json", "metrics.json", "history.csv", "predictions.parquet", "checkpoint.pt")
+
+# Another number completes, once, runs that were logged before there was more to log (2: models)
+LOGGED = 2
 
 
 def record_tags(record: dict, metrics: dict | None = None) -> dict:
@@ -131,14 +144,18 @@ def _sync_cell(
             run.set_final(metrics["facts"]["metrics"])
         names = [name for name in ARTIFACTS if metrics or name != "metrics.json"]
         run.log_artifacts(folder, names, record["settings"])
+        log_model(run, experiment, folder, record, _inputs(record))
         run.log_tags({"synced": state})
         if not is_finished:
             end_ms = _end_ms(folder, record)
             client.set_terminated(run.run_id, status="FINISHED", end_time=end_ms)
     is_new |= PARENT not in run.tags
-    run.log_tags({"superseded": "false"})
+    if run.tags.get("superseded") != "false":  # it was, and its settings are back
+        mark_models(client, run.models, "false")
+        run.log_tags({"superseded": "false"})
     for other in same_cell:
         if other.info.run_id != run.run_id and other.data.tags.get("superseded") != "true":
+            mark_models(client, models_of(other), "true")
             client.set_tag(other.info.run_id, "superseded", "true")
     return _row(cell, run.run_id, reason), is_new
 
@@ -205,7 +222,7 @@ def _state(folder: Path) -> str:
     names = ("run.json", "metrics.json", "history.csv")
     hashes = {n: sha256_file(folder / n) for n in names if (folder / n).exists()}
     present = [name for name in ARTIFACTS if (folder / name).exists()]
-    return digest({"files": hashes, "present": present})
+    return digest({"files": hashes, "present": present, "logged": LOGGED})
 
 
 def _end_ms(folder: Path, record: dict) -> int:

@@ -13,7 +13,12 @@ from typing import TYPE_CHECKING
 
 from tsgbench.errors import UserError
 from tsgbench.files import locked
-from tsgbench.tracking.database import PATIENCE_S, bring_artifacts_along, make_ready
+from tsgbench.tracking.database import (
+    PATIENCE_S,
+    bring_artifacts_along,
+    locked_on_server,
+    make_ready,
+)
 from tsgbench.tracking.names import TEST, flatten, metric_key
 
 if TYPE_CHECKING:
@@ -24,6 +29,7 @@ BATCH_PARAMS = 100
 BATCH_METRICS = 1000
 DIGEST_LENGTH = 36  # of a data set, at most
 ARTIFACTS = "mlartifacts"  # folder beside an SQLite store
+POSTGRESQL = "postgresql"  # begins the address of such a database, whatever its driver
 LATER = "`tsgbench track` logs what is missing once it is gone"  # where the store is locked
 
 
@@ -37,8 +43,14 @@ def resolve_uri(uri: str) -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or uri
 
 
+def public_uri(uri: str) -> str:
+    """The store without a password, for records and pages that others read."""
+    return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", uri)
+
+
 def _prepare_environment() -> None:
-    """Before MLflow is imported: no telemetry, no chatter, and an absent server answers soon."""
+    """Before MLflow is imported: no telemetry, no chatter, an absent server answers soon, and a
+    training's use of the machine is logged."""
     for name, value in {
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "true",
@@ -47,6 +59,7 @@ def _prepare_environment() -> None:
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
         "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING": "true",
     }.items():
         os.environ.setdefault(name, value)
     for name in ("mlflow", "alembic", "urllib3.connectionpool"):
@@ -54,21 +67,29 @@ def _prepare_environment() -> None:
 
 
 def alone(uri: str) -> AbstractContextManager[None]:
-    """Context in which no other process is that compares an SQLite store with cells on disk.
+    """Context in which no other process is that compares an SQLite or PostgreSQL store with cells.
 
     Tables share cells: of two at once, both would find a cell without a run, and make one.
     """
+    return _held(uri, "sync.lock")
+
+
+def _held(uri: str, name: str) -> AbstractContextManager[None]:
+    """Context of one process at a time, where the store can be locked: a server's cannot."""
     database = sqlite_path(uri)
-    if not database:
-        return nullcontext()
-    return locked(database.with_name(f"{database.name}.sync.lock"), LATER, PATIENCE_S)
+    if database:
+        return locked(database.with_name(f"{database.name}.{name}"), LATER, PATIENCE_S)
+    if uri.startswith(POSTGRESQL):
+        return locked_on_server(uri, name)
+    return nullcontext()
 
 
 def open_store(uri: str, study: str) -> tuple["MlflowClient", str]:
     """Connect to `uri`; returns (MlflowClient, id of the study's experiment).
 
     An SQLite store is created, and brought to MLflow's current schema, under a file lock, so that
-    any number of first users may start at once. Its artifacts go to `mlartifacts` beside it.
+    any number of first users may start at once; so is a PostgreSQL database, whose tables MLflow
+    makes, under a lock of its own. Artifacts go to `mlartifacts` beside the file, or here.
     """
     _prepare_environment()
     from mlflow import MlflowClient
@@ -76,11 +97,12 @@ def open_store(uri: str, study: str) -> tuple["MlflowClient", str]:
 
     _refuse_folder(uri)
     artifacts: str | None = None
-    guard: AbstractContextManager[None] = nullcontext()
+    guard = _held(uri, "lock")
     database = sqlite_path(uri)
+    if database or uri.startswith(POSTGRESQL):
+        home = database.parent if database else Path.cwd()
+        artifacts = (home / ARTIFACTS / metric_key(study)).as_uri()
     if database:
-        artifacts = (database.parent / ARTIFACTS / metric_key(study)).as_uri()
-        guard = locked(database.with_name(f"{database.name}.lock"), LATER, PATIENCE_S)
         uri = _address(database)
     with guard:
         if database:
@@ -148,6 +170,7 @@ class Run:
         data = run.data
         read = run.inputs.dataset_inputs if run.inputs else []
         self._inputs = {(known.dataset.name, known.dataset.digest) for known in read}
+        self.models = models_of(run)
         self.tags, self.params = dict(data.tags), dict(data.params)
         self._old_keys = set(data.metrics)
         self._steps: dict[str, set[int]] = {}
@@ -242,6 +265,11 @@ class Run:
             old = self.client.get_metric_history(self.run_id, key) if key in self._old_keys else []
             self._steps[key] = {metric.step for metric in old}
         return self._steps[key]
+
+
+def models_of(run: "MlflowRun") -> list[str]:
+    """Ids of the logged models that the run made."""
+    return [made.model_id for made in run.outputs.model_outputs] if run.outputs else []
 
 
 def create_run(
