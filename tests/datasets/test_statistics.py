@@ -62,6 +62,8 @@ def test_annotators_are_joined_or_refused():
     assert len(join([marked, marked]).annotators) == 2
     with pytest.raises(UserError, match="several annotators"):
         join([ONE, marked])
+    counted = join([ONE, marked], is_scored=False)  # by their one moment each
+    assert counted.annotators == [] and counted.query_ids == ONE.query_ids + marked.query_ids
     with pytest.raises(UserError, match="at least one"):
         join([])
 

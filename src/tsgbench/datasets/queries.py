@@ -7,7 +7,7 @@ A split is stored as JSON lines, one query a line:
 
 import json
 from collections.abc import Container
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -50,14 +50,20 @@ class Queries:
         )
 
 
-def join(tables: list[Queries]) -> Queries:
-    """Several splits as one, in the given order; `UserError` where only some have annotators."""
+def join(tables: list[Queries], *, is_scored: bool = True) -> Queries:
+    """Several splits as one, in the given order.
+
+    Where only some have several annotators, nothing can score them together: `UserError`, unless
+    they are not `is_scored` but counted or listed, by the one moment that each query has.
+    """
     if not tables:
         raise UserError("splits: none was named; give at least one")
     if len({bool(table.annotators) for table in tables if len(table)}) > 1:
-        raise UserError(
-            "splits: some have several annotators per query and some one; score them apart"
-        )
+        if is_scored:
+            raise UserError(
+                "splits: some have several annotators per query and some one; score them apart"
+            )
+        tables = [replace(table, annotators=[]) for table in tables]
     return Queries(
         [name for table in tables for name in table.query_ids],
         [name for table in tables for name in table.video_ids],
@@ -68,9 +74,10 @@ def join(tables: list[Queries]) -> Queries:
     )
 
 
-def read_splits(annotations: Record, splits: list[str]) -> Queries:
-    """The named splits of an annotations record, joined."""
-    return join([read_queries(annotations.file(f"{split}.jsonl")) for split in splits])
+def read_splits(annotations: Record, splits: list[str], *, is_scored: bool = True) -> Queries:
+    """The named splits of an annotations record, joined; `is_scored` as `join` has it."""
+    tables = [read_queries(annotations.file(f"{split}.jsonl")) for split in splits]
+    return join(tables, is_scored=is_scored)
 
 
 def video_durations(annotations: Record) -> dict[str, float]:

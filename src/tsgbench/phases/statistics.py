@@ -64,7 +64,7 @@ def _counts(report: dict) -> dict:
 
 
 def _union(splits: dict[str, Queries], part: list[str]) -> Queries:
-    return join([splits[split] for split in part])
+    return join([splits[split] for split in part], is_scored=False)
 
 
 def _described(queries: Queries, tokenizers: list[str]) -> dict:
