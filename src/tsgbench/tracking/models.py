@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tsgbench.jobs.cells import is_trained
 from tsgbench.tracking.names import BEST, NOTE, TEST, flatten
 from tsgbench.tracking.store import BATCH_METRICS, DIGEST_LENGTH, Input, Run
 
@@ -29,13 +30,13 @@ def log_model(run: Run, experiment: str, folder: Path, record: dict, read: list[
 
     read: what the training read.
 
-    A run has one model, whichever attempt made it. Predictions of other programs, which have no
-    checkpoint, are no model, and a server older than MLflow 3 knows of none.
+    A run has one model, whichever attempt made it. Baselines, which learn nothing by epochs, and
+    predictions of other programs are no models, and a server older than MLflow 3 knows of none.
     """
     from mlflow.exceptions import MlflowException
 
     kept = record.get("outputs", {}).get(CHECKPOINT)
-    if not kept:
+    if not kept or not is_trained(record["settings"]):
         return
     tags = {name: run.tags[name] for name in TAGS if name in run.tags}
     tags |= {"superseded": "false", "recipe": _recipe(record), "checkpoint_sha256": kept["sha256"]}
