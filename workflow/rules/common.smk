@@ -207,6 +207,23 @@ def reserves(phase, gpu=0, mem_mb=1000, runtime=30, gpu_model=None, small=0):
     return {**found, "small": small} if small else found
 
 
+# Jobs that share the videos of one extraction, and what each leaves for it
+SHARDS = configured("extract", "shards", 1)
+SHARD = str(folder_of(Path(FILES["extract"]["features"])) / "{identity}.{shard}.json")
+
+
+def shards_of(wildcards):
+    """Input function of an extraction: the shards it goes on from, where it is due."""
+    job = STUDY.find("extract", dict(wildcards.items()))
+    if SHARDS == 1 or not workflow.is_main_process or FRESHNESS.state(job.record) == CURRENT:
+        return []
+    identity = STUDY.identity(job.record)
+    return [
+        SHARD.format(**job.wildcards, identity=identity, shard=f"{number}-of-{SHARDS}")
+        for number in range(1, SHARDS + 1)
+    ]
+
+
 # Also what whatever else runs a trained model needs
 TRAINING_THREADS = configured("train", "threads", 4)
 TRAINING = {
@@ -244,8 +261,9 @@ def runs(phase, options=""):
         return STUDY.find(phase, dict(wildcards.items()))
 
     return {
-        "job": lambda wildcards: f"{phase} {planned_job(wildcards).key}"
-        + (options and " " + options.format(**wildcards)),
+        "job": lambda wildcards: " ".join(
+            [phase, planned_job(wildcards).key, options.format(**wildcards)]
+        ),
         "identity": lambda wildcards: STUDY.identity(planned_job(wildcards).record),
     }
 

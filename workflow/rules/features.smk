@@ -1,24 +1,9 @@
 # Features: clips of every video through an extractor, then centred, standardised and projected; or
 # as others released them.
 
-# Jobs that share the videos of one extraction. How many they are decides nothing of the result, so
-# that the plan does not know them: they run where an extraction is due, and leave nothing else.
-SHARDS = configured("extract", "shards", 1)
-SHARD = str(folder_of(Path(FILES["extract"]["features"])) / "{identity}.{shard}.json")
 
-
-def shards_of(wildcards):
-    """Input function of an extraction: the shards it goes on from, where it is due."""
-    job = STUDY.find("extract", dict(wildcards.items()))
-    if SHARDS == 1 or not workflow.is_main_process or FRESHNESS.state(job.record) == CURRENT:
-        return []
-    identity = STUDY.identity(job.record)
-    return [
-        SHARD.format(**job.wildcards, identity=identity, shard=f"{number}-of-{SHARDS}")
-        for number in range(1, SHARDS + 1)
-    ]
-
-
+# A part of the videos, for the extraction to go on from. How many there are decides nothing of the
+# result, so that the plan does not know them: they run where an extraction is due, and leave nothing.
 use rule job as extract_shard with:
     input:
         unpack(reads("extract", "annotations", "videos", "checkpoint")),

@@ -7,7 +7,8 @@ Language models answer in text. Read are, in this order, of which the first that
 2. a time after "start" or "begin" and the next one after "end", "finish" or "stop";
 3. the only two times of the text.
 
-A time is a number of seconds or a clock's, `1:05` or `0:01:05.5`. Of a text with `<answer>` the
+A time is a number of seconds or a clock's, `1:05` or `0:01:05.5`. Numbers with a comma, `2,5`, are
+none outside brackets: half of one would be another time. Of a text with `<answer>` the
 last answer is read, of any other what stands outside `<think>`. The public evaluators of lmms-eval
 and TimeLens read texts likewise, take the first pair, and turn one round whose later time comes
 first, as is done here.
@@ -15,9 +16,13 @@ first, as is done here.
 
 import re
 
-TIME = r"(?<![\w.:])(\d+(?::\d{1,2}){1,2}(?:\.\d+)?|\d+(?:\.\d+)?)(?:\s?s(?:ecs?|econds?)?\b)?"
+NUMBER = r"(?<![\w.:])(\d+(?::\d{1,2}){1,2}(?:\.\d+)?|\d+(?:\.\d+)?)"
+UNIT = r"(?:\s?s(?:ecs?|econds?)?\b)?"
+TIME = rf"(?<!\d,){NUMBER}(?!\d|[.,]\d){UNIT}"
+LISTED = rf"{NUMBER}{UNIT}"
 PAIR = re.compile(
-    rf"{TIME}\s?(?:->|[-–—−~→]|to|until|till|and)\s?{TIME}|[\[(]\s?{TIME}\s?,\s?{TIME}\s?[\])]"
+    rf"{TIME}\s?(?:->|[-–—−~→]|to|until|till|and)\s?{TIME}"
+    rf"|[\[(]\s?{LISTED}\s?,\s?{LISTED}\s?[\])]"
 )
 FROM_TO = re.compile(
     rf"\b(?:start|begin)[^\d]{{0,60}}?{TIME}.{{0,120}}?\b(?:end|finish|stop)[^\d]{{0,60}}?{TIME}"
