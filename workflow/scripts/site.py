@@ -89,11 +89,15 @@ def _sentences(path: Path) -> list[str]:
     return [text for text in said if len(re.sub(r"\*[^*]*\*", "", text)) > 20]
 
 
+def _as_markdown(text: str) -> str:
+    return text if not text.strip() or text.startswith("`") else escape(text)
+
+
 def _shown(node: ast.AST) -> str:
     """An expression of text; what is computed by its name, in italics, or as an ellipsis."""
     match node:
         case ast.Constant(value=str(text)):
-            return escape(text) if text.strip() else text
+            return "".join(map(_as_markdown, re.split(r"(`[^`]+`|\s+)", text)))
         case ast.JoinedStr(values=parts):
             return "".join(map(_shown, parts))
         case ast.BinOp(left=left, right=right):
