@@ -148,7 +148,7 @@ def test_a_driver_that_is_not_there_is_said_in_a_sentence():
         ("postgresql://me@db/runs", "postgresql://me@db/runs"),
         ("http://me:secret@mlflow.example:5000", "http://me:***@mlflow.example:5000"),
         ("http://mlflow.example:5000/a@b", "http://mlflow.example:5000/a@b"),
-        ("sqlite:////work/a:b@c/mlflow.db", "sqlite:////work/a:b@c/mlflow.db"),
+        ("sqlite:////data/a:b@c/mlflow.db", "sqlite:////data/a:b@c/mlflow.db"),
     ],
 )
 def test_a_password_stays_out_of_what_others_read(uri, said):
