@@ -108,15 +108,28 @@ def load(module: str) -> None:
         ) from error
 
 
+def load_named(module: str) -> None:
+    """The same of a model or reader as entries and records name it: of the package's own, which
+    have plain names, nothing is imported."""
+    if "." in module:
+        load(module)
+
+
 def _place(module: str, error: Exception) -> str:
-    """File and line at fault: the last of the files beside the module that was being read."""
+    """File and line at fault."""
     file = source_of(module)
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}, line {error.lineno}"
+    return line_beside(error, file) or str(file)
+
+
+def line_beside(error: Exception, file: Path) -> str | None:
+    """`FILE, line 7`: the last of what was being run when an error was raised, of the files in the
+    folder of `file`; None if it was none of them."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if Path(frame.filename).parent == file.parent:
             return f"{frame.filename}, line {frame.lineno}"
-    return str(file)
+    return None
 
 
 def source_of(module: str) -> Path:

@@ -16,7 +16,7 @@ if (Path(workflow.basedir) / "src" / "tsgbench").is_dir():
 
 from tsgbench.config import export_study, extend_study
 from tsgbench.errors import UserError
-from tsgbench.features.shards import folder_of
+from tsgbench.features.shards import REPORT as SHARD_REPORT, folder_of
 from tsgbench.jobs.cells import is_trained
 from tsgbench.jobs.layout import RESULTS, foreign_results, report_names, study_of
 from tsgbench.planning.freshness import CURRENT, Freshness
@@ -209,7 +209,7 @@ def reserves(phase, gpu=0, mem_mb=1000, runtime=30, gpu_model=None, small=0):
 
 # Jobs that share the videos of one extraction, and what each leaves for it
 SHARDS = configured("extract", "shards", 1)
-SHARD = str(folder_of(Path(FILES["extract"]["features"])) / "{identity}.{shard}.json")
+SHARD = str(folder_of(Path(FILES["extract"]["features"])) / SHARD_REPORT)
 
 
 def shards_of(wildcards):

@@ -6,7 +6,7 @@ from tsgbench.config import Catalogue, merge
 from tsgbench.config.wording import hint_at
 from tsgbench.errors import UserError
 from tsgbench.jobs.cells import FULL, is_trained
-from tsgbench.outside import load, module_of, source_of
+from tsgbench.outside import load_named, module_of, source_of
 
 BLIND = "blind"
 MOST_CLIPS, MOST_WORDS = 32, 16  # of a batch: enough to try, and quick
@@ -36,8 +36,7 @@ def check_model(name: str, ablations: list[str]) -> Iterator[tuple[str, str, str
 def _check(
     name: str, entry: dict, difference: dict, *, is_blind: bool
 ) -> Iterator[tuple[str, str | None]]:
-    if "." in entry.get("module", ""):
-        load(entry["module"])
+    load_named(entry.get("module", ""))
     # Late: they import torch
     from tsgbench.models import Grounder, samples
     from tsgbench.models.properties import Subject, check_all

@@ -14,7 +14,7 @@ from tsgbench.features.failures import VIDEO_ENDINGS
 from tsgbench.files import read_json
 from tsgbench.jobs.layout import Layout
 from tsgbench.jobs.records import read_record
-from tsgbench.outside import load
+from tsgbench.outside import load_named
 
 
 def list_datasets(
@@ -142,8 +142,7 @@ def read_tables(
 
 
 def _read(entry: dict, files: dict[str, Path]) -> tuple[dict[str, Queries], dict]:
-    if "." in entry["reader"]:
-        load(entry["reader"])
+    load_named(entry["reader"])
     return read_annotations(entry["reader"], files, settings=entry.get("settings", {}))
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from tsgbench.errors import UserError
 from tsgbench.files import read_json
 
+REPORT = "{identity}.{shard}.json"  # in `folder_of`
 NAMED = re.compile(r"([1-9]\d*)-of-([1-9]\d*)")
 
 
@@ -56,7 +57,7 @@ def folder_of(features: Path) -> Path:
 
 def report_of(features: Path, identity: str, shard: Shard) -> Path:
     """The facts of a shard, written when it is done: what the workflow waits for."""
-    return folder_of(features) / f"{identity}.{shard}.json"
+    return folder_of(features) / REPORT.format(identity=identity, shard=shard)
 
 
 def journal_of_shard(features: Path, identity: str, shard: Shard) -> Path:
@@ -77,6 +78,6 @@ def finished(features: Path, identity: str) -> list[Finished]:
 
 
 def _reports(folder: Path, identity: str) -> Iterator[tuple[float, Path]]:
-    for path in folder.glob(f"{identity}.*.json"):
+    for path in folder.glob(REPORT.format(identity=identity, shard="*")):
         shard = Shard.parse(path.stem.removeprefix(f"{identity}."))
         yield shard.number / shard.total, path

@@ -28,8 +28,7 @@ from tsgbench.features.reduce import Reduction, carried_attrs, write_reduced
 from tsgbench.features.store import FeatureStore, FeatureWriter
 from tsgbench.features.video import probe
 from tsgbench.grounding.parts import Parts, find_cell, find_parts, project_of
-from tsgbench.outside import load as load_module
-from tsgbench.outside import open_folder
+from tsgbench.outside import load_named, open_folder
 from tsgbench.text import tokenize
 from tsgbench.training.assembly import Assembly
 from tsgbench.training.data import GroundingData
@@ -248,6 +247,5 @@ def load(cell: str | Path) -> Cell:
     """A trained cell by its folder or its name; `UserError` if a part of it is missing."""
     parts = find_parts(find_cell(cell))
     open_folder(project_of(parts.run.path))  # its model may be one of that project's `models/`
-    if "." in (module := parts.run.content["settings"].get("module", "")):
-        load_module(module)
+    load_named(parts.run.content["settings"].get("module", ""))
     return Cell(parts, choose_device(waits=False))

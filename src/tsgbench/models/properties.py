@@ -15,6 +15,7 @@ from torch import Tensor
 
 from tsgbench.models.base import Batch, Grounder
 from tsgbench.models.samples import cut, make_batch, pad, pick
+from tsgbench.outside import line_beside
 
 CLOSE = 1e-9  # in fp64
 MORE_CLIPS, MORE_WORDS = 5, 3  # of padding
@@ -98,13 +99,11 @@ def check_all(subject: Subject) -> Iterator[tuple[str, str | None]]:
 
 def _describe(error: Exception, source: Path | None) -> str:
     """An error that a model raised, with the line of its file, in one line."""
-    frames = traceback.extract_tb(error.__traceback__)
     if isinstance(error, NotImplementedError) and not error.args:
-        return f"{frames[-1].name} is not written; tsgbench.models.base says what it gives"
-    where = ""
-    if source is not None:
-        inside = [frame for frame in frames if Path(frame.filename).parent == source.parent]
-        where = f"{inside[-1].filename}, line {inside[-1].lineno}: " if inside else ""
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        return f"{last.name} is not written; tsgbench.models.base says what it gives"
+    line = line_beside(error, source) if source is not None else None
+    where = f"{line}: " if line else ""
     lacking = " (no such key)" if isinstance(error, KeyError) else ""
     return f"{where}{type(error).__name__}: {' '.join(str(error).split())}{lacking}"
 

@@ -95,7 +95,7 @@ def _people(table: Table) -> list[str]:
     for dataset in [] if table.about else table.datasets:  # which has no evaluated cells
         cells = [cell for cell in _cells(table, dataset.name) if cell.coverage is None]
         name = dataset.convention.name if dataset.convention else None
-        found = cells[0].scored.get("annotators", {}).get(name, {}) if cells else {}
+        found = cells[0].people(name) if cells else {}
         numbers = [f"{metric} {found[metric]:.2f}" for metric in table.metrics if metric in found]
         if numbers:
             labels = cells[0].evaluation["settings"]["conventions"][name]["labels"]

@@ -49,6 +49,14 @@ class Cell:
             return self.scored["metrics"]
         return self.scored.get("conventions", {}).get(self.convention, {})
 
+    def people(self, convention: str | None) -> dict[str, float]:
+        """Metric -> percent that annotators of the same queries reach by a convention; nothing
+        where it does not score them, or where some queries were not answered."""
+        if self.coverage is not None:
+            return {}
+        reached: dict[str, float] = self.scored.get("annotators", {}).get(convention, {})
+        return reached
+
     @property
     def of_queries(self) -> int:
         """Queries of the split or part: more than were scored where videos were not available."""

@@ -76,13 +76,8 @@ class System:
         return [name for name in facts.get("conventions", {}) if name != headline]
 
     def people(self, convention: str) -> dict[str, float]:
-        """Metric -> percent that annotators of the same queries reach by a convention; nothing
-        where it does not score them, or where some queries were not answered."""
-        cell = self.cells[0]
-        if cell.coverage is not None:
-            return {}
-        reached: dict[str, float] = cell.scored.get("annotators", {}).get(convention, {})
-        return reached
+        """As `Cell.people`, which is the same of every seed."""
+        return self.cells[0].people(convention)
 
     def scores(
         self, metric: str, *, convention: str | None = None, part: str | None = None

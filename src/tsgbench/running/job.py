@@ -34,9 +34,7 @@ def run_job(study: Study, job: Job, *, expected: str | None = None, threads: int
     changed since, and the job refuses rather than file a result under the wrong name. Without it,
     by hand, the job runs whatever there is; else what another study has is taken over.
     """
-    identity = study.identity(job.record)
-    _check_expected(job, identity, expected)
-    inputs = {role: check_input(path, study.identity(path)) for role, path in job.inputs.items()}
+    identity, inputs = _check(study, job, expected)
     if expected is None or job.phase not in sharing.PHASES:
         _make(study, job, inputs, threads)
         return
@@ -65,9 +63,7 @@ def run_shard(
     written: what a shard leaves is nothing but work done early."""
     if job.phase != "extract":
         raise UserError(f"--shard: {job.phase} has none; only extract has")
-    identity = study.identity(job.record)
-    _check_expected(job, identity, expected)
-    inputs = {role: check_input(path, study.identity(path)) for role, path in job.inputs.items()}
+    _, inputs = _check(study, job, expected)
     import_as_digested(*job.roots)
     phase = importlib.import_module("tsgbench.phases.extract")
     from tsgbench.features.shards import Shard
@@ -77,12 +73,16 @@ def run_shard(
     log.info("%s %s: shard %s is done", job.phase, job.key, shard)
 
 
-def _check_expected(job: Job, identity: str, expected: str | None) -> None:
+def _check(study: Study, job: Job, expected: str | None) -> tuple[str, dict[str, Record]]:
+    """The job's identity, which is the expected one, and its inputs, which are what it needs."""
+    identity = study.identity(job.record)
     if expected is not None and expected != identity:
         raise UserError(
             f"{job.record}: settings or code changed while the workflow was running (planned "
             f"{expected}, now {identity}); run snakemake again"
         )
+    inputs = {role: check_input(path, study.identity(path)) for role, path in job.inputs.items()}
+    return identity, inputs
 
 
 def _make(study: Study, job: Job, inputs: dict[str, Record], threads: int) -> None:
