@@ -49,6 +49,12 @@ def test_what_was_never_measured_is_not_guessed(study, tmp_path):
     assert (found.unknown, found.measured, found.seconds) == ({"train": 1}, {}, {"train": 0.0})
 
 
+def test_scores_are_a_job_of_their_own_where_the_cell_is_trained_already(study, tmp_path):
+    write(tmp_path, "evaluate/seqpan/shapes/full/seed0", 5.0)
+    due = [study.find_key("evaluate", "seqpan/shapes/full/seed0").record]
+    assert estimate(study, due, Measurements(study, tmp_path)).seconds == {"evaluate": 5.0}
+
+
 def test_jobs_that_wait_for_one_another_take_turns(study, tmp_path):
     write(tmp_path, "train/seqpan/shapes/full/seed0", 100.0, memory_mb=700)
     write(tmp_path, "train/cma/shapes/full/seed0", 40.0)
@@ -64,8 +70,8 @@ def test_jobs_that_wait_for_one_another_take_turns(study, tmp_path):
         )
     ]
     found = estimate(study, due, Measurements(study, tmp_path))
-    assert found.chain_s == 107.0 and found.memory_mb == 700 and found.jobs == 4
-    assert found.wall_s(1) == 147.0 and found.wall_s(8) == 107.0
+    assert found.chain_s == 102.0 and found.memory_mb == 700 and found.jobs == 3
+    assert found.wall_s(1) == 142.0 and found.wall_s(8) == 102.0
 
 
 def test_a_job_that_snakemake_could_not_measure_is_left_out(study, tmp_path):

@@ -193,6 +193,47 @@ def test_outside_a_submission_nothing_is_kept(pair):
     assert not sharing.KEPT.exists()
 
 
+# --- a cell that is scored in the job that trains it ---
+
+
+def run_cell(pair: Pair, score: str | None = None) -> None:
+    study = pair.first
+    jobs.run_cell(
+        study,
+        study.jobs[RUN],
+        score or study.identity(METRICS),
+        expected=study.identity(RUN),
+    )
+
+
+def test_a_cell_is_scored_as_it_is_trained(pair):
+    shutil.rmtree(Path(RUN).parent)
+    run_cell(pair)
+    assert pair.ran == ["train", "evaluate"]
+    fresh = Freshness(pair.first)
+    assert [fresh.state(record) for record in (RUN, METRICS)] == [CURRENT, CURRENT]
+    assert not list(sharing.KEPT.glob("*"))
+
+
+def test_scores_that_fail_cost_no_training(pair, monkeypatch):
+    """Snakemake deletes the results of a job that fails: those of the training, too."""
+    shutil.rmtree(Path(RUN).parent)
+    with monkeypatch.context() as broken:
+        broken.setattr(evaluate, "run", lambda _: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            run_cell(pair)
+    shutil.rmtree(Path(RUN).parent)
+    run_cell(pair)
+    assert pair.ran == ["train", "evaluate"]
+
+
+def test_scores_that_are_not_as_planned_are_refused_before_the_training(pair):
+    Path(RUN).unlink()
+    with pytest.raises(UserError, match="metrics.json: settings or code changed"):
+        run_cell(pair, "0" * 16)
+    assert pair.ran == []
+
+
 def test_a_run_that_ends_well_keeps_nothing_and_leaves_what_is_another_studys(kept):
     other = sharing.KEPT / "another"
     other.mkdir()

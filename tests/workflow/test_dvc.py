@@ -123,7 +123,7 @@ def test_stale_case_two_metadata_of_another_version(pulled):
     assert "3 of 3 finished cells are in" in pulled.run("tsgbench", "track").stdout
     # forward again: Snakemake's metadata is of three epochs, the files are of two
     pulled.edit("config/demo.yaml", "epochs: 2", "epochs: 3")
-    assert pulled.planned("results/table1.tex")["train"] == 1
+    assert pulled.planned("results/table1.tex")["cell"] == 1
     pulled.snakemake("phase_report")
     assert (
         json.loads(pulled.read(RUN))["outputs"]["predictions.parquet"]

@@ -30,4 +30,4 @@ def test_the_guide_leads_to_a_table(tmp_path):
     assert project.planned("results/kitchen/table1.tex", "--configfile", "kitchen.yaml") == {}
     project.edit("kitchen/annotations.csv", "the square shrinks", "the square shrinks fast")
     again = project.planned("results/kitchen/table1.tex", "--configfile", "kitchen.yaml")
-    assert again["gather"] == again["annotations"] == 1 and again["train"] == 3
+    assert again["gather"] == again["annotations"] == 1 and again["cell"] == 3

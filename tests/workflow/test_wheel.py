@@ -72,7 +72,7 @@ def test_a_new_folder_leads_to_a_table(project, installed, tmp_path):
     )
     assert "tiny: Tiny" in project.run("tsgbench", "models").stdout
     project.edit("models/tiny.py", "torch.tanh", "torch.sin")
-    assert project.planned("phase_cells") == {"train": 1, "evaluate": 1, "phase_cells": 1}
+    assert project.planned("phase_cells") == {"cell": 1, "phase_cells": 1}
     again = project.run("tsgbench", "init", ".", "--study", "first", check=False)
     assert again.returncode == 1 and "Snakefile: is there already" in again.stderr
 

@@ -18,7 +18,7 @@ from tsgbench.config import export_study, extend_study
 from tsgbench.errors import UserError
 from tsgbench.features.shards import REPORT as SHARD_REPORT, folder_of
 from tsgbench.jobs.cells import is_trained
-from tsgbench.jobs.layout import RESULTS, foreign_results, report_names, study_of
+from tsgbench.jobs.layout import RESULTS, apart, foreign_results, report_names, study_of
 from tsgbench.planning.freshness import CURRENT, Freshness
 from tsgbench.planning.sharing import KEEP, forget
 from tsgbench.reporting.pdf import why_no_pdf
@@ -127,10 +127,10 @@ if NO_PDF:
 RULE_TARGETS = rule_targets(STUDY)
 
 
-def reads(phase, *roles):
+def reads(phase, *roles, then=None):
     """Input function of a rule, for `unpack`: the records its job reads, by role, and a stamp that
     makes a stale job run. Roles beside the named ones are refused, but for `...`: files that a data
-    set or a source calls as it likes.
+    set or a source calls as it likes. then: a phase whose job the rule goes on to.
 
     What is stale is for the records to say (src/tsgbench/planning/freshness.py), not for file times
     and Snakemake's notes on past jobs, which a checkout or a pull changes or leaves behind.
@@ -140,8 +140,9 @@ def reads(phase, *roles):
         job = STUDY.find(phase, dict(wildcards.items()))
         paths = list(job.inputs.values())
         if workflow.is_main_process:
+            following = [STUDY.find(then, job.wildcards).record] if then else []
             try:
-                paths = FRESHNESS.inputs(job, ancient)
+                paths = FRESHNESS.inputs(job, ancient, following)
             except UserError as error:  # a file that cannot be read just now
                 raise WorkflowError(str(error))
         named = {}
@@ -180,6 +181,24 @@ def unplanned(phase, wildcard):
     """Constraint for the other one of two such rules, which says of any further name that it is not
     planned."""
     return f"(?!(?:{planned(phase, wildcard)})/)[a-z0-9_]+"
+
+
+def is_due(job):
+    """Whether a job is to run. A part of a run, as of a cluster's submission, has what it is told
+    to run, and asks only which results it finds."""
+    if not workflow.is_main_process:
+        return not os.path.exists(job.record)
+    try:
+        return FRESHNESS.state(job.record) != CURRENT
+    except UserError:  # cannot be read just now, which is said where it is asked for
+        return True
+
+
+# Cells to train are scored in the same job. What is trained already is scored by itself, so that
+# nothing is trained again because its scores are due
+TO_TRAIN = {job.key for job in map(STUDY.jobs.get, STUDY.targets("train")) if is_due(job)}
+OTHERS = {STUDY.jobs[record].key for record in STUDY.targets("evaluate")} - TO_TRAIN
+IS_TO_TRAIN, IS_PREDICTED = apart(TO_TRAIN, OTHERS)
 
 
 def configured(phase, resource, default):
@@ -251,21 +270,24 @@ def where_trained(value, otherwise=None):
     return of_cell
 
 
-def runs(phase, options=""):
+def runs(phase, options="", then=None):
     """Params of a rule: its job's key, and what the job must find the plan to say when it runs.
 
-    options: of the job, with the rule's wildcards.
+    options: of the job, with the rule's wildcards, and `{then}`: what the plan says of the job of
+    that phase, to which the rule goes on.
     """
 
-    def planned_job(wildcards):
-        return STUDY.find(phase, dict(wildcards.items()))
+    def identity(phase, wildcards):
+        return STUDY.identity(STUDY.find(phase, dict(wildcards.items())).record)
 
-    return {
-        "job": lambda wildcards: " ".join(
-            [phase, planned_job(wildcards).key, options.format(**wildcards)]
-        ),
-        "identity": lambda wildcards: STUDY.identity(planned_job(wildcards).record),
-    }
+    # By their second argument Snakemake takes them to follow from the outputs, and never for a reason
+    # to run: cells that were scored as they were trained are planned in two pieces afterwards
+    def planned_job(wildcards, output):
+        following = then and identity(then, wildcards)
+        key = STUDY.find(phase, dict(wildcards.items())).key
+        return " ".join([phase, key, options.format(**wildcards, then=following)])
+
+    return {"job": planned_job, "identity": lambda wildcards, output: identity(phase, wildcards)}
 
 
 def as_pdf(records):

@@ -33,6 +33,8 @@ use rule job as evaluate with:
         LOGS["evaluate"],
     benchmark:
         BENCHMARKS["evaluate"]
+    wildcard_constraints:
+        model=IS_PREDICTED + "[a-z0-9_]+",
     group:
         CELLS
     resources:

@@ -179,6 +179,12 @@ def _add_jobs(known: _Verbs) -> None:
                 metavar="K-of-N",
                 help="a part of the videos alone, such as 2-of-8, for the job itself to go on from",
             )
+        if phase == "train":
+            verb.add_argument(
+                "--score",
+                metavar="IDENTITY",
+                help="score the cell, too; refuse unless the plan says this of its evaluation",
+            )
         verb.set_defaults(phase=phase)
 
 

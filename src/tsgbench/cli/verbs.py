@@ -184,13 +184,15 @@ def _limit_threads(threads: int) -> None:
 def run_phase(options: argparse.Namespace) -> None:
     """`tsgbench job`: one job, as the workflow runs it."""
     _limit_threads(options.threads)
-    from tsgbench.running.job import run_job, run_shard
+    from tsgbench.running.job import run_cell, run_job, run_shard
 
     study = _read_study(options)
     job = study.find_key(options.phase, options.key)
     chosen = {"expected": options.identity, "threads": options.threads}
     if getattr(options, "shard", None):
         run_shard(study, job, options.shard, **chosen)
+    elif getattr(options, "score", None):
+        run_cell(study, job, options.score, **chosen)
     else:
         run_job(study, job, **chosen)
 

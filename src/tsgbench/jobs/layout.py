@@ -227,6 +227,29 @@ def foreign_results(study: str, papers: Iterable[str]) -> str:
     return rf"(?!(?:{'|'.join((*TAKEN, *papers))})/)[a-z0-9_]+/.+"
 
 
+def apart(some: set[str], others: set[str]) -> tuple[str, str]:
+    """Regular expressions that match nothing, where a path of the one or of the other set begins.
+
+    Short if one set is small: Snakemake reads them again for every job.
+    """
+    fewer = min(some, others, key=len)
+    these, not_these = (f"(?{sign}(?:{_any_of(fewer)})/)" for sign in "=!")
+    if not fewer:
+        these, not_these = "(?!)", ""
+    return (these, not_these) if fewer is some else (not_these, these)
+
+
+def _any_of(paths: Iterable[str]) -> str:
+    """These paths, of which those that begin alike share the attempt."""
+    below: dict[str, list[str]] = {}
+    for path in paths:
+        first, _, rest = path.partition("/")
+        below.setdefault(first, []).append(rest)
+    return "|".join(
+        f"{first}/(?:{_any_of(rests)})" if any(rests) else first for first, rests in below.items()
+    )
+
+
 def report_names(study: str, papers: Iterable[str]) -> str:
     """Regular expression of what tables and figures may be called: `table1`, `seqpan/table5`."""
     folder = "|".join(papers) if study == DEFAULT_STUDY else "[a-z0-9_]+"

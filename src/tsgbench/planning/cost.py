@@ -2,9 +2,10 @@
 
 Snakemake writes the time and the memory of every job beside its log. A job that is to run is taken
 to need what jobs of its phase took on the same data set: of cells, of the same model, and of the
-same ablation if there are any. Seconds are the clock's: no more jobs run at once than a machine has
-processors, and the processor time that Snakemake samples misses the end of every job. So logs of a
-machine that was busy with other things say too much.
+same ablation if there are any. A cell that is to be trained is scored by the same job. Seconds are
+the clock's: no more jobs run at once than a machine has processors, and the processor time that
+Snakemake samples misses the end of every job. So logs of a machine that was busy with other things
+say too much.
 """
 
 import csv
@@ -66,6 +67,9 @@ def estimate(
     ends: dict[str, float] = {}
     for record in due:
         job = study.jobs[record]
+        if _is_scored_by_training(study, job) and job.inputs["run"] in ends:
+            ends[record] = ends[job.inputs["run"]]
+            continue
         known_cost = measurements.of(job)
         if record in left_s:
             memory_mb = known_cost.memory_mb if known_cost else 0.0
@@ -79,6 +83,11 @@ def estimate(
         ends[record] = before + took.seconds
     cost.chain_s = max(ends.values(), default=0.0)
     return cost
+
+
+def _is_scored_by_training(study: Study, job: Job) -> bool:
+    """Whether a job is part of another one, where that is due."""
+    return job.phase == "evaluate" and study.jobs[job.inputs["run"]].phase == "train"
 
 
 def as_span(seconds: float) -> str:

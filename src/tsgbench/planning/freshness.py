@@ -73,12 +73,15 @@ class Freshness:
 
     # --- for Snakemake -----------------------------------------------------------------------
 
-    def inputs(self, job: Job, ancient: Callable[[str], str]) -> list[str]:
+    def inputs(
+        self, job: Job, ancient: Callable[[str], str], makes_too: Iterable[str] = ()
+    ) -> list[str]:
         """What the input function of a job's rule returns.
 
-        ancient: Snakemake's flag for inputs whose time does not matter.
+        ancient: Snakemake's flag for inputs whose time does not matter. makes_too: records that the
+        rule makes beside the job's, of which nothing is asked but that they are current in the end.
         """
-        self._asked[job.record] = None
+        self._asked.update(dict.fromkeys((job.record, *makes_too)))
         paths = list(job.inputs.values())
         state = self.state(job.record)
         if state == STALE:

@@ -56,6 +56,31 @@ def run_job(study: Study, job: Job, *, expected: str | None = None, threads: int
             sharing.keep(job, identity)
 
 
+def run_cell(
+    study: Study,
+    job: Job,
+    score: str,
+    *,
+    expected: str | None = None,
+    threads: int = 1,
+) -> None:
+    """Make a cell's predictions by `job`, and then its scores, in one process.
+
+    score: the identity that the workflow planned the scores with. It and their code are looked at
+    first, not after hours of training; and what was trained outlives scores that fail.
+    """
+    scores = study.find("evaluate", job.wildcards)
+    identity = _identity(study, scores, score)
+    import_as_digested(*scores.roots)
+    run_job(study, job, expected=expected, threads=threads)
+    # Snakemake deletes all results of a job that fails
+    trained = study.identity(job.record)
+    sharing.keep(job, trained)
+    run_job(study, scores, expected=identity)
+    if not os.environ.get(sharing.KEEP):
+        sharing.forget({trained})
+
+
 def run_shard(
     study: Study, job: Job, shard: str, *, expected: str | None = None, threads: int = 1
 ) -> None:
@@ -75,14 +100,20 @@ def run_shard(
 
 def _check(study: Study, job: Job, expected: str | None) -> tuple[str, dict[str, Record]]:
     """The job's identity, which is the expected one, and its inputs, which are what it needs."""
+    identity = _identity(study, job, expected)
+    inputs = {role: check_input(path, study.identity(path)) for role, path in job.inputs.items()}
+    return identity, inputs
+
+
+def _identity(study: Study, job: Job, expected: str | None) -> str:
+    """The job's identity, refused if it is not the expected one."""
     identity = study.identity(job.record)
     if expected is not None and expected != identity:
         raise UserError(
             f"{job.record}: settings or code changed while the workflow was running (planned "
             f"{expected}, now {identity}); run snakemake again"
         )
-    inputs = {role: check_input(path, study.identity(path)) for role, path in job.inputs.items()}
-    return identity, inputs
+    return identity
 
 
 def _make(study: Study, job: Job, inputs: dict[str, Record], threads: int) -> None:
