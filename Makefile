@@ -79,6 +79,8 @@ findings: $(READY)
 	sed 's#](../../#](../#g' results/real/findings.md > docs/findings_real.md
 	$(BIN)/snakemake --cores $(CORES) results/qvhighlights/findings.md --configfile config/qvhighlights.yaml
 	sed 's#](../../#](../#g' results/qvhighlights/findings.md > docs/findings_qvhighlights.md
+	$(BIN)/snakemake --cores $(CORES) results/reannotated/findings.md --configfile config/reannotated.yaml
+	sed 's#](../../#](../#g' results/reannotated/findings.md > docs/findings_reannotated.md
 
 test: $(READY) $(VALIDATORS)
 	$(PYTEST)
