@@ -53,9 +53,9 @@ def extract(
     judged by its failures.
 
     Returns facts: videos, clips (through the network, by this run and its shards), rows (written),
-    dim, seconds, clips_per_s, resumed, weights, device, batch_clips, compile (as it turned out),
-    shards (how many), durations (what the comparison gave, or None) and failed, a list of {video,
-    reason}; more failures, or durations that differ, than `max_failed_share` are a `TooManyFailed`.
+    dim, seconds, clips_per_s, resumed, weights, device, batch_clips, compile, shards, durations
+    (what the comparison gave, or None) and failed, a list of {video, reason}; more failures, or
+    durations that differ, than `max_failed_share` are a `TooManyFailed`.
     """
     if not videos and journal is None:
         raise UserError(f"{out}: no video to extract features from; check the annotations")
@@ -71,26 +71,17 @@ def extract(
     attrs = _attrs(identity, recipe, weights)
     with FeatureWriter(out, attrs, dtype=recipe["dtype"], journal=journal) as writer:
         resumed = len(writer.done & set(videos))
-        counts = _Counts()
-        for shard in shards:
-            counts.add(shard.facts)
-            writer.take(shard.journal)
+        counts = _take_over(shards, writer)
         tried = {row["video"] for row in counts.failed}
         todo = {name: videos[name] for name in videos if name not in writer.done | tried}
         _run(todo, writer, compute, recipe, on, threads, counts)
-        compared = None
-        if journal is None:
-            compared = _judge(out, counts, writer, recipe, videos, durations)
+        compared = None if journal else _judge(out, counts, writer, recipe, videos, durations)
     seconds = counts.seconds + time.perf_counter() - start
     return {
         "videos": len(writer.done),
-        "clips": counts.clips,
-        "rows": counts.rows,
         "dim": writer.dim,
-        "seconds": round(seconds, 3),
-        "clips_per_s": round(counts.clips / seconds, 1),
+        **counts.facts(seconds),
         "resumed": resumed,
-        "failed": counts.failed,
         "durations": compared,
         "weights": weights,
         "device": str(on),
@@ -98,6 +89,15 @@ def extract(
         "compile": recipe["compile"],
         "shards": len(shards),
     }
+
+
+def _take_over(shards: Sequence[Finished], writer: FeatureWriter) -> "_Counts":
+    """What was extracted elsewhere, counted."""
+    counts = _Counts()
+    for shard in shards:
+        counts.add(shard.facts)
+        writer.take(shard.journal)
+    return counts
 
 
 def _judge(
@@ -194,6 +194,16 @@ class _Counts:
         self.seconds += facts["seconds"]
         known = {row["video"] for row in self.failed}
         self.failed += [row for row in facts["failed"] if row["video"] not in known]
+
+    def facts(self, seconds: float) -> dict:
+        """As the extraction states them. seconds: that all of it took."""
+        return {
+            "seconds": round(seconds, 3),
+            "clips": self.clips,
+            "rows": self.rows,
+            "clips_per_s": round(self.clips / seconds, 1),
+            "failed": self.failed,
+        }
 
 
 def _run(

@@ -61,18 +61,9 @@ def convert(
             f"feature recipe: released: layout: {recipe['layout']!r} is unknown; one of"
             f" {', '.join(LAYOUTS)}"
         )
-    attrs = {
-        "identity": identity,
-        "recipe": {"released": recipe},
-        "extractor": "released",
-        "weights": "as released",
-        "clip_len": 0,  # unknown: the times are the recipe's
-        "stride": 0,
-        "versions": {"tsgbench": tsgbench.__version__, "numpy": np.__version__},
-    }
     with (
         LAYOUTS[recipe["layout"]](files, recipe, vectors) as (read, names),
-        FeatureWriter(out, attrs, dtype=recipe["dtype"]) as writer,
+        FeatureWriter(out, _attrs(identity, recipe), dtype=recipe["dtype"]) as writer,
     ):
         rows, zeros, failed = _write_all(read, durations, writer, recipe, _Widths(out))
         allowed = recipe["max_failed_share"]
@@ -89,6 +80,19 @@ def convert(
         "unused": len(names) - len(writer.done),
         "durations": compared,
         "failed": failed,
+    }
+
+
+def _attrs(identity: str, recipe: dict) -> dict:
+    """What the feature file says of itself."""
+    return {
+        "identity": identity,
+        "recipe": {"released": recipe},
+        "extractor": "released",
+        "weights": "as released",
+        "clip_len": 0,  # unknown: the times are the recipe's
+        "stride": 0,
+        "versions": {"tsgbench": tsgbench.__version__, "numpy": np.__version__},
     }
 
 

@@ -131,9 +131,8 @@ class FSAN(Grounder):
         self.pe_each_layer, self.raw, self.match_map = pe_each_layer, raw, match_map
         self.margin, self.temperature, self.repeated = margin, temperature, repeated
         self.weight, self.detach, self.outer, self.floor = weight, detach, outer, floor
-        self.moves = moves
         self.match_weight, self.inner_weight = match_weight, inner_weight
-        self.outer_weight = outer_weight
+        self.outer_weight, self.moves = outer_weight, moves
 
         block: Any = {"width": width, "heads": heads, "expansion": expansion, "dropout": dropout}
         self.vectors = WordVectors(words)

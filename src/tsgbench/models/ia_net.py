@@ -129,16 +129,7 @@ class IANet(Grounder):
         self.anchors, self.span, self.label = anchors, span, label
         self.average, self.alpha = average, alpha
         self.positives, self.positive_share = positives, positive_share
-        widths = torch.tensor(widths, dtype=torch.float32)  # type: ignore[assignment]  # the same
-        self.widths: Tensor
-        self.register_buffer(
-            "widths",
-            effective_widths(widths, half_width),  # type: ignore[arg-type]
-            persistent=False,
-        )
-        apart = (stride * self.widths).round().clamp(min=1)
-        self.apart: Tensor
-        self.register_buffer("apart", apart, persistent=False)
+        self._lay_out_anchors(torch.tensor(widths, dtype=torch.float32), half_width, stride)
 
         self.words = WordVectors(words)
         features = min(clip_dim, reduce)
@@ -148,10 +139,7 @@ class IANet(Grounder):
             for _ in range(local_layers)
         )
         self.dropout = Dropout(dropout)
-        self.clip_positions = SinusoidalPositions(features)
-        self.word_positions = SinusoidalPositions(self.words.dim)
-        self.clip_encoder = BidirectionalGRU(features, width // 2)
-        self.word_encoder = BidirectionalGRU(self.words.dim, width // 2)
+        self._encode(features, width)
         self.blocks = nn.ModuleList(
             InteractionBlock(width, heads, slots, components) for _ in range(n_blocks)
         )
@@ -163,6 +151,20 @@ class IANet(Grounder):
         self.offset = nn.Linear(width, 2 * len(widths))
         if start == "open":
             self.start_weights()
+
+    def _encode(self, features: int, width: int) -> None:
+        self.clip_positions = SinusoidalPositions(features)
+        self.word_positions = SinusoidalPositions(self.words.dim)
+        self.clip_encoder = BidirectionalGRU(features, width // 2)
+        self.word_encoder = BidirectionalGRU(self.words.dim, width // 2)
+
+    def _lay_out_anchors(self, widths: Tensor, half_width: float, stride: float) -> None:
+        """widths: in clips, as printed."""
+        self.widths: Tensor
+        self.register_buffer("widths", effective_widths(widths, half_width), persistent=False)
+        apart = (stride * self.widths).round().clamp(min=1)
+        self.apart: Tensor
+        self.register_buffer("apart", apart, persistent=False)
 
     def start_weights(self) -> None:
         """Start `open`, which neither text nor code states; see `GATE_START` for the reason."""

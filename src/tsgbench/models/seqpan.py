@@ -132,14 +132,24 @@ class SeqPAN(Grounder):
         self.gap = conv_kernel // 2
 
         self.words = WordEncoder(words, width, char_dim if char else 0, dropout)
-        self.clips = nn.Sequential(Dropout(dropout), nn.Linear(clip_dim, width))
-        self.clips.append(layer_norm(width))
+        self.clips = nn.Sequential(Dropout(dropout), nn.Linear(clip_dim, width), layer_norm(width))
         self.positions = Positions(max(max_clips, max_words), width)
         self.convolutions = ConvBlock(width, conv_layers, conv_kernel, dropout)
         self.blocks = nn.ModuleList(
             interaction_block(interaction, width, heads, dropout, guide, ffn)
             for _ in range(n_blocks)
         )
+        self._fuse_and_match(width, similarity, match, dropout)
+        self.localiser = Localiser(
+            width, heads, dropout, max_clips, conv_layers, conv_kernel,
+            share=share_predictor, hidden=predictor == "hidden",
+        )  # fmt: skip
+        if start == "glorot":
+            glorot_start(self)
+
+    def _fuse_and_match(self, width: int, similarity: str, match: str, dropout: float) -> None:
+        """Make what stands between the blocks and the localiser: clips and words are fused, and
+        clips are told inside from outside."""
         self.clips_to_words = ContextQueryAttention(width, similarity, dropout)
         self.words_to_clips = ContextQueryAttention(width, similarity, dropout)
         self.sentence_score = nn.Linear(width, 1, bias=False)
@@ -148,12 +158,6 @@ class SeqPAN(Grounder):
             self.match_score = nn.Linear(width, 1 if match.startswith("fb") else 4)
         if match == "full":
             self.label_vectors = nn.Parameter(nn.init.orthogonal_(torch.empty(4, width)))
-        self.localiser = Localiser(
-            width, heads, dropout, max_clips, conv_layers, conv_kernel,
-            share=share_predictor, hidden=predictor == "hidden",
-        )  # fmt: skip
-        if start == "glorot":
-            glorot_start(self)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Outputs by name, with -inf on padded clips of the first two.
