@@ -19,7 +19,7 @@ from tsgbench.inspection.store import read_inspection
 from tsgbench.inspection.thumbnails import read_thumbnails
 from tsgbench.jobs.records import Record
 from tsgbench.phases.inspect import run
-from tsgbench.planning.printed import examples_to_choose
+from tsgbench.specifications.printed import examples_to_choose
 from tsgbench.training.assembly import Assembly
 from video_samples import write_video
 

@@ -15,7 +15,7 @@ from tsgbench.datasets.queries import join
 from tsgbench.datasets.readers import read_as_printed
 from tsgbench.datasets.statistics import describe
 from tsgbench.jobs.layout import Layout
-from tsgbench.planning.printed import practice_of
+from tsgbench.specifications.printed import practice_of
 from tsgbench.text.tokens import find_tokenizer
 
 ROOT = Path(__file__).parents[2]

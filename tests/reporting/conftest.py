@@ -75,7 +75,7 @@ def cells(tmp_path) -> dict[str, Path]:
 
 
 def system(label, cell, *, blocks=("shapes", "real"), seeds=(0, 1), group=None, **more) -> dict:
-    """A row of a specification (planning/specification.py). blocks: names, or data sets by name."""
+    """A row of a specification (specifications/grammar.py). blocks: names, or data sets by name."""
     model, ablation = cell.split("/")
     blocks = blocks if isinstance(blocks, dict) else {name: name for name in blocks}
     row = {"label": label, "cell": cell, "group": group, "is_quoted": False}

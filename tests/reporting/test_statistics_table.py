@@ -23,9 +23,9 @@ from tsgbench.errors import UserError
 from tsgbench.jobs.layout import Layout
 from tsgbench.jobs.records import Record
 from tsgbench.phases import Task, statistics
-from tsgbench.planning.reports import printed_parts
 from tsgbench.reporting import describe, write_table
 from tsgbench.reporting.statistics_table import build_statistics_table, count_exact
+from tsgbench.specifications.reports import printed_parts
 from tsgbench.text.tokens import TOKENIZERS
 
 ROOT = Path(__file__).parents[2]

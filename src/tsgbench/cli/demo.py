@@ -12,8 +12,8 @@ from tsgbench.grounding.parts import Parts, find_parts, project_of, refuse_unask
 from tsgbench.jobs.cells import CellId, split_ablation
 from tsgbench.jobs.layout import layout_of_cell
 from tsgbench.jobs.records import read_record
-from tsgbench.planning.printed import system_label
 from tsgbench.serving.desk import Offered
+from tsgbench.specifications.printed import system_label
 
 if TYPE_CHECKING:
     from tsgbench.planning.study import Study

@@ -314,7 +314,7 @@ def bundle(options: argparse.Namespace) -> None:
 
 def show_models(options: argparse.Namespace) -> None:
     """`tsgbench models`: models, their ablations, and the printed rows that each serves."""
-    from tsgbench.planning.printed import served_rows
+    from tsgbench.specifications.printed import served_rows
 
     models, published = Catalogue.load().models, Catalogue.load().published
     rows = served_rows(published)

@@ -17,7 +17,7 @@ KINDS = {
 
 
 def run(task: Task) -> Outcome:
-    """settings: a table's specification (`planning/specification.py`). facts: rows and cells."""
+    """settings: a table's specification (`specifications/grammar.py`). facts: rows and cells."""
     kind = task.settings["kind"]
     if kind in KINDS:
         build, role = KINDS[kind]

@@ -1,1 +1,1 @@
-"""What a study asks for: where results live, its cells, its tables and other reports."""
+"""The plan: every job of a study, which results are current, and what the others cost."""

@@ -27,9 +27,9 @@ from tsgbench.files import digest
 from tsgbench.jobs.cells import CellId
 from tsgbench.jobs.layout import Job, Layout, describe_study
 from tsgbench.outside import module_of
-from tsgbench.planning.cells import BLANK_PREFIX, Cells, settings_of_cells
-from tsgbench.planning.reports import Reports
-from tsgbench.planning.tables import Tables
+from tsgbench.specifications.cells import BLANK_PREFIX, Cells, settings_of_cells
+from tsgbench.specifications.reports import Reports
+from tsgbench.specifications.tables import Tables
 
 LEARNED_VECTORS = "learned"
 

@@ -1,9 +1,9 @@
 """In what reproduced cells depart from the way in which a paper got its printed numbers.
 
 Compared is what the runs record with what the paper prints or its public code does
-(`published/*.yaml`, `planning.printed.practice_of`). Where both are silent there is nothing to
-depart from. A departure is material unless it can move a number by no more than chance does: then
-it is named all the same, but a verdict may be given.
+(`published/*.yaml`, `specifications.printed.practice_of`). Where both are silent there is nothing
+to depart from. A departure is material unless it can move a number by no more than chance does:
+then it is named all the same, but a verdict may be given.
 """
 
 from collections.abc import Iterator, Sequence

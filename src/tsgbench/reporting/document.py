@@ -149,7 +149,7 @@ class Block:
 
     @classmethod
     def of(cls, spec: dict) -> "Block":
-        """The block of a specification (planning/specification.py)."""
+        """The block of a specification (specifications/grammar.py)."""
         title = spec["title"]
         if spec.get("stands_in"):
             title += ": stands in for the paper's data"

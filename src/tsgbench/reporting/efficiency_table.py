@@ -102,7 +102,7 @@ def build_efficiency_table(
     """Assemble the table of `spec["paper"]` called `spec["table"]`.
 
     spec: `id`, `study`, `title`, `is_demo`, `notes`, `paper`, `table`; `datasets`: blocks, as of a
-    table of systems (planning/specification.py); `cells`: names of those measured; `models`: name
+    table of systems (specifications/grammar.py); `cells`: names of those measured; `models`: name
     -> title. records: cell name -> record of its `measure` job; a cell without one is shown as not
     run.
     """

@@ -12,12 +12,12 @@ from typing import Any
 
 from tsgbench.jobs.cells import CellId, split_ablation
 from tsgbench.jobs.records import Record
-from tsgbench.planning.printed import protocol_of, system_label
 from tsgbench.reporting.cells import Cell, read_cells
 from tsgbench.reporting.document import Value
 from tsgbench.reporting.markdown import escape, link
 from tsgbench.reporting.numbers import UNDEFINED, Shown
 from tsgbench.reporting.published import Printed, find_printed, read_paper, read_rows
+from tsgbench.specifications.printed import protocol_of, system_label
 
 OFFICIAL = "official_"  # and a paper's key: the convention that stands for how it scored
 
@@ -238,7 +238,7 @@ def gather(
 ) -> Evidence:
     """Read every cell and group its seeds into systems.
 
-    spec: see planning/reports.py. folder: of the page, from which its links start.
+    spec: see specifications/reports.py. folder: of the page, from which its links start.
     """
     root = Path(os.path.relpath(Path(), folder)).as_posix() + "/"
     grouped: dict[tuple[str, str, str], list[Cell]] = {}

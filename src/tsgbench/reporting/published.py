@@ -7,7 +7,7 @@ import yaml
 
 from tsgbench.errors import UserError
 from tsgbench.files import read_utf8
-from tsgbench.planning.printed import own_row
+from tsgbench.specifications.printed import own_row
 
 SCHEMA = 1
 

@@ -1,7 +1,7 @@
 """A table of systems: a study's own, or a numbered table of a paper beside its cells.
 
 Of a printed table every row stands in it: quoted, or with the reproduced numbers above the printed
-ones. Nothing here knows a paper or a data set: planning/specification.py says what is shown.
+ones. Nothing here knows a paper or a data set: specifications/grammar.py says what is shown.
 """
 
 from collections.abc import Callable
@@ -25,7 +25,7 @@ GROUPS = [
 def build_table(spec: dict, cells: dict[str, Path], published_folder: str | Path) -> Table:
     """Assemble a table from its specification and the cells' records.
 
-    spec: see planning/specification.py. cells: cell name -> folder. A missing or unfinished cell is
+    spec: see specifications/grammar.py. cells: cell name -> folder. A missing or unfinished cell is
     shown as not run; one that cannot be traced, or cannot be compared with the others of its data
     set, is a `UserError`.
     """

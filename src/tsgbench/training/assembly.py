@@ -25,9 +25,9 @@ from tsgbench.training.trainer import load_tensors
 class Assembly:
     """Opens what a cell reads. Use as a context manager: data is loaded inside its block.
 
-    settings: of the cell's training (planning/cells.py). inputs: records `annotations`, `features`
-    and `vocabulary`. shared: the folder of arrays that all cells read; without it, this one reads
-    the features of its own queries into memory.
+    settings: of the cell's training (specifications/cells.py). inputs: records `annotations`,
+    `features` and `vocabulary`. shared: the folder of arrays that all cells read; without it, this
+    one reads the features of its own queries into memory.
     """
 
     def __init__(

@@ -12,15 +12,15 @@ from typing import Any
 from tsgbench.config import HEADLINE, Catalogue, protocols_of
 from tsgbench.errors import UserError
 from tsgbench.jobs.cells import CellId, join_ablation, split_ablation
-from tsgbench.planning.cells import Cells
-from tsgbench.planning.printed import (
+from tsgbench.specifications.cells import Cells
+from tsgbench.specifications.grammar import Specifications, new_row
+from tsgbench.specifications.printed import (
     QUOTED_ONLY,
     check_cells,
     protocol_of,
     reference_of,
     target_name,
 )
-from tsgbench.planning.specification import Specifications, new_row
 
 
 class Papers(Specifications):

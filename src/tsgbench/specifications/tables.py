@@ -5,8 +5,8 @@ from typing import Any
 from tsgbench.config import HEADLINE, as_list, is_variant, protocols_of
 from tsgbench.errors import UserError
 from tsgbench.jobs.cells import DEFAULT, FULL, join_ablation
-from tsgbench.planning.printed import own_method, own_row, system_label
-from tsgbench.planning.specification import Specifications, new_row
+from tsgbench.specifications.grammar import Specifications, new_row
+from tsgbench.specifications.printed import own_method, own_row, system_label
 
 
 class Tables(Specifications):

@@ -8,9 +8,10 @@ import pytest
 from tsgbench.config import Catalogue, load_study, protocols_of
 from tsgbench.errors import UserError
 from tsgbench.jobs.cells import CellId, split_ablation
-from tsgbench.planning.cells import Cells
-from tsgbench.planning.papers import Papers
-from tsgbench.planning.printed import (
+from tsgbench.planning.study import Study
+from tsgbench.specifications.cells import Cells
+from tsgbench.specifications.papers import Papers
+from tsgbench.specifications.printed import (
     QUOTED_ONLY,
     check_cells,
     own_method,
@@ -20,7 +21,6 @@ from tsgbench.planning.printed import (
     reference_of,
     served_rows,
 )
-from tsgbench.planning.study import Study
 
 ROOT = Path(__file__).resolve().parents[2]
 

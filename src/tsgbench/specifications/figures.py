@@ -6,8 +6,8 @@ from typing import Any
 from tsgbench.config import Catalogue, as_list, protocols_of
 from tsgbench.jobs.cells import CellId, cell_names, cell_prefix
 from tsgbench.jobs.layout import Job, Layout, describe_study
-from tsgbench.planning.papers import Papers
-from tsgbench.planning.printed import examples_to_choose, system_label, target_name
+from tsgbench.specifications.papers import Papers
+from tsgbench.specifications.printed import examples_to_choose, system_label, target_name
 
 DRAWN_BY = ("kind", "reads", "systems")  # of a figure's `draw`; the rest are its kind's options
 CHOSEN = {"best": 4, "worst": 4}  # queries that are inspected, beside those asked for

@@ -7,8 +7,8 @@ import pytest
 
 from tsgbench.config import Catalogue
 from tsgbench.errors import UserError
-from tsgbench.planning.reports import printed_parts
 from tsgbench.planning.study import Study
+from tsgbench.specifications.reports import printed_parts
 from tsgbench.text.tokens import TOKENIZERS
 
 ROOT = Path(__file__).resolve().parents[2]

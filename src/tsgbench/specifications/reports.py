@@ -1,7 +1,7 @@
 """The reports of a study beside its own tables: printed tables and figures, findings, the report.
 
 Tables of statistics and some figures read `statistics` records alone, and so can be made before any
-cell; the others read the cells that reproduce what was printed (planning/papers.py), their
+cell; the others read the cells that reproduce what was printed (specifications/papers.py), their
 inspections or their measured efficiency.
 """
 
@@ -12,10 +12,10 @@ from tsgbench.config import Catalogue, as_list, is_variant
 from tsgbench.files import digest
 from tsgbench.jobs.cells import FULL, cell_names
 from tsgbench.jobs.layout import Job, Layout, describe_study
-from tsgbench.planning.cells import Cells
-from tsgbench.planning.figures import Figures
-from tsgbench.planning.papers import Papers
-from tsgbench.planning.printed import own_method
+from tsgbench.specifications.cells import Cells
+from tsgbench.specifications.figures import Figures
+from tsgbench.specifications.papers import Papers
+from tsgbench.specifications.printed import own_method
 from tsgbench.text.tokens import TOKENIZERS
 
 BINS = 20  # of histograms over a video's length

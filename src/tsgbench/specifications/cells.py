@@ -19,7 +19,7 @@ from tsgbench.config import (
 )
 from tsgbench.errors import UserError
 from tsgbench.jobs.cells import DEFAULT, FULL, CellId, join_ablation, split_ablation
-from tsgbench.planning.printed import printed_ablations, printed_protocols
+from tsgbench.specifications.printed import printed_ablations, printed_protocols
 
 # Phases whose feature files hold no pixels are told apart by this prefix of the recipe's name.
 BLANK_PREFIX = "blank_"

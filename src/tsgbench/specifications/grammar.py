@@ -20,8 +20,8 @@ from tsgbench.config import HEADLINE, Catalogue, protocols_of, roles_of
 from tsgbench.files import digest
 from tsgbench.jobs.cells import cell_names
 from tsgbench.jobs.layout import describe_study
-from tsgbench.planning.cells import Cells
-from tsgbench.planning.printed import practice_of
+from tsgbench.specifications.cells import Cells
+from tsgbench.specifications.printed import practice_of
 
 
 class Specifications:
