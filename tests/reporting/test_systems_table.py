@@ -10,9 +10,10 @@ from tsgbench.reporting.caption import caption, legend, row_label
 from tsgbench.reporting.describe import describe
 from tsgbench.reporting.html import render_html
 from tsgbench.reporting.latex import render_latex
-from tsgbench.reporting.provenance import anchor
+from tsgbench.reporting.provenance import anchor, check_traceable
 from tsgbench.reporting.render import render_csv, render_markdown
 from tsgbench.reporting.systems_table import build_table
+from tsgbench.reporting.terminal import next_steps, render_terminal
 
 METRICS = ["R@1,IoU=0.5", "mIoU"]
 PEOPLE = {"seconds": {"R@1,IoU=0.5": 83.484, "R@1,IoU=0.7": 60.7, "mIoU": 71.97}}
@@ -234,7 +235,7 @@ def test_a_convention_of_the_data_set_is_read_and_named(spec, published, tmp_pat
 @pytest.mark.parametrize(
     ("labels", "whose"), [("several", "those of the others"), ("annotated", "the original")]
 )
-def test_what_people_get_stands_below_and_is_no_system(tmp_path, spec, labels, whose):
+def test_people_are_the_last_row_and_no_system(tmp_path, spec, labels, whose):
     write_paper(tmp_path / "published")
     cells = {}
     for seed in (0, 1):
@@ -246,11 +247,24 @@ def test_what_people_get_stands_below_and_is_no_system(tmp_path, spec, labels, w
         (folder / "metrics.json").write_text(json.dumps(record))
     table = build_table(spec, cells, tmp_path / "published")
     [said] = [line for line in legend(table) if line.startswith("People")]
-    assert said.startswith(f"People, no system, on Real: each annotator's moment scored by {whose}")
-    assert said.endswith("mean over annotators: R@1,IoU=0.5 83.48; mIoU 71.97.")  # its metrics
+    assert said.startswith(f"People (no system): each annotator's moment scored by {whose}")
     document = describe(table, "id")
-    assert "83.48" in render_html(document) and "83.48" in render_latex(document)
-    assert "83.48" not in render_csv(document)  # of systems alone
+    row = document.rows[-1]
+    assert (row.label, row.model, row.seeds) == ("People (no system)", "", [])
+    result = row.results["real"]
+    assert {metric: value.mean for metric, value in result.values.items()} == {
+        "R@1,IoU=0.5": 83.484,
+        "mIoU": 71.97,
+    }
+    assert not any(value.rank for value in result.values.values())
+    assert [cell["cell"] for cell in result.cells] == ["model/real/full/seed0"]  # which says so
+    check_traceable(document)
+    for form in (render_html, render_latex, render_markdown):
+        assert "83.48" in form(document)
+    assert ",People (no system),,,real,mIoU,people,71.97," in render_csv(document)
+    last = render_terminal(document, tmp_path / "table1", 100)
+    assert "People (no system)" in last and "--row Model" in next_steps(document, tmp_path / "x")
     spec["datasets"][0]["convention"] = {"name": "other", "about": "else", "is_headline": True}
     other = build_table(spec, cells, tmp_path / "published")
     assert not any(line.startswith("People") for line in legend(other))
+    assert describe(other, "id").rows[-1].label != "People (no system)"

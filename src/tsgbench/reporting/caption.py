@@ -2,12 +2,14 @@
 
 from tsgbench.features.durations import DIFFERS_S, DIFFERS_SHARE
 from tsgbench.jobs.cells import DEFAULT
+from tsgbench.reporting.cells import Cell
 from tsgbench.reporting.departures import describe_selection, selection_of
 from tsgbench.reporting.document import DEMO, Block, Value
 from tsgbench.reporting.draft import Result, Row, Table
 from tsgbench.reporting.numbers import (
     DOUBTFUL,
     NOT_RUN,
+    PEOPLE,
     SIGNIFICANT,
     UNDEFINED,
     VERDICT_MARKS,
@@ -89,22 +91,31 @@ def _is_not_run(row: Row, result: Result) -> bool:
     return result.status == "not run" and not row.is_quoted
 
 
+def people_in(table: Table, block: Block) -> tuple[Cell, dict[str, float]] | None:
+    """What annotators of the same queries get by the block's convention, in percent by metric, and
+    a cell whose record says so: all do, whose queries were all scored."""
+    name = block.convention.name if block.convention else None
+    if table.about or name is None or block.part:  # no evaluated cells; or not known of the part
+        return None
+    for cell in _cells(table, block.name):
+        if cell.coverage is None and (reached := cell.people(name)):
+            return cell, {m: reached[m] for m in table.metrics if m in reached}
+    return None
+
+
 def _people(table: Table) -> list[str]:
-    """What annotators of the same queries get by the same convention, where it is known."""
-    lines: list[str] = []
-    for dataset in [] if table.about else table.datasets:  # which has no evaluated cells
-        cells = [cell for cell in _cells(table, dataset.name) if cell.coverage is None]
-        name = dataset.convention.name if dataset.convention else None
-        found = cells[0].people(name) if cells else {}
-        numbers = [f"{metric} {found[metric]:.2f}" for metric in table.metrics if metric in found]
-        if numbers:
-            labels = cells[0].evaluation["settings"]["conventions"][name]["labels"]
-            whose = "those of the others" if labels == "several" else "the original annotation"
+    """How the row of people came to be."""
+    lines = []
+    for block in table.datasets:
+        if found := people_in(table, block):
+            assert block.convention is not None
+            options = found[0].evaluation["settings"]["conventions"][block.convention.name]
+            is_of_others = options["labels"] == "several"
+            whose = "those of the others" if is_of_others else "the original annotation"
             lines.append(
-                f"People, no system, on {dataset.title}: each annotator's moment scored by {whose},"
-                f" mean over annotators: {'; '.join(numbers)}."
+                f"{PEOPLE}: each annotator's moment scored by {whose}, mean over annotators."
             )
-    return lines
+    return list(dict.fromkeys(lines))
 
 
 def _verdicts(values: list[Value]) -> list[str]:

@@ -5,10 +5,12 @@ from tsgbench.reporting.caption import (
     caption,
     legend,
     only_printed_label,
+    people_in,
     printed_label,
     row_label,
 )
-from tsgbench.reporting.document import Document, PrintedRow, Result, Row
+from tsgbench.reporting.document import Document, PrintedRow, Result, Row, Value
+from tsgbench.reporting.numbers import PEOPLE
 
 
 def describe(table: draft.Table, identity: str) -> Document:
@@ -39,8 +41,28 @@ def describe(table: draft.Table, identity: str) -> Document:
                 results={name: _result(table, row, result) for name, result in row.results.items()},
             )
             for row in table.rows
-        ],
+        ]
+        + _people(table),
     )
+
+
+def _people(table: draft.Table) -> list[Row]:
+    """The last row of every block whose queries several people annotated."""
+    results = {
+        block.name: Result(
+            label=PEOPLE,
+            is_only_printed=False,
+            status="people",
+            wanted=[],
+            departures=[],
+            cells=[found[0].provenance()],
+            printed=None,
+            values={metric: Value(mean=found[1].get(metric)) for metric in table.metrics},
+        )
+        for block in table.datasets
+        if (found := people_in(table, block))
+    }
+    return [Row(PEOPLE, "", "", [], "people", False, results)] if results else []
 
 
 def _convention(table: draft.Table) -> str | None:

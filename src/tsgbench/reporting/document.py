@@ -24,7 +24,7 @@ DEMO = (
 
 # What a printed value is to the reproduced one and its interval
 Verdict = Literal["within interval", "above", "below", "not run", "protocol differs"]
-Status = Literal["complete", "partial", "not run"]
+Status = Literal["complete", "partial", "not run", "people"]
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,8 @@ class PrintedRow:
 class Result:
     """One system in one block.
 
-    label: the system's name, with what is missing or other. is_only_printed: no cell of the study
+    label: the system's name, with what is missing or other. status: `people` of what annotators of
+    the queries reach, which the record of the one cell says. is_only_printed: no cell of the study
     could ever stand beside its printed numbers. wanted: names of the cells that the table asks for.
     cells: those that were run, with all that made them (`provenance` of `cells.Cell`,
     `statistics_table.Described` and `efficiency_table.Measured`). values: by metric.

@@ -131,7 +131,7 @@ def gather_systems(documents: dict[str, Document]) -> dict[str, System]:
         titles = {block.name: block.title for block in document.datasets}
         for row in document.rows:
             for name, result in row.results.items():
-                if not result.cells:
+                if not result.cells or result.status == "people":  # no number of its cell's system
                     continue
                 system = systems.setdefault(result.anchor, System(row.label, titles[name], []))
                 known = {cell["cell"] for cell in system.cells}

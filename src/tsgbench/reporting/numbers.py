@@ -9,6 +9,7 @@ from functools import cached_property
 from tsgbench.reporting.document import Result, Value
 
 NOT_RUN = "—"
+PEOPLE = "People (no system)"  # the row of what annotators reach
 UNDEFINED = "n/a"
 DOUBTFUL = "?"
 # Beside a difference: what the printed number is to the reproduced one (document.Verdict)

@@ -42,7 +42,7 @@ def next_steps(document: Document, stem: Path) -> str:
         row.label: result.values[first].mean or 0.0
         for row in document.rows
         for result in row.results.values()
-        if result.cells
+        if result.cells and result.status != "people"
     }
     row = f' --row "{max(means, key=means.__getitem__)}"' if means else ""
     steps = {

@@ -6,7 +6,7 @@ from itertools import combinations
 from typing import Any
 
 from tsgbench.reporting.evidence import Evidence, System, as_table
-from tsgbench.reporting.numbers import SIGNIFICANT
+from tsgbench.reporting.numbers import PEOPLE, SIGNIFICANT
 from tsgbench.reporting.statements import name_system, statement
 from tsgbench.reporting.uncertainty import compare
 
@@ -149,7 +149,7 @@ def people(evidence: Evidence) -> list[str] | None:
             scored = [s for s in systems if s.mean(metrics[0], convention=name) is not None]
             scored.sort(key=lambda s: s.mean(metrics[0], convention=name) or 0.0, reverse=True)
             head = [f"{entry['title']}, `{name}`", *metrics]
-            rows = [["People (no system)", *(f"{reached[metric]:.2f}" for metric in metrics)]]
+            rows = [[PEOPLE, *(f"{reached[metric]:.2f}" for metric in metrics)]]
             rows += [
                 [name_system(s), *(s.show(metric, convention=name) for metric in metrics)]
                 for s in scored
