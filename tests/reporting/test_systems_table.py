@@ -263,7 +263,7 @@ def test_people_are_the_last_row_and_no_system(tmp_path, spec, labels, whose):
         assert "83.48" in form(document)
     assert ",People (no system),,,real,mIoU,people,71.97," in render_csv(document)
     last = render_terminal(document, tmp_path / "table1", 100)
-    assert "People (no system)" in last and "--row Model" in next_steps(document, tmp_path / "x")
+    assert "People (no system)" in last and '--row "Model"' in next_steps(document, tmp_path / "x")
     spec["datasets"][0]["convention"] = {"name": "other", "about": "else", "is_headline": True}
     other = build_table(spec, cells, tmp_path / "published")
     assert not any(line.startswith("People") for line in legend(other))
