@@ -342,17 +342,12 @@ def test_a_cell_that_another_study_has_is_not_trained_again(project):
     assert "as recorded" in explained.stdout and "taken over from results/cells" in explained.stdout
 
 
-def test_lint_is_clean(project):
-    done = project.run("snakemake", "--lint", check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
 def test_the_report_is_made(project):
     project.snakemake("--report", "report.html", "phase_report")
     assert "Tables" in project.read("report.html")
 
 
-def test_a_tex_without_a_package_costs_the_pdfs_and_nothing_else(project, tmp_path):
+def test_all_is_on_one_page_and_a_tex_without_a_package_costs_the_pdfs_alone(project, tmp_path):
     """Said in a line before the first job; a PDF asked for by name is refused there and then."""
     engine = tmp_path / "bin" / "pdflatex"
     engine.parent.mkdir()
@@ -361,7 +356,7 @@ def test_a_tex_without_a_package_costs_the_pdfs_and_nothing_else(project, tmp_pa
     )
     engine.chmod(0o755)
     incomplete = {"PATH": f"{engine.parent}{os.pathsep}{project.env['PATH']}"}
-    done = project.snakemake(**incomplete)
+    done = project.snakemake("all", "results/report.html", **incomplete)
     [line] = [line for line in done.stderr.splitlines() if "PDFs are not made" in line]
     assert "TeX lacks collectbox.sty" in line
     assert done.stderr.index(line) < done.stderr.index("Building DAG of jobs")
@@ -369,10 +364,6 @@ def test_a_tex_without_a_package_costs_the_pdfs_and_nothing_else(project, tmp_pa
     by_name = project.snakemake("results/report.pdf", **incomplete, check=False)
     assert by_name.returncode == 1 and "Job stats" not in by_name.stdout + by_name.stderr
     assert "results/report.pdf: PDFs are not made: TeX lacks collectbox.sty" in by_name.stderr
-
-
-def test_every_result_is_on_one_page_and_its_numbers_are_explained(project):
-    project.snakemake("results/report.html", "results/report.tex")
     page = project.read("results/report.html")
     run = json.loads(project.read(f"{SEQPAN}/run.json"))
     assert run["identity"] in page and 'id="cell-seqpan-shapes-full"' in page
