@@ -1,4 +1,7 @@
-"""A Slurm of one node, from Debian's packages, in a folder and on ports of its own."""
+"""A Slurm from Debian's packages, in a folder and on ports of its own.
+
+It has one node, and another in reserve, both on this machine.
+"""
 
 import os
 import shutil
@@ -6,25 +9,27 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+
+import psutil
 
 NEEDED = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scontrol", "sinfo")
 SBIN = "/usr/sbin"  # of daemons, and not on everybody's path
-NODE = "n0"
+NODE, SPARE = "n0", "n1"
 DEVICES = ("/dev/null", "/dev/zero")  # stand in for GPUs
 START_S, POLL_S = 20, 0.2
-# Two processors, whatever the machine has, and two GPUs in name alone. Without cgroups, which a
-# container may lack: memory is counted, but no job is killed for it.
+# A node has two processors, whatever the machine has, and two GPUs in name alone. No cgroups, which
+# a container may lack: each second a step's memory is counted, and it is killed for too much. What
+# takes a cluster minutes takes seconds here: to give up a silent node, to start its jobs again.
 CONF = """
 ClusterName=tsgbench
 SlurmctldHost={host}
 SlurmctldPort={controller_port}
-SlurmdPort={node_port}
 SlurmUser={user}
 SlurmdUser={user}
 AuthType=auth/munge
-AuthInfo=socket={folder}/munge.socket
+AuthInfo=socket={folder}/munge.socket,cred_expire=5
 CredType=cred/munge
 MpiDefault=none
 ProctrackType=proctrack/linuxproc
@@ -32,23 +37,28 @@ TaskPlugin=task/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 SchedulerParameters=sched_interval=2,bf_interval=2,batch_sched_delay=0
-ReturnToService=1
+ReturnToService=2
+SlurmdTimeout=6
 SlurmdParameters=config_overrides
 StateSaveLocation={folder}/state
-SlurmdSpoolDir={folder}/spool
+SlurmdSpoolDir={folder}/spool/%n
 SlurmctldPidFile={folder}/slurmctld.pid
-SlurmdPidFile={folder}/slurmd.pid
+SlurmdPidFile={folder}/%n.pid
 SlurmctldLogFile={folder}/slurmctld.log
-SlurmdLogFile={folder}/slurmd.log
+SlurmdLogFile={folder}/%n.log
 AccountingStorageType=accounting_storage/none
-JobAcctGatherType=jobacct_gather/none
+JobAcctGatherType=jobacct_gather/linux
+JobAcctGatherFrequency=task=1
+JobAcctGatherParams=UsePss,OverMemoryKill
 JobCompType=jobcomp/filetxt
 JobCompLoc={folder}/completed.txt
 MinJobAge=600
 KillWait=5
 GresTypes=gpu
-NodeName={node} NodeHostname={host} NodeAddr=127.0.0.1 CPUs=2 RealMemory=256000 Gres=gpu:2
-PartitionName=main Nodes={node} Default=YES MaxTime=INFINITE State=UP
+NodeName=DEFAULT CPUs=2 RealMemory=256000 Gres=gpu:2
+NodeName={nodes[0]} NodeHostname={host} NodeAddr=127.0.0.1 Port={node_ports[0]}
+NodeName={nodes[1]} NodeHostname={host} NodeAddr=127.0.0.1 Port={node_ports[1]}
+PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 """
 
 
@@ -61,6 +71,7 @@ class Cluster:
 
     def __init__(self, folder: Path):
         self.folder, self.conf, self.programs = folder, folder / "slurm.conf", folder / "bin"
+        self.daemons: dict[str, subprocess.Popen] = {}
 
     def reach(self, env: dict[str, str]) -> dict[str, str]:
         """The environment of a program that is to talk to it."""
@@ -96,6 +107,71 @@ class Cluster:
         """Put the node into a state: drain, down, resume."""
         self.ask("scontrol", "update", f"nodename={NODE}", f"state={state}", "reason=test")
 
+    def node_state(self, node: str) -> str:
+        """As `sinfo` calls it; a star says that the node does not answer."""
+        return self.ask("sinfo", "--noheader", f"--nodes={node}", "--format=%T").strip()
+
+    def start(self, name: str, *command: str) -> subprocess.Popen:
+        """Start a daemon; what it says is in NAME.out."""
+        path = os.pathsep.join([os.environ["PATH"], SBIN])
+        with open(self.folder / f"{name}.out", "w") as out:
+            self.daemons[name] = subprocess.Popen(
+                command,
+                env=self.reach({**os.environ, "PATH": path}),
+                stdout=out,
+                stderr=out,
+            )
+        return self.daemons[name]
+
+    def start_node(self, node: str) -> None:
+        """Start a node, or start it again, and wait until it takes jobs."""
+        daemon = self.start(node, "slurmd", "-D", "-N", node)
+        until = time.monotonic() + START_S
+        while True:
+            try:
+                state = self.node_state(node)
+            except (AssertionError, subprocess.TimeoutExpired) as error:
+                state = str(error)
+            if state in ("idle", "mixed"):
+                return
+            if daemon.poll() is not None or time.monotonic() > until:
+                logs = "; ".join(said(self.folder, name) for name in ("slurmctld", node))
+                raise NoSlurm(f"Slurm does not start ({node}: {state}): {logs}")
+            time.sleep(POLL_S)
+
+    def stop_node(self, node: str) -> None:
+        """Shut a node down that runs nothing."""
+        self.ask("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
+        self.daemons[node].terminate()
+        self.daemons.pop(node).wait()
+
+    def lose_node(self, node: str) -> None:
+        """Kill all that runs on it: its daemon, the steps of its jobs and their programs."""
+        self.daemons[node].kill()
+        self.daemons.pop(node).wait()
+        spool = str(self.folder / "spool" / node)  # a step has its socket there
+        steps = [
+            process
+            for process in psutil.process_iter(["name"])
+            if process.info["name"].startswith("slurmstepd")
+            and any(at.laddr.startswith(spool) for at in process.net_connections("unix"))
+        ]
+        doomed = steps + [child for step in steps for child in step.children(recursive=True)]
+        for process in doomed:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+
+    def stop(self) -> None:
+        """Stop the daemons, the last one first."""
+        for daemon in reversed(self.daemons.values()):
+            daemon.terminate()
+        for daemon in self.daemons.values():
+            try:
+                daemon.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                daemon.kill()
+                daemon.wait()
+
 
 def wait_for(true: Callable[[], object], what: str, patience_s: float = 600.0) -> object:
     """What `true` answers, once that is not nothing."""
@@ -118,53 +194,41 @@ def run_slurm(folder: Path) -> Iterator[Cluster]:
     configure(folder)
     cluster = Cluster(folder)
     wrap_srun(cluster)
-    daemons: list[subprocess.Popen] = []
-    environment = cluster.reach({**os.environ, "PATH": path})
     try:
-        for name, *options in (
-            ("munged", "--foreground", "--force", *munge_options(folder)),
-            ("slurmctld", "-D", "-c"),
-            ("slurmd", "-D", "-N", NODE),
-        ):
-            with open(folder / f"{name}.out", "w") as out:
-                daemons.append(
-                    subprocess.Popen([name, *options], env=environment, stdout=out, stderr=out)
-                )
-            if name == "munged":
-                await_file(folder / "munge.socket", daemons[-1])
-        await_idle(cluster, daemons)
+        daemon = cluster.start(
+            "munged", "munged", "--foreground", "--force", *munge_options(folder)
+        )
+        await_file(folder / "munge.socket", daemon)
+        cluster.start("slurmctld", "slurmctld", "-D", "-c")
+        cluster.start_node(NODE)
         try:
             yield cluster
         finally:
             cluster.end_jobs()  # which would outlive it
     finally:
-        for daemon in reversed(daemons):
-            daemon.terminate()
-        for daemon in daemons:
-            try:
-                daemon.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                daemon.kill()
-                daemon.wait()
+        cluster.stop()
 
 
 def configure(folder: Path) -> None:
     """Write keys and configuration."""
     for name in ("state", "spool"):
         (folder / name).mkdir(parents=True)
+    for node in (NODE, SPARE):
+        (folder / "spool" / node).mkdir()
     key = folder / "munge.key"
     key.write_bytes(os.urandom(128))
     key.chmod(0o600)
-    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("", 0)) as other:
-        ports = one.getsockname()[1], other.getsockname()[1]
+    with ExitStack() as held:  # together, so that no two are the same
+        servers = [held.enter_context(socket.create_server(("", 0))) for _ in range(3)]
+        ports = [server.getsockname()[1] for server in servers]
     user = subprocess.run(["id", "-un"], capture_output=True, text=True, check=True).stdout.strip()
     conf = CONF.format(
         folder=folder,
         host=socket.gethostname().partition(".")[0],
         user=user,
         controller_port=ports[0],
-        node_port=ports[1],
-        node=NODE,
+        nodes=(NODE, SPARE),
+        node_ports=ports[1:],
     )
     (folder / "slurm.conf").write_text(conf)
     (folder / "gres.conf").write_text("".join(f"Name=gpu File={file}\n" for file in DEVICES))
@@ -197,22 +261,6 @@ def await_file(path: Path, daemon: subprocess.Popen) -> None:
     while not path.exists():
         if daemon.poll() is not None or time.monotonic() > until:
             raise NoSlurm(f"munged does not start: {said(path.parent, 'munged')}")
-        time.sleep(POLL_S)
-
-
-def await_idle(cluster: Cluster, daemons: list[subprocess.Popen]) -> None:
-    until = time.monotonic() + START_S
-    while True:
-        dead = [daemon.args[0] for daemon in daemons if daemon.poll() is not None]
-        try:
-            state = cluster.ask("sinfo", "--noheader", "--format=%T").strip()
-        except (AssertionError, subprocess.TimeoutExpired) as error:
-            state = str(error)
-        if state == "idle":
-            return
-        if dead or time.monotonic() > until:
-            logs = "; ".join(said(cluster.folder, name) for name in ("slurmctld", "slurmd"))
-            raise NoSlurm(f"Slurm does not start ({', '.join(dead) or state}): {logs}")
         time.sleep(POLL_S)
 
 
