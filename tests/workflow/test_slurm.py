@@ -21,8 +21,10 @@ from workflow.slurm import NODE, SPARE, Cluster, NoSlurm, run_slurm, wait_for
 
 pytestmark = pytest.mark.slow
 
-SEQPAN = "results/cells/seqpan/shapes/full/seed0"
+ROW = "results/cells/seqpan/shapes/full"
+SEQPAN = f"{ROW}/seed0"
 LOG = "logs/train/seqpan/shapes/full/seed0.log"
+SEEDS = (0, 1)
 HERE = (
     *("--profile", "profiles/slurm", "--max-jobs-per-timespan", "10/1s"),
     *("--resources", "gpu=1", "small=2"),
@@ -80,19 +82,15 @@ class There:
         code = running.wait(timeout=PATIENCE_S)
         assert code == 0, self.project.read("said.txt")
 
-    def saved(self) -> Path:
+    def saved(self, seed: int = 0) -> Path:
         """Where the training keeps its last epoch."""
-        said = self.project.run("tsgbench", "plan", "--json", f"{SEQPAN}/run.json").stdout
+        said = self.project.run("tsgbench", "plan", "--json", f"{ROW}/seed{seed}/run.json").stdout
         identity = json.loads(said)[-1]["identity"]
         return self.project.folder / "scratch" / identity / "last.pt"
 
-    def reserve(self, **changes: int) -> None:
-        """Have the jobs of a cell ask for something else."""
-        reserved = {"train": {**RESERVED["train"], **changes}, "evaluate": changes}
-        study = self.project.folder / "config/demo.yaml"
-        study.write_text(
-            yaml.safe_dump({**yaml.safe_load(study.read_text()), "resources": reserved})
-        )
+    def reserve(self, old: str, new: str) -> None:
+        """Have a training ask for something else."""
+        self.project.edit("config/demo.yaml", old, new)
 
     def new_job(self) -> str:
         """The one running job that is new."""
@@ -128,24 +126,28 @@ def there(project, cluster) -> Iterator[There]:
 
 
 def train_long(project: Project) -> None:
-    """Have the training last, so that something can befall it."""
+    """Have trainings last, so that something can befall them; two of them, by seed."""
     project.edit("config/demo.yaml", "epochs: 2", f"epochs: {EPOCHS}")
+    project.edit(
+        "config/demo.yaml", "full], seeds: [0]}", f"full], seeds: [{', '.join(map(str, SEEDS))}]}}"
+    )
 
 
-def outputs(project: Project) -> dict:
-    """Digests of what the training made: weights, history of all epochs, predictions."""
-    return json.loads(project.read(f"{SEQPAN}/run.json"))["outputs"]
+def outputs(project: Project, seed: int = 0) -> dict:
+    """Digests of what a training made: weights, history of all epochs, predictions."""
+    return json.loads(project.read(f"{ROW}/seed{seed}/run.json"))["outputs"]
 
 
 @pytest.fixture(scope="module")
-def undisturbed(built, tmp_path_factory) -> dict:
-    """`outputs` of the long training where nothing befalls it: on one machine, by one thread."""
+def undisturbed(built, tmp_path_factory) -> list[dict]:
+    """`outputs` of the long trainings where nothing befalls them: on one machine, by one thread."""
     project = Project(tmp_path_factory.mktemp("undisturbed") / "project")
     shutil.copytree(built.folder, project.folder, symlinks=True)
     shutil.rmtree(project.folder / "results")
     train_long(project)
-    project.snakemake("--set-threads", "train=1", "--", f"{SEQPAN}/run.json")
-    return outputs(project)
+    records = [f"{ROW}/seed{seed}/run.json" for seed in SEEDS]
+    project.snakemake("--set-threads", "cell=1", "--", *records)
+    return [outputs(project, seed) for seed in SEEDS]
 
 
 def test_the_table_is_the_one_that_is_made_on_one_machine(built, there, cluster):
@@ -156,9 +158,9 @@ def test_the_table_is_the_one_that_is_made_on_one_machine(built, there, cluster)
     # A row is one submission, and so are all reports. What learns has a GPU, what does not has none
     jobs = [cluster.describe(job) for job in cluster.jobs().keys() - there.known]
     assert {Path(job["StdOut"]).parent.name: job.get("TresPerJob") for job in jobs} == {
-        "group_cells_seqpan_shapes_full_evaluate_train": "gres:gpu:1",
-        "group_cells_prior_shapes_full_evaluate_train": None,
-        "group_cells_whole_video_shapes_full_evaluate_train": None,
+        "group_cells_seqpan_shapes_full_cell": "gres:gpu:1",
+        "group_cells_prior_shapes_full_cell": None,
+        "group_cells_whole_video_shapes_full_cell": None,
         "group_reports_table": None,
     }
     assert len(jobs) == 4
@@ -166,7 +168,7 @@ def test_the_table_is_the_one_that_is_made_on_one_machine(built, there, cluster)
 
 def test_a_drained_node_too_little_memory_and_a_cancelled_job(there, cluster, undisturbed):
     train_long(there.project)
-    there.reserve(mem_mb=TOO_LITTLE_MB)
+    there.reserve("mem_mb: 2000", f"mem_mb: {TOO_LITTLE_MB}")
     saved = there.saved()
     cluster.set_node("drain")
     running = there.start(f"{SEQPAN}/metrics.json")
@@ -183,15 +185,22 @@ def test_a_drained_node_too_little_memory_and_a_cancelled_job(there, cluster, un
     asked = [cluster.describe(job)["MinMemoryNode"] for job in (first, second, third)]
     assert asked == [f"{TOO_LITTLE_MB * attempt}M" for attempt in (1, 2, 3)]
     assert RESUMED in there.read(LOG)
-    assert outputs(there.project) == undisturbed
+    assert outputs(there.project) == undisturbed[0]
 
 
 def test_a_lost_node(there, cluster, undisturbed):
     train_long(there.project)
-    saved = there.saved()
-    running = there.start(f"{SEQPAN}/metrics.json")
+    saved = [there.saved(seed) for seed in SEEDS]
+    running = there.start(*(f"{ROW}/seed{seed}/metrics.json" for seed in SEEDS))
     job = there.new_job()
-    wait_for(saved.exists, "an epoch")
+    records = [there.project.folder / ROW / f"seed{seed}/run.json" for seed in SEEDS]
+
+    def between() -> list[int]:
+        """The seed that is trained, while the other one is being so."""
+        return [seed for seed in SEEDS if records[seed].exists() and saved[1 - seed].exists()]
+
+    [done] = wait_for(between, "one seed, and an epoch of the other one")
+    made = records[done].read_bytes()
     cluster.lose_node(NODE)
     try:
         cluster.start_node(SPARE)
@@ -200,11 +209,13 @@ def test_a_lost_node(there, cluster, undisturbed):
     finally:
         cluster.start_node(NODE)
         cluster.stop_node(SPARE)
+    # Slurm itself started the submission again, once
     found = cluster.describe(job)
     assert (found["JobState"], found["Restarts"], found["NodeList"]) == ("COMPLETED", "1", SPARE)
-    assert cluster.jobs().keys() - there.known == set()
-    assert RESUMED in there.read(LOG)
-    assert outputs(there.project) == undisturbed
+    assert cluster.jobs().keys() <= there.known
+    assert records[done].read_bytes() == made
+    assert RESUMED in there.read(LOG.replace("seed0", f"seed{1 - done}"))
+    assert [outputs(there.project, seed) for seed in SEEDS] == undisturbed
 
 
 def test_jobs_that_outlive_snakemake_are_not_done_twice(there, cluster, undisturbed):
@@ -219,15 +230,23 @@ def test_jobs_that_outlive_snakemake_are_not_done_twice(there, cluster, undistur
     there.project.run("snakemake", "--unlock")
     there.finish(there.start(f"{SEQPAN}/metrics.json"))
     assert cluster.jobs()[first] == "COMPLETED"
-    assert outputs(there.project) == undisturbed
+    assert outputs(there.project) == undisturbed[0]
 
 
 @pytest.mark.faults
 def test_too_little_time(there, cluster, undisturbed):
-    """Slurm counts in minutes, and looks twice in one."""
+    """Slurm counts minutes, and looks up to half a minute later."""
     train_long(there.project)
-    there.reserve(runtime=1)
-    ...
+    there.reserve("runtime: 30", "runtime: 1")
+    there.reserve("lr: 1.0e-3", "lr: 1.0e-3, TODO: 1")
+    running = there.start(f"{SEQPAN}/metrics.json")
+    first = there.new_job()
+    second = there.new_job()
+    there.finish(running)
+    found = [cluster.describe(job) for job in (first, second)]
+    assert [job["TimeLimit"] for job in found] == ["00:01:00", "00:02:00"]
+    assert [job["JobState"] for job in found] == ["TIMEOUT", "COMPLETED"]
+    assert RESUMED in there.read(LOG)
 
 
 def test_everything_of_the_papers_is_few_submissions(tmp_path):

@@ -6,6 +6,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.target_jobs import parse_target_jobs_cli_args
 
 # The code of this checkout, whichever checkout the environment was installed from; a project without
 # code of its own runs what is installed
@@ -184,19 +185,28 @@ def unplanned(phase, wildcard):
 
 
 def is_due(job):
-    """Whether a job is to run. A part of a run, as of a cluster's submission, has what it is told
-    to run, and asks only which results it finds."""
-    if not workflow.is_main_process:
-        return not os.path.exists(job.record)
+    """Whether a job is to run."""
     try:
         return FRESHNESS.state(job.record) != CURRENT
     except UserError:  # cannot be read just now, which is said where it is asked for
         return True
 
 
+def cells_to_train():
+    """Keys of the cells that are trained and scored in one job.
+
+    A part of a run, as of a cluster's submission, is told so on its command line, whatever it finds
+    made: it may be started for the second time, as when a node was lost, or after another run's.
+    """
+    if workflow.is_main_process:
+        return {job.key for job in map(STUDY.jobs.get, STUDY.targets("train")) if is_due(job)}
+    told = parse_target_jobs_cli_args([word for word in sys.argv if word.startswith("cell:")])
+    return {STUDY.find("train", cell.wildcards_dict).key for cell in told}
+
+
 # Cells to train are scored in the same job. What is trained already is scored by itself, so that
 # nothing is trained again because its scores are due
-TO_TRAIN = {job.key for job in map(STUDY.jobs.get, STUDY.targets("train")) if is_due(job)}
+TO_TRAIN = cells_to_train()
 OTHERS = {STUDY.jobs[record].key for record in STUDY.targets("evaluate")} - TO_TRAIN
 IS_TO_TRAIN, IS_PREDICTED = apart(TO_TRAIN, OTHERS)
 
