@@ -1,4 +1,4 @@
-"""The miniature study by profiles/slurm on a real Slurm of one node, and on its bad days.
+"""The miniature study by profiles/slurm on a real Slurm, and on its bad days.
 
 Only what a test must have differently is not the profile's: there are two slots, and what takes
 seconds is asked after every second.
@@ -88,10 +88,6 @@ class There:
         identity = json.loads(said)[-1]["identity"]
         return self.project.folder / "scratch" / identity / "last.pt"
 
-    def reserve(self, old: str, new: str) -> None:
-        """Have a training ask for something else."""
-        self.project.edit("config/demo.yaml", old, new)
-
     def new_job(self) -> str:
         """The one running job that is new."""
         found = wait_for(
@@ -119,18 +115,17 @@ def there(project, cluster) -> Iterator[There]:
     shutil.rmtree(project.folder / "results")
     study = project.folder / "config/demo.yaml"
     study.write_text(study.read_text() + yaml.safe_dump({"resources": RESERVED}))
-    there = There(project, cluster)
     project.env = cluster.reach(project.env)
+    there = There(project, cluster)
     yield there
     there.stop()
 
 
 def train_long(project: Project) -> None:
-    """Have trainings last, so that something can befall them; two of them, by seed."""
+    """Have trainings last, so that something can befall them; a row of two."""
     project.edit("config/demo.yaml", "epochs: 2", f"epochs: {EPOCHS}")
-    project.edit(
-        "config/demo.yaml", "full], seeds: [0]}", f"full], seeds: [{', '.join(map(str, SEEDS))}]}}"
-    )
+    learning = "model: seqpan, ablations: [full], seeds:"
+    project.edit("config/demo.yaml", f"{learning} [0]", f"{learning} {[*SEEDS]}")
 
 
 def outputs(project: Project, seed: int = 0) -> dict:
@@ -168,7 +163,7 @@ def test_the_table_is_the_one_that_is_made_on_one_machine(built, there, cluster)
 
 def test_a_drained_node_too_little_memory_and_a_cancelled_job(there, cluster, undisturbed):
     train_long(there.project)
-    there.reserve("mem_mb: 2000", f"mem_mb: {TOO_LITTLE_MB}")
+    there.project.edit("config/demo.yaml", "mem_mb: 2000", f"mem_mb: {TOO_LITTLE_MB}")
     saved = there.saved()
     cluster.set_node("drain")
     running = there.start(f"{SEQPAN}/metrics.json")
@@ -237,7 +232,7 @@ def test_jobs_that_outlive_snakemake_are_not_done_twice(there, cluster, undistur
 def test_too_little_time(there, cluster):
     """Slurm counts whole minutes, and may kill half a minute late."""
     there.project.edit("config/demo.yaml", "epochs: 2", "epochs: 600")
-    there.reserve("runtime: 30", "runtime: 1")
+    there.project.edit("config/demo.yaml", "runtime: 30", "runtime: 1")
     there.finish(there.start(f"{SEQPAN}/metrics.json"))
     found = sorted(cluster.jobs().keys() - there.known, key=int)
     asked = [cluster.describe(job) for job in found]
