@@ -224,6 +224,8 @@ def test_jobs_that_outlive_snakemake_are_not_done_twice(there, cluster, undistur
     assert first in cluster.jobs("RUNNING")
     there.project.run("snakemake", "--unlock")
     there.finish(there.start(f"{SEQPAN}/metrics.json"))
+    # Its results are there a moment before its Snakemake has ended
+    wait_for(lambda: first not in cluster.jobs("RUNNING", "COMPLETING"), "the first job ends")
     assert cluster.jobs()[first] == "COMPLETED"
     assert outputs(there.project) == undisturbed[0]
 
