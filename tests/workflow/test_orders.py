@@ -223,11 +223,11 @@ def test_a_run_that_leaves_an_old_result_has_failed(project):
     project.edit("config/demo.yaml", "epochs: 2", "epochs: 3")
     project.edit(
         "workflow/rules/common.smk",
-        "FRESHNESS.inputs(job, ancient)",
-        "FRESHNESS.inputs(job, ancient)[:len(job.inputs)]",
+        "FRESHNESS.inputs(job, ancient, following)",
+        "FRESHNESS.inputs(job, ancient, following)[:len(job.inputs)]",
     )
     # Something to run, so that the end of a run is reached
     (project.folder / "results/cells/prior/shapes/full/seed0/metrics.json").unlink()
     done = project.snakemake("phase_cells", check=False)
     assert done.returncode == 1
-    assert "metrics.json: not what this study makes now" in done.stdout + done.stderr
+    assert "run.json: not what this study makes now" in done.stdout + done.stderr
