@@ -30,9 +30,11 @@ def write_video(
             samples = silence if sound is True else sound
             layout = {1: "mono", 2: "stereo", 6: "5.1"}[len(samples)]
             audio = container.add_stream("aac", rate=16000, layout=layout)
-            heard = av.AudioFrame.from_ndarray(samples, format="fltp", layout=layout)
-            heard.sample_rate = 16000
-            container.mux(audio.encode(heard))
+            for start in range(0, samples.shape[1], 16000):  # encoding all at once is slow
+                piece = np.ascontiguousarray(samples[:, start : start + 16000])
+                heard = av.AudioFrame.from_ndarray(piece, format="fltp", layout=layout)
+                heard.sample_rate = 16000
+                container.mux(audio.encode(heard))
             container.mux(audio.encode())
         for k in range(frames):
             picture = np.full((*size, 3), min(8 + 4 * k, 255), np.uint8)
