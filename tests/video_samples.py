@@ -14,7 +14,8 @@ FORMATS = {".mp4": "libx264", ".avi": "mpeg4", ".mkv": "libx264"}
 def write_video(
     path: Path, frames: int, *, size=(48, 64), fps=8, stamps=None, sound=False, b_frames=0
 ) -> Path:
-    """A video whose frame number k is a flat grey of 8 + 4 k (up to 255). stamps: in 1 / 1000 s."""
+    """A video whose frame number k is a flat grey of 8 + 4 k (up to 255). stamps: in 1 / 1000 s.
+    sound: True for silence, or (channels, n) of what is heard, 16000 samples a second."""
     with av.open(str(path), "w", options={"movflags": "+faststart"}) as container:
         stream = container.add_stream(FORMATS[path.suffix], rate=fps)
         stream.height, stream.width = size
@@ -24,13 +25,16 @@ def write_video(
         stream.options = {"bf": str(b_frames), **exact}
         if stamps:
             stream.codec_context.time_base = Fraction(1, 1000)
-        if sound:
-            audio = container.add_stream("aac", rate=16000, layout="mono")
-            silence = av.AudioFrame.from_ndarray(
-                np.zeros((1, 16000 * frames // fps), np.float32), format="fltp", layout="mono"
-            )
-            silence.sample_rate = 16000
-            container.mux(audio.encode(silence))
+        if sound is not False:
+            silence = np.zeros((1, 16000 * frames // fps), np.float32)
+            samples = silence if sound is True else sound
+            layout = {1: "mono", 2: "stereo", 6: "5.1"}[len(samples)]
+            audio = container.add_stream("aac", rate=16000, layout=layout)
+            for start in range(0, samples.shape[1], 16000):  # encoding all at once is slow
+                piece = np.ascontiguousarray(samples[:, start : start + 16000])
+                heard = av.AudioFrame.from_ndarray(piece, format="fltp", layout=layout)
+                heard.sample_rate = 16000
+                container.mux(audio.encode(heard))
             container.mux(audio.encode())
         for k in range(frames):
             picture = np.full((*size, 3), min(8 + 4 * k, 255), np.uint8)

@@ -33,7 +33,13 @@ def view(paper) -> View:
     return View(
         Counter(done=900, running=30, failed=2, silent=1, waiting=456),
         {phase: (count // 2, count) for phase, count in phases.items()},
-        Cost({"train": 36_000.0}, {"train": 400}, {"figure": 3}, 900.0, 400.0),
+        Cost(
+            seconds={"train": 36_000.0},
+            measured={"train": 400},
+            unknown={"figure": 3},
+            memory_mb=900.0,
+            chain_s=400.0,
+        ),
         [Sight(job, RUNNING, SCORED, 3.0) for job in trained[:29]]
         + [Sight(extraction, RUNNING, Said(), 4000.0)],
         [Sight(job, FAILED, Said(FAILED, ERROR), 90.0) for job in trained[30:32]],

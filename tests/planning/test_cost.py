@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from tsgbench.config import load_study
-from tsgbench.planning.cost import Cost, Measurements, estimate
+from tsgbench.planning.cost import Cost, estimate
+from tsgbench.planning.measurements import Measurements, read_measurements
 from tsgbench.planning.study import Study
 
 HEAD = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
@@ -25,7 +26,9 @@ def write(logs: Path, key: str, seconds: float, memory_mb: float = 100.0):
 
 def cost_of(study: Study, logs: Path, *keys: str) -> Cost:
     return estimate(
-        study, [study.find_key("train", key).record for key in keys], Measurements(study, logs)
+        study,
+        [study.find_key("train", key).record for key in keys],
+        Measurements(read_measurements(logs)),
     )
 
 
@@ -35,10 +38,67 @@ def test_the_nearest_measurements_count_and_their_mean(study, tmp_path):
     write(tmp_path, "train/seqpan/shapes/blind/seed0", 3.0)
     write(tmp_path / "other", "train/seqpan/shapes/full/seed0", 30.0)  # another study's folder
     full = cost_of(study, tmp_path, "seqpan/shapes/full/seed0")
-    assert full.seconds == {"train": 20.0}
+    assert full.seconds == {"train": 15.0}
     # No such ablation was measured: the model's on this data set
     other = cost_of(study, tmp_path, "seqpan/shapes/mismatched/seed0")
-    assert other.seconds == {"train": (10 + 20 + 3 + 30) / 4}
+    assert other.seconds == {"train": (10 + 20 + 3) / 3}
+
+
+def test_of_another_study_only_the_same_cell_is_alike(study, tmp_path):
+    """It may train the others at another size, or without frames."""
+    write(tmp_path / "other", "train/seqpan/shapes/full/seed0", 30.0)
+    assert cost_of(study, tmp_path, "seqpan/shapes/full/seed1").seconds == {"train": 30.0}
+    assert cost_of(study, tmp_path, "seqpan/shapes/blind/seed0").unknown == {"train": 1}
+
+
+def test_a_cell_that_was_taken_over_says_nothing_of_a_training(study, tmp_path):
+    write(tmp_path, "train/seqpan/shapes/full/seed0", 10.0)
+    write(tmp_path, "train/seqpan/shapes/full/seed1", 1.0)
+    log = tmp_path / "train/seqpan/shapes/full/seed1.log"
+    log.parent.mkdir(parents=True)
+    log.write_text("12:00:00 train seqpan/shapes/full/seed1: taken over from x, of the same\n")
+    assert cost_of(study, tmp_path, "seqpan/shapes/full/seed0").seconds == {"train": 10.0}
+
+
+def test_an_extraction_costs_what_its_shards_took_and_is_as_many_jobs(tmp_path):
+    config, source = load_study("config/demo.yaml")
+    resources = {**config["resources"], "extract": {"threads": 1, "shards": 4}}
+    sharded = Study({**config, "resources": resources}, source=source)
+    job = next(job for job in sharded.jobs.values() if job.phase == "extract")
+    for number in (1, 2):
+        write(tmp_path, f"extract/{job.key}.shards/0a.{number}-of-2", 30.0 * number, 700)
+    write(tmp_path, f"extract/{job.key}.shards/0b.1-of-3", 1000.0)  # never ended
+    write(tmp_path, f"extract/{job.key}", 10.0)
+    found = estimate(sharded, [job.record], Measurements(read_measurements(tmp_path)))
+    assert found.seconds == {"extract": 100.0} and found.memory_mb == 700
+    assert found.measured == {"extract": 5}
+    # Joining waits for the shards, a quarter of the others' work each
+    assert found.chain_s == 10.0 + 90.0 / 4
+    whole = Study(config, source=source)
+    found = estimate(whole, [job.record], Measurements(read_measurements(tmp_path)))
+    assert (found.measured, found.chain_s) == ({"extract": 1}, 100.0)
+
+
+def test_jobs_of_several_threads_leave_no_processor_to_others(study, tmp_path):
+    write(tmp_path, "extract/shapes/c3d_random_stats_w16s8", 50.0)  # on two
+    write(tmp_path, "train/cma/shapes/full/seed0", 40.0)
+    write(tmp_path, "train/fsan/shapes/full/seed0", 40.0)
+    due = [study.find_key("extract", "shapes/c3d_random_stats_w16s8").record]
+    due += [
+        study.find_key("train", f"{model}/shapes/full/seed0").record for model in ("cma", "fsan")
+    ]
+    cost = estimate(study, due, Measurements(read_measurements(tmp_path)))
+    assert (cost.wall_s(1), cost.wall_s(2)) == (130.0, 90.0)
+    assert cost.turns_s(2) == max(65.0, cost.chain_s)
+
+
+def test_no_download_is_like_another(tmp_path):
+    config, source = load_study("config/real.yaml")
+    real = Study(config, source=source)
+    first, second, *_ = real.targets("download")
+    write(tmp_path, f"download/{real.jobs[first].key}", 9.0)
+    cost = estimate(real, [first, second], Measurements(read_measurements(tmp_path)))
+    assert (cost.measured, cost.unknown) == ({"download": 1}, {"download": 1})
 
 
 def test_what_was_never_measured_is_not_guessed(study, tmp_path):
@@ -52,7 +112,9 @@ def test_what_was_never_measured_is_not_guessed(study, tmp_path):
 def test_scores_are_a_job_of_their_own_where_the_cell_is_trained_already(study, tmp_path):
     write(tmp_path, "evaluate/seqpan/shapes/full/seed0", 5.0)
     due = [study.find_key("evaluate", "seqpan/shapes/full/seed0").record]
-    assert estimate(study, due, Measurements(study, tmp_path)).seconds == {"evaluate": 5.0}
+    assert estimate(study, due, Measurements(read_measurements(tmp_path))).seconds == {
+        "evaluate": 5.0
+    }
 
 
 def test_jobs_that_wait_for_one_another_take_turns(study, tmp_path):
@@ -69,7 +131,7 @@ def test_jobs_that_wait_for_one_another_take_turns(study, tmp_path):
             ("table", "table1"),
         )
     ]
-    found = estimate(study, due, Measurements(study, tmp_path))
+    found = estimate(study, due, Measurements(read_measurements(tmp_path)))
     assert found.chain_s == 102.0 and found.memory_mb == 700 and found.jobs == 3
     assert found.wall_s(1) == 142.0 and found.wall_s(8) == 102.0
 

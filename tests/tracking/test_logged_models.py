@@ -37,6 +37,35 @@ def log(folder: Path, uri: str) -> str:
     return row["run_id"]
 
 
+@pytest.mark.parametrize(
+    ("inputs", "phases", "said"),
+    [
+        ({"video": "zero"}, {}, "inputs.video: zero: this cell is not shown the video"),
+        ({"video": "mismatched"}, {}, "not shown the video"),
+        ({"query": "shuffled"}, {}, "not shown the query"),
+        ({}, {"features": "blank"}, "blank features: this cell never saw a video"),
+        ({}, {"features": "reduce", "clips": "released"}, "their extractor is not here"),
+        ({}, {"features": "reduce", "clips": "extract"}, None),
+        ({}, {}, None),  # pulled without its data
+    ],
+)
+def test_a_model_says_how_it_is_asked_or_why_it_is_not(tmp_path, inputs, phases, said):
+    folder = write_cell(tmp_path / "results/cells", CELL)
+    record = json.loads((folder / "run.json").read_text())
+    record["settings"]["inputs"] |= inputs
+    reads = {"clips": {"record": "data/clips.json", "identity": "a", "digest": "b"}}
+    for role, phase in phases.items():
+        path = tmp_path / f"data/{role}.json"
+        path.parent.mkdir(exist_ok=True)
+        content = record | {"phase": phase, "inputs": reads if phase == "reduce" else {}}
+        content["digest"] = "d" * 16
+        path.write_text(json.dumps(content))
+    note = models._describe(folder, record, record["outputs"]["checkpoint.pt"], [])
+    command = f'tsgbench ground VIDEO.mp4 "a sentence" --cell {folder}'
+    assert (command in note) == (said is None)
+    assert said is None or (said in note and "name a cell" in note)
+
+
 def numbers(model) -> dict[str, float]:
     latest = sorted(model.metrics, key=lambda metric: metric.timestamp)
     return {metric.key: metric.value for metric in latest}

@@ -59,6 +59,13 @@ def test_an_extraction_in_shards_makes_the_same_file_and_leaves_nothing_else(pro
     assert (project.folder / f"{stem}.h5").read_bytes() == features
     assert {path.name for path in folder.iterdir()} == before
     assert project.planned("results/table1.tex") == {}
+    # What the shards took counts with the job that joined them
+    (project.folder / f"{stem}.json").unlink()
+    cost = json.loads(project.run("tsgbench", "plan", "--cost", f"{stem}.json", "--json").stdout)
+    logs = project.folder / "logs/benchmarks/extract/shapes"
+    measured = [float(path.read_text().split("\n")[1].split()[0]) for path in logs.rglob("*.tsv")]
+    assert cost["measured"] == {"extract": 3} and len(measured) == 3
+    assert cost["seconds"]["extract"] == pytest.approx(sum(measured))
 
 
 def test_the_table_says_demo_and_traces_every_number(project):

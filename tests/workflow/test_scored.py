@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tsgbench.evaluation.query_scores import read_query_scores
-from tsgbench.evaluation.resampling import permutation_p_values
+from tsgbench.evaluation.resampling import detectable, permutation_p_values, standard_errors
 from tsgbench.files import sha256_file
 from workflow.conftest import Project
 
@@ -59,10 +59,19 @@ def test_a_file_is_tested_against_a_cell_query_by_query(project):
     apart = ours.values("seconds", "mIoU") - theirs.values("seconds", "mIoU")
     alone = permutation_p_values(np.array([apart]), ours.video_ids)[0]
     assert alone <= found["mIoU"]["p"] <= 1  # corrected for the others
-    assert all(
-        number["p"] == 1
-        for number in score(project, file, "--against", CELL.format("prior"))["numbers"]
-    )
+    # As a table of this comparison alone would say it: at Holm's first step
+    error = standard_errors(np.array([apart]), ours.video_ids)[0]
+    level = 0.05 / sum(number["p"] is not None for number in found.values())
+    assert found["mIoU"]["detectable"] == pytest.approx(detectable(error, level))
+    assert facts["against"]["videos"] == len(set(ours.video_ids))
+    told = project.run(
+        *("tsgbench", "score", file, "--dataset", "shapes"),
+        *("--against", "seqpan/shapes/full/seed0"),
+    ).stdout
+    miou = next(line for line in told.splitlines() if line.startswith("  mIoU "))
+    assert miou.endswith(f", finds {found['mIoU']['detectable']:.2f}")
+    same = score(project, file, "--against", CELL.format("prior"))["numbers"]
+    assert all(number["p"] == 1 and number["detectable"] is None for number in same)
     other = project.run(
         *("tsgbench", "score", file, "--dataset", "shapes", "--keep-overlaps"),
         *("--against", CELL.format("seqpan")),

@@ -11,6 +11,8 @@ use rule job as extract_shard with:
         temp(SHARD),
     log:
         LOGS["extract"].replace(".log", ".shards/{identity}.{shard}.log"),
+    benchmark:
+        BENCHMARKS["extract"].replace(".tsv", ".shards/{identity}.{shard}.tsv")
     wildcard_constraints:
         identity="[0-9a-f]+",
         shard=r"\d+-of-\d+",

@@ -201,7 +201,10 @@ def _add_plan(known: _Verbs) -> None:
         help="what the jobs that are left will take, by what such jobs took here",
     )
     verb.add_argument(
-        "--logs", metavar="FOLDER", default="logs", help="or on another machine: its logs"
+        "--logs",
+        metavar="FOLDER",
+        default="logs",
+        help="or on another machine: its logs, or a file of measurements (docs/costs.md)",
     )
     verb.add_argument("--cores", type=int, help="processors to run on (default: this machine's)")
     _add_study(verb)

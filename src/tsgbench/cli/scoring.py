@@ -18,11 +18,19 @@ from tsgbench.evaluation.foreign import FORMATS, PREDICTIONS, read_foreign, reco
 from tsgbench.evaluation.matching import MAX_ABSENT, POLICIES, match
 from tsgbench.evaluation.predictions import Predictions, read_ranked
 from tsgbench.evaluation.query_scores import QueryScores, read_query_scores
-from tsgbench.evaluation.resampling import bootstrap_intervals, holm, permutation_p_values
+from tsgbench.evaluation.resampling import (
+    bootstrap_intervals,
+    detectable,
+    holm,
+    permutation_p_values,
+    standard_errors,
+)
 from tsgbench.evaluation.scoring import score_blocks
 from tsgbench.files import atomic_path, sha256_file
 from tsgbench.jobs.records import read_record
 from tsgbench.phases.evaluate import find_answered
+from tsgbench.reporting.numbers import SIGNIFICANT
+from tsgbench.reporting.uncertainty import ROUNDING
 
 
 @dataclass
@@ -30,7 +38,8 @@ class Number:
     """A metric in percent, over `queries` of the `of_queries` of the whole or of the part. lower,
     upper: its 95 % interval. here, there: the means of this file and
     of the cell that it is compared with, over the queries of both; p: of these being equally good,
-    corrected for all that is compared (Holm)."""
+    corrected for all that is compared (Holm); detectable: the smallest true difference, in percent,
+    that this test finds four times of five; None where the videos tell none."""
 
     convention: str
     part: str | None
@@ -43,6 +52,7 @@ class Number:
     here: float | None = None
     there: float | None = None
     p: float | None = None
+    detectable: float | None = None
 
 
 @dataclass(frozen=True)
@@ -214,12 +224,22 @@ def _compare(
         number.here, number.there = float(here.mean()), float(there.mean())
         tested.append(number)
         pairs.append(here - there)
+    count = len(np.unique(videos))
     if tested:
-        for number, p in zip(
-            tested, holm(permutation_p_values(np.array(pairs), videos)), strict=True
-        ):
+        differences = np.array(pairs)
+        p_values = holm(permutation_p_values(differences, videos))
+        errors = standard_errors(differences, videos) if count > 1 else np.zeros(len(tested))
+        for number, p, error in zip(tested, p_values, errors, strict=True):
             number.p = float(p)
-    return {"cell": str(cell), "queries": len(ours), "of_queries": len(theirs)}
+            if error > ROUNDING:
+                number.detectable = detectable(float(error), SIGNIFICANT / len(tested))
+    return {
+        "cell": str(cell),
+        "queries": len(ours),
+        "of_queries": len(theirs),
+        "videos": count,
+        "level": SIGNIFICANT,
+    }
 
 
 def _read_cell(name: str, conventions: dict[str, dict]) -> tuple[Path, QueryScores]:
@@ -255,7 +275,12 @@ def as_text(facts: dict) -> str:
         lines.append("          no answer was left out for overlapping a better one")
     if facts["against"]:
         lines.append(
-            f"against {facts['against']['cell']}, on {facts['against']['queries']:,} queries"
+            f"against {facts['against']['cell']}, on {facts['against']['queries']:,} queries of"
+            f" {facts['against']['videos']:,} videos"
+        )
+        lines.append(
+            f"          differ where p < {SIGNIFICANT}, else undecided; of true differences of the"
+            " size that a\n          test finds, it finds four of five (docs/evaluation.md)"
         )
     numbers = [Number(**number) for number in facts["numbers"]]
     for convention, part in dict.fromkeys((n.convention, n.part) for n in numbers):
@@ -275,6 +300,8 @@ def _line(number: Number) -> str:
         line += f"  [{number.lower:.2f}, {number.upper:.2f}]"
     if number.p is not None:
         line += f"  {number.here:.2f} against {number.there:.2f}, p = {number.p:.4f}"
+        if number.detectable is not None:
+            line += f", finds {number.detectable:.2f}"
     return line
 
 

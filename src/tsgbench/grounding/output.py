@@ -4,14 +4,19 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tsgbench.features.video import probe, read_clips, shown
 from tsgbench.files import atomic_path
 from tsgbench.grounding.cell import Answer
+from tsgbench.grounding.sound import CODEC, Sound, open_sound
 from tsgbench.inspection.thumbnails import read_thumbnails
+
+if TYPE_CHECKING:
+    from av import VideoStream
+    from av.container import OutputContainer
 
 FIGURES = (".pdf", ".png", ".svg")
 TICKS = 90_000  # per second, of a clip's clock
@@ -70,8 +75,8 @@ def draw_answers(path: Path, answers: list[Answer]) -> None:
 
 
 def cut(path: Path, answer: Answer) -> None:
-    """The best moment as a video of its own: encoded anew (H.264), frames at their times, without
-    sound."""
+    """The best moment as a video of its own, encoded anew: H.264, frames at their times, and AAC
+    where the video has sound."""
     import av
 
     info, best = probe(answer.video), answer.moments[0]
@@ -84,21 +89,62 @@ def cut(path: Path, answer: Answer) -> None:
         until_s=best.end_s,
         chunk_clips=FRAMES_AT_ONCE,
     )
-    rate = Fraction(info.fps).limit_denominator(1001)
-    with atomic_path(path) as temporary, av.open(str(temporary), "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=rate)
+    source, sound = open_sound(answer.video, best.start_s, best.end_s)
+    with (
+        source,
+        atomic_path(path) as temporary,
+        av.open(str(temporary), "w", format="mp4") as container,
+    ):
+        stream = container.add_stream("libx264", rate=Fraction(info.fps).limit_denominator(1001))
         stream.pix_fmt = "yuv420p"
         stream.codec_context.time_base = Fraction(1, TICKS)
+        heard = _Heard(container, sound) if sound else None
         for pictures, times in clips:
             for picture, (start_s, end_s) in zip(pictures[:, 0], times, strict=True):
-                if end_s <= best.start_s:
-                    continue
-                height, width = (side - side % 2 for side in picture.shape[:2])
-                if not stream.codec_context.is_open:
-                    stream.height, stream.width = height, width
-                cropped = np.ascontiguousarray(picture[:height, :width])
-                frame = av.VideoFrame.from_ndarray(cropped, format="rgb24")
-                frame.pts = round(max(0.0, start_s - best.start_s) * TICKS)
-                frame.time_base = Fraction(1, TICKS)
-                container.mux(stream.encode(frame))
+                if end_s > best.start_s:
+                    shown_s = max(0.0, start_s - best.start_s)
+                    _write_frame(container, stream, picture, shown_s)
+                    if heard:
+                        heard.write_until(shown_s)
         container.mux(stream.encode())
+        if heard:
+            heard.finish()
+
+
+def _write_frame(
+    container: "OutputContainer", stream: "VideoStream", picture: np.ndarray, shown_s: float
+) -> None:
+    """picture: (H, W, 3) uint8."""
+    from av import VideoFrame
+
+    height, width = (side - side % 2 for side in picture.shape[:2])
+    if not stream.codec_context.is_open:
+        stream.height, stream.width = height, width
+    cropped = np.ascontiguousarray(picture[:height, :width])
+    frame = VideoFrame.from_ndarray(cropped, format="rgb24")
+    frame.pts, frame.time_base = round(shown_s * TICKS), Fraction(1, TICKS)
+    container.mux(stream.encode(frame))
+
+
+class _Heard:
+    """A clip's sound, written beside its pictures, since a container keeps in memory what it gets
+    of one stream before the other. Begin with a picture: only then the size of all is known."""
+
+    def __init__(self, container: "OutputContainer", sound: Sound) -> None:
+        self._container, self._frames, self._rate = container, iter(sound), sound.rate
+        self._stream: Any = container.add_stream(CODEC, rate=sound.rate, layout=sound.layout)
+        self._written = 0  # samples
+
+    def write_until(self, moment_s: float) -> None:
+        """The sound until then, and the rest of the frame that it ends in."""
+        while self._written <= moment_s * self._rate:
+            frame = next(self._frames, None)
+            if frame is None:
+                return
+            self._written += frame.samples
+            self._container.mux(self._stream.encode(frame))
+
+    def finish(self) -> None:
+        """All that is left."""
+        self.write_until(float("inf"))
+        self._container.mux(self._stream.encode())

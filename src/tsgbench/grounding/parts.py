@@ -7,13 +7,12 @@ from tsgbench.downloads.manifest import files_of
 from tsgbench.errors import UserError
 from tsgbench.features.failures import name_by_video
 from tsgbench.files import sha256_file
+from tsgbench.jobs.asking import BLANK, ON_FEATURES, RELEASED, why_unasked
 from tsgbench.jobs.cells import CellId
 from tsgbench.jobs.layout import Layout, studies_with_cells
 from tsgbench.jobs.records import Record, damages, read_record, repair
 
 AGAIN = "run snakemake, or `dvc pull`, in the project that trained the cell"
-# Values of inputs by which a cell is not shown the video or the sentence that it is asked about
-NOT_ASKED = {"video": ("zero", "mismatched"), "query": ("shuffled",)}
 
 
 @dataclass(frozen=True)
@@ -72,17 +71,8 @@ def find_parts(folder: Path) -> Parts:
 
 def refuse_unasked(run: Record) -> None:
     """`UserError` if the record of a training is of a cell that cannot answer a question."""
-    if run.content["phase"] == "adopt":
-        raise UserError(
-            f"{run.path}: predictions of another program, of which nothing runs here; name a cell"
-            " that was trained"
-        )
-    for key, refused in NOT_ASKED.items():
-        if (mode := run.content["settings"]["inputs"].get(key, "real")) in refused:
-            raise UserError(
-                f"{run.path}: inputs.{key}: {mode}: this cell is not shown the {key} that it is"
-                " asked about; name a cell of another ablation, such as full"
-            )
+    if reason := why_unasked(run.content):
+        raise UserError(f"{run.path}: {reason}")
 
 
 def data_videos(parts: Parts) -> dict[str, Path]:
@@ -98,15 +88,7 @@ def _extraction(features: Record, root: Path) -> Record:
         if clips.content["phase"] == "extract":
             return clips
         phase = clips.content["phase"]
-    if phase == "blank":
-        raise UserError(
-            f"{features.path}: blank features: this cell never saw a video; name a cell of a study"
-            " with video features"
-        )
-    raise UserError(
-        f"{features.path}: features as others released them: their extractor is not here, so that"
-        " other videos cannot be given the same; name a cell on features of our own extraction"
-    )
+    raise UserError(f"{features.path}: {ON_FEATURES[BLANK if phase == BLANK else RELEASED]}")
 
 
 def project_of(folder: Path) -> Path:

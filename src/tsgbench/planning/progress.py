@@ -15,8 +15,9 @@ from statistics import fmean
 from tsgbench.errors import UserError
 from tsgbench.jobs.layout import Job
 from tsgbench.planning.accepting import with_ancestors
-from tsgbench.planning.cost import Cost, Measurements, estimate
+from tsgbench.planning.cost import Cost, estimate
 from tsgbench.planning.freshness import CURRENT, Freshness
+from tsgbench.planning.measurements import Measurements, read_measurements
 from tsgbench.planning.study import Study
 
 DONE, RUNNING, FAILED, SILENT, WAITING = "done", "running", "failed", "silent", "waiting"
@@ -136,7 +137,7 @@ class View:
     def left_s(self) -> float:
         """Seconds until all is done, with as many jobs at once as now; what was never measured
         counts as nothing."""
-        return self.cost.wall_s(max(1, self.at_once))
+        return self.cost.turns_s(max(1, self.at_once))
 
 
 class Progress:
@@ -150,7 +151,7 @@ class Progress:
         self.jobs = {record: job for record, job in study.jobs.items() if record in wanted}
         self._log_names = {record: job.log for record, job in self.jobs.items()}
         self._cells = {r: j.key for r, j in self.jobs.items() if j.phase in CELL_PHASES}
-        self._measurements = Measurements(study)
+        self._measurements = Measurements(read_measurements())
         self._current: dict[str, tuple[tuple[Stamp | None, ...], bool]] = {}
         self._logs: dict[str, tuple[Stamp, Said]] = {}
         self._unmeasured: set[str] = set()

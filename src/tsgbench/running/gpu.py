@@ -10,7 +10,7 @@ from tsgbench.errors import UserError
 from tsgbench.jobs.cells import is_trained
 from tsgbench.jobs.layout import Job, Layout, studies_with_cells
 from tsgbench.jobs.records import read_record
-from tsgbench.planning.cost import alike
+from tsgbench.planning.measurements import alike
 from tsgbench.planning.study import Study
 from tsgbench.training.slots import Need
 

@@ -9,7 +9,9 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tsgbench.jobs.asking import why_unasked_here
 from tsgbench.jobs.cells import is_trained
+from tsgbench.jobs.layout import RESULTS
 from tsgbench.tracking.names import BEST, NOTE, TEST, flatten
 from tsgbench.tracking.store import BATCH_METRICS, DIGEST_LENGTH, Input, Run
 
@@ -152,6 +154,24 @@ def _link_numbers(run: Run, model: "LoggedModel", read: list[Input]) -> None:
         run.client.log_batch(run.run_id, metrics=new[first : first + BATCH_METRICS])
 
 
+def _how_to_ask(folder: Path, record: dict) -> list[str]:
+    """The command; of a cell that it refuses, why."""
+    project = next((p.parent for p in folder.absolute().parents if p.name == RESULTS), Path())
+    if refused := why_unasked_here(record, project):
+        reason, _, instead = refused.partition("; ")
+        return [
+            "It cannot be asked about a video of one's own, neither by `tsgbench ground` nor as"
+            f" loaded by MLflow ({reason}): {instead}. Its test numbers are what it is for."
+        ]
+    return [
+        "In the folder of the study:",
+        "",
+        "```sh",
+        f'tsgbench ground VIDEO.mp4 "a sentence" --cell {folder}',
+        "```",
+    ]
+
+
 def _recipe(record: dict) -> str:
     """The recipe of the features, without which the model can be asked nothing."""
     return str(record["settings"].get("inputs", {}).get("features"))
@@ -164,11 +184,9 @@ def _describe(folder: Path, record: dict, kept: dict, read: list[Input]) -> str:
     return "\n".join(
         [
             f"**{settings['model']}**, trained on **{settings['dataset']}**, ablation"
-            f" `{settings['ablation']}`, seed {settings['seed']}. In the folder of the study:",
+            f" `{settings['ablation']}`, seed {settings['seed']}.",
             "",
-            "```sh",
-            f'tsgbench ground VIDEO.mp4 "a sentence" --cell {folder}',
-            "```",
+            *_how_to_ask(folder, record),
             "",
             f"It reads up to {clips} clips of a video, as features of `{_recipe(record)}`, and a"
             " sentence, and ranks moments: start and end in seconds, and a score of its own.",
