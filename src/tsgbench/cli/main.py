@@ -310,6 +310,12 @@ def _add_bundle(known: _Verbs) -> None:
         action="store_true",
         help="pack data, features and checkpoints, too: they may be somebody else's (licences.md)",
     )
+    verb.add_argument(
+        "--anonymous",
+        action="store_true",
+        help="for a double-blind review: without names of people, machines and folders, commits and"
+        " addresses, as far as they are known (docs/bundling.md)",
+    )
     _add_study(verb)
 
 

@@ -306,6 +306,7 @@ def bundle(options: argparse.Namespace) -> None:
         path,
         targets,
         with_data=options.with_data,
+        anonymous=options.anonymous,
         source=options.study,
         progress=lambda records: bars.track(records, "checking"),
     )
