@@ -225,6 +225,6 @@ def test_what_is_found_stands_alone(text, kind, inside, matched):
 def test_outside_git_and_without_names_nothing_is_needed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    needles = find_needles([], None, set())
+    needles = find_needles([], set())
     assert str(tmp_path) in needles.found
     assert not {one.kind for one in needles.found.values()} & {"commits", "repositories"}

@@ -159,6 +159,8 @@ def test_an_anonymous_bundle_tells_no_name_and_is_found_sound(built, tmp_path):
         "[user]\n  name = Ada Lovelace\n  email = ada@quokka.example\n"
     )
     me = {"HOME": str(home), "USER": "adalovelace", "LOGNAME": "adalovelace"}
+    assert "verified.json" not in str(list(built.folder.rglob("*.json")))
+    built.run("tsgbench", "verify", "--retrain", "1", "--record")
     words = ["tsgbench", "bundle", "--anonymous", "--with-data", "--out", str(tmp_path / "a.zip")]
     said = built.run(*words, **me).stdout
     assert "replaced: " in said and "folders " in said and "look through what people wrote" in said
@@ -177,6 +179,12 @@ def test_an_anonymous_bundle_tells_no_name_and_is_found_sound(built, tmp_path):
     assert found["problems"] == found["stale"] == found["not_repeated"] == []
     assert found["repeated"]["evaluate"] == 3 and found["repeated"]["table"] == 1
     assert validate_crate(tmp_path / "a.zip")["passed"]
+    checklist = (tmp_path / "a/checklist.md").read_text()
+    assert "seqpan/shapes/full/seed0: the same to the byte" in checklist
+    # Of the table's new digest, too: its provenance named the folder
+    count = found["checked"]
+    assert f"{count} of {count} results as recorded, 5 of them made again" in checklist
+    (built.folder / "results/verified.json").unlink()
 
 
 def test_what_is_not_there_is_refused_with_the_remedy(project):

@@ -26,7 +26,7 @@ from tsgbench.bundling.identifying import (
 )
 from tsgbench.downloads.manifest import MANIFEST
 from tsgbench.errors import UserError
-from tsgbench.files import CHUNK_BYTES, sha256_file, write_json
+from tsgbench.files import CHUNK_BYTES, read_json, sha256_file, write_json
 from tsgbench.jobs.records import Record, digest_of
 
 LEFT_OUT = ("CITATION.cff",)  # names authors, and nothing else of use
@@ -172,7 +172,12 @@ def anonymise(contents: Contents, folder: Path) -> tuple[Contents, Anonymiser]:
     """A bundle's contents without names. folder: for the files that change, as long as the archive
     is written. Generated texts go through `text`, and all at last through `check`."""
     config = contents.study.config
-    needles = find_needles(contents.records, config.get("mirror"), _words(contents.code))
+    needles = find_needles(
+        contents.records,
+        _words(contents.code),
+        mirror=config.get("mirror"),
+        commits=[(contents.verified or {}).get("git_commit")],
+    )
     hide = Anonymiser(needles, folder)
     own = f"{contents.study.layout.folders['results']}/"
     results = {
@@ -189,7 +194,12 @@ def anonymise(contents: Contents, folder: Path) -> tuple[Contents, Anonymiser]:
             hide.hidden.code.append(file.path)
         code.append(hidden)
     hide.hidden.free = _free_texts(contents)
-    return replace(contents, results=results, code=code), hide
+    verified, kept = contents.verified, contents.verified_file
+    if kept:
+        kept = hide.rewrite(kept)
+        verified = read_json(kept.location)
+    changed = replace(contents, results=results, code=code, verified=verified, verified_file=kept)
+    return changed, hide
 
 
 def _words(code: list[File]) -> set[str]:

@@ -68,8 +68,16 @@ class Needles:
             self.add(text, instead, kind, is_plain=" " in text)
 
 
-def find_needles(records: Iterable[Record], mirror: str | None, words: set[str]) -> Needles:
-    """All that is known. words: of the code, in small letters. mirror: as the study names it."""
+def find_needles(
+    records: Iterable[Record],
+    words: set[str],
+    *,
+    mirror: str | None = None,
+    commits: Iterable[str | None] = (),
+) -> Needles:
+    """All that is known. words: of the code, in small letters. mirror: as the study names it.
+    commits: others than those of records and of the checkout."""
+    records = list(records)
     needles = Needles()
     needles.add(str(Path.cwd()), PROJECT, FOLDERS)
     needles.add(os.environ.get("PWD"), PROJECT, FOLDERS)
@@ -78,6 +86,8 @@ def find_needles(records: Iterable[Record], mirror: str | None, words: set[str])
     _add_host(needles, os.uname().nodename, words)
     if mirror:
         needles.add(mirror, SERVER, SERVERS)
+    for commit in commits:
+        _add_commit(needles, commit)
     for made in (record.content.get("made", {}) for record in records):
         _add_made(needles, made, words)
     for record in records:
