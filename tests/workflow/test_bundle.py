@@ -152,6 +152,41 @@ def test_with_its_data_a_bundle_is_a_project_that_is_found_sound(built, tmp_path
     assert loaded[0]["test/sentence"] == first["sentence"].encode()
 
 
+def test_an_anonymous_bundle_tells_no_name_and_is_found_sound(built, tmp_path):
+    home = tmp_path / "home" / "adalovelace"
+    home.mkdir(parents=True)
+    (home / ".gitconfig").write_text(
+        "[user]\n  name = Ada Lovelace\n  email = ada@quokka.example\n"
+    )
+    me = {"HOME": str(home), "USER": "adalovelace", "LOGNAME": "adalovelace"}
+    assert "verified.json" not in str(list(built.folder.rglob("*.json")))
+    built.run("tsgbench", "verify", "--retrain", "1", "--record")
+    words = ["tsgbench", "bundle", "--anonymous", "--with-data", "--out", str(tmp_path / "a.zip")]
+    said = built.run(*words, **me).stdout
+    assert "replaced: " in said and "folders " in said and "look through what people wrote" in said
+    names = [str(built.folder), str(home), "adalovelace", "Ada Lovelace", "ada@quokka.example"]
+    host = read(built.folder / RUN)["made"]["host"]
+    names += [host] if len(host) > 5 else []  # a shorter one is found everywhere
+    with zipfile.ZipFile(tmp_path / "a.zip") as archive:
+        for name in archive.namelist():
+            content = archive.read(name).lower()
+            assert not [one for one in names if one.lower().encode() in content], name
+        archive.extractall(tmp_path / "a")
+    record = read(tmp_path / "a" / RUN)
+    assert record["made"]["host"] == "machine"
+    assert record["made"]["mlflow"]["uri"] == "sqlite:////project/mlflow.db"
+    found = json.loads(Project(tmp_path / "a").run("tsgbench", "verify", "--json").stdout)
+    assert found["problems"] == found["stale"] == found["not_repeated"] == []
+    assert found["repeated"]["evaluate"] == 3 and found["repeated"]["table"] == 1
+    assert validate_crate(tmp_path / "a.zip")["passed"]
+    checklist = (tmp_path / "a/checklist.md").read_text()
+    assert "seqpan/shapes/full/seed0: the same to the byte" in checklist
+    # Of the table's new digest, too: its provenance named the folder
+    count = found["checked"]
+    assert f"{count} of {count} results as recorded, 5 of them made again" in checklist
+    (built.folder / "results/verified.json").unlink()
+
+
 def test_what_is_not_there_is_refused_with_the_remedy(project):
     done = project.run("tsgbench", "bundle", "results/seqpan/table2.tex", check=False)
     assert done.returncode == 1 and done.stderr.strip() == (

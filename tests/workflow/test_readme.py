@@ -46,6 +46,7 @@ NOT_RUN = {
     "tsgbench bundle results/table1.tex --out artifact.zip": "test_bundle.py does, likewise",
     "tsgbench bundle --out everything.zip": "likewise",
     "tsgbench bundle results/table1.tex --with-data": "likewise",
+    "tsgbench bundle results/table1.tex --anonymous": "likewise",
     "tsgbench sources --adopt FOLDER": "test_adoption.py does, on folders of its own",
     "tsgbench features --like FOLDER": "test_foreign_features.py does, on files of every layout",
     "tsgbench pdf results/report.tex": "of the report, which test_pipeline.py makes",

@@ -2,11 +2,13 @@
 
 import hashlib
 import json
+import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from tsgbench.bundling import names
+from tsgbench.bundling.anonymous import Anonymiser, Hidden, anonymise
 from tsgbench.bundling.archive import write_archive
 from tsgbench.bundling.checklist import as_text as checklist_text
 from tsgbench.bundling.checklist import fill_in
@@ -33,6 +35,7 @@ class Bundled:
     referenced_bytes: int
     items: int
     unanswered: int
+    hidden: Hidden | None = None
 
 
 def bundle(
@@ -41,11 +44,24 @@ def bundle(
     targets: Iterable[str] = (),
     *,
     with_data: bool = False,
+    anonymous: bool = False,
     source: str | None = None,
     progress: Callable[[list[str]], Iterable[str]] = iter,
 ) -> Bundled:
-    """Write the archive of some results; see `contents.collect` for the arguments and refusals."""
+    """Write the archive of some results; see `contents.collect` for the arguments and refusals.
+
+    anonymous: without what tells who made them, and where (anonymous.py).
+    """
     contents = collect(study, targets, with_data=with_data, source=source, progress=progress)
+    if not anonymous:
+        return _write(path, contents)
+    with tempfile.TemporaryDirectory() as folder:
+        hidden, hide = anonymise(contents, Path(folder))
+        return _write(path, hidden, hide)
+
+
+def _write(path: Path, contents: Contents, hide: Anonymiser | None = None) -> Bundled:
+    """Describe and pack."""
     compute = report_compute(contents.records)
     items = fill_in(contents, compute)
     texts = _describe(contents) | {
@@ -53,9 +69,16 @@ def bundle(
         names.COMPUTE: compute_text(compute),
         names.COMPUTE_JSON: _json(compute),
     }
+    if hide:
+        texts = {name: hide.text(text) for name, text in texts.items()}
     texts[names.PREVIEW] = render_preview(contents, texts)
+    if hide:
+        texts[names.PREVIEW] = hide.text(texts[names.PREVIEW])
     added = {name: _measure(text) for name, text in sorted(texts.items())}
     texts[names.CRATE] = _json(describe_run(contents, added))
+    if hide:
+        texts[names.CRATE] = hide.text(texts[names.CRATE])
+        hide.check(contents.files, texts)
     write_archive(path, contents.files, texts)
     packed = [file.bytes for file in contents.files if file.is_packed]
     referenced = [file.bytes for file in contents.files if not file.is_packed]
@@ -68,6 +91,7 @@ def bundle(
         referenced_bytes=sum(referenced),
         items=len(items),
         unanswered=sum(not item.evidence for item in items),
+        hidden=hide.hidden if hide else None,
     )
 
 

@@ -18,6 +18,7 @@ from tsgbench.jobs.cells import is_trained
 from tsgbench.jobs.records import Record
 from tsgbench.reporting import document
 from tsgbench.reporting.markdown import escape, link
+from tsgbench.running.verification import REPEATED
 
 SHOWN = 2  # files that are named as evidence
 
@@ -183,11 +184,43 @@ def _training(contents: Contents) -> Iterator[tuple]:
         f"hardware, threads and versions, of {stated} of {len(cells)} trainings",
         runs,
     )
-    yield (
-        "Was a training repeated, and did it come out the same?",
-        "no record is kept of that; tsgbench verify --retrain does it",
-        [],
+    yield _repeated(contents)
+
+
+def _repeated(contents: Contents) -> tuple:
+    """Whether a training was repeated, as far as a verification was kept."""
+    question = "Was a training repeated, and did it come out the same?"
+    done = _retrained(contents)
+    if not done:
+        return (
+            question,
+            "no record is kept; tsgbench verify --retrain 1 --record makes one",
+            [],
+        )
+    said = "; ".join(
+        f"{one['cell']}: the same to the byte"
+        if one["is_same"]
+        else f"{one['cell']}: metrics differ by {one['worst']:.2f} points at most"
+        for one in done
     )
+    return question, said, _verified_file(contents)
+
+
+def _retrained(contents: Contents) -> list[dict[str, Any]]:
+    """Trainings that were repeated, of cells of this bundle as they are here."""
+    sound = _still_sound(contents)
+    names = {one.job.key for one in contents.of_phase("train") if one.job.record in sound}
+    return [one for one in (contents.verified or {}).get("retrained", []) if one["cell"] in names]
+
+
+def _still_sound(contents: Contents) -> set[str]:
+    """Records of results that a kept verification found sound, and that are the same here."""
+    sound = (contents.verified or {}).get("sound", {})
+    return {path for path, one in contents.results.items() if sound.get(path) == one.record.digest}
+
+
+def _verified_file(contents: Contents) -> list[str]:
+    return [contents.verified_file.path] if contents.verified_file else []
 
 
 def _selection(cells: list[Result]) -> tuple:
@@ -285,6 +318,20 @@ def _compute(report: dict[str, Any]) -> Iterator[tuple]:
     yield "What did failed and discarded runs take?", "no record is kept of them", []
 
 
+def _checked(contents: Contents) -> tuple:
+    """Whether the results were checked, as far as a verification was kept."""
+    question = "Were scores and tables made again from predictions, and found the same?"
+    sound = _still_sound(contents)
+    if not contents.verified or not sound:
+        return question, "no record is kept; tsgbench verify --record makes one", []
+    repeated = sum(contents.results[path].job.phase in REPEATED for path in sound)
+    said = (
+        f"on {contents.verified['at'][:10]}, by tsgbench verify: {len(sound)} of"
+        f" {len(contents.results)} results as recorded, {repeated} of them made again"
+    )
+    return question, said, _verified_file(contents)
+
+
 def _code(contents: Contents) -> Iterator[tuple]:
     commits = commits_of(contents)
     unknown = sum(_commit(record) is None for record in contents.records)
@@ -321,11 +368,7 @@ def _code(contents: Contents) -> Iterator[tuple]:
     yield "Is the code's licence stated?", licence, where
     said = "yes: each was held against the SHA-256 in its record when this was packed"
     yield "Are files what their records say?", said, [CRATE]
-    yield (
-        "Were scores and tables made again from predictions, and found the same?",
-        "no record is kept of that; tsgbench verify does it, in a project with the data",
-        [],
-    )
+    yield _checked(contents)
 
 
 def _people(_: Contents) -> Iterator[tuple]:

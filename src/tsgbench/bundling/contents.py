@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from tsgbench.downloads.manifest import MANIFEST, read_manifest
 from tsgbench.errors import UserError
@@ -13,6 +14,7 @@ from tsgbench.outside import HERE, PACKAGE
 from tsgbench.planning.accepting import with_ancestors
 from tsgbench.planning.study import Study
 from tsgbench.running.digests import objections
+from tsgbench.running.verified import path_of, read_verified
 
 # Larger files are referenced, as data and checkpoints are
 MAX_PACKED_BYTES = 32 << 20
@@ -71,7 +73,8 @@ class Contents:
 
     targets: records of what was asked for; results: by record, inputs before what reads them;
     missing: records of the study's results that are not here, where everything was asked for.
-    source: the study's file, unless it is the default one.
+    source: the study's file, unless it is the default one. verified: what the last verification
+    found, if that was kept, and its file.
     """
 
     study: Study
@@ -80,6 +83,8 @@ class Contents:
     code: list[File]
     missing: list[str] = field(default_factory=list)
     source: str | None = None
+    verified: dict[str, Any] | None = None
+    verified_file: File | None = None
 
     @property
     def records(self) -> list[Record]:
@@ -92,6 +97,8 @@ class Contents:
         files = {file.path: file for file in self.code}
         for result in self.results.values():
             files |= {file.path: file for file in (result.record_file, *result.files)}
+        if self.verified_file:
+            files[self.verified_file.path] = self.verified_file
         return [files[path] for path in sorted(files)]
 
     def of_phase(self, *phases: str) -> list[Result]:
@@ -133,7 +140,9 @@ def collect(
         results[path] = Result(
             job, record, _measure(path, Path(path)), list(_outputs(study, job, record, with_data))
         )
-    return Contents(study, chosen, results, _code(), missing, source)
+    verified, kept = read_verified(study), path_of(study)
+    file = _measure(kept.as_posix(), kept) if verified else None
+    return Contents(study, chosen, results, _code(), missing, source, verified, file)
 
 
 def _need(path: str, remedy: str) -> None:

@@ -268,7 +268,7 @@ def _add_verify(known: _Verbs) -> None:
         "check results: every digest, every score and table made again, cells trained again",
         "Check results with all that they were made from: files against their digests; scores,"
         " tables and what is written from them made again in a folder apart, and compared to the"
-        " byte. Changes nothing; ends with status 1 and names what differs (docs/verifying.md).",
+        " byte. Changes no result; ends with status 1 and names what differs (docs/verifying.md).",
     )
     _add_targets(verb, "all here")
     verb.add_argument(
@@ -281,6 +281,11 @@ def _add_verify(known: _Verbs) -> None:
         default=1.0,
         metavar="POINTS",
         help="by which their metrics may differ where bytes do (default 1)",
+    )
+    verb.add_argument(
+        "--record",
+        action="store_true",
+        help="write what was found to results/verified.json, for the checklist of tsgbench bundle",
     )
     _add_study(verb)
     _add_json(verb)
@@ -309,6 +314,12 @@ def _add_bundle(known: _Verbs) -> None:
         "--with-data",
         action="store_true",
         help="pack data, features and checkpoints, too: they may be somebody else's (licences.md)",
+    )
+    verb.add_argument(
+        "--anonymous",
+        action="store_true",
+        help="for a double-blind review: without names of people, machines and folders, commits and"
+        " addresses, as far as they are known (docs/bundling.md)",
     )
     _add_study(verb)
 

@@ -288,6 +288,10 @@ def verify(options: argparse.Namespace) -> int:
         progress=lambda records: bars.track(records, "verifying"),
     )
     print(verifying.as_json(verified) if options.json else verifying.as_text(verified, study.name))
+    if options.record:
+        from tsgbench.running.verified import write_verified
+
+        print(f"wrote {write_verified(study, targets, verified)}", file=sys.stderr)
     return 1 if verified.problems else 0
 
 
@@ -306,6 +310,7 @@ def bundle(options: argparse.Namespace) -> None:
         path,
         targets,
         with_data=options.with_data,
+        anonymous=options.anonymous,
         source=options.study,
         progress=lambda records: bars.track(records, "checking"),
     )

@@ -39,7 +39,7 @@ class Verification:
     problems: (record, what is wrong) in words. bytes: of the files whose digests were computed.
     repeated: phase -> results made again. Records of results that were not made again, because what
     they read is wrong or not here (not_repeated); that are not here (missing); and that other code
-    than this checkout's made (stale).
+    than this checkout's made (stale). sound: record -> digest, of those without a problem.
     """
 
     checked: int = 0
@@ -51,6 +51,7 @@ class Verification:
     missing: list[str] = field(default_factory=list)
     stale: list[str] = field(default_factory=list)
     problems: list[tuple[str, str]] = field(default_factory=list)
+    sound: dict[str, str] = field(default_factory=dict)
 
 
 def verify(
@@ -80,6 +81,8 @@ def verify(
         done = retrain(study, study.jobs[path], sound[path], tolerance)
         verified.retrained.append(done)
         verified.problems += [(path, problem) for problem in done.problems]
+    wrong = {path for path, _ in verified.problems} | set(verified.not_repeated)
+    verified.sound = {path: one.digest for path, one in sound.items() if path not in wrong}
     return verified
 
 
