@@ -64,5 +64,5 @@ def test_the_checklist_answers_of_results_that_are_still_the_same(study):
 
 def test_a_file_of_something_else_is_refused(study):
     path_of(study).write_text("[]")
-    with pytest.raises(UserError, match=r"verified\.json: holds no verification; delete it"):
+    with pytest.raises(UserError, match=r"verified\.json: holds no verification; move it away"):
         read_verified(study)
