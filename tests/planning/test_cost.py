@@ -73,10 +73,12 @@ def test_an_extraction_costs_what_its_shards_took_and_is_as_many_jobs(tmp_path):
     assert found.seconds == {"extract": 100.0} and found.memory_mb == 700
     assert found.measured == {"extract": 5}
     # Joining waits for the shards, a quarter of the others' work each
-    assert found.chain_s == 10.0 + 90.0 / 4
+    assert found.chain_s == 10.0 + 90.0 / 4 == found.wall_s(4)
+    assert found.wall_s(2) == 10.0 + 90.0 / 2
     whole = Study(config, source=source)
     found = estimate(whole, [job.record], Measurements(read_measurements(tmp_path)))
     assert (found.measured, found.chain_s) == ({"extract": 1}, 100.0)
+    assert found.wall_s(8) == 100.0
 
 
 def test_jobs_of_several_threads_leave_no_processor_to_others(study, tmp_path):
@@ -90,6 +92,15 @@ def test_jobs_of_several_threads_leave_no_processor_to_others(study, tmp_path):
     cost = estimate(study, due, Measurements(read_measurements(tmp_path)))
     assert (cost.wall_s(1), cost.wall_s(2)) == (130.0, 90.0)
     assert cost.turns_s(2) == max(65.0, cost.chain_s)
+
+
+def test_a_long_job_that_comes_last_leaves_others_idle(study, tmp_path):
+    models = ("cma", "fsan", "seqpan")  # in the plan's order
+    for model, seconds in zip(models, (30.0, 40.0, 100.0), strict=True):
+        write(tmp_path, f"train/{model}/shapes/full/seed0", seconds)
+    due = [study.find_key("train", f"{model}/shapes/full/seed0").record for model in models]
+    cost = estimate(study, due, Measurements(read_measurements(tmp_path)))
+    assert (cost.wall_s(1), cost.wall_s(2), cost.wall_s(3)) == (170.0, 130.0, 100.0)
 
 
 def test_no_download_is_like_another(tmp_path):

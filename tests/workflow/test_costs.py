@@ -84,7 +84,7 @@ def test_what_no_run_measured_is_said_and_not_guessed(costs, tmp_path):
     assert "| > 3 min | - | > 3 min | > 2 min |" in rows["demo"]
     assert "### demo" in page and "### paper" not in page
     assert "| render | 1 | not measured | not measured | not measured |" in page
-    assert "| demo: table1 | 1 | 2 | 2 min | 2 min | 90 % |" in page
+    assert "| demo: table1 | 1 | 2 | 2 min | 2 min (90 %) | 2 min (90 %) |" in page
 
 
 def test_figures_are_of_jobs_that_a_run_made(costs, project, monkeypatch):
@@ -106,7 +106,7 @@ def test_folders_without_a_run_are_refused(costs, tmp_path):
         costs.measure([tmp_path])
 
 
-@pytest.mark.parametrize("text", ["{}", '{"form": "tsgbench measurements 1"}', "[1]"])
+@pytest.mark.parametrize("text", ["{}", '{"form": "what jobs took, 1"}', "[1]"])
 def test_a_file_of_something_else_is_refused(tmp_path, text):
     path = tmp_path / "other.json"
     path.write_text(text)

@@ -46,6 +46,7 @@ def _measured(logs: Path) -> list[Taken]:
 
 def _as_json(cost: Cost, cores: int) -> str:
     facts = {**asdict(cost), "jobs": cost.jobs, "cores": cores, "wall_s": cost.wall_s(cores)}
+    del facts["steps"]  # a line a job, for `wall_s` alone
     return json.dumps(facts, indent=2)
 
 

@@ -32,7 +32,7 @@ ON_DATA: tuple[tuple[str, ...], ...] = (("dataset", "clips"), ("dataset", "featu
 TAKEN_OVER = ": taken over from"
 # An extraction's, of which every shard has a file of its own (workflow/rules/features.smk)
 OF_SHARD = re.compile(r"(?P<key>.+)\.shards/(?P<identity>[0-9a-f]+)\.(?P<shard>\d+-of-\d+)")
-FORM = "tsgbench measurements 1"
+FORM = "what jobs took, 1"
 
 
 @dataclass(frozen=True)
