@@ -101,6 +101,19 @@ def test_figures_are_of_jobs_that_a_run_made(costs, project, monkeypatch):
     assert "secret" not in text and "somewhere" not in text and str(project) not in text
 
 
+def test_time_on_a_gpu_is_told_from_records(costs, project, monkeypatch):
+    record = project / "results/cells/seqpan/shapes/full/seed0/run.json"
+    record.write_text(record.read_text().replace('"cpu"', '"cuda:0"'))
+    monkeypatch.setenv("TZ", "UTC")
+    monkeypatch.setattr(costs, "FIGURES", project / "costs.json")
+    costs.measure([project])
+    _, (cell,), _ = read_file(project / "costs.json")
+    assert cell.measured.gpu_s == 90.5
+    page = costs.page(project / "costs.json")
+    # Of the two seeds and two twins, each as this one
+    assert "| demo | tables | > 4 min | > 6 min |" in page
+
+
 def test_folders_without_a_run_are_refused(costs, tmp_path):
     with pytest.raises(UserError, match="no run of Snakemake"):
         costs.measure([tmp_path])
