@@ -523,7 +523,7 @@ def _add_ground(known: _Verbs) -> None:
         "--clip",
         metavar="FILE",
         type=Path,
-        help="the best moment as MP4, encoded anew without sound; of one video and one sentence",
+        help="the best moment as MP4, encoded anew, with its sound; of one video and one sentence",
     )
     verb.add_argument("--force", action="store_true", help="overwrite such files")
     _add_threads(verb)
