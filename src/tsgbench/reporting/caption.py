@@ -53,7 +53,7 @@ def legend(table: Table) -> list[str]:
         lines.append("Among printed numbers of a data set: best bold, second underlined.")
     alike = [text for value in values if (text := Shown(value).std) and not float(text)]
     if alike:
-        lines.append(f"± {alike[0]}: all seeds score alike, as baselines without chance do.")
+        lines.append(f"± {alike[0]}: all seeds score alike; those of a trained system by chance.")
     if any(value.interval for value in values):
         lines.append(
             "In square brackets: 95 % bootstrap interval of the mean over seeds, over test videos."
