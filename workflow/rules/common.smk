@@ -244,7 +244,7 @@ SHARD = str(folder_of(Path(FILES["extract"]["features"])) / SHARD_REPORT)
 def shards_of(wildcards):
     """Input function of an extraction: the shards it goes on from, where it is due."""
     job = STUDY.find("extract", dict(wildcards.items()))
-    if SHARDS == 1 or not workflow.is_main_process or FRESHNESS.state(job.record) == CURRENT:
+    if SHARDS == 1 or not workflow.is_main_process or not is_due(job):
         return []
     identity = STUDY.identity(job.record)
     return [

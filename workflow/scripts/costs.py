@@ -198,8 +198,7 @@ def _own_tables(study: Study) -> list[str]:
 
 
 def _price(study: Study, targets: list[str], measurements: Measurements) -> Priced:
-    wanted = with_ancestors(study, targets)
-    records = [record for record in study.jobs if record in wanted]
+    records = _in_order(study, targets)
     return Priced(study, records, estimate(study, records, measurements))
 
 
@@ -327,7 +326,8 @@ def _against_clock(
             continue
         study = studies[run.study]
         made = {each.record for each in theirs}
-        due = [record for record in _wanted(study, run.targets) if record in made]
+        targets = find_targets(study, run.targets.split())
+        due = [record for record in _in_order(study, targets) if record in made]
         predicted = [
             _predicted(estimate(study, due, Measurements(known)), run)
             for known in (theirs, [each for each in theirs if _is_first(each)])
@@ -356,8 +356,9 @@ def _named(targets: str) -> str:
     return ", ".join(Path(target).stem for target in targets.split())
 
 
-def _wanted(study: Study, targets: str) -> list[str]:
-    wanted = with_ancestors(study, find_targets(study, targets.split()))
+def _in_order(study: Study, targets: list[str]) -> list[str]:
+    """Records of some results and of all that they are made from, inputs first."""
+    wanted = with_ancestors(study, targets)
     return [record for record in study.jobs if record in wanted]
 
 

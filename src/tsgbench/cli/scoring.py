@@ -18,19 +18,13 @@ from tsgbench.evaluation.foreign import FORMATS, PREDICTIONS, read_foreign, reco
 from tsgbench.evaluation.matching import MAX_ABSENT, POLICIES, match
 from tsgbench.evaluation.predictions import Predictions, read_ranked
 from tsgbench.evaluation.query_scores import QueryScores, read_query_scores
-from tsgbench.evaluation.resampling import (
-    bootstrap_intervals,
-    detectable,
-    holm,
-    permutation_p_values,
-    standard_errors,
-)
+from tsgbench.evaluation.resampling import bootstrap_intervals, holm
 from tsgbench.evaluation.scoring import score_blocks
 from tsgbench.files import atomic_path, sha256_file
 from tsgbench.jobs.records import read_record
 from tsgbench.phases.evaluate import find_answered
 from tsgbench.reporting.numbers import SIGNIFICANT
-from tsgbench.reporting.uncertainty import ROUNDING
+from tsgbench.reporting.uncertainty import paired_tests
 
 
 @dataclass
@@ -224,20 +218,16 @@ def _compare(
         number.here, number.there = float(here.mean()), float(there.mean())
         tested.append(number)
         pairs.append(here - there)
-    count = len(np.unique(videos))
     if tested:
-        differences = np.array(pairs)
-        p_values = holm(permutation_p_values(differences, videos))
-        errors = standard_errors(differences, videos) if count > 1 else np.zeros(len(tested))
-        for number, p, error in zip(tested, p_values, errors, strict=True):
-            number.p = float(p)
-            if error > ROUNDING:
-                number.detectable = detectable(float(error), SIGNIFICANT / len(tested))
+        tests = paired_tests(np.array(pairs), videos)
+        p_values = holm([one.p_value for one in tests])
+        for number, one, p in zip(tested, tests, p_values, strict=True):
+            number.p, number.detectable = float(p), one.detectable(len(tested))
     return {
         "cell": str(cell),
         "queries": len(ours),
         "of_queries": len(theirs),
-        "videos": count,
+        "videos": len(np.unique(videos)),
         "level": SIGNIFICANT,
     }
 

@@ -205,7 +205,8 @@ class Progress:
         except UserError:  # written or moved away at this moment; the next look will tell
             return False
         self._current[record] = (stamp, is_current)
-        if is_current and not self._is_first:
+        # Without a log it was part of another job, and is measured with that
+        if is_current and not self._is_first and _stamp(self._log_names[record]):
             self._unmeasured.add(record)
         return is_current
 

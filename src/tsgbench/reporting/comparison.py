@@ -3,9 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from tsgbench.evaluation.resampling import detectable, holm
+from tsgbench.evaluation.resampling import holm
 from tsgbench.reporting.draft import Result, Row
-from tsgbench.reporting.numbers import SIGNIFICANT
 from tsgbench.reporting.uncertainty import compare
 
 
@@ -30,11 +29,10 @@ def compare_rows(rows: list[Row], dataset: str, against: str, metrics: list[str]
     ]
     corrected: Iterable[float] = holm([one.p_value for *_, one in tests]) if tests else []
     for (result, metric, difference), p_value in zip(tests, corrected, strict=True):
-        level, error = SIGNIFICANT / len(tests), difference.error
         result.values[metric] = replace(
             result.values[metric],
             p_value=float(p_value),
-            detectable=detectable(error, level) if error else None,
+            detectable=difference.detectable(len(tests)),
             test_videos=difference.videos,
         )
 

@@ -15,10 +15,12 @@ from tsgbench.errors import UserError
 from tsgbench.evaluation.query_scores import QueryScores, read_query_scores
 from tsgbench.evaluation.resampling import (
     bootstrap_intervals,
+    detectable,
     permutation_p_values,
     standard_errors,
 )
 from tsgbench.reporting.cells import Cell
+from tsgbench.reporting.numbers import SIGNIFICANT
 
 # How far the mean of a column may be from the number of metrics.json, in percent
 ROUNDING = 1e-7
@@ -32,6 +34,11 @@ class Difference:
     p_value: float
     error: float | None
     videos: int
+
+    def detectable(self, tests: int) -> float | None:
+        """The smallest true difference that this one of so many tests finds four times of five, in
+        percent, whatever the others find; None where the videos tell none."""
+        return detectable(self.error, SIGNIFICANT / tests) if self.error else None
 
 
 @dataclass(frozen=True)
@@ -86,14 +93,20 @@ def compare(
     if not shared:
         return {}
     _check_comparable(cells[0], ours, reference[0], theirs)
-    differences = ours.take(shared) - theirs.take(shared)
-    p_values = permutation_p_values(differences, ours.video_ids)
-    videos = len(set(ours.video_ids))
-    errors = standard_errors(differences, ours.video_ids) if videos > 1 else np.zeros(len(shared))
-    return {
-        metric: Difference(float(p_value), float(error) if error > ROUNDING else None, videos)
-        for metric, p_value, error in zip(shared, p_values, errors, strict=True)
-    }
+    tested = paired_tests(ours.take(shared) - theirs.take(shared), ours.video_ids)
+    return dict(zip(shared, tested, strict=True))
+
+
+def paired_tests(differences: np.ndarray, video_ids: np.ndarray) -> list[Difference]:
+    """What a paired permutation test says of each row. differences: (M, Q) in percent; video_ids:
+    of the queries."""
+    p_values = permutation_p_values(differences, video_ids)
+    videos = len(set(video_ids))
+    errors = standard_errors(differences, video_ids) if videos > 1 else np.zeros(len(differences))
+    return [
+        Difference(float(p_value), float(error) if error > ROUNDING else None, videos)
+        for p_value, error in zip(p_values, errors, strict=True)
+    ]
 
 
 def _read_row(cells: Sequence[Cell], metrics: Iterable[str]) -> _Sample:

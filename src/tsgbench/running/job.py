@@ -70,14 +70,15 @@ def run_cell(
     first, not after hours of training; and what was trained outlives scores that fail.
     """
     scores = study.find("evaluate", job.wildcards)
-    identity = _identity(study, scores, score)
+    _identity(study, scores, score)
     import_as_digested(*scores.roots)
     run_job(study, job, expected=expected, threads=threads)
-    # Snakemake deletes all results of a job that fails
+    is_kept = bool(os.environ.get(sharing.KEEP))  # by `run_job`, until the whole run has ended
     trained = study.identity(job.record)
-    sharing.keep(job, trained)
-    run_job(study, scores, expected=identity)
-    if not os.environ.get(sharing.KEEP):
+    if not is_kept:  # Snakemake deletes all results of a job that fails
+        sharing.keep(job, trained)
+    run_job(study, scores, expected=score)
+    if not is_kept:
         sharing.forget({trained})
 
 
