@@ -1,7 +1,6 @@
 """Printed tables as jobs: every row has its cell, and a study shows what it has of each."""
 
 import copy
-from pathlib import Path
 
 import pytest
 
@@ -21,13 +20,6 @@ from tsgbench.specifications.printed import (
     reference_of,
     served_rows,
 )
-
-ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(autouse=True)
-def at_root(monkeypatch):
-    monkeypatch.chdir(ROOT)
 
 
 @pytest.fixture

@@ -17,11 +17,6 @@ DRAWN = {
 }
 
 
-@pytest.fixture(autouse=True)
-def at_root(monkeypatch):
-    monkeypatch.chdir(ROOT)
-
-
 def study_of(name: str) -> Study:
     config, source = load_study(f"config/{name}.yaml")
     return Study(config, source=source)

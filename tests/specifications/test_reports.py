@@ -1,7 +1,6 @@
 """Reports without training in the plan: what they read, and names that cannot be."""
 
 import copy
-from pathlib import Path
 
 import pytest
 
@@ -10,13 +9,6 @@ from tsgbench.errors import UserError
 from tsgbench.planning.study import Study
 from tsgbench.specifications.reports import printed_parts
 from tsgbench.text.tokens import TOKENIZERS
-
-ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(autouse=True)
-def at_root(monkeypatch):
-    monkeypatch.chdir(ROOT)
 
 
 @pytest.fixture
