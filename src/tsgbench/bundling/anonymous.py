@@ -31,6 +31,7 @@ from tsgbench.jobs.records import Record, digest_of
 
 LEFT_OUT = ("CITATION.cff",)  # names authors, and nothing else of use
 WORD = re.compile(r"[A-Za-z0-9]+")
+DIGEST = re.compile(r"(?<![0-9a-f])(?:[0-9a-f]{16}|[0-9a-f]{64})(?![0-9a-f])")  # of records, files
 CODE = (".py", ".css", ".js", ".html", ".tex")
 LONGEST = 1024  # of what is searched for, in bytes
 MAX_REWRITTEN_BYTES = 64 << 20  # a larger file is looked through, and refused where it tells
@@ -72,9 +73,7 @@ class Anonymiser:
         text = pattern.sub(self._instead, text) if pattern else text
         if not is_code:
             text = ANY_HOME.sub(self._any_home, text)
-        if digests := _any_of(self._digests):
-            text = digests.sub(lambda match: self._digests[match[0]], text)
-        return text
+        return DIGEST.sub(lambda match: self._digests.get(match[0], match[0]), text)
 
     def _instead(self, match: re.Match[str]) -> str:
         needle = self._needles.found.get(match[0]) or next(
