@@ -5,9 +5,12 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from workflow.warm import warm_commands
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = (
@@ -50,8 +53,10 @@ tables:
 class Project:
     """A checkout with its results, and what a user does in it."""
 
-    def __init__(self, folder: Path):
-        self.folder = folder
+    def __init__(self, folder: Path, warm: Path | None = None):
+        """warm: a folder of commands that start fast, for `run`; what is started with `env` alone,
+        and may be killed, is real."""
+        self.folder, self.warm = folder, warm
         self.env = {
             **os.environ,
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
@@ -63,9 +68,10 @@ class Project:
             self.env.pop(name, None)
 
     def run(self, *words: str, check: bool = True, **env: str) -> subprocess.CompletedProcess:
-        done = subprocess.run(
-            words, cwd=self.folder, env={**self.env, **env}, capture_output=True, text=True
-        )
+        env = {**self.env, **env}
+        if self.warm:
+            env["PATH"] = f"{self.warm}{os.pathsep}{env['PATH']}"
+        done = subprocess.run(words, cwd=self.folder, env=env, capture_output=True, text=True)
         if check and done.returncode:
             raise AssertionError(f"{' '.join(words)}\n{done.stdout}\n{done.stderr}")
         return done
@@ -92,24 +98,31 @@ class Project:
         return (self.folder / path).read_text()
 
 
-def check_out(folder: Path) -> Project:
+def check_out(folder: Path, warm: Path | None = None) -> Project:
     """The project's files, with the miniature as its default study."""
     for part in PARTS:
         source = ROOT / part
         if source.is_dir():
-            ignore = shutil.ignore_patterns("__pycache__", "cache", "tmp", "*.egg-info")
+            ignore = shutil.ignore_patterns("cache", "tmp", "*.egg-info")
             shutil.copytree(source, folder / part, ignore=ignore)
         else:
             folder.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, folder / part)
     (folder / "config" / "demo.yaml").write_text(MINIATURE)
-    return Project(folder)
+    return Project(folder, warm)
 
 
 @pytest.fixture(scope="session")
-def built(tmp_path_factory) -> Project:
+def warm(tmp_path_factory) -> Iterator[Path]:
+    """Commands that start fast, and are no children of who starts them."""
+    with warm_commands(tmp_path_factory.mktemp("warm")) as folder:
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory, warm) -> Project:
     """Everything made once."""
-    project = check_out(tmp_path_factory.mktemp("built") / "project")
+    project = check_out(tmp_path_factory.mktemp("built") / "project", warm)
     project.snakemake("phase_report")
     return project
 
@@ -118,4 +131,4 @@ def built(tmp_path_factory) -> Project:
 def project(built, tmp_path) -> Project:
     """A copy of the built project, free to be damaged."""
     shutil.copytree(built.folder, tmp_path / "project", symlinks=True)
-    return Project(tmp_path / "project")
+    return Project(tmp_path / "project", built.warm)

@@ -138,13 +138,13 @@ class Ran:
         return Study(self.study, Catalogue.load(self.project.folder))
 
 
-def run_everything(folder: Path) -> Ran:
+def run_everything(folder: Path, warm: Path) -> Ran:
     """Download, place by hand what must be, run everything; the download over, no server is left.
 
-    folder: empty, for the project copy and what the server has.
+    folder: empty, for the project copy and what the server has. warm: see `Project`.
     """
     made = upstream.make_upstream(folder / "upstream")
-    project = check_out(folder / "project")
+    project = check_out(folder / "project", warm)
     study, sources = shrink_project(project)
     put_yt_dlp_on_path(project, folder / "bin")
     with run_server() as server:

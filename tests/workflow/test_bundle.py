@@ -137,7 +137,7 @@ def test_with_its_data_a_bundle_is_a_project_that_is_found_sound(built, tmp_path
     assert "referenced" not in said
     with zipfile.ZipFile(tmp_path / "all.zip") as archive:
         archive.extractall(tmp_path / "all")
-    unpacked = Project(tmp_path / "all")
+    unpacked = Project(tmp_path / "all", built.warm)
     found = json.loads(unpacked.run("tsgbench", "verify", "--json").stdout)
     assert found["problems"] == found["stale"] == found["not_repeated"] == []
     assert found["repeated"]["evaluate"] == 3 and found["repeated"]["table"] == 1
@@ -175,7 +175,7 @@ def test_an_anonymous_bundle_tells_no_name_and_is_found_sound(built, tmp_path):
     record = read(tmp_path / "a" / RUN)
     assert record["made"]["host"] == "machine"
     assert record["made"]["mlflow"]["uri"] == "sqlite:////project/mlflow.db"
-    found = json.loads(Project(tmp_path / "a").run("tsgbench", "verify", "--json").stdout)
+    found = json.loads(Project(tmp_path / "a", built.warm).run("tsgbench", "verify", "--json").stdout)
     assert found["problems"] == found["stale"] == found["not_repeated"] == []
     assert found["repeated"]["evaluate"] == 3 and found["repeated"]["table"] == 1
     assert validate_crate(tmp_path / "a.zip")["passed"]

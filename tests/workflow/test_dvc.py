@@ -19,10 +19,10 @@ def git(project: Project, *words: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def origin(tmp_path_factory) -> Project:
+def origin(tmp_path_factory, warm) -> Project:
     """A repository whose pipeline was reproduced once, pushed to a remote and committed."""
     folder = tmp_path_factory.mktemp("dvc")
-    project = check_out(folder / "origin")
+    project = check_out(folder / "origin", warm)
     git(project, "init", "-q", "-b", "main")
     project.run("dvc", "remote", "add", "-d", "store", str(folder / "remote"))
     git(project, "add", "-A")
@@ -38,7 +38,7 @@ def origin(tmp_path_factory) -> Project:
 def pulled(origin, tmp_path) -> Project:
     """`git clone` and `dvc pull` into an empty folder."""
     origin.run("git", "clone", "-q", str(origin.folder), str(tmp_path / "pulled"))
-    project = Project(tmp_path / "pulled")
+    project = Project(tmp_path / "pulled", origin.warm)
     project.run("dvc", "pull")
     return project
 

@@ -182,9 +182,9 @@ class Person:
 
 
 @pytest.fixture(scope="module")
-def committed(tmp_path_factory) -> Project:
+def committed(tmp_path_factory, warm) -> Project:
     """A small repository whose pipeline was reproduced once and committed, and a second study."""
-    project = check_out(tmp_path_factory.mktemp("orders") / "project")
+    project = check_out(tmp_path_factory.mktemp("orders") / "project", warm)
     text = project.read("config/demo.yaml")
     other = text.replace("study: demo", "study: other").replace("in miniature", "another time")
     (project.folder / "config/other.yaml").write_text(other)
@@ -199,7 +199,7 @@ def committed(tmp_path_factory) -> Project:
 @pytest.mark.parametrize("seed", [int(word) for word in os.environ.get("ORDERS", "0 1").split()])
 def test_no_order_prints_an_old_number(committed, tmp_path, seed):
     committed.run("cp", "-a", str(committed.folder), str(tmp_path / "project"))
-    person = Person(Project(tmp_path / "project"), seed)
+    person = Person(Project(tmp_path / "project", committed.warm), seed)
     for _ in range(STEPS):
         person.step()
     person.did.append("the_table at last")

@@ -11,8 +11,8 @@ from workflow.conftest import check_out
 pytestmark = pytest.mark.slow
 
 
-def test_the_guide_leads_to_a_table(tmp_path):
-    project = check_out(tmp_path / "project")
+def test_the_guide_leads_to_a_table(tmp_path, warm):
+    project = check_out(tmp_path / "project", warm)
     lay_out(project.folder)
     (project.folder / "kitchen/videos/v04.mp4").write_bytes(b"no video")
     said = {}

@@ -27,10 +27,10 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory) -> Ran:
+def ran(tmp_path_factory, warm) -> Ran:
     if (Path(sys.executable).parent / "yt-dlp").exists():
         pytest.skip("this environment's own yt-dlp comes before the make-believe one")
-    return run_everything(tmp_path_factory.mktemp("paper"))
+    return run_everything(tmp_path_factory.mktemp("paper"), warm)
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:

@@ -37,9 +37,9 @@ def test_no_video_is_asked_for():
     assert not study.targets("extract")
 
 
-def test_every_release_is_read_trained_on_and_in_the_tables(tmp_path):
+def test_every_release_is_read_trained_on_and_in_the_tables(tmp_path, warm):
     made = upstream.make_upstream(tmp_path / "upstream")
-    project = check_out(tmp_path / "project")
+    project = check_out(tmp_path / "project", warm)
     study, sources = shrink_project(project, "released_features")
     study["systems"] = [
         {"model": model, "datasets": [dataset], "seeds": [0]} for model, dataset in MODELS.items()
