@@ -175,7 +175,9 @@ def test_an_anonymous_bundle_tells_no_name_and_is_found_sound(built, tmp_path):
     record = read(tmp_path / "a" / RUN)
     assert record["made"]["host"] == "machine"
     assert record["made"]["mlflow"]["uri"] == "sqlite:////project/mlflow.db"
-    found = json.loads(Project(tmp_path / "a", built.warm).run("tsgbench", "verify", "--json").stdout)
+    found = json.loads(
+        Project(tmp_path / "a", built.warm).run("tsgbench", "verify", "--json").stdout
+    )
     assert found["problems"] == found["stale"] == found["not_repeated"] == []
     assert found["repeated"]["evaluate"] == 3 and found["repeated"]["table"] == 1
     assert validate_crate(tmp_path / "a.zip")["passed"]

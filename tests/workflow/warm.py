@@ -7,6 +7,7 @@ whoever asked, so tests of killed jobs, of what jobs cost and of how commands ar
 the real ones.
 """
 
+import atexit
 import contextlib
 import importlib
 import json
@@ -15,6 +16,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -121,7 +123,8 @@ def _run(words: list[str], folder: str, env: dict[str, str], stand_ins: Path) ->
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(env)
-    sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w", buffering=1)
+    sys.stdin, sys.stdout = open(0), open(1, "w")  # noqa: SIM115 (until the process ends)
+    sys.stderr = open(2, "w", buffering=1)  # noqa: SIM115
     own = [part for part in env.get("PYTHONPATH", "").split(os.pathsep) if part]
     sys.path[:0] = [str(Path(sys.executable).parent), *own]
     sys.argv = [str(Path(sys.executable).parent / words[0]), *words[1:]]
@@ -136,6 +139,9 @@ def _run(words: list[str], folder: str, env: dict[str, str], stand_ins: Path) ->
     except BaseException:
         sys.excepthook(*sys.exc_info())
         status = 1
+    # What an interpreter does at its end, but for taking modules apart
+    threading._shutdown()
+    atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()
     return status or 0
