@@ -85,9 +85,14 @@ def _paint(planes: list[np.ndarray], values: list[float], states: np.ndarray, sh
     # what lies beyond the picture's edge is not painted
     inside *= ((rows >= 0) & (rows < size))[:, :, None]
     inside *= ((columns >= 0) & (columns < size))[:, None, :]
-    frame, row, column = np.nonzero(inside)
-    share = inside[frame, row, column]
-    where = (frame, rows[frame, row], columns[frame, column])
+    # A mask finds the places many times faster than `nonzero` of the numbers
+    painted = inside > 0
+    frames = np.arange(len(states))[:, None, None]
+    where = tuple(
+        np.broadcast_to(index, painted.shape)[painted]
+        for index in (frames, rows[:, :, None], columns[:, None, :])
+    )
+    share = inside[painted]
     for plane, value in zip(planes, values, strict=True):
         before = plane[where].astype(np.float32)
         plane[where] = before + share * (np.float32(value) - before)
