@@ -7,7 +7,7 @@ import pytest
 
 from feature_samples import RECIPE, write_video
 from tsgbench.errors import UserError
-from tsgbench.features.extract import extract
+from tsgbench.features.extract import Wanted, extract, extract_shard
 from tsgbench.features.shards import Shard, finished, journal_of_shard, report_of
 from tsgbench.features.store import FeatureStore
 from tsgbench.files import write_json
@@ -36,7 +36,8 @@ def run(videos: dict, out: Path, recipe: dict = RECIPE_LENIENT, **options) -> di
 
 def run_shard(videos: dict, out: Path, shard: Shard, recipe: dict = RECIPE_LENIENT) -> dict:
     mine = {name: videos[name] for name in shard.share(list(videos))}
-    facts = run(mine, out, recipe, journal=journal_of_shard(out, "me", shard))
+    wanted = [Wanted(out, recipe, "me", journal=journal_of_shard(out, "me", shard))]
+    (facts,) = extract_shard(mine, wanted, threads=1, device="cpu")
     write_json(report_of(out, "me", shard), facts)
     return facts
 
@@ -80,7 +81,8 @@ def test_what_no_shard_made_is_made_at_the_end(videos, whole, tmp_path):
 def test_a_killed_shard_goes_on_where_it_stopped(videos, whole, tmp_path):
     out, shard = tmp_path / "f.clips.h5", Shard(1, 1)
     first = dict(list(videos.items())[:3])
-    run(first, out, journal=journal_of_shard(out, "me", shard))
+    run_shard(first, out, shard)
+    report_of(out, "me", shard).unlink()
     assert run_shard(videos, out, shard)["resumed"] == 2  # beside the broken one
     run(videos, out, shards=finished(out, "me"))
     assert out.read_bytes() == whole[0]
