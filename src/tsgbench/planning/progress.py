@@ -219,7 +219,8 @@ class Progress:
         """A job that is not done, by its log."""
         job, name = self.jobs[record], self._log_names[record]
         if job.phase == "extract":
-            name = max(name, *_logs_of_shards(name), key=lambda path: _stamp(path) or (0, 0, 0))
+            logs = [name, *_logs_of_shards(name)]
+            name = max(logs, key=lambda path: _stamp(path) or (0, 0, 0))
         stamp = _stamp(name)
         if stamp is None:
             return Sight(job, WAITING, Said())
