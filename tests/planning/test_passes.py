@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from little_study import CONFIG, make
 
+from tsgbench.config import load_study
 from tsgbench.errors import UserError
 from tsgbench.planning import passes
 from tsgbench.planning.cost import estimate
@@ -68,6 +69,18 @@ def test_a_setting_has_each_in_a_pass_of_its_own_and_makes_nothing_stale(study, 
     assert [len(jobs) for jobs in find_passes(study, study.jobs)] == [1, 1, 1]
 
 
+def test_one_whose_checkpoint_is_still_to_come_goes_alone():
+    config, source = load_study("config/paper.yaml")
+    paper = Study(config, source=source)
+    keys = [key_of(jobs) for jobs in find_passes(paper, paper.jobs)]
+    assert len(keys) == len(paper.targets("extract")) and not any("+" in key for key in keys)
+    here = set(paper.jobs) - set(paper.targets("download"))
+    joint = [key_of(jobs) for jobs in find_passes(paper, here) if len(jobs) > 1]
+    assert "tacos/c3d_sports1m_fc6_w16s8+i3d_kinetics_rgb_w16s8" in joint
+    here.add("data/raw/c3d_sports1m.json")
+    assert not any("tacos" in key_of(jobs) for jobs in find_passes(paper, here) if len(jobs) > 1)
+
+
 def test_an_unknown_extraction_is_named(study):
     with pytest.raises(UserError, match="has no extract job 'shapes/nothing'"):
         jobs_of(study, f"shapes/{C3D}+nothing")
@@ -101,7 +114,9 @@ def test_a_pass_costs_what_its_extractions_did(tmp_path):
     cost = estimate(study, due, Measurements(read_measurements(tmp_path)))
     assert cost.seconds == {"extract": 30.0 + 2.0 + 10.0 + 1.0 + 10.0}
     assert cost.measured == {"extract": 3 + 2}
-    assert cost.chain_s == (30.0 + 10.0 + 10.0) / 2 + 2.0 == cost.wall_s(3)
+    # Each of the two passes on the threads of all three
+    assert cost.chain_s == (30.0 + 10.0 + 10.0) / 2 + 2.0 == cost.wall_s(6)
+    assert cost.wall_s(3) == 30.0 + 10.0 + 10.0 + 2.0
     one = estimate(study, due[:1], Measurements(read_measurements(tmp_path)))
     assert (one.measured, one.chain_s) == ({"extract": 3}, 15.0)
     whole = estimate(study_of(), due[:1], Measurements(read_measurements(tmp_path)))

@@ -281,10 +281,15 @@ def reads_of_pass(wildcards):
     return named
 
 
-def one_by_one(phase, resource, default):
-    """A resource of a pass: what its extractions take one after another."""
-    value = configured(phase, resource, default)
-    return lambda wildcards, attempt: value * attempt * (wildcards.clips.count(AND) + 1)
+def side_by_side(resource, default):
+    """Threads or memory of a pass: what its extractions would take together."""
+    one = configured("extract", resource, default)
+
+    def of_pass(wildcards, attempt=1):
+        value = one * (wildcards.clips.count(AND) + 1)
+        return value if resource == "threads" else value * attempt
+
+    return of_pass
 
 
 # Also what whatever else runs a trained model needs

@@ -18,10 +18,9 @@ use rule job as extract_shard with:
         clips="[a-z0-9_+]+",
         identity="[0-9a-f]+",
         shard=r"\d+-of-\d+",
-    threads: reserved("extract", "threads", 2)
+    threads: side_by_side("threads", 2)
     resources:
-        **reserves("extract", gpu=1, mem_mb=8000)
-        | {"runtime": one_by_one("extract", "runtime", 1440)},
+        **reserves("extract", gpu=1, runtime=1440) | {"mem_mb": side_by_side("mem_mb", 8000)},
     params:
         job=lambda wildcards, output: (
             f"extract {wildcards.dataset}/{wildcards.clips} --shard {wildcards.shard}"

@@ -175,11 +175,14 @@ def _start(wanted: Sequence[Wanted], videos: dict[str, Path], device: torch.devi
     """All that is needed, before the first video; `UserError` for what is wrong with a recipe."""
     for video in videos:  # before hours of work, not at their end
         check_name(video, f"{wanted[0].out}: video {video!r}")
-    recipes = [check_recipe(each.recipe) for each in wanted]
     ask_for_large_pages()
     works = []
-    for each, recipe in zip(wanted, recipes, strict=True):
-        network, weights = _build(recipe, each.checkpoint)
+    for each in wanted:
+        try:
+            recipe = check_recipe(each.recipe)
+            network, weights = _build(recipe, each.checkpoint)
+        except UserError as error:
+            raise (UserError(f"{each.out.stem}: {error}") if len(wanted) > 1 else error) from None
         compute = _prepare(network, recipe, device)
         recipe |= {"compile": compute is not network}  # the file says what was done
         attrs = _attrs(each.identity, recipe, weights)

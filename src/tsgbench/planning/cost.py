@@ -159,7 +159,7 @@ class _Passes:
         shard_s = sum(took.seconds - (took.alone_s or 0.0) for took in measured) / self.shards
         after = frozenset(steps[path] for path in read if path in steps)
         first = len(all_steps)
-        all_steps += [Step(shard_s, self.threads, after)] * self.shards
+        all_steps += [Step(shard_s, self.threads * len(jobs), after)] * self.shards
         numbers = frozenset(range(first, first + self.shards))
         end_s = max((ends.get(path, 0.0) for path in read), default=0.0) + shard_s
         self.done |= {job.record: (numbers, end_s) for job in jobs}

@@ -18,14 +18,17 @@ LONGEST_NAME = 180  # of a file, with an identity and a number of shards behind 
 def find_passes(study: Study, due: Iterable[str]) -> list[list[Job]]:
     """The extractions among some records, those in one list that are made in one pass.
 
-    They read the same annotations and videos. All have the resources of their phase.
+    They read the same annotations and videos, and have the resources of their phase. One whose
+    checkpoint is itself to be made goes alone: if it cannot be had, the others do without.
     """
     found: dict[tuple[str, ...], list[Job]] = {}
     is_on = study.config.get("resources", {}).get("extract", {}).get(SETTING, True)
-    for job in (study.jobs[record] for record in due):
+    due = set(due)
+    for job in (job for record, job in study.jobs.items() if record in due):
         if job.phase == "extract":
+            is_alone = not is_on or job.inputs.get("checkpoint") in due
             shared = [path for role, path in job.inputs.items() if role != "checkpoint"]
-            found.setdefault((*shared, *([] if is_on else [job.key])), []).append(job)
+            found.setdefault((*shared, *([job.key] if is_alone else [])), []).append(job)
     passes = [sorted(jobs, key=lambda job: job.key) for jobs in found.values()]
     return [
         part

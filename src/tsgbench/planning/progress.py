@@ -136,7 +136,7 @@ class View:
     @property
     def at_once(self) -> int:
         """Jobs that run now."""
-        return len({sight.log for sight in self.running})
+        return len({sight.log or sight.job.log for sight in self.running})
 
     @property
     def left_s(self) -> float:
