@@ -114,9 +114,9 @@ def test_a_pass_costs_what_its_extractions_did(tmp_path):
     cost = estimate(study, due, Measurements(read_measurements(tmp_path)))
     assert cost.seconds == {"extract": 30.0 + 2.0 + 10.0 + 1.0 + 10.0}
     assert cost.measured == {"extract": 3 + 2}
-    # Each of the two passes on the threads of all three
-    assert cost.chain_s == (30.0 + 10.0 + 10.0) / 2 + 2.0 == cost.wall_s(6)
-    assert cost.wall_s(3) == 30.0 + 10.0 + 10.0 + 2.0
+    # Each of the two passes has the threads of all three
+    assert cost.chain_s == 30.0 / 2 + 2.0 == cost.wall_s(6)
+    assert cost.wall_s(1) == 30.0 + 10.0 + 10.0 + 2.0 + 1.0
     one = estimate(study, due[:1], Measurements(read_measurements(tmp_path)))
     assert (one.measured, one.chain_s) == ({"extract": 3}, 15.0)
     whole = estimate(study_of(), due[:1], Measurements(read_measurements(tmp_path)))

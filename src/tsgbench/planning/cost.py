@@ -148,22 +148,34 @@ class _Passes:
     ) -> int:
         """Add the shards of an extraction, if it is the first of its pass; how many were added.
 
-        They take what the extractions did but for joining what shards made, which is a small part,
-        and taken for nothing where it was never measured. steps, ends: of what is there already.
+        A shard has the threads of all its extractions, which are played side by side for that. They
+        take what they did but for joining what shards made, which is a small part, and taken for
+        nothing where it was never measured. steps, ends: of what is there already.
         """
         if record in self.done:
             return 0
         jobs = self.of[record]
         read = {path for job in jobs for path in job.inputs.values()}
-        measured = [took for job in jobs if (took := self.measurements.of(job))]
-        shard_s = sum(took.seconds - (took.alone_s or 0.0) for took in measured) / self.shards
         after = frozenset(steps[path] for path in read if path in steps)
+        parts_s = [self._shard_s(job) for job in jobs]
         first = len(all_steps)
-        all_steps += [Step(shard_s, self.threads * len(jobs), after)] * self.shards
-        numbers = frozenset(range(first, first + self.shards))
-        end_s = max((ends.get(path, 0.0) for path in read), default=0.0) + shard_s
+        for part_s in parts_s:
+            all_steps += [Step(part_s, self.threads, after)] * self.shards
+        numbers = frozenset(range(first, len(all_steps)))
+        end_s = max((ends.get(path, 0.0) for path in read), default=0.0) + max(parts_s)
         self.done |= {job.record: (numbers, end_s) for job in jobs}
         return self.shards
+
+    def _shard_s(self, job: Job) -> float:
+        """Seconds of an extraction's part in a shard."""
+        took = self.measurements.of(job)
+        if took is None:
+            return 0.0
+        seconds = took.seconds - (took.alone_s or 0.0)
+        if took.alone_s is not None and len(self.of[job.record]) > 1:
+            # Measured in a pass, on more threads than its own, its part of the clock is too little
+            seconds = max(seconds, (took.cpu_s or 0.0) / self.threads)
+        return seconds / self.shards
 
 
 def _is_scored_by_training(study: Study, job: Job) -> bool:
