@@ -186,7 +186,7 @@ def test_a_bug_in_decoding_is_not_a_failed_video(videos, tmp_path, monkeypatch):
         raise ZeroDivisionError
         yield
 
-    monkeypatch.setattr(feeding, "read_clips", broken)
+    monkeypatch.setattr(feeding, "read_views", broken)
     with pytest.raises(ZeroDivisionError):
         run(videos, tmp_path / "f.h5", RECIPE | {"max_failed_share": 1.0})
 

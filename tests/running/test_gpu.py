@@ -96,6 +96,16 @@ def test_memory_is_the_most_that_the_nearest_kin_took(study):
     assert measured_mb(job) == 500
 
 
+def test_what_shares_a_pass_needs_the_memory_of_all(study, monkeypatch):
+    """Extractions, say: their networks are there at once."""
+    monkeypatch.setenv(gpu.VARIABLE, "auto")
+    first, second = (study.find_key("train", cell) for cell in (CELL, "cma/shapes/full/seed0"))
+    took(CELL, 500)
+    assert gpu._need(study, first, second).memory_mb is None  # not known of one
+    took("cma/shapes/full/seed0", 700)
+    assert gpu._need(study, first, second).memory_mb == 500 + 700
+
+
 def test_a_damaged_record_measures_nothing(study):
     took("seqpan/shapes/full/seed1", 400)
     took("seqpan/shapes/full/seed2", 9000)

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -45,8 +46,9 @@ def test_no_more_runs_at_once_than_the_machine_has_processors_for(project):
     assert made.exists()
 
 
-def test_an_extraction_in_shards_makes_the_same_file_and_leaves_nothing_else(project):
+def test_extractions_in_shards_and_together_make_the_same_file_and_leave_nothing_else(project):
     stem = "data/features/shapes/c3d_random_stats_w16s8.clips"
+    small = "data/features/shapes/thumbnail_8x8_3fps.clips"
     folder = project.folder / "data/features/shapes"
     before = {path.name for path in folder.iterdir()}
     features = (project.folder / f"{stem}.h5").read_bytes()
@@ -55,16 +57,26 @@ def test_an_extraction_in_shards_makes_the_same_file_and_leaves_nothing_else(pro
     assert project.planned("results/table1.tex") == {}  # however many, the result is the same
     (project.folder / f"{stem}.json").unlink()
     assert project.planned(f"{stem}.json") == {"extract": 1, "extract_shard": 2}
-    project.snakemake(f"{stem}.json")
+    # A second extraction of the same videos: the same two shards, of both, and no more of them
+    reads = "{datasets: {shapes: {inputs: {features: thumbnail_8x8_3fps}}}}"
+    project.edit("config/demo.yaml", "systems:\n", "systems:\n  - {model: cuts, seeds: [0]}\n")
+    project.edit("config/demo.yaml", "overrides:\n", f"overrides:\n  cuts: {reads}\n")
+    both = [f"{stem}.json", f"{small}.json"]
+    assert project.planned(*both) == {"extract": 2, "extract_shard": 2}
+    project.snakemake(*both)
+    assert project.planned(*both) == {}
     assert (project.folder / f"{stem}.h5").read_bytes() == features
-    assert {path.name for path in folder.iterdir()} == before
-    assert project.planned("results/table1.tex") == {}
-    # What the shards took counts with the job that joined them
-    (project.folder / f"{stem}.json").unlink()
-    cost = json.loads(project.run("tsgbench", "plan", "--cost", f"{stem}.json", "--json").stdout)
+    assert json.loads(project.read(both[1]))["facts"]["together"] == 2
+    made = {path.name for path in folder.iterdir()} - before
+    assert made == {f"{Path(small).name}.{suffix}" for suffix in ("h5", "json", "failed.csv")}
+    assert not [path for path in (project.folder / "scratch/shards").rglob("*") if path.is_file()]
+    # What the shards took counts with the jobs that joined them
+    for record in both:
+        (project.folder / record).unlink()
+    cost = json.loads(project.run("tsgbench", "plan", "--cost", *both, "--json").stdout)
     logs = project.folder / "logs/benchmarks/extract/shapes"
     measured = [float(path.read_text().split("\n")[1].split()[0]) for path in logs.rglob("*.tsv")]
-    assert cost["measured"] == {"extract": 3} and len(measured) == 3
+    assert cost["measured"] == {"extract": 4} and len(measured) == 4
     assert cost["seconds"]["extract"] == pytest.approx(sum(measured))
 
 

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from functools import cache
 from itertools import zip_longest
 from pathlib import Path
 
@@ -17,15 +18,15 @@ if (Path(workflow.basedir) / "src" / "tsgbench").is_dir():
 
 from tsgbench.config import export_study, extend_study
 from tsgbench.errors import UserError
-from tsgbench.features.shards import REPORT as SHARD_REPORT, folder_of
 from tsgbench.jobs.cells import is_trained
 from tsgbench.jobs.layout import RESULTS, apart, foreign_results, report_names, study_of
 from tsgbench.planning.freshness import CURRENT, Freshness
+from tsgbench.planning.passes import AND, find_passes, identity_of, jobs_of, key_of
 from tsgbench.planning.sharing import KEEP, forget
 from tsgbench.reporting.pdf import why_no_pdf
 from tsgbench.reporting.provenance import heading
 from tsgbench.planning.study import Study
-from tsgbench.planning.targets import rule_targets
+from tsgbench.planning.targets import DEFAULT_RULE, find_targets, rule_targets, to_make
 
 SOURCE = ", ".join(map(str, workflow.configfiles))
 try:
@@ -236,21 +237,59 @@ def reserves(phase, gpu=0, mem_mb=1000, runtime=30, gpu_model=None, small=0):
     return {**found, "small": small} if small else found
 
 
-# Jobs that share the videos of one extraction, and what each leaves for it
+# Jobs that share a data set's videos, and the mark that each leaves until those who wait have gone on
 SHARDS = configured("extract", "shards", 1)
-SHARD = str(folder_of(Path(FILES["extract"]["features"])) / SHARD_REPORT)
+SHARD = "scratch/shards/{dataset}/{clips}.{identity}.{shard}"
+
+
+@cache
+def passes():
+    """Record of an extraction that this run makes -> those that are made in one pass with it."""
+    targets = []
+    for name in workflow.dag_settings.targets or [DEFAULT_RULE]:
+        try:
+            targets += find_targets(STUDY, [name])
+        except UserError:  # of what this needs, each is extracted on its own
+            continue
+    due = to_make(STUDY, targets, lambda record: is_due(STUDY.jobs[record]))
+    return {job.record: jobs for jobs in find_passes(STUDY, due) for job in jobs}
 
 
 def shards_of(wildcards):
     """Input function of an extraction: the shards it goes on from, where it is due."""
     job = STUDY.find("extract", dict(wildcards.items()))
-    if SHARDS == 1 or not workflow.is_main_process or not is_due(job):
+    if not workflow.is_main_process or not is_due(job):
         return []
-    identity = STUDY.identity(job.record)
+    jobs = passes().get(job.record, [job])
+    if SHARDS == 1 and len(jobs) == 1:
+        return []
+    dataset, _, clips = key_of(jobs).partition("/")
+    of_pass = {"dataset": dataset, "clips": clips, "identity": identity_of(STUDY, jobs)}
     return [
-        SHARD.format(**job.wildcards, identity=identity, shard=f"{number}-of-{SHARDS}")
-        for number in range(1, SHARDS + 1)
+        SHARD.format(**of_pass, shard=f"{number}-of-{SHARDS}") for number in range(1, SHARDS + 1)
     ]
+
+
+def reads_of_pass(wildcards):
+    """Input function of a shard: what all extractions read that it is of."""
+    named = {}
+    of_one = reads("extract", "annotations", "videos", "checkpoint")
+    for job in jobs_of(STUDY, f"{wildcards.dataset}/{wildcards.clips}"):
+        for role, paths in of_one(job.wildcards).items():
+            known = named.setdefault(role, [])
+            known += [path for path in paths if path not in known]
+    return named
+
+
+def side_by_side(resource, default):
+    """Threads or memory of a pass: what its extractions would take together."""
+    one = configured("extract", resource, default)
+
+    def of_pass(wildcards, attempt=1):
+        value = one * (wildcards.clips.count(AND) + 1)
+        return value if resource == "threads" else value * attempt
+
+    return of_pass
 
 
 # Also what whatever else runs a trained model needs

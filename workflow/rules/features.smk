@@ -2,25 +2,30 @@
 # as others released them.
 
 
-# A part of the videos, for the extraction to go on from. How many there are decides nothing of the
-# result, so that the plan does not know them: they run where an extraction is due, and leave nothing.
+# A part of the videos, for the extraction to go on from, or for several, which share each video that is
+# decoded. How many there are decides nothing of the results, so that the plan does not know them: they
+# run where extractions are due, and leave nothing.
 use rule job as extract_shard with:
     input:
-        unpack(reads("extract", "annotations", "videos", "checkpoint")),
+        unpack(reads_of_pass),
     output:
-        temp(SHARD),
+        temp(touch(SHARD)),
     log:
         LOGS["extract"].replace(".log", ".shards/{identity}.{shard}.log"),
     benchmark:
         BENCHMARKS["extract"].replace(".tsv", ".shards/{identity}.{shard}.tsv")
     wildcard_constraints:
+        clips="[a-z0-9_+]+",
         identity="[0-9a-f]+",
         shard=r"\d+-of-\d+",
-    threads: reserved("extract", "threads", 2)
+    threads: side_by_side("threads", 2)
     resources:
-        **reserves("extract", gpu=1, mem_mb=8000, runtime=1440),
+        **reserves("extract", gpu=1, runtime=1440) | {"mem_mb": side_by_side("mem_mb", 8000)},
     params:
-        **runs("extract", "--shard {shard}"),
+        job=lambda wildcards, output: (
+            f"extract {wildcards.dataset}/{wildcards.clips} --shard {wildcards.shard}"
+        ),
+        identity=lambda wildcards, output: wildcards.identity,
     message:
         "Extracting {wildcards.clips} from the videos of {wildcards.dataset}, {wildcards.shard}"
 

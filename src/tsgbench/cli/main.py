@@ -177,7 +177,8 @@ def _add_jobs(known: _Verbs) -> None:
             verb.add_argument(
                 "--shard",
                 metavar="K-of-N",
-                help="a part of the videos alone, such as 2-of-8, for the job itself to go on from",
+                help="a part of the videos alone, such as 2-of-8, for the job itself to go on from;"
+                " KEY may be DATASET/CLIPS+CLIPS, for which each video is decoded once",
             )
         if phase == "train":
             verb.add_argument(

@@ -187,11 +187,12 @@ def run_phase(options: argparse.Namespace) -> None:
     from tsgbench.running.job import run_cell, run_job, run_shard
 
     study = _read_study(options)
-    job = study.find_key(options.phase, options.key)
     chosen = {"expected": options.identity, "threads": options.threads}
     if getattr(options, "shard", None):
-        run_shard(study, job, options.shard, **chosen)
-    elif getattr(options, "score", None):
+        run_shard(study, options.key, options.shard, **chosen)
+        return
+    job = study.find_key(options.phase, options.key)
+    if getattr(options, "score", None):
         run_cell(study, job, options.score, **chosen)
     else:
         run_job(study, job, **chosen)

@@ -1,10 +1,13 @@
-"""Videos to clip features: decode ahead in threads, batch clips across videos, pool, store."""
+"""Videos to clip features: decode ahead in threads, batch clips across videos, pool, store.
+
+Several recipes can be extracted together, so that each video is decoded once.
+"""
 
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -18,7 +21,7 @@ from tsgbench.errors import UserError
 from tsgbench.features.compiling import Network, compiled
 from tsgbench.features.durations import check_durations, compare_durations
 from tsgbench.features.failures import check_failures
-from tsgbench.features.feeding import batches, decode_ahead
+from tsgbench.features.feeding import Batch, batches, decode_ahead, view_of
 from tsgbench.features.memory import ask_for_large_pages
 from tsgbench.features.networks import ClipNetwork, find_network, load_checkpoint
 from tsgbench.features.pooling import POOLS, average_chunks, chunk_starts
@@ -27,6 +30,24 @@ from tsgbench.features.shards import Finished
 from tsgbench.features.store import FeatureWriter, check_name
 
 Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Features to be made in one feature file `out`.
+
+    recipe: an entry of config/features.yaml. identity: digest of what determines the result, kept
+    in the file. checkpoint: the file that the recipe's `checkpoint` names; without one the weights
+    are random, and the file says so. journal: where to leave a shard of `out`, which is then
+    neither made nor judged by its failures. known: journals whose videos the shard may lack.
+    """
+
+    out: Path
+    recipe: dict
+    identity: str
+    checkpoint: Path | None = None
+    journal: Path | None = None
+    known: Sequence[Path] = ()
 
 
 def extract(
@@ -40,64 +61,73 @@ def extract(
     checkpoint: Path | None = None,
     durations: dict[str, float] | None = None,
     shards: Sequence[Finished] = (),
-    journal: Path | None = None,
 ) -> dict:
     """Features of `videos` (id to file) in one feature file `out`; see `store` for its layout.
 
-    recipe: an entry of config/features.yaml. identity: digest of what determines the result, kept
-    in the file. threads: of the network and of the decoders. checkpoint: the file that the recipe's
-    `checkpoint` names; without one the weights are random, and the file says so. A killed run goes
-    on where it stopped. durations: seconds of each video as annotated, to be compared with the
-    features' (durations.py); None: not to be. shards: what was extracted elsewhere, taken over and
-    added to the counts. journal: where to leave a shard of `out`, which is then neither made nor
-    judged by its failures.
+    recipe, identity, checkpoint: as of `Wanted`. threads: of the network and of the decoders. A
+    killed run goes on where it stopped. durations: seconds of each video as annotated, to be
+    compared with the features' (durations.py); None: not to be. shards: what was extracted
+    elsewhere, taken over and added to the counts.
 
     Returns facts: videos, clips (through the network, by this run and its shards), rows (written),
-    dim, seconds, clips_per_s, resumed, weights, device, batch_clips, compile, shards, durations
-    (what the comparison gave, or None) and failed, a list of {video, reason}; more failures, or
-    durations that differ, than `max_failed_share` are a `TooManyFailed`.
+    dim, seconds, clips_per_s, resumed, weights, device, batch_clips, compile, shards, together (how
+    many recipes at most shared its videos, and its seconds), durations (what the comparison gave,
+    or None) and failed, a list of {video, reason}; more failures, or durations that differ, than
+    `max_failed_share` are a `TooManyFailed`.
     """
-    if not videos and journal is None:
+    if not videos:
         raise UserError(f"{out}: no video to extract features from; check the annotations")
-    for video in videos:  # before hours of work, not at their end
-        check_name(video, f"{out}: video {video!r}")
-    recipe = check_recipe(recipe)
-    ask_for_large_pages()
     on = torch.device(_device(device))
-    network, weights = _build(recipe, checkpoint)
-    compute = _prepare(network, recipe, on)
-    recipe |= {"compile": compute is not network}  # the file says what was done
+    (work,) = _start([Wanted(out, recipe, identity, checkpoint)], videos, on)
     start = time.perf_counter()
-    attrs = _attrs(identity, recipe, weights)
-    with FeatureWriter(out, attrs, dtype=recipe["dtype"], journal=journal) as writer:
-        resumed = len(writer.done & set(videos))
-        counts = _take_over(shards, writer)
-        tried = {row["video"] for row in counts.failed}
-        todo = {name: videos[name] for name in videos if name not in writer.done | tried}
-        _run(todo, writer, compute, recipe, on, threads, counts)
-        compared = None if journal else _judge(out, counts, writer, recipe, videos, durations)
-    seconds = counts.seconds + time.perf_counter() - start
-    return {
-        "videos": len(writer.done),
-        "dim": writer.dim,
-        **counts.facts(seconds),
-        "resumed": resumed,
-        "durations": compared,
-        "weights": weights,
-        "device": str(on),
-        "batch_clips": recipe["batch_clips"],
-        "compile": recipe["compile"],
-        "shards": len(shards),
-    }
+    with work.writer as writer:
+        resumed = len(writer.done & set(videos)) + _take_over(shards, work)
+        tried = {row["video"] for row in work.counts.failed}
+        _run(videos, [work], [videos.keys() - writer.done - tried], on, threads)
+        compared = _judge(out, work.counts, writer, work.recipe, videos, durations)
+    facts = work.facts(time.perf_counter() - start)
+    made = [shard for shard in shards if shard.facts is not None]
+    return facts | {"resumed": resumed, "durations": compared, "shards": len(made)}
 
 
-def _take_over(shards: Sequence[Finished], writer: FeatureWriter) -> "_Counts":
-    """What was extracted elsewhere, counted."""
-    counts = _Counts()
+def extract_shard(
+    videos: dict[str, Path], wanted: Sequence[Wanted], *, threads: int, device: str = "auto"
+) -> list[dict]:
+    """A shard of each of several feature files, of the same `videos`, which are decoded once.
+
+    All networks are in memory at once. What goes wrong with one recipe ends all; a video that
+    cannot be decoded is listed in the facts of each. Returns the facts of each, as of `extract`.
+    """
+    on = torch.device(_device(device))
+    works = _start(wanted, videos, on)
+    start = time.perf_counter()
+    with ExitStack() as writers:
+        todo, resumed = [], []
+        for work, each in zip(works, wanted, strict=True):
+            writer = writers.enter_context(work.writer)
+            resumed.append(len(writer.done & set(videos)))
+            others = [path for path in each.known if path != each.journal]
+            todo.append(videos.keys() - writer.done.union(*map(writer.ended_in, others)))
+        _run(videos, works, todo, on, threads)
+    seconds = time.perf_counter() - start
+    return [
+        work.facts(seconds) | {"resumed": number, "durations": None, "shards": 0}
+        for work, number in zip(works, resumed, strict=True)
+    ]
+
+
+def _take_over(shards: Sequence[Finished], work: "_Work") -> int:
+    """What was extracted elsewhere, counted; returns how many videos are of shards that did not
+    end."""
+    resumed = 0
     for shard in shards:
-        counts.add(shard.facts)
-        writer.take(shard.journal)
-    return counts
+        before = len(work.writer.done)
+        work.writer.take(shard.journal)
+        if shard.facts is None:
+            resumed += len(work.writer.done) - before
+        else:
+            work.counts.add(shard.facts)
+    return resumed
 
 
 def _judge(
@@ -115,6 +145,51 @@ def _judge(
         return None
     differ = compare_durations(writer.ends_s, durations, recipe["until_s"])
     return check_durations(out, differ, len(writer.done), allowed)
+
+
+@dataclass
+class _Work:
+    """What one recipe's extraction holds. compute: the network as it computes."""
+
+    recipe: dict
+    weights: str
+    compute: Network
+    device: torch.device
+    writer: FeatureWriter
+    counts: "_Counts"
+
+    def facts(self, seconds: float) -> dict:
+        """What was counted. seconds: that this run took."""
+        return {
+            "videos": len(self.writer.done),
+            "dim": self.writer.dim,
+            **self.counts.facts(self.counts.seconds + seconds),
+            "weights": self.weights,
+            "device": str(self.device),
+            "batch_clips": self.recipe["batch_clips"],
+            "compile": self.recipe["compile"],
+        }
+
+
+def _start(wanted: Sequence[Wanted], videos: dict[str, Path], device: torch.device) -> list[_Work]:
+    """All that is needed, before the first video; `UserError` for what is wrong with a recipe."""
+    for video in videos:  # before hours of work, not at their end
+        check_name(video, f"{wanted[0].out}: video {video!r}")
+    ask_for_large_pages()
+    works = []
+    for each in wanted:
+        try:
+            recipe = check_recipe(each.recipe)
+            network, weights = _build(recipe, each.checkpoint)
+        except UserError as error:
+            raise (UserError(f"{each.out.stem}: {error}") if len(wanted) > 1 else error) from None
+        compute = _prepare(network, recipe, device)
+        recipe |= {"compile": compute is not network}  # the file says what was done
+        attrs = _attrs(each.identity, recipe, weights)
+        writer = FeatureWriter(each.out, attrs, dtype=recipe["dtype"], journal=each.journal)
+        counts = _Counts(together=len(wanted))
+        works.append(_Work(recipe, weights, compute, device, writer, counts))
+    return works
 
 
 def _prepare(network: ClipNetwork, recipe: dict, device: torch.device) -> Network:
@@ -185,6 +260,7 @@ class _Counts:
     clips: int = 0  # through the network
     rows: int = 0  # written: clips, or chunks of them
     seconds: float = 0.0  # that shards took
+    together: int = 1  # recipes that shared the videos
     failed: list[dict] = field(default_factory=list)
 
     def add(self, facts: dict) -> None:
@@ -192,6 +268,7 @@ class _Counts:
         self.clips += facts["clips"]
         self.rows += facts["rows"]
         self.seconds += facts["seconds"]
+        self.together = max(self.together, facts["together"])
         known = {row["video"] for row in self.failed}
         self.failed += [row for row in facts["failed"] if row["video"] not in known]
 
@@ -202,22 +279,24 @@ class _Counts:
             "clips": self.clips,
             "rows": self.rows,
             "clips_per_s": round(self.clips / seconds, 1),
+            "together": self.together,
             "failed": self.failed,
         }
 
 
 def _run(
     videos: dict[str, Path],
-    writer: FeatureWriter,
-    network: Network,
-    recipe: dict,
+    works: Sequence[_Work],
+    todo: Sequence[Iterable[str]],
     device: torch.device,
     threads: int,
-    counts: _Counts,
 ) -> None:
-    """Decode, compute and write every video; those that cannot be decoded are listed."""
-    sink = _Sink(writer, recipe["chunk_s"], counts)
-    chunks = decode_ahead(videos, recipe, max(1, threads // 2), counts.failed)
+    """Decode, compute and write every video; those that cannot be decoded are listed.
+
+    todo: of each of `works`, the videos that it needs."""
+    sinks = [_Sink(work.writer, work.recipe["chunk_s"], work.counts) for work in works]
+    views = [view_of(work.recipe) for work in works]
+    chunks = decode_ahead(videos, todo, views, max(1, threads // 2))
     workers = _workers(device, threads)
     # closing: an error here must end the decoders at once, not when the traceback is forgotten
     with (
@@ -225,14 +304,18 @@ def _run(
         ThreadPoolExecutor(workers, "compute", torch.set_num_threads, (1,)) as pool,
     ):
 
-        def start(batch: np.ndarray | None) -> Future | None:
-            return None if batch is None else pool.submit(_compute, network, batch, recipe, device)
+        def start(batch: Batch) -> Future | None:
+            work, clips = works[batch.view], batch.clips
+            batch.clips = None  # not to be kept until its turn comes
+            if clips is None:
+                return None
+            return pool.submit(_compute, work.compute, clips, work.recipe, device)
 
-        started = (
-            (start(batch), pieces) for batch, pieces in batches(chunks, recipe["batch_clips"])
-        )
-        for vectors, pieces in _look_ahead(started, workers + 1):
-            for piece in pieces:
+        sizes = [work.recipe["batch_clips"] for work in works]
+        started = ((start(batch), batch) for batch in batches(chunks, sizes))
+        for vectors, batch in _look_ahead(started, workers + 1):
+            sink = sinks[batch.view]
+            for piece in batch.pieces:
                 if len(piece.times):
                     # A piece with clips came with a batch of them
                     mine = vectors.result()[  # type: ignore[union-attr]
@@ -240,7 +323,7 @@ def _run(
                     ]
                     sink.add(piece.video, mine, piece.times)
                 if piece.is_last:
-                    sink.close(piece.video, piece.is_broken)
+                    sink.close(piece.video, piece.failure)
 
 
 class _Sink:
@@ -265,9 +348,10 @@ class _Sink:
         if not is_open.all():
             self._average(video, clips[~is_open], times[~is_open])
 
-    def close(self, video: str, is_broken: bool) -> None:
-        """The video has no more clips; a broken one leaves nothing behind."""
-        if is_broken:
+    def close(self, video: str, failure: str | None) -> None:
+        """The video has no more clips; one that failed leaves nothing behind but the reason."""
+        if failure is not None:
+            self.counts.failed.append({"video": video, "reason": failure})
             self.writer.discard(video)
         else:
             for clips, times in self.waiting:

@@ -1,12 +1,13 @@
-"""Shards of an extraction: a part of a data set's videos each, extracted by a job of its own.
+"""Shards of extractions: a part of a data set's videos each, extracted by a job of its own.
 
-How many there are decides nothing of the result. So they are no part of the plan or of any
-identity: what a shard makes is a journal, as a killed extraction leaves one, and the extraction
-itself goes on from all of them.
+How many there are, and whether a job makes those of several extractions in one pass over the
+videos, decides nothing of the results. So they are no part of the plan or of any identity: what a
+shard makes is a journal, as a killed extraction leaves one, and the extraction itself goes on from
+all of them.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,10 +45,11 @@ class Shard:
 
 @dataclass(frozen=True)
 class Finished:
-    """What a shard left: its journal, and the facts of its extraction."""
+    """What a shard left: its journal, and the facts of its extraction; None: it was killed, and
+    what it had finished counts."""
 
     journal: Path
-    facts: dict[str, Any]
+    facts: dict[str, Any] | None
 
 
 def folder_of(features: Path) -> Path:
@@ -56,7 +58,7 @@ def folder_of(features: Path) -> Path:
 
 
 def report_of(features: Path, identity: str, shard: Shard) -> Path:
-    """The facts of a shard, written when it is done: what the workflow waits for."""
+    """The facts of a shard, written when it is done."""
     return folder_of(features) / REPORT.format(identity=identity, shard=shard)
 
 
@@ -66,18 +68,20 @@ def journal_of_shard(features: Path, identity: str, shard: Shard) -> Path:
 
 
 def finished(features: Path, identity: str) -> list[Finished]:
-    """The shards that are done, in the order of their videos; none for an extraction in one piece.
+    """What shards left, in the order of their videos; none for an extraction in one piece.
 
     Of several numbers of shards, as after a change of the setting, all are taken: a video that two
     have is written once.
     """
-    return [
-        Finished(path.with_suffix(".journal"), read_json(path))
-        for _, path in sorted(_reports(folder_of(features), identity))
-    ]
+    found = []
+    for journal in journals(features, identity):
+        report = journal.with_suffix(".json")
+        shard = Shard.parse(journal.stem.removeprefix(f"{identity}."))
+        facts = read_json(report) if report.is_file() else None
+        found.append((shard.number / shard.total, shard.total, Finished(journal, facts)))
+    return [each for *_, each in sorted(found, key=lambda entry: entry[:2])]
 
 
-def _reports(folder: Path, identity: str) -> Iterator[tuple[float, Path]]:
-    for path in folder.glob(REPORT.format(identity=identity, shard="*")):
-        shard = Shard.parse(path.stem.removeprefix(f"{identity}."))
-        yield shard.number / shard.total, path
+def journals(features: Path, identity: str) -> list[Path]:
+    """Of all shards of a feature file, done or not."""
+    return sorted(folder_of(features).glob(f"{identity}.*.journal"))

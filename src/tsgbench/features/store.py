@@ -178,6 +178,16 @@ class FeatureWriter:
                     self._take_video(head["end"], parts)
                     parts = []
 
+    def ended_in(self, journal: Path) -> set[str]:
+        """The finished videos of a journal that `take` would add; of one that is missing, none."""
+        if not journal.is_file():
+            return set()
+        with named(journal), open(journal, "rb") as stream:
+            records = scan(stream)
+            if next(records, (None,))[0] != self._title:
+                return set()
+            return {head["end"] for head, _, _ in records if "end" in head}
+
     def _take_video(self, video_id: str, parts: list[tuple[dict, bytes]]) -> None:
         if video_id in self.done:
             return

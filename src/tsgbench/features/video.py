@@ -4,10 +4,11 @@ Time zero is where the container's own clock starts, as in a player; a frame is 
 presentation time until that of the next frame. All times are half-open intervals in seconds.
 """
 
+import itertools
 import os
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -76,6 +77,36 @@ def probe(path: str | Path) -> VideoInfo:
         return VideoInfo(duration_s, fps, stream.width, stream.height, frames)
 
 
+@dataclass(frozen=True)
+class View:
+    """What is made of a video's frames; `read_clips` says what each setting means."""
+
+    size: int | tuple[int, int]
+    keep_aspect: bool = False
+    crop: int | None = None
+    clip_len: int = 16
+    stride: int = 8
+    fps: float | None = None
+    until_s: float | None = None
+    chunk_clips: int = 32
+
+    def __post_init__(self) -> None:
+        numbers = self.clip_len, self.stride, self.fps, self.until_s
+        if min(number for number in numbers if number is not None) <= 0:
+            raise UserError(
+                f"clip_len {self.clip_len}, stride {self.stride}, fps {self.fps}, until_s"
+                f" {self.until_s}: all must be above 0"
+            )
+
+    @property
+    def frames(self) -> tuple:
+        """How its frames are resized and cut."""
+        return self.size, self.keep_aspect, self.crop
+
+
+Clips = tuple[np.ndarray, np.ndarray]  # and their times
+
+
 def read_clips(
     path: str | Path,
     *,
@@ -87,12 +118,12 @@ def read_clips(
     fps: float | None = None,
     until_s: float | None = None,
     chunk_clips: int = 32,
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+) -> Iterator[Clips]:
     """Clips of `clip_len` frames, every `stride` frames, in chunks of at most `chunk_clips`.
 
-    Every frame is decoded once and resized at once, to `size` (height, width; with `keep_aspect`,
-    to fit into it; one number: a square, or with `keep_aspect` the shorter side), then cut to a
-    central square of `crop` pixels.
+    Every frame is decoded once and those that are taken are resized at once, to `size` (height,
+    width; with `keep_aspect`, to fit into it; one number: a square, or with `keep_aspect` the
+    shorter side), then cut to a central square of `crop` pixels.
     fps: None takes every frame of the file; a number takes, for each tick of that clock, the frame
     on screen at that moment. until_s: None takes the whole video; a number only what appears before
     that second, and what follows is not decoded.
@@ -103,40 +134,129 @@ def read_clips(
     every frame is in a clip (for `stride <= clip_len`). A video shorter than one clip gives one
     clip, its last frame repeated. Memory does not grow with the length of the video.
     """
-    if min(clip_len, stride, *(x for x in (fps, until_s) if x is not None)) <= 0:
-        raise UserError(
-            f"clip_len {clip_len}, stride {stride}, fps {fps}, until_s {until_s}: all must be above"
-            " 0"
-        )
-    frames = _read_frames(path, size, keep_aspect, crop)
-    if fps is not None:
-        frames = _at_rate(frames, fps)
-    if until_s is not None:
-        frames = _cut(frames, until_s)
+    view = View(size, keep_aspect, crop, clip_len, stride, fps, until_s, chunk_clips)
+    for _, seen in read_views(path, [view]):
+        if isinstance(seen, UserError):
+            raise seen
+        if seen is not None:
+            yield seen
+
+
+def read_views(
+    path: str | Path, views: Sequence[View]
+) -> Iterator[tuple[int, Clips | UserError | None]]:
+    """Clips of several views of one video, which is decoded once: of each view what `read_clips`
+    gives, to the bit.
+
+    Yields a view's number and its next chunk of clips; None once it has them all; or what is wrong
+    with that view alone, which then ends. Whatever is wrong with the video is raised, for all views
+    that have not ended. Every frame is shown to all views before the next one is decoded, so that
+    none runs ahead and full-size frames do not pile up; decoding ends with the last view.
+    """
+    shrinkers = {view.frames: _Shrinker(path, *view.frames) for view in views}
+    boxes: list[deque[tuple | None]] = [deque() for _ in views]
+    reading = {n: _clips(_handed_over(boxes[n]), view) for n, view in enumerate(views)}
+    for frame in itertools.chain(_read_frames(path), [None]):
+        # Of views that resize alike, the first one that takes the frame makes the picture for all
+        makers = {key: _Picture(shrink, frame) for key, shrink in shrinkers.items()}
+        for number, clips in list(reading.items()):
+            boxes[number].append(frame and (makers[views[number].frames], *frame[1:]))
+            seen: Clips | UserError | None
+            try:
+                while (seen := next(clips)) is not None:
+                    yield number, seen
+                continue
+            except StopIteration:
+                seen = None
+            except av.error.FFmpegError as error:
+                seen = _undecodable(path, error)
+            except UserError as error:
+                seen = error
+            del reading[number]
+            yield number, seen
+        if not reading:
+            return
+
+
+class _Picture:
+    """A frame that becomes a picture when it is first asked for."""
+
+    def __init__(self, shrink: "_Shrinker", frame: tuple | None) -> None:
+        self.shrink = shrink
+        self.frame: Any = frame and frame[0]
+        self.made: np.ndarray | None = None
+
+    def make(self) -> np.ndarray:
+        """(H, W, 3) uint8."""
+        if self.made is None:
+            self.made, self.frame = self.shrink(self.frame), None
+        return self.made
+
+
+def _handed_over(box: deque[tuple | None]) -> Iterator[tuple | None]:
+    """(`_Picture`, start_s, end_s) of each frame that is put into `box`, until a None is; and None
+    whenever there is none yet."""
+    is_first = True
+    while True:
+        if not box:
+            yield None
+            continue
+        frame = box.popleft()
+        if frame is None:
+            return
+        if is_first:  # whether or not it is taken: all pictures are of its size
+            frame[0].shrink.fit(frame[0].frame)
+            is_first = False
+        yield frame
+
+
+def _clips(frames: Iterator[tuple | None], view: View) -> Iterator[Clips | None]:
+    """Chunks of clips; like all that it is put together of, None where a frame is awaited."""
+    if view.fps is not None:
+        frames = _at_rate(frames, view.fps)
+    if view.until_s is not None:
+        frames = _cut(frames, view.until_s)
     clips, times = [], []
-    for clip, time in _windows(frames, clip_len, stride):
-        clips.append(clip)
-        times.append(time)
-        if len(clips) == chunk_clips:
+    for window in _windows(_made(frames), view.clip_len, view.stride):
+        if window is None:
+            yield None
+            continue
+        clips.append(window[0])
+        times.append(window[1])
+        if len(clips) == view.chunk_clips:
             yield np.stack(clips), np.array(times)
             clips, times = [], []
     if clips:
         yield np.stack(clips), np.array(times)
 
 
-def _cut(frames: Iterator[tuple], until_s: float) -> Iterator[tuple]:
+def _made(frames: Iterator[tuple | None]) -> Iterator[tuple | None]:
+    """Frames that are taken, as pictures."""
+    for frame in frames:
+        yield frame and (frame[0].make(), *frame[1:])
+
+
+def _cut(frames: Iterator[tuple | None], until_s: float) -> Iterator[tuple | None]:
     """The frames that appear before `until_s`, and none on screen longer than that."""
-    for picture, start_s, end_s in frames:
+    for frame in frames:
+        if frame is None:
+            yield None
+            continue
+        picture, start_s, end_s = frame
         if start_s >= until_s - ROUNDING_S:
             return
         yield picture, start_s, min(end_s, until_s)
 
 
-def _windows(frames: Iterator[tuple], clip_len: int, stride: int) -> Iterator[tuple]:
+def _windows(frames: Iterator[tuple | None], clip_len: int, stride: int) -> Iterator[tuple | None]:
     """Sliding windows over (picture, start_s, end_s); yields (clip, (start_s, end_s))."""
     kept: deque[tuple] = deque(maxlen=clip_len)
     count = 0
-    for count, frame in enumerate(frames, start=1):
+    for frame in frames:
+        if frame is None:
+            yield None
+            continue
+        count += 1
         kept.append(frame)
         if count >= clip_len and (count - clip_len) % stride == 0:
             yield _clip(list(kept))
@@ -150,10 +270,14 @@ def _clip(frames: list[tuple]) -> tuple[np.ndarray, tuple[float, float]]:
     return np.stack([picture for picture, _, _ in frames]), (frames[0][1], frames[-1][2])
 
 
-def _at_rate(frames: Iterator[tuple], fps: float) -> Iterator[tuple]:
+def _at_rate(frames: Iterator[tuple | None], fps: float) -> Iterator[tuple | None]:
     """At every tick k / fps the frame on screen, shown until the next tick or the video's end."""
     tick, waiting, end_s = 0, None, 0.0
-    for picture, _, end_s in frames:
+    for frame in frames:
+        if frame is None:
+            yield None
+            continue
+        picture, _, end_s = frame
         # A tick at a change of frames takes the new one. A tick before the first frame (a video
         # stream that starts late) takes the first.
         while tick / fps < end_s - ROUNDING_S:
@@ -165,18 +289,15 @@ def _at_rate(frames: Iterator[tuple], fps: float) -> Iterator[tuple]:
         yield *waiting, min(tick / fps, end_s)
 
 
-def _read_frames(
-    path: str | Path, size: int | tuple[int, int], keep_aspect: bool, crop: int | None
-) -> Iterator[tuple[np.ndarray, float, float]]:
-    """Decode: (picture (H, W, 3) uint8, start_s, end_s) of every frame, in display order."""
+def _read_frames(path: str | Path) -> Iterator[tuple[av.VideoFrame, float, float]]:
+    """Decode: (frame, start_s, end_s) of every frame, in display order."""
     with _open(path) as (container, stream):
-        shrink = _Shrinker(path, size, keep_aspect, crop)
         waiting, end_s, frames = None, 0.0, 0
         for frame, start_s, length_s in _timed(container, stream):
             frames += 1
             if waiting is not None:
                 yield *waiting, start_s
-            waiting, end_s = (shrink(frame), start_s), start_s + length_s
+            waiting, end_s = (frame, start_s), start_s + length_s
         if waiting is None:
             raise UserError(
                 f"{shown(path)}: holds no frame that can be decoded; get the file again"
@@ -200,27 +321,36 @@ class _Shrinker:
         self.resizer = VideoReformatter()  # one for all frames: it keeps its tables
         self.shape: tuple[int, int] | None = None
 
-    def __call__(self, frame: av.VideoFrame) -> np.ndarray:
-        """(H, W, 3) uint8."""
-        # Counterclockwise, as the file asks players to; a matrix without a meaning gives any number
-        turns = round(frame.rotation / 90) % 4 if abs(frame.rotation) <= 360 else 0
-        lies_down = turns % 2 == 1
+    def fit(self, frame: av.VideoFrame) -> tuple[int, int]:
+        """Height and width of all pictures, by the first frame; `UserError` if the crop does not
+        fit into them."""
         if self.shape is None:
             stored = (frame.height, frame.width)
-            self.shape = _scaled(
-                *(stored[::-1] if lies_down else stored), self.size, self.keep_aspect
-            )
-            if self.crop and self.crop > min(self.shape):
+            lies_down = _turns(frame) % 2 == 1
+            shape = _scaled(*(stored[::-1] if lies_down else stored), self.size, self.keep_aspect)
+            if self.crop and self.crop > min(shape):
                 raise UserError(
                     f"{shown(self.path)}: crop: {self.crop} pixels do not fit into"
-                    f" {self.shape[0]}x{self.shape[1]}"
+                    f" {shape[0]}x{shape[1]}"
                 )
-        height, width = self.shape[::-1] if lies_down else self.shape
+            self.shape = shape
+        return self.shape
+
+    def __call__(self, frame: av.VideoFrame) -> np.ndarray:
+        """(H, W, 3) uint8."""
+        shape, turns = self.fit(frame), _turns(frame)
+        height, width = shape[::-1] if turns % 2 else shape
         # One thread: handing lines of small pictures to helpers takes twice as long as scaling them
         small = self.resizer.reformat(
             frame, width, height, "rgb24", interpolation=SCALING, threads=1
         )
         return _centre(np.rot90(small.to_ndarray(), turns), self.crop)
+
+
+def _turns(frame: av.VideoFrame) -> int:
+    """Quarters counterclockwise, as the file asks players to; a matrix without a meaning gives any
+    number."""
+    return round(frame.rotation / 90) % 4 if abs(frame.rotation) <= 360 else 0
 
 
 def _timed(
@@ -357,10 +487,14 @@ def _open(path: str | Path) -> Iterator[tuple]:
             stream.thread_type = "NONE"
             yield container, stream
     except av.error.FFmpegError as error:
-        raise UserError(
-            f"{shown(path)}: cannot be decoded ({error.strerror}): not a video, or damaged; get it"
-            " again"
-        ) from None
+        raise _undecodable(path, error) from None
+
+
+def _undecodable(path: str | Path, error: av.error.FFmpegError) -> UserError:
+    return UserError(
+        f"{shown(path)}: cannot be decoded ({error.strerror}): not a video, or damaged; get it"
+        " again"
+    )
 
 
 def _container(path: Path) -> "av.container.InputContainer":

@@ -6,13 +6,13 @@ a broken file or one that nobody lists, does. So does, on an account of its own,
 last as long as annotated, unless the annotation counts in chunks.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from tsgbench.datasets.queries import video_durations
 from tsgbench.downloads.manifest import files_of
 from tsgbench.downloads.unavailable import read_unavailable
-from tsgbench.features.extract import extract
+from tsgbench.features.extract import Wanted, extract, extract_shard
 from tsgbench.features.failures import (
     find_file,
     listed_if_stopped,
@@ -20,7 +20,15 @@ from tsgbench.features.failures import (
     stopped_list,
     write_failures,
 )
-from tsgbench.features.shards import Shard, finished, folder_of, journal_of_shard, report_of
+from tsgbench.features.journal import journal_of
+from tsgbench.features.shards import (
+    Shard,
+    finished,
+    folder_of,
+    journal_of_shard,
+    journals,
+    report_of,
+)
 from tsgbench.files import write_json
 from tsgbench.phases import Outcome, Task
 from tsgbench.training.devices import choose_device
@@ -36,9 +44,14 @@ def run(task: Task) -> Outcome:
     videos, gone = _videos(task)
     shards = finished(features, task.identity)
     with listed_if_stopped(stopped_list(task.files["failed"]), gone):
-        facts = _extract(
-            task,
+        facts = extract(
             videos,
+            features,
+            recipe=task.settings,
+            identity=task.identity,
+            threads=task.threads,
+            checkpoint=_checkpoint(task),
+            device=str(choose_device()),
             shards=shards,
             durations=(
                 None if annotations.facts.get("duration_grid_s") else video_durations(annotations)
@@ -52,16 +65,33 @@ def run(task: Task) -> Outcome:
     return facts | counts, [features, task.files["failed"]]
 
 
-def run_shard(task: Task, shard: Shard) -> None:
-    """A part of the videos, for `run` to go on from (features/shards.py)."""
-    videos, _ = _videos(task)
-    features = task.files["features"]
-    facts = _extract(
-        task,
+def run_shard(tasks: Sequence[Task], shard: Shard) -> None:
+    """A part of the videos, for `run` to go on from (features/shards.py).
+
+    tasks: extractions of the same videos, which are decoded once for all of them.
+    """
+    videos, _ = _videos(tasks[0])
+    found = extract_shard(
         {video: videos[video] for video in shard.share(list(videos))},
-        journal=journal_of_shard(features, task.identity, shard),
+        [_wanted(task, shard) for task in tasks],
+        threads=tasks[0].threads,
+        device=str(choose_device()),
     )
-    write_json(report_of(features, task.identity, shard), facts)
+    for task, facts in zip(tasks, found, strict=True):
+        write_json(report_of(task.files["features"], task.identity, shard), facts)
+
+
+def _wanted(task: Task, shard: Shard) -> Wanted:
+    features = task.files["features"]
+    return Wanted(
+        features,
+        task.settings,
+        task.identity,
+        _checkpoint(task),
+        journal_of_shard(features, task.identity, shard),
+        # What an extraction in one piece, or in other shards, had made when it was killed
+        [journal_of(features), *journals(features, task.identity)],
+    )
 
 
 def _videos(task: Task) -> tuple[dict[str, Path], list[dict[str, str]]]:
@@ -84,17 +114,8 @@ def _videos(task: Task) -> tuple[dict[str, Path], list[dict[str, str]]]:
     }, gone
 
 
-def _extract(task: Task, videos: dict[str, Path], **options: Any) -> dict:
-    checkpoint = None
-    if "checkpoint" in task.inputs:
-        (checkpoint,) = files_of(task.inputs["checkpoint"]).values()
-    return extract(
-        videos,
-        task.files["features"],
-        recipe=task.settings,
-        identity=task.identity,
-        threads=task.threads,
-        checkpoint=checkpoint,
-        device=str(choose_device()),
-        **options,
-    )
+def _checkpoint(task: Task) -> Path | None:
+    if "checkpoint" not in task.inputs:
+        return None
+    (checkpoint,) = files_of(task.inputs["checkpoint"]).values()
+    return checkpoint

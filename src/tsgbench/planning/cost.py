@@ -1,7 +1,8 @@
 """What a study's jobs will cost, by what such jobs took before (`planning/measurements.py`).
 
 A cell that is to be trained is scored by the same job. An extraction in shards is as many jobs, and
-one that joins what they made.
+one that joins what they made; those of one data set share theirs (planning/passes.py), and are
+taken to cost together what they did one by one.
 """
 
 import heapq
@@ -10,6 +11,7 @@ from dataclasses import dataclass, field
 
 from tsgbench.jobs.layout import Job
 from tsgbench.planning.measurements import Measured, Measurements
+from tsgbench.planning.passes import find_passes
 from tsgbench.planning.study import Study
 
 
@@ -91,10 +93,11 @@ def estimate(
 ) -> Cost:
     """The cost of jobs. due: their records, inputs before what reads them. left_s: record ->
     seconds, of jobs of which more is known than by measurements."""
-    left_s = left_s or {}
+    left_s, due = left_s or {}, list(due)
     cost = Cost()
     ends: dict[str, float] = {}
     steps: dict[str, int] = {}  # record -> its last one
+    passes = _Passes(study, due, measurements)
     for record in due:
         job = study.jobs[record]
         if _is_scored_by_training(study, job) and job.inputs["run"] in ends:
@@ -104,47 +107,80 @@ def estimate(
         took = measurements.of(job)
         if record in left_s:
             took = Measured(left_s[record], took.memory_mb if took else 0.0)
-        reserved = study.config.get("resources", {}).get(job.phase, {})
-        shards = reserved.get("shards", 1) if job.phase == "extract" else 1
-        cost.count(job.phase, shards + 1 if shards > 1 else 1, took)
         after = frozenset(steps[path] for path in job.inputs.values() if path in steps)
-        steps[record] = _add_steps(cost.steps, took, shards, reserved.get("threads", 1), after)
         before = max((ends.get(path, 0.0) for path in job.inputs.values()), default=0.0)
-        ends[record] = before + (_waited_s(took, shards) if took else 0.0)
+        own_s, jobs = took.seconds if took else 0.0, 1
+        if record in passes:
+            jobs += passes.start(record, cost.steps, steps, ends)
+            after, before = passes.done[record]
+            own_s = (took.alone_s if took else None) or 0.0
+        cost.count(job.phase, jobs, took)
+        threads = study.config.get("resources", {}).get(job.phase, {}).get("threads", 1)
+        cost.steps.append(Step(own_s, threads, after))
+        steps[record] = len(cost.steps) - 1
+        ends[record] = before + own_s
     cost.chain_s = max(ends.values(), default=0.0)
     return cost
+
+
+class _Passes:
+    """Jobs that come before extractions: their shards, of those of one data set in one pass over
+    the videos. done: record -> the steps that it waits for, and when they have ended."""
+
+    def __init__(self, study: Study, due: list[str], measurements: Measurements) -> None:
+        reserved = study.config.get("resources", {}).get("extract", {})
+        self.shards: int = reserved.get("shards", 1)
+        self.threads: int = reserved.get("threads", 1)
+        self.of = {
+            job.record: jobs
+            for jobs in find_passes(study, due)
+            if self.shards > 1 or len(jobs) > 1
+            for job in jobs
+        }
+        self.measurements = measurements
+        self.done: dict[str, tuple[frozenset[int], float]] = {}
+
+    def __contains__(self, record: str) -> bool:
+        return record in self.of
+
+    def start(
+        self, record: str, all_steps: list[Step], steps: dict[str, int], ends: dict[str, float]
+    ) -> int:
+        """Add the shards of an extraction, if it is the first of its pass; how many were added.
+
+        A shard has the threads of all its extractions, which are played side by side for that. They
+        take what they did but for joining what shards made, which is a small part, and taken for
+        nothing where it was never measured. steps, ends: of what is there already.
+        """
+        if record in self.done:
+            return 0
+        jobs = self.of[record]
+        read = {path for job in jobs for path in job.inputs.values()}
+        after = frozenset(steps[path] for path in read if path in steps)
+        parts_s = [self._shard_s(job) for job in jobs]
+        first = len(all_steps)
+        for part_s in parts_s:
+            all_steps += [Step(part_s, self.threads, after)] * self.shards
+        numbers = frozenset(range(first, len(all_steps)))
+        end_s = max((ends.get(path, 0.0) for path in read), default=0.0) + max(parts_s)
+        self.done |= {job.record: (numbers, end_s) for job in jobs}
+        return self.shards
+
+    def _shard_s(self, job: Job) -> float:
+        """Seconds of an extraction's part in a shard."""
+        took = self.measurements.of(job)
+        if took is None:
+            return 0.0
+        seconds = took.seconds - (took.alone_s or 0.0)
+        if took.alone_s is not None and len(self.of[job.record]) > 1:
+            # Measured in a pass, on more threads than its own, its part of the clock is too little
+            seconds = max(seconds, (took.cpu_s or 0.0) / self.threads)
+        return seconds / self.shards
 
 
 def _is_scored_by_training(study: Study, job: Job) -> bool:
     """Whether a job is part of another one, where that is due."""
     return job.phase == "evaluate" and study.jobs[job.inputs["run"]].phase == "train"
-
-
-def _parts(took: Measured, shards: int) -> tuple[float, float]:
-    """Seconds of each shard of a job, and of joining what they made, which is a small part, and
-    taken for nothing where it was never measured."""
-    alone_s = took.alone_s or 0.0
-    return (took.seconds - alone_s) / shards, alone_s
-
-
-def _waited_s(took: Measured, shards: int) -> float:
-    """Until a job is done whose shards run side by side."""
-    return sum(_parts(took, shards))
-
-
-def _add_steps(
-    steps: list[Step], took: Measured | None, shards: int, threads: int, after: frozenset[int]
-) -> int:
-    """Add a job, and its shards before it; the number of its last step."""
-    shard_s, alone_s = _parts(took, shards) if took else (0.0, 0.0)
-    if shards > 1:
-        first = len(steps)
-        steps += [Step(shard_s, threads, after)] * shards
-        after = frozenset(range(first, first + shards))
-        steps.append(Step(alone_s, threads, after))
-    else:
-        steps.append(Step(shard_s + alone_s, threads, after))
-    return len(steps) - 1
 
 
 def _play(steps: list[Step], cores: int) -> float:

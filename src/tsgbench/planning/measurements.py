@@ -20,10 +20,10 @@ from statistics import fmean
 from typing import Any
 
 from tsgbench.errors import UserError
-from tsgbench.features.shards import Shard
 from tsgbench.files import read_json
 from tsgbench.jobs.layout import DEFAULT_STUDY, KEYS, LOGS, PHASES, Job, Layout
 from tsgbench.jobs.records import Record, read_record
+from tsgbench.planning.passes import AND
 
 # What jobs must have in common to be alike, the most telling first
 NEAREST: tuple[tuple[str, ...], ...] = (("model", "dataset", "ablation"), ("model", "dataset"))
@@ -182,7 +182,7 @@ def _read_phase(study: str, phase: str, folder: Path) -> Iterator[Taken]:
         if OF_SHARD.fullmatch(key) or _did_nothing(path, phase, folder):
             continue
         if measured := _read_tsv(path):
-            if shards := _of_shards(folder / f"{key}.shards"):
+            if shards := _of_shards(folder, key):
                 measured = _with_shards(measured, _mean(shards))
             yield Taken(study, phase, key, measured)
 
@@ -193,23 +193,30 @@ def _did_nothing(path: Path, phase: str, folder: Path) -> bool:
     return log.is_file() and TAKEN_OVER in log.read_text(encoding="utf-8", errors="replace")
 
 
-def _of_shards(folder: Path) -> list[Measured]:
+def _of_shards(folder: Path, key: str) -> list[Measured]:
     """What all shards of an extraction took together; several times, where it was made in several
-    numbers of them or for several identities."""
-    found: dict[tuple[str, int], list[Measured]] = {}
-    for path in sorted(folder.glob("*.tsv")):
-        match = OF_SHARD.fullmatch(f"{folder.with_suffix('').name}.shards/{path.stem}")
-        if match and (measured := _read_tsv(path)):
-            total = Shard.parse(match["shard"]).total
-            found.setdefault((match["identity"], total), []).append(measured)
+    numbers of them or for several identities. Of a pass that several shared, an equal part."""
+    found: dict[tuple[str, ...], list[Measured]] = {}
+    dataset, _, clips = key.rpartition("/")
+    for path in sorted((folder / dataset).glob("*.shards/*.tsv")):
+        match = OF_SHARD.fullmatch(f"{path.parent.name}/{path.stem}")
+        sharing = match["key"].split(AND) if match else []
+        if match and clips in sharing and (measured := _read_tsv(path)):
+            total = match["shard"].partition("-of-")[2]
+            part = replace(
+                measured,
+                seconds=measured.seconds / len(sharing),
+                cpu_s=(measured.cpu_s or 0.0) / len(sharing),
+            )
+            found.setdefault((match["key"], match["identity"], total), []).append(part)
     return [
         Measured(
             sum(each.seconds for each in shards),
             max(each.memory_mb for each in shards),
             sum(each.cpu_s or 0.0 for each in shards),
         )
-        for (_, total), shards in found.items()
-        if len(shards) == total
+        for (*_, total), shards in found.items()
+        if len(shards) == int(total)
     ]
 
 

@@ -8,8 +8,9 @@ import os
 import re
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from statistics import fmean
 
 from tsgbench.errors import UserError
@@ -18,7 +19,9 @@ from tsgbench.planning.accepting import with_ancestors
 from tsgbench.planning.cost import Cost, estimate
 from tsgbench.planning.freshness import CURRENT, Freshness
 from tsgbench.planning.measurements import Measurements, read_measurements
+from tsgbench.planning.passes import AND
 from tsgbench.planning.study import Study
+from tsgbench.planning.targets import to_make
 
 DONE, RUNNING, FAILED, SILENT, WAITING = "done", "running", "failed", "silent", "waiting"
 STATES = (DONE, RUNNING, FAILED, SILENT, WAITING)
@@ -103,12 +106,14 @@ def read_log(text: str) -> Said:
 
 @dataclass(frozen=True)
 class Sight:
-    """A job as it was seen. age_s: since the last line of its log; None if there is no log."""
+    """A job as it was seen. age_s: since the last line of its log; None if there is no log. log:
+    which may be that of a job that works for several."""
 
     job: Job
     state: str
     said: Said
     age_s: float | None = None
+    log: str = ""
 
 
 @dataclass
@@ -131,7 +136,7 @@ class View:
     @property
     def at_once(self) -> int:
         """Jobs that run now."""
-        return len(self.running)
+        return len({sight.log or sight.job.log for sight in self.running})
 
     @property
     def left_s(self) -> float:
@@ -162,7 +167,7 @@ class Progress:
         now = time.time() if now is None else now
         stamps = {record: _stamp(record) for record in self.jobs}
         done = {record for record in self.jobs if self._is_current(record, stamps)}
-        due = self._due(done)
+        due = to_make(self.study, self.targets, lambda record: record not in done)
         sights = {record: self._see(record, now) for record in self.jobs if record in due}
         self._is_first = False
         self._unmeasured -= {r for r in self._unmeasured if self._measurements.add(self.jobs[r])}
@@ -210,20 +215,12 @@ class Progress:
             self._unmeasured.add(record)
         return is_current
 
-    def _due(self, done: set[str]) -> set[str]:
-        """What a run would make: of what is not there, that which something asked for needs."""
-        waiting = [path for path in self.targets if path not in done]
-        due: set[str] = set()
-        while waiting:
-            path = waiting.pop()
-            if path not in due:
-                due.add(path)
-                waiting += [read for read in self.jobs[path].inputs.values() if read not in done]
-        return due
-
     def _see(self, record: str, now: float) -> Sight:
         """A job that is not done, by its log."""
         job, name = self.jobs[record], self._log_names[record]
+        if job.phase == "extract":
+            logs = [name, *_logs_of_shards(name)]
+            name = max(logs, key=lambda path: _stamp(path) or (0, 0, 0))
         stamp = _stamp(name)
         if stamp is None:
             return Sight(job, WAITING, Said())
@@ -234,7 +231,7 @@ class Progress:
         if said.ending == DONE:  # of what was made before and is stale now
             return Sight(job, WAITING, Said())
         is_silent = age_s > said.patience_s
-        return Sight(job, said.ending or (SILENT if is_silent else RUNNING), said, age_s)
+        return Sight(job, said.ending or (SILENT if is_silent else RUNNING), said, age_s, name)
 
     def _count_cells(self, states: dict[str, str]) -> Counter[str]:
         """A cell is done when all its jobs are, and waiting when nothing else is said of any."""
@@ -248,6 +245,14 @@ class Progress:
         phases = {r: job.phase for r, job in self.jobs.items() if r in states}
         done = Counter(phase for record, phase in phases.items() if states[record] == DONE)
         return {phase: (done[phase], count) for phase, count in Counter(phases.values()).items()}
+
+
+def _logs_of_shards(log: str) -> Iterator[str]:
+    """Of an extraction, by its own log (workflow/rules/features.smk)."""
+    own = Path(log)
+    for path in own.parent.glob("*.shards/*.log"):
+        if own.stem in path.parent.stem.split(AND):
+            yield str(path)
 
 
 def _kind(job: Job) -> tuple[str, str]:

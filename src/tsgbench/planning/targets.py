@@ -1,7 +1,7 @@
 """Which results each rule of the workflow asks for that makes several: `snakemake papers`."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from tsgbench.errors import UserError
@@ -46,6 +46,18 @@ def find_target(study: Study, name: str) -> str:
     raise UserError(
         f"{name}: no result of study {study.name!r}; `tsgbench plan` lists them, by their records"
     )
+
+
+def to_make(study: Study, targets: Iterable[str], is_due: Callable[[str], bool]) -> set[str]:
+    """What a run would make: of what is due, that which something asked for needs."""
+    waiting = list(targets)
+    found: set[str] = set()
+    while waiting:
+        path = waiting.pop()
+        if path not in found and is_due(path):
+            found.add(path)
+            waiting += study.jobs[path].inputs.values()
+    return found
 
 
 def _ordinary(study: Study, *phases: str) -> list[str]:

@@ -24,10 +24,11 @@ TOOK = "gpu_memory_mb"  # in a record, under `made`
 
 
 @contextmanager
-def with_gpu(study: Study, job: Job, made: dict[str, Any]) -> Iterator[None]:
+def with_gpu(study: Study, job: Job, made: dict[str, Any], *others: Job) -> Iterator[None]:
     """Hold the job's share of a GPU; its phase, which asks again, gets the same. Waits for it.
 
-    made: is told what the job took of the GPU's memory. A baseline computes on the CPU.
+    made: is told what the job took of the GPU's memory. others: what is computed in the same pass.
+    A baseline computes on the CPU.
     """
     if job.phase not in COMPUTING:
         yield
@@ -40,13 +41,14 @@ def with_gpu(study: Study, job: Job, made: dict[str, Any]) -> Iterator[None]:
         with _on_cpu(devices.VARIABLE):
             yield
         return
-    device = devices.choose_device(lambda: _need(study, job))
+    device = devices.choose_device(lambda: _need(study, job, *others))
     try:
         yield
     except torch.OutOfMemoryError as error:
         raise UserError(
             f"{job.phase} {job.key}: the GPU's memory is full ({str(error).partition('. ')[0]});"
-            f" let fewer jobs share it (resources.{job.phase}.slots_per_gpu in the study), or"
+            f" let fewer jobs share it (resources.{job.phase}.slots_per_gpu in the study),"
+            f"{' let each have a pass of its own (together: false there),' if others else ''} or"
             " choose smaller batches"
         ) from error
     if job.phase != ALONE and (took := devices.peak_mb(device)):  # that one counts peaks anew
@@ -66,7 +68,7 @@ def _on_cpu(variable: str) -> Iterator[None]:
         del os.environ[variable]
 
 
-def _need(study: Study, job: Job) -> Need:
+def _need(study: Study, job: Job, *others: Job) -> Need:
     """By the phase's own setting; of a cell by its training's, too, and by this machine's."""
     stated = study.config.get("resources", {})
     is_cell = job.phase in CELLS
@@ -74,7 +76,11 @@ def _need(study: Study, job: Job) -> Need:
     if job.phase == ALONE:
         return Need()
     slots = _slots(own or (is_cell and usual) or 1, is_cell=is_cell)
-    return Need(slots, None if slots == 1 else measured_mb(job))
+    if slots == 1:
+        return Need(slots)
+    measured = [measured_mb(each) for each in (job, *others)]
+    known = [each for each in measured if each is not None]
+    return Need(slots, sum(known) if len(known) == len(measured) else None)
 
 
 def _slots(stated: int | str, *, is_cell: bool) -> int | None:

@@ -20,6 +20,7 @@ from tsgbench.jobs.layout import Job
 from tsgbench.jobs.records import Record, check_input, write_record
 from tsgbench.phases import Task
 from tsgbench.planning import sharing
+from tsgbench.planning.passes import identity_of, jobs_of
 from tsgbench.planning.study import Study
 from tsgbench.running.gpu import with_gpu
 from tsgbench.tracking import CellTracker, default_uri, public_uri, resolve_uri, sync
@@ -83,20 +84,23 @@ def run_cell(
 
 
 def run_shard(
-    study: Study, job: Job, shard: str, *, expected: str | None = None, threads: int = 1
+    study: Study, key: str, shard: str, *, expected: str | None = None, threads: int = 1
 ) -> None:
-    """Make a shard of an extraction, `2-of-8`, for the job itself to go on from. No record is
-    written: what a shard leaves is nothing but work done early."""
-    if job.phase != "extract":
-        raise UserError(f"--shard: {job.phase} has none; only extract has")
-    _, inputs = _check(study, job, expected)
-    import_as_digested(*job.roots)
+    """Make a shard, `2-of-8`, of an extraction, for the job itself to go on from; or of several, in
+    one pass over their videos. No record is written: what a shard leaves is work done early.
+
+    key: of the extraction or the pass (planning/passes.py).
+    """
+    jobs = jobs_of(study, key)
+    _expect(identity_of(study, jobs), expected, key)
+    tasks = [task_of(study, job, _check(study, job, None)[1], threads) for job in jobs]
+    import_as_digested(*dict.fromkeys(root for job in jobs for root in job.roots))
     phase = importlib.import_module("tsgbench.phases.extract")
     from tsgbench.features.shards import Shard
 
-    with with_gpu(study, job, {}):
-        phase.run_shard(task_of(study, job, inputs, threads), Shard.parse(shard))
-    log.info("%s %s: shard %s is done", job.phase, job.key, shard)
+    with with_gpu(study, jobs[0], {}, *jobs[1:]):
+        phase.run_shard(tasks, Shard.parse(shard))
+    log.info("extract %s: shard %s is done", key, shard)
 
 
 def _check(study: Study, job: Job, expected: str | None) -> tuple[str, dict[str, Record]]:
@@ -109,12 +113,16 @@ def _check(study: Study, job: Job, expected: str | None) -> tuple[str, dict[str,
 def _identity(study: Study, job: Job, expected: str | None) -> str:
     """The job's identity, refused if it is not the expected one."""
     identity = study.identity(job.record)
+    _expect(identity, expected, job.record)
+    return identity
+
+
+def _expect(identity: str, expected: str | None, where: str) -> None:
     if expected is not None and expected != identity:
         raise UserError(
-            f"{job.record}: settings or code changed while the workflow was running (planned "
+            f"{where}: settings or code changed while the workflow was running (planned "
             f"{expected}, now {identity}); run snakemake again"
         )
-    return identity
 
 
 def _make(study: Study, job: Job, inputs: dict[str, Record], threads: int) -> None:

@@ -189,6 +189,11 @@ class Resources(Section):
         "Of extract: jobs that share a data set's videos, on as many GPUs or nodes. The result is"
         " the same to the bit. Default: 1."
     )
+    together: bool = left_out(
+        "Of extract: whether one job decodes each video once for all extractions of a data set that"
+        " are due, with all their networks in memory. The results are the same to the bit. Default:"
+        " true."
+    )
 
 
 TableName = Annotated[str, Field(pattern="^([a-z0-9_]+/)?[a-z0-9_]+$")]
