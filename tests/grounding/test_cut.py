@@ -128,9 +128,7 @@ print(re.search(r"VmHWM:\\s*(\\d+) kB", Path("/proc/self/status").read_text())[1
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="not Linux")
 def test_memory_does_not_grow_with_the_moment(tmp_path):
-    video = write_video(
-        tmp_path / "a.mp4", 80, fps=1, sound=tone(440, 0.0, 80.0, 80.0, channels=2)
-    )
+    video = write_video(tmp_path / "a.mp4", 80, fps=1, sound=tone(440, 0.0, 80.0, 80.0, channels=2))
     took_kb = []
     for end_s in (20.0, 80.0):
         words = [sys.executable, "-c", MEASURED, str(video), str(tmp_path / "c.mp4"), str(end_s)]
