@@ -6,8 +6,9 @@ CORES ?= 8
 # One lock for every machine: the default build of torch runs on GPU and CPU alike. To save some
 # gigabytes on a machine without GPU, name PyTorch's index of CPU builds: make TORCH_INDEX=URL table1
 TORCH_INDEX ?=
-# Test files at a time, one thread of arithmetic each; 1 to see them in order
-WORKERS ?= auto
+# Test files at a time, one thread of arithmetic each; 1 to see them in order. One more than there are
+# processors, because tests also wait: for servers, for jobs, for a cluster
+WORKERS ?= $(shell echo $$(( $$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN) + 1 )))
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
