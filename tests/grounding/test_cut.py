@@ -128,12 +128,14 @@ print(re.search(r"VmHWM:\\s*(\\d+) kB", Path("/proc/self/status").read_text())[1
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="not Linux")
 def test_memory_does_not_grow_with_the_moment(tmp_path):
-    video = write_video(tmp_path / "a.mp4", 80, fps=1, sound=tone(440, 0.0, 80.0, 80.0, channels=2))
+    video = write_video(
+        tmp_path / "a.mp4", 200, fps=1, sound=tone(440, 0.0, 200.0, 200.0, channels=2)
+    )
     took_kb = []
-    for end_s in (20.0, 80.0):
+    for end_s in (20.0, 200.0):
         words = [sys.executable, "-c", MEASURED, str(video), str(tmp_path / "c.mp4"), str(end_s)]
         done = subprocess.run(words, capture_output=True, text=True, check=True)
         took_kb.append(int(done.stdout))
-    whole_kb = 60 * RATE * 2 * 4 / 1024  # of the sound between them
+    whole_kb = 180 * RATE * 2 * 4 / 1024  # of the sound between them
     assert took_kb[1] - took_kb[0] < whole_kb / 3
-    assert heard(tmp_path / "c.mp4")[0].shape[1] / RATE == pytest.approx(80, abs=0.1)
+    assert heard(tmp_path / "c.mp4")[0].shape[1] / RATE == pytest.approx(200, abs=0.1)

@@ -235,6 +235,31 @@ def test_sync_makes_missing_runs_and_repeats_without_effect(tmp_path, uri):
     assert (run.info.start_time, run.info.end_time) == (1000 * (ended - 12), 1000 * ended)
 
 
+AGAIN = """
+import json, sys
+from pathlib import Path
+from tsgbench.tracking import sync
+rows = sync([Path(cell) for cell in sys.argv[2:]], study="demo", uri=sys.argv[1])
+print(json.dumps([rows, "mlflow" in sys.modules]))
+"""
+
+
+def test_what_is_logged_already_is_seen_without_mlflow(tmp_path, uri):
+    cells = [write_cell(tmp_path, f"seqpan/shapes/full/seed{s}", base=70.0 + s) for s in (0, 1)]
+
+    def sync_anew() -> list:
+        words = [sys.executable, "-c", AGAIN, uri, *map(str, cells)]
+        return json.loads(subprocess.run(words, capture_output=True, check=True).stdout)
+
+    first = sync(cells, study="demo", uri=uri)
+    assert sync_anew() == [first, False]
+    other = write_cell(tmp_path, "seqpan/shapes/full/seed1", base=60.0)
+    assert other == cells[1]
+    rows, imported = sync_anew()
+    assert imported and [row["status"] for row in rows] == ["logged", "logged"]
+    assert sync_anew() == [rows, False]
+
+
 def count_rows(uri: str) -> dict[str, int]:
     with sqlite3.connect(uri.removeprefix("sqlite:///")) as database:
         return {
@@ -304,7 +329,8 @@ def test_a_project_may_have_any_name(tmp_path, empty_store, monkeypatch):
     assert "run.json" in read_artifacts("sqlite:///mlflow.db", row["run_id"])
     assert [path.name for path in tmp_path.iterdir()] == ["odd?a=1%41 #é;"]
     monkeypatch.chdir(tmp_path.parent)
-    [row] = sync([write_cell(project)], study="demo", uri=tracking.default_uri(project))
+    other = write_cell(project, base=60.0)
+    [row] = sync([other], study="demo", uri=tracking.default_uri(project))
     assert row["status"] == "pending" and "run in that folder, or rename it" in row["reason"]
 
 

@@ -12,6 +12,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from tsgbench.errors import UserError
@@ -25,6 +26,15 @@ LOCATIONS = (
     ("logged_models", "artifact_location"),
 )
 PATIENCE_S = 60.0  # for another process that holds the store
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a store says of a run."""
+
+    run_id: str
+    status: str
+    tags: dict[str, str]
 
 
 def make_ready(database: Path) -> None:
@@ -74,6 +84,23 @@ def bring_artifacts_along(database: Path, name: str) -> None:
             here,
             ", ".join(sorted(moved)),
         )
+
+
+def read_runs(database: Path, study: str) -> list[Seen]:
+    """The live runs of a study, newest first, without MLflow; none where the file has no tables."""
+    if not {"experiments", "runs", "tags"} <= _tables(database):
+        return []
+    rows = _query(
+        database,
+        "select run_uuid, status, key, value from runs"
+        " join experiments using (experiment_id) join tags using (run_uuid)"
+        " where experiments.name = ? and runs.lifecycle_stage = 'active' order by start_time desc",
+        study,
+    )
+    found: dict[str, Seen] = {}
+    for run_id, status, key, value in rows:
+        found.setdefault(run_id, Seen(run_id, status, {})).tags[key] = value
+    return list(found.values())
 
 
 @contextmanager
@@ -155,10 +182,10 @@ def _tables(database: Path) -> set[str]:
     return {name for (name,) in _query(database, "select name from sqlite_master")}
 
 
-def _query(database: Path, statement: str) -> list[tuple]:
+def _query(database: Path, statement: str, *values: str) -> list[tuple]:
     try:
         with closing(sqlite3.connect(database, timeout=PATIENCE_S)) as opened:
-            return opened.execute(statement).fetchall()
+            return opened.execute(statement, values).fetchall()
     except sqlite3.DatabaseError as error:
         raise UserError(
             f"{database}: cannot be read as an SQLite file ({error}); if it is damaged, move it"

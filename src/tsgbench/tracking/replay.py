@@ -3,12 +3,14 @@
 import logging
 import math
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tsgbench.errors import UserError
 from tsgbench.files import digest, read_json, sha256_file
+from tsgbench.tracking.database import Seen
 from tsgbench.tracking.history import read_history
 from tsgbench.tracking.live import first_line
 from tsgbench.tracking.models import log_model, mark_models
@@ -21,13 +23,13 @@ from tsgbench.tracking.store import (
     create_run,
     models_of,
     open_store,
+    peek,
     resolve_uri,
     search,
 )
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Run as MlflowRun
 
 log = logging.getLogger(__name__)
 
@@ -74,14 +76,28 @@ def sync(cells: list[Path], *, study: str, uri: str) -> list[dict]:
     with ExitStack() as stack:
         with suppress(OSError):  # a folder that cannot be written to: the store will say so
             stack.enter_context(alone(resolve_uri(uri)))
-        return _sync(cells, study, uri)
+        return _agreeing(cells, study, uri) or _sync(cells, study, uri)
+
+
+def _agreeing(cells: list[Path], study: str, uri: str) -> list[dict] | None:
+    """The rows, if a store that can be read without MLflow has all cells as they are; else None."""
+    try:
+        runs = peek(resolve_uri(uri), study)
+        found = [_look(Path(folder), runs) for folder in cells] if runs else []
+    except Exception:  # the long way says what is wrong
+        return None
+    rows = [cell.row(cell.logged.run_id) for cell in found if cell and cell.agrees and cell.logged]
+    return rows if len(rows) == len(cells) else None
 
 
 def _sync(cells: list[Path], study: str, uri: str) -> list[dict]:
     rows, changed = [], set()
     try:
         client, experiment = open_store(resolve_uri(uri), study)
-        runs = search(client, experiment)
+        runs = [
+            Seen(run.info.run_id, run.info.status, run.data.tags)
+            for run in search(client, experiment)
+        ]
     except Exception as error:
         reason = f"tracking off: {first_line(error)}"
         log.warning("%s; nothing was logged", reason)
@@ -116,24 +132,61 @@ def _cell_name(folder: Path) -> str:
     return "/".join(Path(folder).resolve().parts[-4:])
 
 
-def _sync_cell(
-    client: "MlflowClient", experiment: str, study: str, runs: list["MlflowRun"], folder: Path
-) -> tuple[dict, bool]:
-    """The cell's row, and whether the means over its seeds are to be made anew."""
+@dataclass(frozen=True)
+class _Cell:
+    """A cell as its folder has it, and the runs of its name; `logged` is that of its identity."""
+
+    record: dict
+    metrics: dict | None
+    reason: str
+    state: str
+    runs: list[Seen]
+    logged: Seen | None
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the store has it as it is, and nothing else as current."""
+        if self.logged is None or self.logged.status != "FINISHED":
+            return False
+        tags = self.logged.tags
+        others = (run for run in self.runs if run.run_id != self.logged.run_id)
+        return (
+            (tags.get("synced"), tags.get("superseded")) == (self.state, "false")
+            and PARENT in tags
+            and all(run.tags.get("superseded") == "true" for run in others)
+        )
+
+    def row(self, run_id: str) -> dict:
+        return _row(self.record["key"], run_id, self.reason)
+
+
+def _look(folder: Path, runs: list[Seen]) -> _Cell | None:
+    """The cell of a folder beside the store's runs; None if it is not trained yet."""
     if not (folder / "run.json").exists():
-        return _row(_cell_name(folder), None, "no run.json: not trained yet"), False
+        return None
     record = read_json(folder / "run.json")
     metrics, reason = _read_metrics(folder, record)
-    cell, tags = record["key"], {**record_tags(record, metrics), "study": study}
-    state = _state(folder)
-    same_cell = [run for run in runs if run.data.tags.get("cell") == cell]
-    logged = _choose(same_cell, record)
+    same_cell = [run for run in runs if run.tags.get("cell") == record["key"]]
+    return _Cell(record, metrics, reason, _state(folder), same_cell, _choose(same_cell, record))
+
+
+def _sync_cell(
+    client: "MlflowClient", experiment: str, study: str, runs: list[Seen], folder: Path
+) -> tuple[dict, bool]:
+    """The cell's row, and whether the means over its seeds are to be made anew."""
+    cell = _look(folder, runs)
+    if cell is None:
+        return _row(_cell_name(folder), None, "no run.json: not trained yet"), False
+    if cell.agrees and cell.logged:
+        return cell.row(cell.logged.run_id), False
+    record, metrics, logged = cell.record, cell.metrics, cell.logged
+    name, tags = record["key"], {**record_tags(record, metrics), "study": study}
     if logged is None:
-        run = create_run(client, experiment, cell, tags, _start_ms(folder, record))
+        run = create_run(client, experiment, name, tags, _start_ms(folder, record))
     else:
-        run = Run(client, logged.info.run_id)
-    is_finished = logged is not None and logged.info.status == "FINISHED"
-    is_new = run.tags.get("synced") != state or not is_finished
+        run = Run(client, logged.run_id)
+    is_finished = logged is not None and logged.status == "FINISHED"
+    is_new = run.tags.get("synced") != cell.state or not is_finished
     if is_new:
         run.log_tags({**tags, NOTE: _describe(folder, record, metrics)})
         run.log_params(record["settings"])
@@ -145,7 +198,7 @@ def _sync_cell(
         names = [name for name in ARTIFACTS if metrics or name != "metrics.json"]
         run.log_artifacts(folder, names, record["settings"])
         log_model(run, experiment, folder, record, _inputs(record))
-        run.log_tags({"synced": state})
+        run.log_tags({"synced": cell.state})
         if not is_finished:
             end_ms = _end_ms(folder, record)
             client.set_terminated(run.run_id, status="FINISHED", end_time=end_ms)
@@ -153,11 +206,11 @@ def _sync_cell(
     if run.tags.get("superseded") != "false":  # it was, and its settings are back
         mark_models(client, run.models, "false")
         run.log_tags({"superseded": "false"})
-    for other in same_cell:
-        if other.info.run_id != run.run_id and other.data.tags.get("superseded") != "true":
-            mark_models(client, models_of(other), "true")
-            client.set_tag(other.info.run_id, "superseded", "true")
-    return _row(cell, run.run_id, reason), is_new
+    for other in cell.runs:
+        if other.run_id != run.run_id and other.tags.get("superseded") != "true":
+            mark_models(client, models_of(client.get_run(other.run_id)), "true")
+            client.set_tag(other.run_id, "superseded", "true")
+    return cell.row(run.run_id), is_new
 
 
 def _inputs(record: dict) -> list[Input]:
@@ -207,14 +260,14 @@ def _read_metrics(folder: Path, record: dict) -> tuple[dict | None, str]:
     return metrics, ""
 
 
-def _choose(same_cell: list["MlflowRun"], record: dict) -> "MlflowRun | None":
+def _choose(same_cell: list[Seen], record: dict) -> Seen | None:
     """The run of this identity: the one `run.json` names, else the newest finished or running."""
-    same = [run for run in same_cell if run.data.tags.get("identity") == record["identity"]]
+    same = [run for run in same_cell if run.tags.get("identity") == record["identity"]]
     named = (_facts(record).get("mlflow") or {}).get("run_id")
     for run in same:
-        if run.info.run_id == named:
+        if run.run_id == named:
             return run
-    return next((run for run in same if run.info.status in ("FINISHED", "RUNNING")), None)
+    return next((run for run in same if run.status in ("FINISHED", "RUNNING")), None)
 
 
 def _state(folder: Path) -> str:

@@ -15,9 +15,11 @@ from tsgbench.errors import UserError
 from tsgbench.files import locked
 from tsgbench.tracking.database import (
     PATIENCE_S,
+    Seen,
     bring_artifacts_along,
     locked_on_server,
     make_ready,
+    read_runs,
 )
 from tsgbench.tracking.names import TEST, flatten, metric_key
 
@@ -118,6 +120,17 @@ def open_store(uri: str, study: str) -> tuple["MlflowClient", str]:
                 if experiment is None:
                     raise
     return client, experiment.experiment_id
+
+
+def peek(uri: str, study: str) -> list[Seen] | None:
+    """The live runs of a study in an SQLite store, newest first, without MLflow, whose import takes
+    longer than a table; None of another store, and of one that is not there."""
+    database = sqlite_path(uri)
+    if database is None or not database.exists():
+        return None
+    with _held(uri, "lock"):
+        bring_artifacts_along(database, ARTIFACTS)
+        return read_runs(database, study)
 
 
 def _refuse_folder(uri: str) -> None:
