@@ -114,6 +114,18 @@ def test_time_on_a_gpu_is_told_from_records(costs, project, monkeypatch):
     assert "| demo | tables | > 4 min | > 6 min |" in page
 
 
+def test_figures_of_other_studies_are_kept(costs, project, monkeypatch):
+    target = project / "costs.json"
+    monkeypatch.setattr(costs, "FIGURES", target)
+    before, *_ = read_file(ROOT / "docs/costs.json")
+    costs.measure([project], ROOT / "docs/costs.json")
+    runs, taken, of_run = read_file(target)
+    others = [run for run in before if run.study != "demo"]
+    assert others and runs[1:] == others and runs[0].study == "demo"
+    assert set(of_run) == set(range(len(runs)))
+    assert [each.study for each, of in zip(taken, of_run, strict=True) if of == 0] == ["demo"]
+
+
 def test_folders_without_a_run_are_refused(costs, tmp_path):
     with pytest.raises(UserError, match="no run of Snakemake"):
         costs.measure([tmp_path])

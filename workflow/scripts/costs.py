@@ -69,8 +69,11 @@ class Call:
         return self.start - SLACK <= moment <= self.start + timedelta(seconds=self.seconds) + SLACK
 
 
-def measure(projects: Iterable[Path]) -> None:
-    """Write the figures of all runs of these folders that ended."""
+def measure(projects: Iterable[Path], earlier: Path | None = None) -> None:
+    """Write the figures of all runs of these folders that ended.
+
+    earlier: a file of figures, from which those of other studies are kept.
+    """
     runs: list[Run] = []
     taken: list[tuple[int, Taken]] = []
     for project in projects:
@@ -91,8 +94,22 @@ def measure(projects: Iterable[Path]) -> None:
                 runs.append(_run(call, [record for _, record in theirs]))
     if not runs:
         raise UserError("no run of Snakemake that ended is in these folders; name others")
+    if earlier:
+        _keep_others(earlier, runs, taken)
     write_measurements(FIGURES, runs, taken)
     print(f"{FIGURES}: {len(taken)} jobs of {len(runs)} runs")
+
+
+def _keep_others(earlier: Path, runs: list[Run], taken: list[tuple[int, Taken]]) -> None:
+    """Add what a file has of studies that are not among the runs."""
+    measured = {run.study for run in runs}
+    before, jobs, of_run = read_file(earlier)
+    for number, run in enumerate(before):
+        if run.study not in measured:
+            taken += [
+                (len(runs), each) for each, of in zip(jobs, of_run, strict=True) if of == number
+            ]
+            runs.append(run)
 
 
 def _calls(project: Path) -> Iterator[Call]:
@@ -394,10 +411,11 @@ def _again() -> list[str]:
         "",
         "`docs/costs.json` holds the figures of the runs: seconds, memory, processor time and bytes"
         " of every job, the processor, the commit. The first line reads them from project folders"
-        " in which studies ran, the second writes this page, as after any change of a study:",
+        " in which studies ran, and keeps those of other studies; the second writes this page, as"
+        " after any change of a study:",
         "",
         "```sh",
-        "python workflow/scripts/costs.py measure PROJECT_FOLDER …",
+        "python workflow/scripts/costs.py measure --keep docs/costs.json PROJECT_FOLDER …",
         "python workflow/scripts/costs.py page",
         "```",
         "",
@@ -410,11 +428,14 @@ def main() -> None:
     verbs = parser.add_subparsers(dest="verb", required=True)
     verb = verbs.add_parser("measure", help="write docs/costs.json")
     verb.add_argument("projects", nargs="+", type=Path, metavar="PROJECT")
+    verb.add_argument(
+        "--keep", type=Path, metavar="FILE", help="figures, of which those of other studies are kept"
+    )
     verbs.add_parser("page", help="write docs/costs.md")
     options = parser.parse_args()
     try:
         if options.verb == "measure":
-            measure(options.projects)
+            measure(options.projects, options.keep)
         else:
             PAGE.write_text(page(), encoding="utf-8")
     except UserError as error:
