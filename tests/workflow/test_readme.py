@@ -53,7 +53,7 @@ NOT_RUN = {
     "dvc exp run -S config/demo.yaml:overrides.seqpan.train.epochs=3": "test_dvc.py does",
     "dvc plots diff HEAD": "likewise",
     "tsgbench plan --cost results/table1.tex --logs docs/costs.json": "test_costs.py does",
-    "python workflow/scripts/costs.py measure PROJECT_FOLDER …": "likewise",
+    "python workflow/scripts/costs.py measure --keep docs/costs.json PROJECT_FOLDER …": "likewise",
     "python workflow/scripts/costs.py page": "likewise",
     "git clone URL tsgbench && cd tsgbench": "these tests run in a checkout",
     "mlflow server --host 0.0.0.0 --backend-store-uri sqlite:///mlflow.db": "likewise, a server",

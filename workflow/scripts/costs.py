@@ -429,7 +429,10 @@ def main() -> None:
     verb = verbs.add_parser("measure", help="write docs/costs.json")
     verb.add_argument("projects", nargs="+", type=Path, metavar="PROJECT")
     verb.add_argument(
-        "--keep", type=Path, metavar="FILE", help="figures, of which those of other studies are kept"
+        "--keep",
+        type=Path,
+        metavar="FILE",
+        help="figures of before, kept of other studies",
     )
     verbs.add_parser("page", help="write docs/costs.md")
     options = parser.parse_args()
