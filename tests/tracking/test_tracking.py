@@ -239,7 +239,7 @@ AGAIN = """
 import json, sys
 from pathlib import Path
 from tsgbench.tracking import sync
-rows = sync([Path(cell) for cell in sys.argv[2:]], study="demo", uri=sys.argv[1])
+rows = sync([Path(cell) for cell in sys.argv[2:]], study="demo", uri=sys.argv[1], glances=True)
 print(json.dumps([rows, "mlflow" in sys.modules]))
 """
 
@@ -329,8 +329,7 @@ def test_a_project_may_have_any_name(tmp_path, empty_store, monkeypatch):
     assert "run.json" in read_artifacts("sqlite:///mlflow.db", row["run_id"])
     assert [path.name for path in tmp_path.iterdir()] == ["odd?a=1%41 #é;"]
     monkeypatch.chdir(tmp_path.parent)
-    other = write_cell(project, base=60.0)
-    [row] = sync([other], study="demo", uri=tracking.default_uri(project))
+    [row] = sync([write_cell(project)], study="demo", uri=tracking.default_uri(project))
     assert row["status"] == "pending" and "run in that folder, or rename it" in row["reason"]
 
 

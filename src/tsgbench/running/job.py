@@ -138,7 +138,7 @@ def _make(study: Study, job: Job, inputs: dict[str, Record], threads: int) -> No
             facts, files = phase.run(task)
         if job.phase == "table":  # what is printed is in MLflow, too
             runs = [record for role, record in inputs.items() if role.startswith("run:")]
-            made["mlflow"] = log_cells(study, runs)
+            made["mlflow"] = log_cells(study, runs, glances=True)
         made["at"] = datetime.now(UTC).isoformat(timespec="seconds")
         made["seconds"] = round(time.perf_counter() - started, 2)
         made["host"] = os.uname().nodename
@@ -204,15 +204,15 @@ def _tracked(study: Study, job: Job, task: Task, made: dict) -> Iterator[None]:
     made["mlflow"] = logged if tracker.run_id else None
 
 
-def log_cells(study: Study, runs: list[Record]) -> dict:
+def log_cells(study: Study, runs: list[Record], *, glances: bool = False) -> dict:
     """Make MLflow agree with trained cells; never fails for a store that is away.
 
-    runs: records of trainings. Returns `uri`, without a password, and `runs`: what
-    `tracking.sync` says of each.
+    runs: records of trainings. glances: as of `tracking.sync`. Returns `uri`, without a password,
+    and `runs`: what `tracking.sync` says of each.
     """
     uri = resolve_uri(default_uri(Path.cwd()))
     folders = [record.path.parent for record in runs]
-    rows = sync(folders, study=study.name, uri=uri) if folders else []
+    rows = sync(folders, study=study.name, uri=uri, glances=glances) if folders else []
     return {"uri": public_uri(uri), "runs": rows}
 
 

@@ -64,19 +64,20 @@ def _facts(record: dict) -> dict:
     return {**(record.get("made") or {}), **(record.get("facts") or {})}
 
 
-def sync(cells: list[Path], *, study: str, uri: str) -> list[dict]:
+def sync(cells: list[Path], *, study: str, uri: str, glances: bool = False) -> list[dict]:
     """Make MLflow agree with the cells' folders; safe to repeat, and cheap when nothing changed.
 
     For each cell: the run of its identity is found, or made from the files; epochs, final metrics
     and artifacts are completed; the run is marked FINISHED; older runs of the same cell get the
     tag `superseded: "true"`; the seeds of a system get a parent run (seeds.py).
     Returns `{cell, run_id, status, reason}` per cell, where status is "logged" or "pending" (and
-    the reason says what is missing). Never raises for a store.
+    the reason says what is missing). Never raises for a store. glances: first, without MLflow, at
+    a local store's file, and is done if that has all; whether this MLflow can open it, nobody asks.
     """
     with ExitStack() as stack:
         with suppress(OSError):  # a folder that cannot be written to: the store will say so
             stack.enter_context(alone(resolve_uri(uri)))
-        return _agreeing(cells, study, uri) or _sync(cells, study, uri)
+        return (glances and _agreeing(cells, study, uri)) or _sync(cells, study, uri)
 
 
 def _agreeing(cells: list[Path], study: str, uri: str) -> list[dict] | None:
