@@ -205,6 +205,12 @@ def test_settings_that_make_no_sense(tmp_path):
             clips_of(path, **options)
 
 
+def test_a_film_that_begins_after_all_that_is_taken_is_named(tmp_path):
+    path = write_video(tmp_path / "a.mp4", 3)
+    with pytest.raises(UserError, match=r"a\.mp4: shows no picture .*until_s: 0\.0001"):
+        clips_of(path, until_s=1e-4)
+
+
 def test_only_the_first_seconds(tmp_path):
     path = write_video(tmp_path / "a.mp4", 44)
     clips, times = clips_of(path, clip_len=4, stride=4, until_s=2.3)

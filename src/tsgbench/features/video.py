@@ -156,6 +156,7 @@ def read_views(
     shrinkers = {view.frames: _Shrinker(path, *view.frames) for view in views}
     boxes: list[deque[tuple | None]] = [deque() for _ in views]
     reading = {n: _clips(_handed_over(boxes[n]), view) for n, view in enumerate(views)}
+    empty = set(reading)
     for frame in itertools.chain(_read_frames(path), [None]):
         # Of views that resize alike, the first one that takes the frame makes the picture for all
         makers = {key: _Picture(shrink, frame) for key, shrink in shrinkers.items()}
@@ -164,10 +165,11 @@ def read_views(
             seen: Clips | UserError | None
             try:
                 while (seen := next(clips)) is not None:
+                    empty.discard(number)
                     yield number, seen
                 continue
             except StopIteration:
-                seen = None
+                seen = _no_picture(path, views[number]) if number in empty else None
             except av.error.FFmpegError as error:
                 seen = _undecodable(path, error)
             except UserError as error:
@@ -176,6 +178,14 @@ def read_views(
             yield number, seen
         if not reading:
             return
+
+
+def _no_picture(path: str | Path, view: View) -> UserError:
+    """Of a video of no length, or whose film begins after all that is taken of it."""
+    return UserError(
+        f"{shown(path)}: shows no picture that the recipe takes (fps: {view.fps}, until_s:"
+        f" {view.until_s}); get the file again, or take more of it"
+    )
 
 
 class _Picture:
@@ -260,9 +270,9 @@ def _windows(frames: Iterator[tuple | None], clip_len: int, stride: int) -> Iter
         kept.append(frame)
         if count >= clip_len and (count - clip_len) % stride == 0:
             yield _clip(list(kept))
-    if count < clip_len:
+    if 0 < count < clip_len:
         yield _clip([*kept, *[kept[-1]] * (clip_len - count)])
-    elif (count - clip_len) % stride:
+    elif count and (count - clip_len) % stride:
         yield _clip(list(kept))
 
 
