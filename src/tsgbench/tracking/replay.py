@@ -87,7 +87,7 @@ def _agreeing(cells: list[Path], study: str, uri: str) -> list[dict] | None:
         found = [_look(Path(folder), runs) for folder in cells] if runs else []
     except Exception:  # the long way says what is wrong
         return None
-    rows = [cell.row(cell.logged.run_id) for cell in found if cell and cell.agrees and cell.logged]
+    rows = [cell.row(run.run_id) for cell in found if cell and (run := cell.agreed)]
     return rows if len(rows) == len(cells) else None
 
 
@@ -145,17 +145,15 @@ class _Cell:
     logged: Seen | None
 
     @property
-    def agrees(self) -> bool:
-        """Whether the store has it as it is, and nothing else as current."""
-        if self.logged is None or self.logged.status != "FINISHED":
-            return False
-        tags = self.logged.tags
-        others = (run for run in self.runs if run.run_id != self.logged.run_id)
-        return (
-            (tags.get("synced"), tags.get("superseded")) == (self.state, "false")
-            and PARENT in tags
-            and all(run.tags.get("superseded") == "true" for run in others)
-        )
+    def agreed(self) -> Seen | None:
+        """`logged`, if it is the cell as it is, and no other run counts as current."""
+        run = self.logged
+        if run is None or run.status != "FINISHED" or PARENT not in run.tags:
+            return None
+        is_same = run.tags.get("synced") == self.state and run.tags.get("superseded") == "false"
+        others = (other for other in self.runs if other.run_id != run.run_id)
+        is_alone = all(other.tags.get("superseded") == "true" for other in others)
+        return run if is_same and is_alone else None
 
     def row(self, run_id: str) -> dict:
         return _row(self.record["key"], run_id, self.reason)
@@ -178,8 +176,8 @@ def _sync_cell(
     cell = _look(folder, runs)
     if cell is None:
         return _row(_cell_name(folder), None, "no run.json: not trained yet"), False
-    if cell.agrees and cell.logged:
-        return cell.row(cell.logged.run_id), False
+    if agreed := cell.agreed:
+        return cell.row(agreed.run_id), False
     record, metrics, logged = cell.record, cell.metrics, cell.logged
     name, tags = record["key"], {**record_tags(record, metrics), "study": study}
     if logged is None:
