@@ -5,8 +5,16 @@ from pathlib import Path
 import pytest
 
 from tsgbench.config import load_study
+from tsgbench.files import write_json
 from tsgbench.planning.cost import Cost, estimate
-from tsgbench.planning.measurements import Measurements, read_measurements
+from tsgbench.planning.measurements import (
+    Measured,
+    Measurements,
+    Taken,
+    read_measurements,
+    size_of,
+    with_records,
+)
 from tsgbench.planning.study import Study
 
 HEAD = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
@@ -44,11 +52,31 @@ def test_the_nearest_measurements_count_and_their_mean(study, tmp_path):
     assert other.seconds == {"train": (10 + 20 + 3) / 3}
 
 
-def test_of_another_study_only_the_same_cell_is_alike(study, tmp_path):
-    """It may train the others at another size, or without frames."""
-    write(tmp_path / "other", "train/seqpan/shapes/full/seed0", 30.0)
-    assert cost_of(study, tmp_path, "seqpan/shapes/full/seed1").seconds == {"train": 30.0}
-    assert cost_of(study, tmp_path, "seqpan/shapes/blind/seed0").unknown == {"train": 1}
+def test_of_another_study_only_the_same_cell_that_is_set_the_same_is_alike(study):
+    """It may train the others without frames, and all at another size."""
+    full, blind = (study.find_key("train", f"seqpan/shapes/{a}/seed0") for a in ("full", "blind"))
+    size = size_of(full.wildcards, full.settings)
+    narrow = {**full.settings, "model_settings": {**full.settings["model_settings"], "width": 8}}
+
+    def took(size: str) -> Measurements:
+        measured = Measured(30.0, 100.0)
+        return Measurements([Taken("other", "train", "seqpan/shapes/full/seed9", measured, size)])
+
+    assert took(size).of(full) == Measured(30.0, 100.0)
+    assert took(size).of(blind) is None
+    assert took(size_of(full.wildcards, narrow)).of(full) is None
+    assert took("").of(full) is None  # without a record
+
+
+def test_the_size_of_a_cell_is_read_from_its_record(study, tmp_path):
+    job = study.find_key("train", "seqpan/shapes/full/seed0")
+    write(tmp_path / "logs/other", "train/seqpan/shapes/full/seed0", 30.0)
+    record = tmp_path / "results/other/cells/seqpan/shapes/full/seed0/run.json"
+    content = {"identity": "i", "digest": "d", "inputs": {}, "outputs": {}, "facts": {}}
+    write_json(record, {"schema": 1, **content, "settings": job.settings})
+    taken = with_records(read_measurements(tmp_path / "logs"), tmp_path)
+    found = Measurements(each for each, _ in taken).of(job)
+    assert found is not None and found.seconds == 30.0
 
 
 def test_a_cell_that_was_taken_over_says_nothing_of_a_training(study, tmp_path):

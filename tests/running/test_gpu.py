@@ -45,14 +45,15 @@ def reserve(study: Study, **stated) -> None:
     study.config["resources"] = {phase: {"slots_per_gpu": n} for phase, n in stated.items()}
 
 
-def write(path: str, made: dict) -> None:
+def write(path: str, made: dict, settings: dict | None = None) -> None:
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     record = {"identity": "i", "digest": "d", "inputs": {}, "outputs": {}, "facts": {}}
-    Path(path).write_text(json.dumps({"schema": 1, **record, "made": made}))
+    content = {"schema": 1, **record, "settings": settings or {}, "made": made}
+    Path(path).write_text(json.dumps(content))
 
 
-def took(cell: str, memory_mb: int, folder: str = "results") -> None:
-    write(f"{folder}/cells/{cell}/run.json", {gpu.TOOK: memory_mb})
+def took(cell: str, memory_mb: int, folder: str = "results", settings: dict | None = None) -> None:
+    write(f"{folder}/cells/{cell}/run.json", {gpu.TOOK: memory_mb}, settings)
 
 
 def test_a_gpu_is_one_jobs_unless_something_is_said(study):
@@ -92,7 +93,12 @@ def test_memory_is_the_most_that_the_nearest_kin_took(study):
     took("seqpan/shapes/blind/seed1", 700)
     assert measured_mb(job) == 700
     took("seqpan/shapes/full/seed1", 400)
-    took("seqpan/shapes/full/seed1", 500, folder="results/other")  # another study's
+    assert measured_mb(job) == 400
+    # Another study's counts where it is set the same, and then before its own kin
+    small = {**job.settings, "train": {**job.settings["train"], "batch_size": 1}}
+    took("seqpan/shapes/full/seed1", 50, folder="results/other", settings=small)
+    assert measured_mb(job) == 400
+    took("seqpan/shapes/full/seed2", 500, folder="results/other", settings=job.settings)
     assert measured_mb(job) == 500
 
 

@@ -8,7 +8,14 @@ import pytest
 
 from tsgbench.cli.main import main
 from tsgbench.errors import UserError
-from tsgbench.planning.measurements import Measured, Run, Taken, read_file, write_measurements
+from tsgbench.planning.measurements import (
+    Measured,
+    Run,
+    Taken,
+    read_file,
+    size_of,
+    write_measurements,
+)
 from workflow.conftest import ROOT
 
 HEAD = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
@@ -95,7 +102,8 @@ def test_figures_are_of_jobs_that_a_run_made(costs, project, monkeypatch):
     target, machine = "results/table1.tex", "Some Processor, 16 CPU threads"
     assert runs == [Run("demo", target, "2026-05-01", "0123456789", machine, 2, 1, 100.5)]
     measured = Measured(90.5, 600, 55.25, None, 0.0, 1010)  # its scores are of the same job
-    assert taken == [Taken("demo", "train", "seqpan/shapes/full/seed0", measured)]
+    size = size_of({"model": "seqpan"}, {})  # of a record without settings
+    assert taken == [Taken("demo", "train", "seqpan/shapes/full/seed0", measured, size)]
     assert of_run == [0]
     text = (project / "costs.json").read_text()
     assert "secret" not in text and "somewhere" not in text and str(project) not in text
@@ -131,7 +139,7 @@ def test_folders_without_a_run_are_refused(costs, tmp_path):
         costs.measure([tmp_path])
 
 
-@pytest.mark.parametrize("text", ["{}", '{"form": "what jobs took, 1"}', "[1]"])
+@pytest.mark.parametrize("text", ["{}", '{"form": "what jobs took, 2"}', "[1]"])
 def test_a_file_of_something_else_is_refused(tmp_path, text):
     path = tmp_path / "other.json"
     path.write_text(text)

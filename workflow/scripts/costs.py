@@ -157,21 +157,20 @@ def _run(call: Call, records: list[Record]) -> Run:
 
 @dataclass(frozen=True)
 class Priced:
-    """A study, some of its results, and what they cost from nothing."""
+    """A study, some of its results, and what they cost from nothing.
+
+    is_told: whether anything can be said: models that learn decide, and none was ever measured.
+    """
 
     study: Study
     records: list[str]
     cost: Cost
+    is_told: bool
 
     @property
     def cells(self) -> int:
         """How many are trained or read from another program."""
         return sum(self.study.jobs[record].phase in ("train", "adopt") for record in self.records)
-
-    @property
-    def is_told(self) -> bool:
-        """Whether anything can be said: cells decide, and none of them was ever measured."""
-        return bool({"train", "adopt"} & self.cost.measured.keys())
 
     def said(self, text: str) -> str:
         """A figure, as far as the jobs are known."""
@@ -216,7 +215,9 @@ def _own_tables(study: Study) -> list[str]:
 
 def _price(study: Study, targets: list[str], measurements: Measurements) -> Priced:
     records = _in_order(study, targets)
-    return Priced(study, records, estimate(study, records, measurements))
+    jobs = (study.jobs[record] for record in records)
+    is_told = any(measurements.of(job) for job in jobs if job.settings.get("train"))
+    return Priced(study, records, estimate(study, records, measurements), is_told)
 
 
 def _introduction(runs: list[Run]) -> list[str]:
@@ -232,7 +233,8 @@ def _introduction(runs: list[Run]) -> list[str]:
         f"Told from {len(runs)} measured runs on {', '.join(machines)}, {when}, at"
         f" {'commits' if len(commits) > 1 else 'commit'} {', '.join(commits)}, and from each"
         " study's plan. A job takes what its like took: of cells, the same model on the same data"
-        " set. What no run measured is not guessed. `tsgbench plan --cost TARGET` says the same of"
+        " set in the same study, or the same cell with the same settings in another. What no run"
+        " measured is not guessed. `tsgbench plan --cost TARGET` says the same of"
         " what is left to do, from your own logs; before you have any, from these:",
         "",
         "```sh",
@@ -257,8 +259,8 @@ def _overview(own: list[Priced], whole: list[Priced]) -> list[str]:
         " which misses the end of each job. *GPU time* is - where the measured jobs used none."
         " *Clock* has the cores to itself, but goes by the clock of the measured jobs, beside which"
         " the machine may have done other work, and downloads by the line of that day. Of studies"
-        " that say *not measured* no cell is among the measured runs: `paper` and"
-        " `released_features` are meant for a GPU, and none of their cells has run on one.",
+        " that say *not measured* no model that learns is among the measured runs: `paper` and"
+        " `released_features` are meant for a GPU, and none of their models has run on one.",
         "",
         "## Size",
         "",

@@ -3,8 +3,9 @@
 Snakemake writes the time and the memory of every job beside its log. Where the results lie beside
 the logs, their records say what a job wrote and whether it computed on a GPU. What one job took is
 told from jobs of its phase on the same data set; of cells, from the same model and ablation, or at
-least from the same model in the same study, since another may train it at another size. Seconds are
-the clock's: no more jobs run at once than a machine has processors, and the processor time that
+least from the same model in the same study. Another study's cell counts only where its record says
+that it is set the same: one of a few narrow layers and epochs says nothing of the paper's. Seconds
+are the clock's: no more jobs run at once than a machine has processors, and the processor time that
 Snakemake samples misses the end of every job. So logs of a machine that was busy with other things
 say too much.
 """
@@ -12,7 +13,7 @@ say too much.
 import csv
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import astuple, dataclass, fields, replace
 from functools import cache
 from pathlib import Path
@@ -20,7 +21,7 @@ from statistics import fmean
 from typing import Any
 
 from tsgbench.errors import UserError
-from tsgbench.files import read_json
+from tsgbench.files import digest, read_json
 from tsgbench.jobs.layout import DEFAULT_STUDY, KEYS, LOGS, PHASES, Job, Layout
 from tsgbench.jobs.records import Record, read_record
 from tsgbench.planning.passes import AND
@@ -28,11 +29,13 @@ from tsgbench.planning.passes import AND
 # What jobs must have in common to be alike, the most telling first
 NEAREST: tuple[tuple[str, ...], ...] = (("model", "dataset", "ablation"), ("model", "dataset"))
 ON_DATA: tuple[tuple[str, ...], ...] = (("dataset", "clips"), ("dataset", "features"), ("dataset",))
+# The settings of a cell that say how much work it is; an evaluation has none of them
+OF_SIZE = ("inputs", "model_settings", "train")
 # The log of a job that did no work, since another study had its result
 TAKEN_OVER = ": taken over from"
 # An extraction's, of which every shard has a file of its own (workflow/rules/features.smk)
 OF_SHARD = re.compile(r"(?P<key>.+)\.shards/(?P<identity>[0-9a-f]+)\.(?P<shard>\d+-of-\d+)")
-FORM = "what jobs took, 1"
+FORM = "what jobs took, 2"
 
 
 @dataclass(frozen=True)
@@ -55,12 +58,16 @@ class Measured:
 
 @dataclass(frozen=True)
 class Taken:
-    """A job that was measured: by its study's folder of logs, its phase, and its name in that."""
+    """A job that was measured: by its study's folder of logs, its phase, and its name in that.
+
+    size: of a cell, by its record (`size_of`); empty where there is none.
+    """
 
     study: str
     phase: str
     key: str
     measured: Measured
+    size: str = ""
 
     @property
     def wildcards(self) -> dict[str, str]:
@@ -104,6 +111,13 @@ def alike(wildcards: dict[str, str]) -> list[tuple[str, ...]]:
     return [names for names in nearest if all(name in wildcards for name in names)]
 
 
+def size_of(wildcards: Mapping[str, str], settings: Mapping[str, Any]) -> str:
+    """What a cell and another study's must share to be the same work; empty of what is no cell."""
+    if "model" not in wildcards:
+        return ""
+    return digest({name: settings[name] for name in OF_SIZE if name in settings})
+
+
 class Measurements:
     """What jobs took, by what they have in common. Of several alike, the mean."""
 
@@ -111,10 +125,11 @@ class Measurements:
         self._found: dict[tuple[str, ...], list[Measured]] = {}
         self._means: dict[tuple[str, ...], Measured] = {}
         for each in taken:
-            self._add(each.study, each.phase, each.wildcards, each.measured)
+            keys = _keys(each.study, each.phase, each.wildcards, each.size)
+            self._add(keys, each.measured)
 
-    def _add(self, study: str, phase: str, wildcards: dict[str, str], measured: Measured) -> None:
-        for key in _keys(study, phase, wildcards):
+    def _add(self, keys: Iterable[tuple[str, ...]], measured: Measured) -> None:
+        for key in keys:
             self._found.setdefault(key, []).append(measured)
             self._means.pop(key, None)
 
@@ -125,12 +140,12 @@ class Measurements:
         except OSError:
             return False
         if measured:
-            self._add(job.layout.study, job.phase, job.wildcards, measured)
+            self._add(_keys_of(job), measured)
         return True
 
     def of(self, job: Job) -> Measured | None:
         """What a job is likely to take; None if no job was measured that is alike."""
-        for key in _keys(job.layout.study, job.phase, job.wildcards):
+        for key in _keys_of(job):
             if key not in self._means and (costs := self._found.get(key)):
                 self._means[key] = _mean(costs)
             if key in self._means:
@@ -138,7 +153,14 @@ class Measurements:
         return None
 
 
-def _keys(study: str, phase: str, wildcards: dict[str, str]) -> Iterator[tuple[str, ...]]:
+def _keys_of(job: Job) -> Iterator[tuple[str, ...]]:
+    size = size_of(job.wildcards, job.settings)
+    return _keys(job.layout.study, job.phase, job.wildcards, size)
+
+
+def _keys(
+    study: str, phase: str, wildcards: dict[str, str], size: str
+) -> Iterator[tuple[str, ...]]:
     """By what a job is found, the most telling first: in its own study before others, of whose
     cells only the same ones are alike."""
     keys = [
@@ -146,7 +168,10 @@ def _keys(study: str, phase: str, wildcards: dict[str, str]) -> Iterator[tuple[s
         for names in dict.fromkeys(alike(wildcards))
     ]
     yield from ((study, *key) for key in keys)
-    yield from (("", *key) for key in (keys[:1] if "model" in wildcards else keys))
+    if "model" not in wildcards:
+        yield from (("", *key) for key in keys)
+    elif size:
+        yield ("", *keys[0], size)
 
 
 def _mean(costs: list[Measured]) -> Measured:
@@ -273,7 +298,8 @@ def with_records(taken: Iterable[Taken], project: Path) -> Iterator[tuple[Taken,
                 sum(file["bytes"] for one in records for file in one.content["outputs"].values())
             ),
         )
-        yield replace(each, measured=measured), record
+        size = size_of(each.wildcards, record.content.get("settings", {}))
+        yield replace(each, measured=measured, size=size), record
 
 
 def _read(path: Path) -> Record | None:
@@ -304,7 +330,14 @@ class Run:
 def write_measurements(path: Path, runs: list[Run], taken: Iterable[tuple[int, Taken]]) -> None:
     """One line a run and a job. taken: each with the number of its run, from 0."""
     rows = [
-        [number, each.study, each.phase, each.key, *map(_rounded, astuple(each.measured))]
+        [
+            number,
+            each.study,
+            each.phase,
+            each.key,
+            each.size,
+            *map(_rounded, astuple(each.measured)),
+        ]
         for number, each in taken
     ]
     parts = [
@@ -325,7 +358,8 @@ def read_file(path: Path) -> tuple[list[Run], list[Taken], list[int]]:
         runs = [Run(**run) for run in content["runs"]]
         rows = content["jobs"]
         taken = [
-            Taken(study, phase, key, Measured(*figures)) for _, study, phase, key, *figures in rows
+            Taken(study, phase, key, Measured(*figures), size)
+            for _, study, phase, key, size, *figures in rows
         ]
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(
@@ -336,7 +370,7 @@ def read_file(path: Path) -> tuple[list[Run], list[Taken], list[int]]:
 
 
 def _columns() -> list[str]:
-    return ["run", "study", "phase", "key", *(each.name for each in fields(Measured))]
+    return ["run", "study", "phase", "key", "size", *(each.name for each in fields(Measured))]
 
 
 def _lines(rows: list[Any]) -> str:

@@ -18,7 +18,7 @@ from tsgbench.jobs.layout import Job
 from tsgbench.planning.accepting import with_ancestors
 from tsgbench.planning.cost import Cost, estimate
 from tsgbench.planning.freshness import CURRENT, Freshness
-from tsgbench.planning.measurements import Measurements, read_measurements
+from tsgbench.planning.measurements import Measurements, read_measurements, with_records
 from tsgbench.planning.passes import AND
 from tsgbench.planning.study import Study
 from tsgbench.planning.targets import to_make
@@ -156,7 +156,8 @@ class Progress:
         self.jobs = {record: job for record, job in study.jobs.items() if record in wanted}
         self._log_names = {record: job.log for record, job in self.jobs.items()}
         self._cells = {r: j.key for r, j in self.jobs.items() if j.phase in CELL_PHASES}
-        self._measurements = Measurements(read_measurements())
+        taken = with_records(read_measurements(), Path())
+        self._measurements = Measurements(each for each, _ in taken)
         self._current: dict[str, tuple[tuple[Stamp | None, ...], bool]] = {}
         self._logs: dict[str, tuple[Stamp, Said]] = {}
         self._unmeasured: set[str] = set()

@@ -1,7 +1,7 @@
 """The GPU that a job computes on: its share of one, by what its like took before."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from tsgbench.errors import UserError
 from tsgbench.jobs.cells import is_trained
 from tsgbench.jobs.layout import Job, Layout, studies_with_cells
 from tsgbench.jobs.records import read_record
-from tsgbench.planning.measurements import alike
+from tsgbench.planning.measurements import alike, size_of
 from tsgbench.planning.study import Study
 from tsgbench.training.slots import Need
 
@@ -92,24 +92,33 @@ def _slots(stated: int | str, *, is_cell: bool) -> int | None:
 
 
 def measured_mb(job: Job) -> int | None:
-    """The most that jobs like it took of a GPU's memory, in any study; None if none was measured.
+    """The most that jobs like it took of a GPU's memory; None if none was measured.
 
-    Of a cell: of the same model, data set and ablation, else of the same model and data set.
+    Of a cell: of the same one, set the same, in any study; else, in its own, of the same model,
+    data set and ablation, or of the same model and data set.
     """
-    patterns = [Layout(study).records[job.phase] for study in studies_with_cells()]
-    for names in alike(job.wildcards):
-        known = {name: job.wildcards[name] if name in names else "*" for name in job.wildcards}
-        found = [took for pattern in patterns for took in _took(pattern.format(**known))]
-        if found:
+    kin = [
+        {name: job.wildcards[name] if name in names else "*" for name in job.wildcards}
+        for names in alike(job.wildcards)
+    ]
+    everywhere = [Layout(study).records[job.phase] for study in studies_with_cells()]
+    size = size_of(job.wildcards, job.settings)
+    looked_at = [(everywhere, kin[0], size)] if size else []
+    looked_at += [([job.layout.records[job.phase]], each, "") for each in kin]
+    for patterns, known, size in looked_at:
+        paths = [path for pattern in patterns for path in Path().glob(pattern.format(**known))]
+        if found := list(_took(paths, job.wildcards, size)):
             return max(found)
     return None
 
 
-def _took(pattern: str) -> Iterator[int]:
-    for path in Path().glob(pattern):
+def _took(paths: Iterable[Path], wildcards: dict[str, str], size: str) -> Iterator[int]:
+    """What records say that their jobs took. size: of those that count; empty: all."""
+    for path in paths:
         try:
-            made = read_record(path).content.get("made", {})
+            content = read_record(path).content
         except UserError:  # whoever reads its result will say so
             continue
-        if made.get(TOOK):
-            yield int(made[TOOK])
+        took = content.get("made", {}).get(TOOK)
+        if took and (not size or size == size_of(wildcards, content.get("settings", {}))):
+            yield int(took)
