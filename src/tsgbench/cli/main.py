@@ -9,6 +9,7 @@ it needs to is the workflow's question.
 """
 
 import argparse
+import gc
 import logging
 import os
 import sys
@@ -49,6 +50,9 @@ PHASES = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one verb; returns the exit status: 0, or 1 after a message for the user."""
+    # Imports of PyTorch and MLflow make objects that stay: looking for garbage among them every few
+    # hundred takes a fourteenth of a small job
+    gc.set_threshold(5_000)
     options = _parser().parse_args(arguments)
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
