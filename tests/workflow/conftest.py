@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from workflow.warm import warm_commands
 
@@ -121,10 +122,20 @@ def warm(tmp_path_factory) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory, warm) -> Project:
-    """Everything made once."""
-    project = check_out(tmp_path_factory.mktemp("built") / "project", warm)
-    project.snakemake("phase_report")
-    return project
+    """Everything made once, by whichever worker asks first; each has a copy of its own."""
+    folder = tmp_path_factory.mktemp("built") / "project"
+    # Of several workers, each has a folder in one that they share
+    shared = tmp_path_factory.getbasetemp()
+    shared = (shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared) / "made_once"
+    with FileLock(f"{shared}.lock"):
+        if not shared.exists():
+            project = check_out(folder, warm)
+            project.snakemake("phase_report")
+            whole = shutil.copytree(folder, f"{shared}.partial", symlinks=True)
+            os.rename(whole, shared)
+    if not folder.exists():
+        shutil.copytree(shared, folder, symlinks=True)
+    return Project(folder, warm)
 
 
 @pytest.fixture
