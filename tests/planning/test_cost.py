@@ -66,6 +66,8 @@ def test_of_another_study_only_the_same_cell_that_is_set_the_same_is_alike(study
     assert took(size).of(blind) is None
     assert took(size_of(full.wildcards, narrow)).of(full) is None
     assert took("").of(full) is None  # without a record
+    # An inspection has the cell's settings within its own
+    assert size_of(full.wildcards, {"model": full.settings, "choose": {}}) == size
 
 
 def test_the_size_of_a_cell_is_read_from_its_record(study, tmp_path):

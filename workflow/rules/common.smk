@@ -30,7 +30,7 @@ from tsgbench.planning.study import Study
 from tsgbench.planning.targets import DEFAULT_RULE, find_targets, rule_targets, to_make
 
 # A plan of a thousand jobs is many objects that stay: looking for garbage among them every few
-# hundred took an eighth of a dry run
+# hundred took a fifth of a dry run
 gc.freeze()
 gc.set_threshold(50_000)
 

@@ -112,10 +112,14 @@ def alike(wildcards: dict[str, str]) -> list[tuple[str, ...]]:
 
 
 def size_of(wildcards: Mapping[str, str], settings: Mapping[str, Any]) -> str:
-    """What a cell and another study's must share to be the same work; empty of what is no cell."""
+    """What a cell and another study's must share to be the same work; empty of what is no cell.
+
+    settings: the cell's, or of a job that has them under `model`, as an inspection.
+    """
     if "model" not in wildcards:
         return ""
-    return digest({name: settings[name] for name in OF_SIZE if name in settings})
+    cell = settings["model"] if isinstance(settings.get("model"), Mapping) else settings
+    return digest({name: cell[name] for name in OF_SIZE if name in cell})
 
 
 class Measurements:
