@@ -147,8 +147,10 @@ def test_a_file_of_something_else_is_refused(tmp_path, text):
         read_file(path)
 
 
-def test_a_machine_without_logs_of_its_own_asks_the_figures(capsys, monkeypatch):
-    monkeypatch.chdir(ROOT)
+def test_a_machine_without_logs_of_its_own_asks_the_figures(capsys, monkeypatch, tmp_path):
+    for name in ("Snakefile", "config", "docs", "published", "src", "workflow"):
+        (tmp_path / name).symlink_to(ROOT / name)  # but not what was made there already
+    monkeypatch.chdir(tmp_path)
     main(["plan", "--cost", "results/table1.tex", "--logs", "docs/costs.json", "--json"])
     cost = json.loads(capsys.readouterr().out)
     assert cost["unknown"] == {} and set(cost["measured"]) >= {"train"}
