@@ -159,7 +159,8 @@ def _run(call: Call, records: list[Record]) -> Run:
 class Priced:
     """A study, some of its results, and what they cost from nothing.
 
-    is_told: whether anything can be said: models that learn decide, and none was ever measured.
+    is_told: whether anything can be said: one of its models that learn, or a cell of another
+    program, is like one that was measured. Baselines alone say nothing.
     """
 
     study: Study
@@ -216,7 +217,8 @@ def _own_tables(study: Study) -> list[str]:
 def _price(study: Study, targets: list[str], measurements: Measurements) -> Priced:
     records = _in_order(study, targets)
     jobs = (study.jobs[record] for record in records)
-    is_told = any(measurements.of(job) for job in jobs if job.settings.get("train"))
+    telling = (job for job in jobs if job.phase == "adopt" or job.settings.get("train"))
+    is_told = any(map(measurements.of, telling))
     return Priced(study, records, estimate(study, records, measurements), is_told)
 
 
