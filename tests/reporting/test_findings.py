@@ -344,10 +344,27 @@ def test_a_twin_without_the_number_is_not_compared(bench):
     bench.add("net/real/blind/seed0", {R7: 20.0}, trained=True)
     bench.add("net/real/other/seed0", {R7: 35.0}, trained=True, video="real", features="plain")
     said = unlinked(bench.say("controls"))
-    assert "| Net | [50.00] | n/a | not run | n/a |" in said
+    assert "| Net | [50.00] | n/a | not run | n/a | not run | n/a |" in said
     assert "`plain` for `c3d_random_stats_w16s8_pca128` | n/a | [50.00] | n/a |" in said
     bench.add("net/real/mismatched/seed0", {R5: 22.5}, trained=True, video="mismatched")
-    assert "| Net | [50.00] | n/a | [22.50] | +27.50 |" in unlinked(bench.say("controls"))
+    said = unlinked(bench.say("controls"))
+    assert "| Net | [50.00] | n/a | [22.50] | +27.50 | not run | n/a |" in said
+
+
+def test_a_twin_that_learns_less_than_a_prior_does_not_flatter_its_system(bench):
+    """SeqPAN's answers with the whole video where moments tile it: below any prior."""
+    bench.add("net/real/full/seed0", {R5: 50.0}, trained=True, video="real")
+    bench.add("net/real/blind/seed0", {R5: 0.0}, trained=True)
+    bench.add("whole_video/real/full/seed0", {R5: 0.0})
+    bench.add("prior_action/real/full/seed0", {R5: 18.0})
+    bench.add("prior_action/real/full/seed1", {R5: 22.0})
+    row = "| Net | [50.00] | [0.00] | not run | +50.00 | [20.00 ± 2.83] (Action word) | +30.00 |"
+    assert row in unlinked(bench.say("controls"))
+    # Other protocols and other data sets are other tests
+    bench.add("prior_action/real/full@val_1/seed0", {R5: 60.0})
+    bench.add("prior_action/moved/full/seed0", {R5: 60.0})
+    bench.add("whole_video/moved/full/seed0", {R5: 60.0})
+    assert row in unlinked(bench.say("controls"))
 
 
 def test_twins_and_features_of_another_protocol_are_not_compared(bench):

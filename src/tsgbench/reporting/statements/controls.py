@@ -32,8 +32,7 @@ def controls(evidence: Evidence) -> list[str] | None:
         ]
         pairs = [(full, twins) for full, twins in pairs if any(twins.values())]
         if pairs:
-            head = [f"{entry['title']}, {{metric}}", "as it is", *TWINS, "as it is - better twin"]
-            lines += ["", *_twins_table(head, pairs)]
+            lines += ["", *_twins_table(entry["title"], pairs, systems)]
         if others:
             lines += ["", *_features_table(entry["title"], others)]
         untrained = [s for s in systems if not (s.is_trained or s.is_adopted)]
@@ -43,29 +42,53 @@ def controls(evidence: Evidence) -> list[str] | None:
         return None
     said = (
         "A blind twin is trained and tested with every clip zero, a mismatched one with the clips"
-        " of another video: what they reach is owed to the sentence and to where moments lie. Other"
-        " features are read by the same system with the same settings."
+        " of another video: what they reach is owed to the sentence and to where moments lie. It is"
+        " what this network learns of these, which may be less than can be known: so the best of all"
+        " systems here that see no video stands beside them. Other features are read by the same"
+        " system with the same settings."
     )
     return [said, *lines]
 
 
-def _twins_table(head: list[str], pairs: list[tuple[System, dict]]) -> list[str]:
+def _twins_table(title: str, pairs: list[tuple[System, dict]], systems: list[System]) -> list[str]:
+    """Systems beside their twins and the best of `systems` that sees no video."""
     rows: list[list[str]] = []
     metrics: dict[str, None] = {}
     for full, twins in pairs:
         metric, scope = _main(full)
         metrics[metric] = None
-        means = [twin.mean(metric, **scope) for twin in twins.values() if twin]
-        shown = [twin.show(metric, **scope) if twin else "not run" for twin in twins.values()]
+        mean = full.mean(metric, **scope)
+        of_twins = [twin.mean(metric, **scope) for twin in twins.values() if twin]
         rows.append(
             [
                 full.title,
                 full.show(metric, **scope),
-                *shown,
-                _gain(full.mean(metric, **scope), means),
+                *(twin.show(metric, **scope) if twin else "not run" for twin in twins.values()),
+                _gain(mean, of_twins),
             ]
         )
-    return as_table([head[0].format(metric=", ".join(metrics)), *head[1:]], rows)
+        best = _best_without_video(systems, full.protocol, metric, scope)
+        if best is None:
+            rows[-1] += ["not run", "n/a"]
+        else:
+            shown = f"{best.show(metric, **scope)} ({best.title})"
+            rows[-1] += [shown, _gain(mean, [best.mean(metric, **scope)])]
+    gain = "as it is - "
+    tail = [f"{gain}better twin", "best without video", f"{gain}best without video"]
+    return as_table([f"{title}, {', '.join(metrics)}", "as it is", *TWINS, *tail], rows)
+
+
+def _best_without_video(
+    systems: list[System], protocol: str, metric: str, scope: dict
+) -> System | None:
+    """Of systems that see no video, the one that scores best by a protocol; None if there is none."""
+    scored = [
+        (mean, system)
+        for system in systems
+        if (system.protocol, system.sees_video, system.is_adopted) == (protocol, False, False)
+        and (mean := system.mean(metric, **scope)) is not None
+    ]
+    return max(scored, key=lambda item: item[0])[1] if scored else None
 
 
 def _features_table(title: str, others: list[tuple[System, System]]) -> list[str]:
