@@ -98,6 +98,23 @@ def test_a_spread_of_nothing_is_explained(table):
     assert any(line.startswith("± 0.00: all seeds score alike") for line in legend(table))
 
 
+def test_systems_with_one_moment_are_named_where_several_are_asked_for(table):
+    """Their R@5 is no number of its own."""
+    runs = {r.label: [c.run for x in r.results.values() for c in x.cells] for r in table.rows}
+    labels = [label for label, of_row in runs.items() if of_row][:3]
+    for label, most in zip(labels, (1, 1, 9), strict=True):
+        for run in runs[label]:
+            run["facts"]["candidates_per_query"] = {"mean": 1.0, "most": most}
+    assert any(metric.startswith("R@5") for metric in table.metrics)
+    line = f"One moment a query, so that R@n is R@1: {labels[0]}; {labels[1]}."
+    assert line in legend(table)
+    several, table.metrics = table.metrics, ["R@1,IoU=0.5", "mIoU"]
+    assert "One moment" not in " ".join(legend(table))
+    table.metrics = several
+    runs[labels[0]][0]["facts"]["candidates_per_query"]["most"] = 2
+    assert f"One moment a query, so that R@n is R@1: {labels[1]}." in legend(table)
+
+
 def test_csv_has_a_line_for_every_number(table, stem):
     rows = read_csv(stem)
     assert len(rows) == len(table.rows) * 2 * len(table.metrics)

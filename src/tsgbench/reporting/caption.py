@@ -1,5 +1,7 @@
 """The sentences around a table: what was measured, on what, by which protocol."""
 
+import re
+
 from tsgbench.features.durations import DIFFERS_S, DIFFERS_SHARE
 from tsgbench.jobs.cells import DEFAULT
 from tsgbench.reporting.cells import Cell
@@ -81,7 +83,8 @@ def legend(table: Table) -> list[str]:
             or "“printed” rows: the value in the paper, with its own features and its own "
             "evaluation; in parentheses, reproduced minus printed."
         )
-    lines += _people(table) + _verdicts(values) + _departures(table) + _tests(table, values)
+    lines += _one_moment(table) + _people(table) + _verdicts(values)
+    lines += _departures(table) + _tests(table, values)
     if any(value.published_uncertain for value in values):
         lines.append(f"{DOUBTFUL}: doubtful in the text the printed values were taken from.")
     return lines + table.notes
@@ -89,6 +92,21 @@ def legend(table: Table) -> list[str]:
 
 def _is_not_run(row: Row, result: Result) -> bool:
     return result.status == "not run" and not row.is_quoted
+
+
+def _one_moment(table: Table) -> list[str]:
+    """Which systems have no second moment, where a metric asks for several."""
+    if table.about or not any(re.match(r"d?R@(?!1,)", metric) for metric in table.metrics):
+        return []
+    systems = [
+        row.label
+        for row in table.rows
+        if (cells := [cell for result in row.results.values() for cell in result.cells])
+        and all(
+            cell.run["facts"].get("candidates_per_query", {}).get("most") == 1 for cell in cells
+        )
+    ]
+    return [f"One moment a query, so that R@n is R@1: {'; '.join(systems)}."] if systems else []
 
 
 def people_in(table: Table, block: Block) -> tuple[Cell, dict[str, float]] | None:

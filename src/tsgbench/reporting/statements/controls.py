@@ -43,9 +43,9 @@ def controls(evidence: Evidence) -> list[str] | None:
     said = (
         "A blind twin is trained and tested with every clip zero, a mismatched one with the clips"
         " of another video: what they reach is owed to the sentence and to where moments lie. It is"
-        " what this network learns of these, which may be less than can be known: so the best of all"
-        " systems here that see no video stands beside them. Other features are read by the same"
-        " system with the same settings."
+        " what this network learns of these, which may be less than can be known: so the best of"
+        " all systems here that see no video stands beside them. Other features are read by the"
+        " same system with the same settings."
     )
     return [said, *lines]
 
@@ -81,7 +81,7 @@ def _twins_table(title: str, pairs: list[tuple[System, dict]], systems: list[Sys
 def _best_without_video(
     systems: list[System], protocol: str, metric: str, scope: dict
 ) -> System | None:
-    """Of systems that see no video, the one that scores best by a protocol; None if there is none."""
+    """The best of systems that see no video, by a protocol; None if there is none."""
     scored = [
         (mean, system)
         for system in systems
