@@ -175,7 +175,7 @@ def test_a_blind_twin_is_set_beside_its_own_printed_number(bench):
     bench.add("net/real/blind/seed1", {R5: 36.0}, trained=True)
     bench.add("net/real/full/seed0", {R5: 59.0}, trained=True, video="real")
     said = unlinked(bench.say("blind_twins"))
-    assert "between 55 and 55 %" in said  # 33 of 60
+    assert "reach between 55 and 55 %" in said  # 33 of 60
     assert "| Net, blind | Real, test | R@1,IoU=0.5 | [33.00 ± 4.24] |" in said
     assert said.count("| Net") == 1 and "60.00 ([Net, Table 1])" in said
 

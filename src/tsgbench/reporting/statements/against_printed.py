@@ -195,9 +195,10 @@ def blind_twins(evidence: Evidence) -> list[str] | None:
     if not rows:
         return None
     said = (
-        "The same models trained with every clip set to zero. The share is of the paper's own"
-        f" number by its own convention: between {min(shares):.0f} and {max(shares):.0f} % of it"
-        " needs no video."
+        "The papers' models, as wide and trained for as long as this study sets them, with every"
+        f" clip set to zero. They reach between {min(shares):.0f} and {max(shares):.0f} % of their"
+        " papers' own numbers, by the papers' own conventions. So much at least needs no video:"
+        " another network, or a prior, may reach more without."
     )
     head = ["Model", "data set, split", "metric", "headline", "own convention", "printed", "share"]
     return [said, "", *as_table(head, rows)]
