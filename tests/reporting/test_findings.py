@@ -379,9 +379,30 @@ def test_order_is_compared_with_what_both_papers_print(bench):
         return unlinked("\n".join(STATEMENTS["order"].make(bench.evidence(**changes))))
 
     row = "| Net, Other | `real` | 60.00, 50.00 | [40.00], [30.00] | yes |"
-    assert row in said() and "1 of 1 pairs on Moved stand as printed" in said()
+    assert row in said() and "1 of 1 comparisons on Moved stand as printed: of 1 pair," in said()
     bench.add("other/moved/full/seed1", {R5: 70.0}, trained=True, video="real")
-    assert "| no |" in said() and "0 of 1 pairs" in said()
+    assert "| no |" in said() and "0 of 1 comparisons" in said()
+
+
+def test_a_pair_is_one_pair_however_many_data_sets_print_it(bench):
+    """Where no paper reports on the data set, all that both print are compared; else it alone."""
+    numbers = {"net": {"real": 60.0, "ranked": 20.0}, "other": {"real": 50.0, "ranked": 30.0}}
+    for paper, printed in numbers.items():
+        rows = [comparison(key, paper, {R5: value}, own=True) for key, value in printed.items()]
+        table = {"id": "table1", "kind": "comparison", "rows": rows}
+        write_published(bench.folder / "published", paper, paper, [table])
+        for dataset in ("moved", "real"):
+            value = 40.0 if paper == "net" else 30.0
+            name = f"{paper}/{dataset}/full/seed0"
+            bench.add(name, {R5: value}, trained=True, video="real")
+    changes = {
+        "models": {name: {"title": name.title(), "paper": name} for name in numbers},
+        "published": {name: "e" * 16 for name in numbers},
+    }
+    said = unlinked("\n".join(STATEMENTS["order"].make(bench.evidence(**changes))))
+    assert "1 of 2 comparisons on Moved stand as printed: of 1 pair," in said
+    assert "1 of 1 comparisons on Real stand as printed: of 1 pair," in said
+    assert said.count("| Net, Other | `ranked` |") == 1  # not beside numbers on Real
 
 
 @pytest.mark.parametrize(("queries", "said"), [(400, "sure by both"), (8, "may be chance")])
