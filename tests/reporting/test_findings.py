@@ -180,6 +180,27 @@ def test_a_blind_twin_is_set_beside_its_own_printed_number(bench):
     assert said.count("| Net") == 1 and "60.00 ([Net, Table 1])" in said
 
 
+def test_a_blind_twin_of_other_settings_or_training_data_is_not_called_the_papers_own(bench):
+    """A study's twins may be 64 numbers wide, or of a ninth of the training set."""
+    bench.add("net/real/blind/seed0", {R5: 30.0}, trained=True)
+    practice = {"system": "Net", "trains": 1000, "selects": None, "tests": 0, "changed": []}
+    path = bench.cells["net/real/blind/seed0"] / "run.json"
+    run = json.loads(path.read_text())
+    run["facts"]["train_queries"] = 1000
+    path.write_text(json.dumps(run))
+
+    def said(**changed) -> str:
+        net = SPEC["models"]["net"] | {"practice": {"real": practice | changed}}
+        evidence = bench.evidence(models=SPEC["models"] | {"net": net})
+        return unlinked("\n".join(STATEMENTS["blind_twins"].make(evidence)))
+
+    assert "depart" not in said() and "Net, blind on Real" not in said()
+    told = said(changed=["model.width", "train.epochs"], trains=9000)
+    assert "They depart from the papers' as the list below says." in told
+    assert "- settings of this study: model.width, train.epochs: Net, blind on Real." in told
+    assert "- trained on 1,000 pairs; the paper prints 9,000: Net, blind on Real." in told
+
+
 def test_printed_numbers_stand_beside_systems_by_their_own_protocol_alone(bench):
     path = bench.folder / "published/net.yaml"
     content = yaml.safe_load(path.read_text())

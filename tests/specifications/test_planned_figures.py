@@ -67,6 +67,15 @@ def test_a_figures_numbers_are_scored_as_those_of_its_papers_tables(papers):
     assert study_of("demo").jobs["results/seqpan/figure5.json"].settings["conventions"] == {}
 
 
+def test_findings_know_what_a_study_changed_in_the_papers_models():
+    models = study_of("blind").jobs["results/blind/findings.json"].settings["models"]
+    practice = models["seqpan"]["practice"]
+    assert set(practice) == {"charades_sta", "activitynet_captions", "tacos", "tacos_2dtan"}
+    assert {"model.width", "train.epochs"} <= set(practice["tacos"]["changed"])
+    assert models["fsan"]["practice"]["didemo_without_train"]["trains"] == 33005
+    assert "practice" not in models["prior"]
+
+
 def test_what_stands_in_has_no_printed_splits():
     settings = study_of("demo").jobs["results/fsan/figure4.json"].settings
     assert settings["stands_in"] and settings["printed"]["splits"] == {}
