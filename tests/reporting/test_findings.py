@@ -418,7 +418,7 @@ def test_a_pair_is_one_pair_however_many_data_sets_print_it(bench):
             bench.add(name, {R5: value}, trained=True, video="real")
     changes = {
         "models": {name: {"title": name.title(), "paper": name} for name in numbers},
-        "published": {name: "e" * 16 for name in numbers},
+        "published": dict.fromkeys(numbers, "e" * 16),
     }
     said = unlinked("\n".join(STATEMENTS["order"].make(bench.evidence(**changes))))
     assert "1 of 2 comparisons on Moved stand as printed: of 1 pair," in said
