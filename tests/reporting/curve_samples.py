@@ -66,14 +66,28 @@ class Cells:
         self.root, self.records, self.ious = root, {}, {}
 
     def write(
-        self, ablation, dataset="real", seed=0, base=None, ids=None, split="test", videos=None
+        self,
+        ablation,
+        dataset="real",
+        seed=0,
+        base=None,
+        ids=None,
+        split="test",
+        videos=None,
+        conventions=None,
     ):
         name = f"seqpan/{dataset}/{ablation}/seed{seed}"
         rng = np.random.default_rng(len(self.records))
         ious = rng.uniform(0, 100, COUNT)
         ious[:2] = 0, 100  # both ends belong to a range
         metrics = invented_metrics(60.0 + seed if base is None else base)
-        folder = write_cell(self.root, name, metrics=metrics | {"mIoU": ious.mean()}, split=split)
+        folder = write_cell(
+            self.root,
+            name,
+            metrics=metrics | {"mIoU": ious.mean()},
+            split=split,
+            conventions=conventions,
+        )
         path = folder / "metrics.json"
         record = json.loads(path.read_text())
         record["facts"] |= {"headline": "seconds", "queries": COUNT}

@@ -130,6 +130,26 @@ def test_seeds_that_answer_other_queries_are_refused(kind, cells):
         draw(kind, cells, seeds=2)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_numbers_are_those_of_the_papers_own_convention_and_say_so(kind, cells):
+    """A figure must not show another number for a cell than its paper's tables do."""
+    official = {"official": {"R@1,IoU=0.5": 12.0, "mIoU": 0.0}}  # of `curve_samples`: all IoUs 0
+    for ablation in ABLATIONS[kind]:
+        cells.write(ablation, conventions=official)
+    figure, rows = draw(kind, cells, conventions={"real": "official"})
+    assert "40 queries of test, 1 seed, scored by official" in texts(figure).replace("\n", " ")
+    assert {row["convention"] for row in rows} == {"official"}
+    if kind == "iou_histogram":  # every query is in the first range
+        assert {row["queries"] for row in rows} == {f"{COUNT}", "0"}
+    else:
+        found = {row.get("mIoU") or row.get("mean") for row in rows}
+        assert found == ({"12", "0"} if kind == "sweep" else {"0"})
+    # A data set without one has the headline's, and says nothing
+    figure, rows = draw(kind, cells)
+    assert "scored by" not in texts(figure)
+    assert {row["convention"] for row in rows} == {"seconds"}
+
+
 # Sweeps --------------------------------------------------------------------------------------
 
 

@@ -180,6 +180,27 @@ def test_a_blind_twin_is_set_beside_its_own_printed_number(bench):
     assert said.count("| Net") == 1 and "60.00 ([Net, Table 1])" in said
 
 
+def test_a_blind_twin_of_other_settings_or_training_data_is_not_called_the_papers_own(bench):
+    """A study's twins may be 64 numbers wide, or of a ninth of the training set."""
+    bench.add("net/real/blind/seed0", {R5: 30.0}, trained=True)
+    practice = {"system": "Net", "trains": 1000, "selects": None, "tests": 0, "changed": []}
+    path = bench.cells["net/real/blind/seed0"] / "run.json"
+    run = json.loads(path.read_text())
+    run["facts"]["train_queries"] = 1000
+    path.write_text(json.dumps(run))
+
+    def said(**changed) -> str:
+        net = SPEC["models"]["net"] | {"practice": {"real": practice | changed}}
+        evidence = bench.evidence(models=SPEC["models"] | {"net": net})
+        return unlinked("\n".join(STATEMENTS["blind_twins"].make(evidence)))
+
+    assert "depart" not in said() and "Net, blind on Real" not in said()
+    told = said(changed=["model.width", "train.epochs"], trains=9000)
+    assert "They depart from the papers' as the list below says." in told
+    assert "- settings of this study: model.width, train.epochs: Net, blind on Real." in told
+    assert "- trained on 1,000 pairs; the paper prints 9,000: Net, blind on Real." in told
+
+
 def test_printed_numbers_stand_beside_systems_by_their_own_protocol_alone(bench):
     path = bench.folder / "published/net.yaml"
     content = yaml.safe_load(path.read_text())
@@ -396,9 +417,30 @@ def test_order_is_compared_with_what_both_papers_print(bench):
         return unlinked("\n".join(STATEMENTS["order"].make(bench.evidence(**changes))))
 
     row = "| Net, Other | `real` | 60.00, 50.00 | [40.00], [30.00] | yes |"
-    assert row in said() and "1 of 1 pairs on Moved stand as printed" in said()
+    assert row in said() and "1 of 1 comparisons on Moved stand as printed: of 1 pair," in said()
     bench.add("other/moved/full/seed1", {R5: 70.0}, trained=True, video="real")
-    assert "| no |" in said() and "0 of 1 pairs" in said()
+    assert "| no |" in said() and "0 of 1 comparisons" in said()
+
+
+def test_a_pair_is_one_pair_however_many_data_sets_print_it(bench):
+    """Where no paper reports on the data set, all that both print are compared; else it alone."""
+    numbers = {"net": {"real": 60.0, "ranked": 20.0}, "other": {"real": 50.0, "ranked": 30.0}}
+    for paper, printed in numbers.items():
+        rows = [comparison(key, paper, {R5: value}, own=True) for key, value in printed.items()]
+        table = {"id": "table1", "kind": "comparison", "rows": rows}
+        write_published(bench.folder / "published", paper, paper, [table])
+        for dataset in ("moved", "real"):
+            value = 40.0 if paper == "net" else 30.0
+            name = f"{paper}/{dataset}/full/seed0"
+            bench.add(name, {R5: value}, trained=True, video="real")
+    changes = {
+        "models": {name: {"title": name.title(), "paper": name} for name in numbers},
+        "published": dict.fromkeys(numbers, "e" * 16),
+    }
+    said = unlinked("\n".join(STATEMENTS["order"].make(bench.evidence(**changes))))
+    assert "1 of 2 comparisons on Moved stand as printed: of 1 pair," in said
+    assert "1 of 1 comparisons on Real stand as printed: of 1 pair," in said
+    assert said.count("| Net, Other | `ranked` |") == 1  # not beside numbers on Real
 
 
 @pytest.mark.parametrize(("queries", "said"), [(400, "sure by both"), (8, "may be chance")])

@@ -230,6 +230,8 @@ def test_a_convention_of_the_data_set_is_read_and_named(spec, published, tmp_pat
     table = build_table(spec, {name: folder}, published)
     assert find(table, "Model").values["R@1,IoU=0.5"].mean == 12.5
     assert "Scored by convention “official”: as the paper." in caption(table)
+    # Which alone says whether an IoU of exactly m is a hit: FSAN's and Otani's need more than m
+    assert "a hit at IoU m" in caption(table) and "m or better" not in caption(table)
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,26 @@ def test_printed_numbers_know_the_splits_that_the_paper_tested(papers):
     assert set(settings["cma/figure4"]) == {"charades_sta", "activitynet_captions"}
 
 
+def test_a_figures_numbers_are_scored_as_those_of_its_papers_tables(papers):
+    for figure, table in (("seqpan/figure5", "table5"), ("seqpan/figure7", "table6")):
+        blocks = papers.jobs[f"results/paper/seqpan/{table}.json"].settings["datasets"]
+        of_tables = {block["name"]: block["convention"]["name"] for block in blocks}
+        assert papers.jobs[f"results/paper/{figure}.json"].settings["conventions"] == of_tables
+        assert set(of_tables.values()) == {"official_seqpan"}
+    settings = papers.jobs["results/paper/fsan/figure4.json"].settings
+    assert settings["conventions"] == {"activitynet_captions": "official_fsan"}
+    assert study_of("demo").jobs["results/seqpan/figure5.json"].settings["conventions"] == {}
+
+
+def test_findings_know_what_a_study_changed_in_the_papers_models():
+    models = study_of("blind").jobs["results/blind/findings.json"].settings["models"]
+    practice = models["seqpan"]["practice"]
+    assert set(practice) == {"charades_sta", "activitynet_captions", "tacos", "tacos_2dtan"}
+    assert {"model.width", "train.epochs"} <= set(practice["tacos"]["changed"])
+    assert models["fsan"]["practice"]["didemo_without_train"]["trains"] == 33005
+    assert "practice" not in models["prior"]
+
+
 def test_what_stands_in_has_no_printed_splits():
     settings = study_of("demo").jobs["results/fsan/figure4.json"].settings
     assert settings["stands_in"] and settings["printed"]["splits"] == {}

@@ -228,7 +228,7 @@ def _metrics(table: Table) -> list[str]:
     said = []
     if any(name.startswith(("R@", "dR@")) for name in names):
         said.append(
-            "R@n, IoU=m: share of queries (%) with one of the first n moments at IoU m or better"
+            "R@n, IoU=m: share of queries (%) with a hit at IoU m among the first n moments"
         )
     if any(name.startswith("dR@") for name in names):
         said.append("dR@n, IoU=m: the same, each hit discounted by how far its ends are off")

@@ -13,6 +13,7 @@ from typing import Any
 from tsgbench.jobs.cells import CellId, split_ablation
 from tsgbench.jobs.records import Record
 from tsgbench.reporting.cells import Cell, read_cells
+from tsgbench.reporting.departures import find_departures
 from tsgbench.reporting.document import Value
 from tsgbench.reporting.markdown import escape, link
 from tsgbench.reporting.numbers import UNDEFINED, Shown
@@ -153,8 +154,8 @@ class Evidence:
 
     Titles are Markdown, whatever was in them.
     datasets: name -> `title` and `published` (its key in the papers' tables). models: name ->
-    `title`, and `paper` and `printed_as` where it is a paper's. root: from the page's folder to the
-    project's, such as `../`.
+    `title`, and where it is a paper's `paper`, `printed_as` and `practice` (by data set, as of
+    `reporting.departures`). root: from the page's folder to the project's, such as `../`.
     """
 
     spec: dict
@@ -203,6 +204,13 @@ class Evidence:
         """Whether a system was trained and tested by the protocol of a paper's numbers."""
         printed = self.datasets[system.dataset]["published"]
         return system.protocol == protocol_of(read_paper(self.published, paper), printed)
+
+    def departures(self, system: System, convention: str | None) -> list[str]:
+        """In what a system departs materially from how its paper got its numbers on the data set,
+        by the convention that it is seen under."""
+        practice = self.spec["models"][system.model].get("practice", {}).get(system.dataset, {})
+        found = find_departures(system.cells, practice, convention)
+        return [escape(departure.text) for departure in found if departure.is_material]
 
     def own_row(self, system: System) -> Printed | None:
         """What the paper of a system's model prints for it on this data set."""

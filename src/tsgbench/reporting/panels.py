@@ -44,17 +44,19 @@ def find_system(spec: dict, name: str) -> dict:
     )
 
 
-def read_system(system: dict, dataset: str, records: dict[str, Record]) -> list[Cell]:
-    """A system's evaluated cells on a data set; none if it was not run there."""
+def read_system(spec: dict, system: dict, dataset: str, records: dict[str, Record]) -> list[Cell]:
+    """A system's evaluated cells on a data set, seen under the convention that the figure has there
+    (`conventions` of its spec; else the headline's); none if it was not run there."""
+    convention = spec.get("conventions", {}).get(dataset)
     seeds = []
     for name in cell_names(cell_prefix(system, dataset), system["seeds"]):
         record = records.get(f"metrics:{name}")
-        seeds.append(read_cell(name, record.path.parent if record else None))
+        seeds.append(read_cell(name, record.path.parent if record else None, convention))
     return [cell for cell in seeds if cell is not None]
 
 
 def read_metric(cells: list[Cell], metric: str) -> np.ndarray:
-    """(seeds,) percent under the headline's convention; `UserError` where it is not defined."""
+    """(seeds,) percent under the cells' convention; `UserError` where it is not defined."""
     for cell in cells:
         if cell.metrics.get(metric) is None:
             raise UserError(
@@ -65,8 +67,8 @@ def read_metric(cells: list[Cell], metric: str) -> np.ndarray:
 
 
 def read_ious(cells: list[Cell]) -> tuple[np.ndarray, QueryScores]:
-    """(seeds, Q) IoU of the first moment in percent, by the headline's convention, and the queries
-    (of the first seed). `UserError` where seeds were scored on different queries."""
+    """(seeds, Q) IoU of the first moment in percent, by the cells' convention, and the queries (of
+    the first seed). `UserError` where seeds were scored on different queries."""
     scores = [read_query_scores(cell.folder / "scores.parquet") for cell in cells]
     for one in scores[1:]:
         if not np.array_equal(one.query_ids, scores[0].query_ids):
@@ -74,9 +76,15 @@ def read_ious(cells: list[Cell]) -> tuple[np.ndarray, QueryScores]:
                 f"{one.path}: scores other queries than {scores[0].path}, so their seeds cannot be"
                 " averaged; evaluate both cells again"
             )
-    headlines = [cell.evaluation["facts"]["headline"] for cell in cells]
-    ious = [one.values(name, "mIoU") for one, name in zip(scores, headlines, strict=True)]
+    names = [convention_of(cell) for cell in cells]
+    ious = [one.values(name, "mIoU") for one, name in zip(scores, names, strict=True)]
     return np.stack(ious), scores[0]
+
+
+def convention_of(cell: Cell) -> str:
+    """The convention under which a cell is seen."""
+    headline: str = cell.evaluation["facts"]["headline"]
+    return cell.convention or headline
 
 
 def read_durations(scores: QueryScores, annotations: Record) -> np.ndarray:
@@ -196,10 +204,11 @@ def write_legend(figure: "Figure", panels: dict[str, list["Axes"]]) -> None:
 
 
 def describe_cells(cells: list[Cell], wanted: int) -> str:
-    """Such as `17,031 queries of val_2, 2 of 3 seeds`."""
+    """Such as `17,031 queries of val_2, 2 of 3 seeds`, and the convention if not the headline's."""
     scored, asked = cells[0].scored["queries"], cells[0].of_queries
     queries = f"{scored:,} queries" if scored == asked else f"{scored:,} of {asked:,} queries"
-    return f"{queries} of {split_of(cells)}, {count_seeds(len(cells), wanted)}"
+    scored_by = f", scored by {cells[0].convention}" if cells[0].convention else ""
+    return f"{queries} of {split_of(cells)}, {count_seeds(len(cells), wanted)}{scored_by}"
 
 
 def count_seeds(found: int, wanted: int) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from tsgbench.config import Catalogue, as_list, protocols_of
+from tsgbench.config import HEADLINE, Catalogue, as_list, protocols_of
 from tsgbench.jobs.cells import CellId, cell_names, cell_prefix
 from tsgbench.jobs.layout import Job, Layout, describe_study
 from tsgbench.specifications.papers import Papers
@@ -52,9 +52,14 @@ class Figures:
         if draw["reads"] == "inspections":
             for cell in self._inspected(systems, drawn):
                 yield self._plan_inspect(cell)
+        scored_by = {one: self.papers.convention(one, content) for one in drawn}
         settings = {
             **describe_study(self.config, name),
             "kind": draw["kind"],
+            # As the paper's tables are, so that one cell has one number beside what it prints
+            "conventions": {k: v for k, v in scored_by.items() if v != HEADLINE}
+            if draw["reads"] == "scores"
+            else {},
             "datasets": {one: self.catalogue.datasets[one]["title"] for one in [*drawn, *missing]},
             "stands_in": bool(stands_in),
             "systems": systems,

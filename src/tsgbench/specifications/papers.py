@@ -124,7 +124,7 @@ class Papers(Specifications):
         if column.get("is_missing"):
             return column
         dataset = column["dataset"]
-        protocol, convention = self.protocol(dataset, content), self._convention(dataset, content)
+        protocol, convention = self.protocol(dataset, content), self.convention(dataset, content)
         return self.block(dataset, protocol, convention) | column
 
     def protocol(self, dataset: str, content: dict[str, Any]) -> str:
@@ -143,7 +143,7 @@ class Papers(Specifications):
         model, ablation = system.split("/")
         return f"{model}/{dataset}/{join_ablation(ablation, self.protocol(dataset, content))}"
 
-    def _convention(self, dataset: str, content: dict[str, Any]) -> str:
+    def convention(self, dataset: str, content: dict[str, Any]) -> str:
         """The paper's own way of scoring where the data set names it, else the headline's."""
         named = self._data(dataset).get("conventions", [])
         chosen = content["paper"].get("conventions", {}).get(self._data(dataset).get("published"))

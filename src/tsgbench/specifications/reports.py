@@ -15,7 +15,7 @@ from tsgbench.jobs.layout import Job, Layout, describe_study
 from tsgbench.specifications.cells import Cells
 from tsgbench.specifications.figures import Figures
 from tsgbench.specifications.papers import Papers
-from tsgbench.specifications.printed import own_method
+from tsgbench.specifications.printed import own_method, practice_of
 from tsgbench.text.tokens import TOKENIZERS
 
 BINS = 20  # of histograms over a video's length
@@ -177,6 +177,7 @@ class Reports:
                 titles[name]["paper"] = entry["paper"]
                 method = own_method(self.catalogue.published, entry["paper"], entry["model"])
                 titles[name]["printed_as"] = method
+                titles[name]["practice"] = self._practices(name, entry["paper"])
         settings = {
             **describe_study(self.config, "findings"),
             "datasets": {
@@ -192,6 +193,17 @@ class Reports:
         inputs = {f"statistics:{one}": path for one, path in self.statistics.items()}
         runs = self.layout.cell_records(ordinary, "run", "metrics")
         return self.layout.job("findings", {}, settings, {**runs, **inputs})
+
+    def _practices(self, model: str, paper: str) -> dict[str, dict[str, Any]]:
+        """Data set of the study -> how the model's paper got its numbers there, and the settings
+        that the study changed: what a sentence about both must not be read without."""
+        content = self.catalogue.published[paper]
+        found = {}
+        for dataset in self.config["datasets"]:
+            printed = self.catalogue.datasets[dataset].get("published")
+            if practice := practice_of(content, printed):
+                found[dataset] = practice | {"changed": self.cells.changed(model, dataset)}
+        return found
 
 
 def printed_parts(published: dict[str, dict[str, Any]], dataset: str) -> list[list[str]]:

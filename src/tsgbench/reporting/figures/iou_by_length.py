@@ -54,7 +54,7 @@ def draw(spec: dict, records: dict[str, Record]) -> tuple["Figure", list[dict]]:
     figure, drawn = panels.make_panels(spec, WIDTH, HEIGHT, (1.0, 0.24))
     rows = []
     for dataset, (upper, lower) in drawn.items():
-        cells = panels.read_system(system, dataset, records)
+        cells = panels.read_system(spec, system, dataset, records)
         lines = []
         if cells:
             ious, scores = panels.read_ious(cells)
@@ -203,6 +203,7 @@ def _numbers(dataset: str, system: dict, cells: list, intervals: list[dict]) -> 
     fixed = {
         "dataset": dataset,
         "split": panels.split_of(cells),
+        "convention": panels.convention_of(cells[0]),
         "system": f"{system['model']}/{system['ablation']}",
         "seeds": len(cells),
     }

@@ -31,7 +31,7 @@ def draw(spec: dict, records: dict[str, Record]) -> tuple["Figure", list[dict]]:
     figure, drawn = panels.make_panels(spec, WIDTH, HEIGHT)
     rows = []
     for dataset, [axes] in drawn.items():
-        counted = [_count(system, dataset, records) for system in systems]
+        counted = [_count(spec, system, dataset, records) for system in systems]
         # Those that were not run take no room, but keep their colour
         run = [index for index, (cells, _) in enumerate(counted) if cells]
         has_cells = bool(run)
@@ -58,9 +58,9 @@ def _labelled(spec: dict, system: dict) -> dict:
     return {**system, "label": spec["options"].get("labels", {}).get(name, system["label"])}
 
 
-def _count(system: dict, dataset: str, records: dict) -> tuple[list, np.ndarray]:
+def _count(spec: dict, system: dict, dataset: str, records: dict) -> tuple[list, np.ndarray]:
     """A system's cells and (seeds, RANGES) queries."""
-    cells = panels.read_system(system, dataset, records)
+    cells = panels.read_system(spec, system, dataset, records)
     if not cells:
         return [], np.zeros((0, RANGES))
     ious, _ = panels.read_ious(cells)
@@ -114,6 +114,7 @@ def _numbers(dataset: str, system: dict, cells: list, counts: np.ndarray) -> lis
     fixed = {
         "dataset": dataset,
         "split": panels.split_of(cells) if cells else "",
+        "convention": panels.convention_of(cells[0]) if cells else "",
         "system": f"{system['model']}/{system['ablation']}",
         "label": system["label"],
         "seeds": len(cells),

@@ -60,7 +60,7 @@ def draw(spec: dict, records: dict[str, Record]) -> tuple["Figure", list[dict]]:
 def _read(spec: dict, dataset: str, point: dict, records: dict, options: dict) -> dict:
     """A point with its cells and, for each metric, (seeds,) percent."""
     system = panels.find_system(spec, point["system"])
-    cells = panels.read_system(system, dataset, records)
+    cells = panels.read_system(spec, system, dataset, records)
     values = {metric: panels.read_metric(cells, metric) for metric in options["metrics"]}
     return {**point, "cells": cells, "wanted": len(system["seeds"]), "values": values}
 
@@ -164,6 +164,7 @@ def _numbers(dataset: str, point: dict, options: dict) -> list[dict]:
             {
                 "dataset": dataset,
                 "split": panels.split_of(point["cells"]) if point["cells"] else "",
+                "convention": panels.convention_of(point["cells"][0]) if point["cells"] else "",
                 "system": point["system"],
                 "x": _name(point),
                 "metric": metric,

@@ -167,6 +167,7 @@ def _tables(rows: list[PrintedRow]) -> list[list[PrintedRow]]:
 def blind_twins(evidence: Evidence) -> list[str] | None:
     """The share of its printed number that a model reaches with every clip zero."""
     rows, shares = [], []
+    departing: dict[str, list[str]] = {}  # what departs -> the rows of which that is so
     for system in evidence.select(sees_video=False, is_trained=True):
         printed = evidence.own_row(system)
         if printed is None or not evidence.follows(system, printed.paper):
@@ -181,6 +182,8 @@ def blind_twins(evidence: Evidence) -> list[str] | None:
         share = 100 * mean / number
         shares.append(share)
         title = evidence.datasets[system.dataset]["title"]
+        for text in evidence.departures(system, scope.get("convention")):
+            departing.setdefault(text, []).append(f"{system.title} on {title}")
         rows.append(
             [
                 system.title,
@@ -195,13 +198,17 @@ def blind_twins(evidence: Evidence) -> list[str] | None:
     if not rows:
         return None
     said = (
-        "The papers' models, as wide and trained for as long as this study sets them, with every"
-        f" clip set to zero. They reach between {min(shares):.0f} and {max(shares):.0f} % of their"
-        " papers' own numbers, by the papers' own conventions. So much at least needs no video:"
-        " another network, or a prior, may reach more without."
+        "The papers' models trained with every clip set to zero. They reach between"
+        f" {min(shares):.0f} and {max(shares):.0f} % of their papers' own numbers, by the papers'"
+        " own conventions. So much at least needs no video: another network, or a prior, may reach"
+        " more without."
     )
+    listed = [f"- {text}: {', '.join(names)}." for text, names in departing.items()]
+    if listed:
+        said += " They depart from the papers' as the list below says."
+        listed = ["", *listed]
     head = ["Model", "data set, split", "metric", "headline", "own convention", "printed", "share"]
-    return [said, "", *as_table(head, rows)]
+    return [said, "", *as_table(head, rows), *listed]
 
 
 @statement(

@@ -155,8 +155,12 @@ def order(evidence: Evidence) -> list[str] | None:
         rows = [row for row in compared if row]
         if rows:
             same = sum(row[-1] == "yes" for row in rows)
+            pairs = len({row[0] for row in rows})
             head = [f"{entry['title']}, {ORDERED}", "printed on", "printed", "here", "same order"]
-            said = f"{same} of {len(rows)} pairs on {entry['title']} stand as printed."
+            said = (
+                f"{same} of {len(rows)} comparisons on {entry['title']} stand as printed: of"
+                f" {pairs} pair{'s' * (pairs > 1)}, each by every data set named."
+            )
             lines += ["", *as_table(head, rows), "", said]
     if not lines:
         return None
@@ -168,9 +172,12 @@ def order(evidence: Evidence) -> list[str] | None:
 
 
 def _common(evidence: Evidence, first: System, second: System) -> list[str]:
-    """Keys of the data sets on which the papers of both print a row of their own."""
+    """Keys of the data sets on which the papers of both print a row of their own: of this one
+    alone, where papers report on it; else whichever there are."""
     printed = [evidence.own_rows(system.model) for system in (first, second)]
-    return sorted(printed[0].keys() & printed[1].keys())
+    keys = printed[0].keys() & printed[1].keys()
+    own = evidence.datasets[first.dataset]["published"]
+    return sorted(keys & {own} if own else keys)
 
 
 def _compared(evidence: Evidence, key: str, first: System, second: System) -> list[str] | None:
