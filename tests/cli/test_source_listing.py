@@ -131,18 +131,22 @@ def test_videos_by_id(tmp_path, state):
 
 def test_totals_count_what_is_known_and_say_what_is_not(tmp_path):
     put(tmp_path / "ids.json", ROWS)
+    members = [{"member": "theirs/a.bin", "bytes": 900, "sha256": "0" * 64}]
+    package = {"name": "theirs", "version": "1.0.0", "members": members}
     sources = {
         "ids": entry() | stated("ids.json", ROWS),
         "big": entry(path="big.zip", bytes=5_000),
         "begun": entry(path="begun.zip", bytes=7_000),
         "unknown": entry(path="unknown.zip"),
+        "installed": entry(path="vectors", package=package),  # copied, not fetched
+        "mine": entry(path="mine", folder={"at": "nowhere"}),
     }
     put(tmp_path / "begun.zip.part", bytes(1_000))
     statuses = list_sources(sources, tmp_path)
     totals = total(statuses, tmp_path / "not/made/yet")
     assert [status.name for status in statuses] == list(sources)
     assert totals | {"bytes_free": 0} == {
-        "sources": 4,
+        "sources": 6,
         "present": 1,
         "bytes_here": len(ROWS) + 1_000,
         "bytes_to_fetch": 11_000,

@@ -321,7 +321,7 @@ def _downloads(priced: Priced) -> str:
     if not names:
         return "-"
     nowhere = ROOT / "docs" / "no folder of downloads"
-    sizes = [one.expected for one in list_sources(study.catalogue.sources, nowhere, names)]
+    sizes = [one.to_fetch for one in list_sources(study.catalogue.sources, nowhere, names)]
     unknown = sizes.count(None)
     known = as_size(sum(size for size in sizes if size is not None))
     return f"{known} + {unknown} unknown" if unknown else known

@@ -29,7 +29,10 @@ SHOWN = 3  # files of a source that `--adopt` did not take
 
 @dataclass(frozen=True)
 class Status:
-    """One source as found on disk. Sizes in bytes; `expected` is None where nobody states it."""
+    """One source as found on disk. Sizes in bytes; `expected` is None where nobody states it.
+
+    is_local: its files are copied or linked to on this machine, from a package or a folder.
+    """
 
     name: str
     kind: str
@@ -41,8 +44,16 @@ class Status:
     origin: str
     licence: str
     purpose: str
+    is_local: bool
     addresses: list[Answer] = field(default_factory=list)  # when they were last asked, if ever
     alternates: list[dict] = field(default_factory=list)
+
+    @property
+    def to_fetch(self) -> int | None:
+        """Bytes that a network has still to bring; None if nobody states them."""
+        if self.is_local or self.state == "present":
+            return 0
+        return None if self.expected is None else max(0, self.expected - self.here)
 
 
 def list_sources(
@@ -87,17 +98,13 @@ def close_over_needs(sources: dict[str, dict], names: Iterable[str]) -> set[str]
 
 def total(statuses: list[Status], destination: Path) -> dict:
     """Bytes here, bytes still to fetch as far as sizes are known, and the free disk."""
-    open_ones = [status for status in statuses if status.state != "present"]
+    to_fetch = [status.to_fetch for status in statuses]
     return {
         "sources": len(statuses),
-        "present": len(statuses) - len(open_ones),
+        "present": sum(status.state == "present" for status in statuses),
         "bytes_here": sum(status.here for status in statuses),
-        "bytes_to_fetch": sum(
-            max(0, status.expected - status.here)
-            for status in open_ones
-            if status.expected is not None
-        ),
-        "unknown_sizes": sum(status.expected is None for status in open_ones),
+        "bytes_to_fetch": sum(size for size in to_fetch if size is not None),
+        "unknown_sizes": to_fetch.count(None),
         "bytes_free": shutil.disk_usage(_nearest(destination)).free,
     }
 
@@ -126,6 +133,7 @@ def inspect_source(name: str, sources: dict[str, dict], destination: Path) -> St
         origin=_origin(source),
         licence=source["licence"],
         purpose=source["purpose"],
+        is_local="package" in source or "folder" in source,
     )
 
 
