@@ -250,6 +250,11 @@ def test_ranked_systems_stand_between_the_printed_ones(bench):
         "Whole",
     ]
     assert rows[1].endswith("| 19.00 | — | 25.00 |") and "[68.50]" in rows[0]
+    assert "fixed order" not in bench.say("ranked_moments")
+    counts = {"official_didemo": {"queries_with_appended_candidates": 100}}
+    name = "whole_video/ranked/full/seed0"
+    bench.add(name, {"mIoU": 20.0}, conventions=conventions, counts=counts)
+    assert "some are not named: Whole video 25 %)." in bench.say("ranked_moments")
 
 
 def test_the_spread_of_seeds_is_a_sample_deviation(bench):

@@ -1,5 +1,7 @@
 """Statements that set systems without video beside the papers' printed rows."""
 
+from dataclasses import replace
+
 from tsgbench.reporting.evidence import Evidence, PrintedRow, System, as_table, link_table
 from tsgbench.reporting.statements import (
     MAIN,
@@ -217,12 +219,14 @@ def blind_twins(evidence: Evidence) -> list[str] | None:
 def ranked_moments(evidence: Evidence) -> list[str] | None:
     """The study's systems on DiDeMo and the printed ones, ordered by Rank@1."""
     lines: list[str] = []
+    lent: list[str] = []
     metrics = ("Rank@1", "Rank@5", "mIoU")
     for dataset, entry in evidence.datasets.items():
         ladder: list[tuple[float, list[str]]] = []
         for system in evidence.select(dataset=dataset):
             scope = scope_of(system)
             if (mean := system.mean("Rank@1", **scope)) is not None:
+                lent += _lent(system, scope["convention"])
                 shown = [system.show(metric, **scope) for metric in metrics]
                 ladder.append((mean, [f"**{name_system(system)}**", *shown]))
         if not ladder:
@@ -236,4 +240,18 @@ def ranked_moments(evidence: Evidence) -> list[str] | None:
         lines += ["", *as_table([entry["title"], *metrics], [cells for _, cells in ladder])]
     if not lines:
         return None
-    return ["Systems of this study in bold, between the printed ones, by Rank@1.", *lines]
+    said = "Systems of this study in bold, between the printed ones, by Rank@1."
+    if lent:
+        said += (
+            " Runs of chunks that a system does not name follow in a fixed order, single chunks"
+            " first, so that Rank@5 of those that name few is that order's (share of queries of"
+            f" which some are not named: {', '.join(dict.fromkeys(lent))})."
+        )
+    return [said, *lines]
+
+
+def _lent(system: System, convention: str) -> list[str]:
+    """`Whole video 100 %`; nothing of a system that names every run of every query."""
+    cells = [replace(cell, convention=convention) for cell in system.cells]
+    share = max(cell.not_all_ranked / cell.scored["queries"] for cell in cells)
+    return [f"{system.title} {100 * share:.0f} %"] if share else []
