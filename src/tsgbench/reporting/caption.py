@@ -139,7 +139,8 @@ def _lent_ranks(table: Table) -> list[str]:
     said = "; ".join(f"{', '.join(labels)}: {count:,}" for count, labels in queries.items())
     return [
         "Runs of chunks that a system does not name follow in a fixed order, single chunks first."
-        f" {', '.join(deeper)} is then in part that order's (queries of which some are not named: {said})."
+        f" {', '.join(deeper)} is then in part that order's (queries of which some are not named:"
+        f" {said})."
     ]
 
 
