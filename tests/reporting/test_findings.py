@@ -474,3 +474,9 @@ def test_people_stand_first_among_those_scored_as_they_are(bench):
         "| Whole video (no video) | [30.00] |",
     ]
     assert bench.say("people").count("metrics.json") == 2
+    # One that lacks some queries says nothing of people, and takes nothing from what others say
+    facts |= {"annotators": {}, "queries": 380, "of_queries": 400}
+    bench.add("net/real/blind/seed0", {R5: 30.0}, trained=True, **facts)
+    said = unlinked(bench.say("people"))
+    assert "| People (no system) | 83.46 |" in said
+    assert "| Net, blind (no video) [380 of 400 queries] | [90.00] |" in said
