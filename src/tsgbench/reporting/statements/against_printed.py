@@ -28,7 +28,8 @@ def whole_video(evidence: Evidence) -> list[str] | None:
     systems = [s for s in evidence.select(model=WHOLE_VIDEO) if is_printed(evidence, s)]
     if not systems:
         return None
-    found, seen = [], set()
+    found: dict[tuple, list[str]] = {}  # by row and split: protocols may test the same one
+    seen = set()
     for system in systems:
         for row in evidence.printed_rows(system.dataset, "comparison", "ablation"):
             for part in (None, *system.parts):
@@ -43,14 +44,16 @@ def whole_video(evidence: Evidence) -> list[str] | None:
                     and (theirs := row.value(m)) is not None
                 )
                 if gap <= EQUAL:
-                    found.append(_equal_row(system, row, part, shared, gap))
+                    where = (system.dataset, part or system.split, *row.key)
+                    found.setdefault(where, _equal_row(system, row, part, shared, gap))
     head = ["Printed row", "data set, split", "metrics", "printed", "whole video", "largest gap"]
+    equal = len({(dataset, *key) for dataset, _, *key in found})
     said = (
         f"Of {len(seen)} printed rows with at least two of R@1 and mIoU on these data sets,"
-        f" {len(found)} {'is' if len(found) == 1 else 'are'} the score of always answering with the"
+        f" {equal} {'is' if equal == 1 else 'are'} the score of always answering with the"
         f" whole video: no shared metric differs by more than {EQUAL} points."
     )
-    return [said, *(["", *as_table(head, found)] if found else [])]
+    return [said, *(["", *as_table(head, list(found.values()))] if found else [])]
 
 
 def _shared(system: System, row: PrintedRow, part: str | None) -> list[str]:
