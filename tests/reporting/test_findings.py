@@ -140,6 +140,9 @@ def test_rows_that_equal_the_whole_video_are_found_and_others_are_not(bench):
     assert ["Same" in row for row in rows] == [True, False] and "w/o part" in rows[1]
     assert rows[0].endswith("| 82.50 / 48.10 | [82.57] / [48.02] | 0.08 |")
     assert rows[1].endswith("| 0.22 |")
+    # Charades-STA's protocols test the same split: a row that equals is one row
+    bench.add("whole_video/real/full@no_val/seed0", {R3: 82.57, R5: 48.02, "mIoU": 34.57})
+    assert unlinked(bench.say("whole_video")) == said
 
 
 def test_parts_of_the_test_split_are_compared_as_well(bench):
@@ -250,6 +253,11 @@ def test_ranked_systems_stand_between_the_printed_ones(bench):
         "Whole",
     ]
     assert rows[1].endswith("| 19.00 | — | 25.00 |") and "[68.50]" in rows[0]
+    assert "fixed order" not in bench.say("ranked_moments")
+    counts = {"official_didemo": {"queries_with_appended_candidates": 100}}
+    name = "whole_video/ranked/full/seed0"
+    bench.add(name, {"mIoU": 20.0}, conventions=conventions, counts=counts)
+    assert "some are not named: Whole video 25 %)." in bench.say("ranked_moments")
 
 
 def test_the_spread_of_seeds_is_a_sample_deviation(bench):
@@ -486,3 +494,9 @@ def test_people_stand_first_among_those_scored_as_they_are(bench):
         "| Whole video (no video) | [30.00] |",
     ]
     assert bench.say("people").count("metrics.json") == 2
+    # One that lacks some queries says nothing of people, and takes nothing from what others say
+    facts |= {"annotators": {}, "queries": 380, "of_queries": 400}
+    bench.add("net/real/blind/seed0", {R5: 30.0}, trained=True, **facts)
+    said = unlinked(bench.say("people"))
+    assert "| People (no system) | 83.46 |" in said
+    assert "| Net, blind (no video) [380 of 400 queries] | [90.00] |" in said

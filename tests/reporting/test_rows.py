@@ -177,6 +177,29 @@ def test_another_convention_reads_its_own_numbers(spec, cells, published, tmp_pa
     assert "Scored by convention “ranks”: by rank." in caption(table)
 
 
+def test_ranks_that_no_system_gave_are_said(spec, cells, published, tmp_path):
+    """The whole video names one run of 21: its Rank@5 is that of the order of the others."""
+    ranks = {"name": "ranks", "about": "by rank", "is_headline": False}
+    spec["metrics"] = ["Rank@1", "Rank@5"]
+    spec["rows"] = []
+    for model, label, count in (("other", "One", 400), ("seqpan", "All", 0)):
+        name = f"{model}/shapes/full/seed0"
+        ranked = {"ranks": {"Rank@1": 12.5, "Rank@5": 56.0}}
+        cells[name] = write_cell(tmp_path / "new", name, conventions=ranked)
+        edit(
+            cells[name] / "metrics.json",
+            lambda record, count=count: record["facts"].update(
+                counts={"ranks": {"queries_with_appended_candidates": count}}
+            ),
+        )
+        spec["rows"].append(system(label, f"{model}/full", blocks=["shapes"], seeds=[0]))
+    spec["datasets"] = [spec["datasets"][0] | {"convention": ranks}]
+    (said,) = [x for x in legend(build_table(spec, cells, published)) if "fixed order" in x]
+    assert said.endswith("(queries of which some are not named: One: 400).")
+    spec["metrics"] = ["Rank@1"]  # the first is always a system's own
+    assert not any("fixed order" in x for x in legend(build_table(spec, cells, published)))
+
+
 def test_a_row_by_another_protocol_is_marked_and_not_ranked(spec, cells, published, tmp_path):
     for seed in (0, 1):
         name = f"other/shapes/full/seed{seed}"

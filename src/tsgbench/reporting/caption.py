@@ -83,8 +83,8 @@ def legend(table: Table) -> list[str]:
             or "“printed” rows: the value in the paper, with its own features and its own "
             "evaluation; in parentheses, reproduced minus printed."
         )
-    lines += _one_moment(table) + _people(table) + _verdicts(values)
-    lines += _departures(table) + _tests(table, values)
+    lines += _one_moment(table) + _people(table) + _lent_ranks(table)
+    lines += _verdicts(values) + _departures(table) + _tests(table, values)
     if any(value.published_uncertain for value in values):
         lines.append(f"{DOUBTFUL}: doubtful in the text the printed values were taken from.")
     return lines + table.notes
@@ -134,6 +134,31 @@ def _people(table: Table) -> list[str]:
                 f"{PEOPLE}: each annotator's moment scored by {whose}, mean over annotators."
             )
     return list(dict.fromkeys(lines))
+
+
+def _lent_ranks(table: Table) -> list[str]:
+    """Whose Rank@5 is in part that of an order which no system gave."""
+    # What ranks first is always a system's own
+    deeper = [name for name in table.metrics if name.startswith("Rank@") and name != "Rank@1"]
+    if table.about or not deeper:
+        return []
+    lent: dict[str, int] = {}
+    for row in table.rows:
+        for result in row.results.values():
+            counts = [cell.not_all_ranked for cell in result.cells]
+            if most := max(counts, default=0):
+                lent[row.label] = max(most, lent.get(row.label, 0))
+    if not lent:
+        return []
+    queries: dict[int, list[str]] = {}
+    for label, count in sorted(lent.items(), key=lambda one: -one[1]):
+        queries.setdefault(count, []).append(label)
+    said = "; ".join(f"{', '.join(labels)}: {count:,}" for count, labels in queries.items())
+    return [
+        "Runs of chunks that a system does not name follow in a fixed order, single chunks first."
+        f" {', '.join(deeper)} is then in part that order's (queries of which some are not named:"
+        f" {said})."
+    ]
 
 
 def _verdicts(values: list[Value]) -> list[str]:

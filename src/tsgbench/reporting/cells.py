@@ -58,6 +58,14 @@ class Cell:
         return reached
 
     @property
+    def not_all_ranked(self) -> int:
+        """Queries of which it does not name every run of chunks, where a convention ranks them all:
+        the others follow in a fixed order, which is none of its own (evaluation.didemo)."""
+        name = self.convention or self.evaluation["facts"].get("headline")
+        counts: dict[str, int] = self.scored.get("counts", {}).get(name, {})
+        return counts.get("queries_with_appended_candidates", 0)
+
+    @property
     def of_queries(self) -> int:
         """Queries of the split or part: more than were scored where videos were not available."""
         return self.scored.get("of_queries", self.scored["queries"])

@@ -141,7 +141,12 @@ def people(evidence: Evidence) -> list[str] | None:
     lines: list[str] = []
     for dataset, entry in evidence.datasets.items():
         systems = evidence.select(dataset=dataset)
-        marked = {name: s.people(name) for s in systems for name in s.conventions()}
+        marked: dict[str, dict[str, float]] = {}
+        for system in systems:
+            for name in system.conventions():
+                # What a system that lacks some queries says nothing of, another may say
+                if reached := system.people(name):
+                    marked.setdefault(name, reached)
         for name, reached in marked.items():
             metrics = [metric for metric in ORDERED_BY if metric in reached]
             if not metrics:
@@ -151,7 +156,10 @@ def people(evidence: Evidence) -> list[str] | None:
             head = [f"{entry['title']}, `{name}`", *metrics]
             rows = [[PEOPLE, *(f"{reached[metric]:.2f}" for metric in metrics)]]
             rows += [
-                [name_system(s), *(s.show(metric, convention=name) for metric in metrics)]
+                [
+                    name_system(s) + _coverage(s),
+                    *(s.show(metric, convention=name) for metric in metrics),
+                ]
                 for s in scored
             ]
             lines += ["", *as_table(head, rows)]
@@ -163,3 +171,9 @@ def people(evidence: Evidence) -> list[str] | None:
         " over annotators. What stands above people fits the data set better than they do."
     )
     return [said, *lines]
+
+
+def _coverage(system: System) -> str:
+    """As a table's row says it: how many queries were scored, where people's are all of them."""
+    coverage = system.cells[0].coverage
+    return " [{:,} of {:,} queries]".format(*coverage) if coverage else ""
