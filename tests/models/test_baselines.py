@@ -1,5 +1,7 @@
 """Baselines: what they draw, and that they can be saved."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -25,6 +27,25 @@ def test_random_ends_are_uniform_over_the_video():
     found, dur = draws("random", k=4000, seed=1)
     ends = (found[..., :2] / dur[:, None, None]).mean(dim=(0, 1))
     torch.testing.assert_close(ends, torch.tensor([1 / 3, 2 / 3]).double(), atol=0.01, rtol=0)
+
+
+def test_random_spans_of_a_grid_are_all_those_that_fit_and_each_as_likely():
+    """As a protocol has it that ranks 21 runs of chunks: FSAN's printed Random is such a ranking."""
+    batch = make_batch(size=6)
+    dur = torch.tensor([30.0, 30.0, 30.0, 30.0, 30.0, 25.0])
+    built = make_model("random", grid=6, step_s=5.0, seed=3)
+    first = torch.zeros(7, 7)
+    for _ in range(600):
+        found = built.decode({}, replace(batch, dur=dur), None)
+        runs = (found[..., :2] / 5).round()
+        assert len({tuple(run) for run in runs[0].tolist()}) == 21
+        starts, ends = runs[:5, 0].long().unbind(-1)
+        first.index_put_((starts, ends), torch.ones(5), accumulate=True)
+    short = runs[5][~runs[5, :, 0].isnan()]
+    assert len(short) == 15 and short.max() == 5  # of five chunks
+    assert first.sum() == 3000
+    of_runs = first[first > 0]  # 143 of each are to be expected
+    assert len(of_runs) == 21 and of_runs.min() > 95 and of_runs.max() < 195
 
 
 def test_prior_draws_training_moments_scaled_to_the_video():

@@ -60,31 +60,6 @@ class Baseline(Grounder):
         return torch.stack([start, moments[..., 1], score], dim=-1)
 
 
-class Drawn(Baseline):
-    """Shared by baselines whose answer to a query is moments drawn for it alone.
-
-    draws: moments per query; suppression leaves the first few that lie apart.
-    """
-
-    def __init__(
-        self, clip_dim: int, words: WordTable, *, draws: Size = 100, seed: Count | None = None
-    ):
-        super().__init__(clip_dim, words, seed=seed)
-        self.draws = draws
-
-
-@register("random")
-class Random(Drawn):
-    """Both ends drawn uniformly from the video."""
-
-    def shares(self, batch: Batch, k: int | None) -> Tensor:
-        """(B, K, 2) drawn anew for each query, K being `k` or `draws`."""
-        # 1 - [0, 1) is (0, 1]: no moment ends at zero.
-        shape = (len(batch.dur), self.draws if k is None else k, 2)
-        drawn = 1 - torch.rand(shape, generator=self.generator, dtype=torch.float64)
-        return drawn.sort(dim=-1).values
-
-
 @register("whole_video")
 class WholeVideo(Baseline):
     """From the first second to the last; one candidate per query."""
@@ -95,13 +70,17 @@ class WholeVideo(Baseline):
 
 
 @register("prior")
-class Prior(Drawn):
-    """Moments of the training split, drawn at random and scaled to the video's duration."""
+class Prior(Baseline):
+    """Moments of the training split, drawn at random and scaled to the video's duration.
+
+    draws: moments per query; suppression leaves the first few that lie apart.
+    """
 
     def __init__(
         self, clip_dim: int, words: WordTable, *, draws: Size = 100, seed: Count | None = None
     ):
-        super().__init__(clip_dim, words, draws=draws, seed=seed)
+        super().__init__(clip_dim, words, seed=seed)
+        self.draws = draws
         self.moments: Tensor
         self.register_buffer("moments", torch.empty(0, 2, dtype=torch.float64))
 
@@ -129,7 +108,8 @@ class Prior(Drawn):
 
 
 class GridPrior(Baseline):
-    """Shared by priors that count training moments on a grid of spans.
+    """Shared by baselines whose answers are the spans of a grid, as those that count training
+    moments on it.
 
     grid: cells of the grid; a span is a run of cells, so there are grid (grid + 1) / 2. step_s:
     seconds per cell; None makes a cell a share 1 / grid of the video's duration instead.
@@ -184,6 +164,39 @@ class GridPrior(Baseline):
         order = (~fits).int().argsort(dim=1, stable=True)[:, :k]
         shares = shares.masked_fill(~fits[..., None], torch.nan)
         return shares.gather(1, order[..., None].expand(-1, -1, 2))
+
+
+@register("random")
+class Random(GridPrior):
+    """Both ends drawn uniformly from the video; or, with a grid, its spans in random order, for
+    protocols that rank a few fixed spans.
+
+    draws: moments per query, where they are not all the spans of a grid.
+    """
+
+    def __init__(
+        self,
+        clip_dim: int,
+        words: WordTable,
+        *,
+        draws: Size = 100,
+        grid: Size | None = None,
+        step_s: Positive | None = None,
+        seed: Count | None = None,
+    ):
+        super().__init__(clip_dim, words, grid=grid or 1, step_s=step_s, seed=seed)
+        self.draws = None if grid else draws
+
+    def shares(self, batch: Batch, k: int | None) -> Tensor:
+        """(B, K, 2) drawn anew for each query, K being `k` or `draws`; or the spans that fit."""
+        queries = len(batch.dur)
+        if self.draws is None:
+            drawn = torch.rand((queries, len(self.spans)), generator=self.generator)
+            return self.in_video(drawn.argsort(dim=1).to(self.spans.device), batch, k)
+        # 1 - [0, 1) is (0, 1]: no moment ends at zero.
+        shape = (queries, self.draws if k is None else k, 2)
+        drawn = 1 - torch.rand(shape, generator=self.generator, dtype=torch.float64)
+        return drawn.sort(dim=-1).values
 
 
 @register("prior_frequency")
