@@ -30,7 +30,7 @@ def test_random_ends_are_uniform_over_the_video():
 
 
 def test_random_spans_of_a_grid_are_all_those_that_fit_and_each_as_likely():
-    """As a protocol has it that ranks 21 runs of chunks: FSAN's printed Random is such a ranking."""
+    """As a protocol has it that ranks 21 runs of chunks: FSAN prints a Random of that kind."""
     batch = make_batch(size=6)
     dur = torch.tensor([30.0, 30.0, 30.0, 30.0, 30.0, 25.0])
     built = make_model("random", grid=6, step_s=5.0, seed=3)
