@@ -179,3 +179,55 @@ def test_nothing_is_not_verified(tmp_path, monkeypatch, capsys):
         (tmp_path / name).symlink_to(ROOT / name)
     assert main(["--project", str(tmp_path), "verify"]) == 1
     assert "has no result here, so there is nothing to verify" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["show", ""], "an argument is empty (after show)"),
+        (["plan", ""], "an argument is empty (after plan)"),
+        (["plan", "--study="], "an argument is empty (--study=)"),
+        (["ground", "a.mp4", "", "--cell", "c"], "an argument is empty (after a.mp4)"),
+        (["plan", "--cost", "--cores", "0"], "'0' is no whole number, at least 1"),
+        (["plan", "--cost", "--cores", "1_0"], "'1_0' is no whole number, at least 1"),
+        (["features", "f.h5", "--videos", "-1"], "'-1' is no whole number, at least 1"),
+        (["job", "train", "c", "--threads", "0"], "'0' is no whole number, at least 1"),
+        (["ui", "--port", "65536"], "'65536' is no whole number, at least 0, at most 65535"),
+        (["verify", "--retrain", "-1"], "'-1' is no whole number, at least 0"),
+        (["verify", "--tolerance", "nan"], "'nan' is no number from 0 to 100"),
+    ],
+    ids=str,
+)
+def test_what_no_argument_can_be_is_refused_by_the_parser(words, said, capsys):
+    """An empty path was this folder, and ended in tracebacks; a tolerance of NaN let all pass."""
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2 and said in capsys.readouterr().err
+
+
+def test_a_result_may_be_named_from_the_root_or_by_a_detour(capsys, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    outputs = set()
+    for name in ("results/table1.tex", f"{ROOT}/results/table1.tex", "docs/../results/table1.tex"):
+        assert main(["plan", name]) == 0
+        outputs.add(capsys.readouterr().out)
+    assert len(outputs) == 1
+    assert main(["plan", f"{ROOT}/results/blind/table1.tex"]) == 0
+    assert "study 'blind'" in capsys.readouterr().out
+
+
+def test_no_reason_is_no_reason(capsys, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    assert main(["accept", "--reason", "  "]) == 1
+    assert "say why the change is harmless" in capsys.readouterr().err
+
+
+def test_libraries_do_not_tell_of_every_table_of_a_font(tmp_path, monkeypatch):
+    import logging
+
+    monkeypatch.chdir(ROOT)
+    for name in ("fontTools", "matplotlib"):
+        monkeypatch.setattr(logging.getLogger(name), "level", logging.NOTSET)
+    main(["models", "--json"])
+    assert not logging.getLogger("fontTools.subset").isEnabledFor(logging.INFO)
+    assert not logging.getLogger("matplotlib.font_manager").isEnabledFor(logging.INFO)

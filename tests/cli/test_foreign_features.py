@@ -265,6 +265,15 @@ def test_nan_is_named_and_gives_no_recipe(project, tmp_path, capsys):
     assert "config/features.yaml" not in text
 
 
+@pytest.mark.parametrize("rows", [0, 4])
+def test_nothing_but_zeros_gives_no_recipe(project, tmp_path, capsys, rows):
+    """Its reader would refuse every video."""
+    videos = {video: np.zeros((rows, WIDTH), np.float32) for video in DURATIONS}
+    facts, _ = ask(write_hdf5(tmp_path / "x.h5", "{}", videos), capsys)
+    assert "no array has a row that is not zeros alone" in facts["problems"][0]
+    assert "recipe" not in facts
+
+
 def test_two_widths_give_no_recipe(project, tmp_path, capsys):
     videos = arrays()
     videos["CCC2C"] = np.ones((5, WIDTH + 1), np.float32)

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from feature_samples import RECIPE, write_video
-from tsgbench.cli.own_videos import extract_files
+from tsgbench.cli.own_videos import extract_files, find_recipe
+from tsgbench.config import Catalogue
 from tsgbench.downloads.manifest import write_manifest
 from tsgbench.errors import UserError
 from tsgbench.features.failures import find_file, name_by_video
@@ -59,3 +60,13 @@ def test_pictures_beside_videos_and_folders_of_frames(tmp_path):
     assert find_file("c", found) is None and find_file("list", found) is None
     with pytest.raises(UserError, match="is of the same video"):
         name_by_video({"a.mp4": tmp_path / "a.mp4", "b": tmp_path / "c" / "a.mp4"})
+
+
+def test_a_checkpoint_for_what_has_no_weights_is_refused(tmp_path):
+    """It was left unread, and the features taken for those of its network."""
+    video, weights = write_video(tmp_path / "a.mp4", 20), tmp_path / "w.pt"
+    weights.write_bytes(b"weights")
+    recipe = find_recipe("thumbnail", Catalogue.load().clips)
+    with pytest.raises(UserError, match=r"w\.pt: extractor 'thumbnail' has no weights"):
+        extract_files([video], tmp_path / "o.h5", recipe=recipe, checkpoint=weights)
+    assert not (tmp_path / "o.h5").exists()

@@ -374,6 +374,15 @@ def test_numbers_are_written_as_csv_and_nothing_is_overwritten_unasked(mirror, c
     assert run(mirror, *words, "--force") == 0
 
 
+def test_numbers_never_take_the_place_of_the_predictions(mirror, capsys):
+    before = (mirror / "p.csv").read_bytes()
+    words = ["--mirror", str(mirror), "--split", "test_ood", "--csv", str(mirror / "p.csv")]
+    for more in ([], ["--force"]):
+        assert run(mirror, *words, *more) == 1
+        assert "p.csv: is what is read here; name another" in capsys.readouterr().err
+    assert (mirror / "p.csv").read_bytes() == before
+
+
 def test_bad_asking_is_refused_in_a_sentence(mirror, capsys):
     here = ["--mirror", str(mirror)]
     for words, said in (

@@ -59,6 +59,9 @@ IN_A_STUDY = [
     (seqpan("train/epochs", 2.5), "train.epochs: 2.5", "a whole number"),
     (seqpan("train/lr", "fast"), "train.lr: 'fast'", "a number, more than 0"),
     (seqpan("train/lr", "1e-4"), "train.lr: '1e-4'", "write 1.0e-04"),
+    (seqpan("train/lr", "0.01"), "train.lr: '0.01'", "quotes make it text, so write 0.01"),
+    (seqpan("train/epochs", "1e1"), "train.epochs: '1e1'", "takes 1e1 for text, so write 10"),
+    (seqpan("train/epochs", "10.0"), "train.epochs: '10.0'", "quotes make it text, so write 10"),
     (seqpan("train/lr", float("nan")), "train.lr: nan", "a number, more than 0"),
     (seqpan("train/lr", float("inf")), "train.lr: inf", "a number, more than 0"),
     (seqpan("train/lr", True), "train.lr: true", "a number"),
@@ -94,6 +97,8 @@ IN_A_STUDY = [
     (nested("systems", [{"model": "seqpan", "seeds": [0], "ablations": "printd"}]), "ablations",
      "did you mean 'printed'?"),
     (nested("systems", [{"model": "seqpan", "seeds": [0, 0]}]), "systems[0].seeds", "twice"),
+    (nested("systems", [{"model": "seqpan", "seeds": ["0"]}]), "seeds[0]: '0'", "so write 0"),
+    (nested("systems", [{"model": "seqpan", "seeds": [2**63]}]), "seeds[0]", "at most 92233"),
     (nested("systems", None), "systems: null", "a list"),
     (nested("demo", "yes"), "demo: 'yes'", "true or false"),
 ]  # fmt: skip

@@ -250,8 +250,12 @@ def test_a_stated_query_id_is_kept_and_a_repeated_one_refused(tmp_path):
     content = "qid," + HEADER + "".join(f"q{n},{row}\n" for n, row in enumerate(ROWS.splitlines()))
     tables, _ = read(tmp_path, content)
     assert [name for table in tables.values() for name in table.query_ids] == ["q0", "q1", "q2"]
-    with pytest.raises(UserError, match="query id 'q1' is also that of"):
-        read(tmp_path, content + "q1,a.mp4,again,1,2,train\n")
+    for row, said in (
+        ("q1,a.mp4,again,1,2,train\n", "query id 'q1' is also that of .*; give each row its own"),
+        ("a/1,a.mp4,again,1,2,train\n", "query id 'a/1' has odd characters; use letters from a"),
+    ):
+        with pytest.raises(UserError, match=said):
+            read(tmp_path, content + row)
 
 
 def test_rows_said_twice_in_two_splits_have_ids_of_their_own(tmp_path, caplog):

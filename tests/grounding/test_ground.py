@@ -158,5 +158,13 @@ def test_timeline_and_best_moment_are_written_and_never_overwritten_unasked(tmp_
     assert main(words) == 1 and clip.read_bytes() == before
     assert "f.png: is there already; name another file, or say --force" in capsys.readouterr().err
     assert main([*words, "--force"]) == 0
+    (tmp_path / "bad.mp4").write_text("no video")
+    assert main([*words[:1], str(tmp_path / "bad.mp4"), *words[2:6]]) == 1
+    said = capsys.readouterr().err
+    assert "bad.mp4: cannot be decoded" in said and "clips.h5" not in said and "recipe" not in said
+    video = videos["c"].read_bytes()
+    assert main([*words, "--clip", str(videos["c"]), "--force"]) == 1
+    assert "is what is read here; name another" in capsys.readouterr().err
+    assert videos["c"].read_bytes() == video
     assert main([*words[:3], "the door", *words[3:], "--force"]) == 1
     assert "one video and one sentence" in capsys.readouterr().err

@@ -79,7 +79,11 @@ def test_own_videos_by_the_command_line(tmp_path, monkeypatch, capsys):
     assert "2 videos, 6 rows of 600, weights random, seed 0" in capsys.readouterr().out
     assert main(["features", str(out), "--plot", str(tmp_path / "own.png")]) == 0
     assert "own.h5: 2 videos, 600 numbers a row" in capsys.readouterr().out
+    kept = out.read_bytes()
     assert main(["extract", *videos, str(bad), *options]) == 1
+    assert "own.h5: is there already; name another file, or say --force" in capsys.readouterr().err
+    assert out.read_bytes() == kept
+    assert main(["extract", *videos, str(bad), *options, "--force"]) == 1
     assert "left out" in capsys.readouterr().err
     listed = (tmp_path / "own.failed.csv").read_text().splitlines()
     assert len(listed) == 2 and listed[1].startswith("bad,") and "bad.mp4" in listed[1]
@@ -102,6 +106,30 @@ def test_own_videos_wrongly_asked_for(words, said, monkeypatch, capsys):
     assert main(["extract", *words]) == 1
     error = capsys.readouterr().err
     assert said in error and error.count("\n") == 1
+
+
+def test_what_is_read_is_never_written_over(tmp_path, monkeypatch, capsys):
+    """Features took the place of the only copy of a video, with status 0."""
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("TSGBENCH_DEVICE", "cpu")
+    video, features = write_video(tmp_path / "a.mp4", 30), reduced(tmp_path)
+    (tmp_path / "link.h5").symlink_to(video)
+    extract = ["extract", str(video), "--extractor", "thumbnail_8x8_3fps", "--out"]
+    (tmp_path / "figure.png").write_bytes(b"mine")
+    before = {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    for words, said in (
+        ([*extract, str(video)], "a.mp4: is what is read here; name another file"),
+        ([*extract, str(video), "--force"], "a.mp4: is what is read here; name another file"),
+        ([*extract, str(tmp_path / "link.h5"), "--force"], "link.h5: is what is read here"),
+        ([*extract, str(tmp_path / "figure.png")], "figure.png: is there already"),
+        (["features", str(features), "--plot", str(features)], "name a file that ends in .pdf"),
+        (["features", str(features), "--plot", str(tmp_path / "f.docx")], "--plot: "),
+        (["features", str(features), "--plot", str(tmp_path / "figure.png")], "is there already"),
+    ):
+        assert main(words) == 1, words
+        output = capsys.readouterr()
+        assert said in output.err and output.err.count("\n") == 1 and not output.out
+    assert {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
 
 
 def test_own_videos_without_a_name_for_their_file_are_refused_by_the_parser(capsys):

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from tsgbench.errors import UserError
 from tsgbench.training import devices, slots
 from tsgbench.training.devices import choose_device
 from tsgbench.training.slots import Gpu
@@ -79,3 +80,12 @@ def test_freed_memory_is_used_again():
         faults.append(answers.get())
         job.join()
     assert 10 * faults[1] < faults[0]
+
+
+@pytest.mark.parametrize("wanted", ["tpu", "cuda:x", "gpu 0", "cuda:77"])
+def test_a_device_that_is_not_here_is_one_sentence(wanted, monkeypatch):
+    """It was PyTorch's own traceback, in a training only after its data was read."""
+    monkeypatch.setenv("TSGBENCH_DEVICE", wanted)
+    with pytest.raises(UserError, match=f"TSGBENCH_DEVICE: '{wanted}': no device") as refused:
+        choose_device(waits=False)
+    assert "\n" not in str(refused.value) and "leave it unset" in str(refused.value)

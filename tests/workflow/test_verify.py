@@ -53,6 +53,22 @@ def test_sound_results_are_found_so_and_stay_as_they_are(project):
     assert all_files(project) == before
 
 
+def test_a_cell_trained_again_to_the_same_bytes_leaves_its_table_sound(project):
+    """Its seconds, its MLflow run and its commit are others: the table, which no command would make
+    again, was called wrong for that."""
+    record = project.folder / CELL / "run.json"
+    before = record.read_bytes()
+    content = json.loads(before)
+    content["facts"]["seconds"] += 1
+    content["made"] |= {"seconds": 99.0, "git_commit": "0" * 40, "mlflow": None}
+    record.write_text(json.dumps(content))
+    try:
+        status, found = verify(project, "results/table1.tex")
+        assert status == 0 and found["problems"] == [] and found["repeated"]["table"] == 1
+    finally:
+        record.write_bytes(before)
+
+
 def edit_metric(project):
     path = project.folder / METRICS
     content = json.loads(path.read_text())

@@ -159,6 +159,8 @@ def _describe(inventory: Inventory, match: Match, seen: dict[str, Seen]) -> dict
             f"{len(broken)} arrays hold NaN or infinity, the first {broken[0]!r}, which the reader"
             " refuses; get them again"
         )
+    if arrays["rows"] is None:
+        facts["problems"].append("no array has a row that is not zeros alone; get them again")
     rows = arrays.pop("rows_by_video")
     times, lost = _choose_times(rows, match, arrays["rate"])
     failed = len(facts["missing"]) + lost

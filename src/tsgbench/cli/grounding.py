@@ -9,6 +9,7 @@ from tsgbench.features.failures import VIDEO_ENDINGS
 from tsgbench.features.video import shown
 from tsgbench.files import check_outputs
 from tsgbench.grounding import Answer, load, output
+from tsgbench.reporting.endings import kind_of
 
 
 def part(words: list[str]) -> tuple[list[Path], list[str]]:
@@ -44,15 +45,18 @@ def answer(
         return grounder.ground(videos, sentences, top=top), videos.failed
 
 
-def check(figure: Path | None, clip: Path | None, answers: int, force: bool) -> None:
+def check(
+    figure: Path | None, clip: Path | None, videos: list[Path], sentences: int, force: bool
+) -> None:
     """`UserError`, before any work, for files that could not be written in the end."""
+    answers = len(videos) * sentences
     if clip and answers > 1:
         raise UserError(f"--clip: {clip}: is of one video and one sentence; ask for one at a time")
     if clip and clip.suffix.lower() != ".mp4":
         raise UserError(f"--clip: {clip}: is written as MP4; name a file that ends in .mp4")
-    if figure and figure.suffix not in output.FIGURES:
-        raise UserError(f"--figure: {figure}: name a file that ends in {', '.join(output.FIGURES)}")
-    check_outputs([path for path in (figure, clip) if path], force=force)
+    if figure:
+        kind_of(figure, "--figure")
+    check_outputs([path for path in (figure, clip) if path], force=force, inputs=videos)
 
 
 def write(figure: Path | None, clip: Path | None, answers: list[Answer]) -> None:

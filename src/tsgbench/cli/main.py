@@ -12,13 +12,16 @@ import argparse
 import gc
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from tsgbench import __version__
 from tsgbench.cli import verbs
 from tsgbench.errors import UserError
+from tsgbench.files import to_number
 from tsgbench.files.access import why
 
 PHASES = {
@@ -53,10 +56,15 @@ def main(arguments: list[str] | None = None) -> int:
     # Imports of PyTorch and MLflow make objects that stay: looking for garbage among them every few
     # hundred takes a fourteenth of a small job
     gc.set_threshold(5_000)
-    options = _parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    parser = _parser()
+    _refuse_empty(parser, arguments)
+    options = parser.parse_args(arguments)
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
     )
+    for library in ("fontTools", "matplotlib"):  # they tell of every table of a font
+        logging.getLogger(library).setLevel(logging.WARNING)
     for stream in (sys.stdout, sys.stderr):  # names of files and of others need not be UTF-8
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
@@ -77,6 +85,14 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("tsgbench: interrupted; run the same command to go on", file=sys.stderr)
         return 130
+
+
+def _refuse_empty(parser: argparse.ArgumentParser, arguments: list[str]) -> None:
+    """No argument means anything when empty, and an empty path would be taken for this folder."""
+    for before, argument in zip(["the command", *arguments], arguments, strict=False):
+        if not argument or re.fullmatch("--[a-z-]+=", argument):
+            place = argument or f"after {before}"
+            parser.error(f"an argument is empty ({place}); is a variable of your shell unset?")
 
 
 class _Verbs:
@@ -211,7 +227,9 @@ def _add_plan(known: _Verbs) -> None:
         default="logs",
         help="or on another machine: its logs, or a file of measurements (docs/costs.md)",
     )
-    verb.add_argument("--cores", type=int, help="processors to run on (default: this machine's)")
+    verb.add_argument(
+        "--cores", type=_whole(1), help="processors to run on (default: this machine's)"
+    )
     _add_study(verb)
     _add_json(verb)
 
@@ -232,20 +250,39 @@ def _add_watch(known: _Verbs) -> None:
     )
     verb.add_argument("--once", action="store_true", help="one frame, as for a pipe")
     verb.add_argument(
-        "--every", metavar="SECONDS", type=_seconds, default=3.0, help="between frames (default 3)"
+        "--every",
+        metavar="SECONDS",
+        type=_number(0.1, 3600),
+        default=3.0,
+        help="between frames (default 3)",
     )
     _add_study(verb)
     _add_json(verb)
 
 
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0.1 <= seconds <= 3600:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds from 0.1 to 3600")
-    return seconds
+def _whole(least: int, most: int | None = None) -> Callable[[str], int]:
+    """The type of an argument that is a whole number, at least `least` and at most `most`."""
+
+    def read(text: str) -> int:
+        number = int(text) if re.fullmatch(r"-?[0-9]{1,18}", text) else None
+        if number is None or number < least or (most is not None and number > most):
+            allowed = f"at least {least}" + ("" if most is None else f", at most {most}")
+            raise argparse.ArgumentTypeError(f"{text!r} is no whole number, {allowed}")
+        return number
+
+    return read
+
+
+def _number(least: float, most: float) -> Callable[[str], float]:
+    """The type of an argument that is a number from `least` to `most`; so never NaN."""
+
+    def read(text: str) -> float:
+        with suppress(ValueError):
+            if least <= (number := to_number(text)) <= most:
+                return number
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from {least:g} to {most:g}")
+
+    return read
 
 
 def _add_show(known: _Verbs) -> None:
@@ -277,12 +314,12 @@ def _add_verify(known: _Verbs) -> None:
     )
     _add_targets(verb, "all here")
     verb.add_argument(
-        "--retrain", type=int, default=0, metavar="N", help="train N cells again, too"
+        "--retrain", type=_whole(0), default=0, metavar="N", help="train N cells again, too"
     )
     verb.add_argument("--seed", type=int, default=0, help="what draws them (default 0)")
     verb.add_argument(
         "--tolerance",
-        type=float,
+        type=_number(0, 100),
         default=1.0,
         metavar="POINTS",
         help="by which their metrics may differ where bytes do (default 1)",
@@ -383,7 +420,9 @@ def _add_ui(known: _Verbs) -> None:
         "Serve MLflow's page on this machine alone, and say its address: the study's runs with the"
         " metrics that its tables print. Of a server (MLFLOW_TRACKING_URI), only the address.",
     )
-    verb.add_argument("--port", type=int, default=5000, help="where to serve it (default 5000)")
+    verb.add_argument(
+        "--port", type=_whole(0, 65535), default=5000, help="where to serve it (default 5000)"
+    )
     _add_study(verb)
 
 
@@ -403,7 +442,9 @@ def _add_compare(known: _Verbs) -> None:
         help="a model or MODEL/ABLATION, such as seqpan seqpan/blind (default: all trained models)",
     )
     verb.add_argument("--dataset", help="on which data set (default: the study's first)")
-    verb.add_argument("--port", type=int, default=5000, help="where to serve it (default 5000)")
+    verb.add_argument(
+        "--port", type=_whole(0, 65535), default=5000, help="where to serve it (default 5000)"
+    )
     _add_study(verb)
 
 
@@ -468,10 +509,11 @@ def _add_features(known: _Verbs) -> None:
     )
     verb.add_argument(
         "--videos",
-        type=int,
+        type=_whole(1),
         help="how many to look at (default 6 of a feature file, all of somebody else's)",
     )
     verb.add_argument("--plot", metavar="FILE", type=Path, help="draw it, too: PNG, PDF or SVG")
+    verb.add_argument("--force", action="store_true", help="overwrite such a file")
     verb.add_argument(
         "--dataset", metavar="NAME", help="with --like: whose videos (default: what fits best)"
     )
@@ -490,6 +532,7 @@ def _add_extract(known: _Verbs) -> None:
     )
     verb.add_argument("videos", nargs="+", type=Path, metavar="VIDEO", help="video files")
     verb.add_argument("--out", type=Path, required=True, help="feature file to write")
+    verb.add_argument("--force", action="store_true", help="overwrite such a file")
     verb.add_argument(
         "--extractor",
         metavar="NAME",
@@ -556,7 +599,9 @@ def _add_demo(known: _Verbs) -> None:
         type=Path,
         help="whose videos to offer (default: the test videos of the cells' data sets)",
     )
-    verb.add_argument("--port", type=int, default=5001, help="where to serve it (default 5001)")
+    verb.add_argument(
+        "--port", type=_whole(0, 65535), default=5001, help="where to serve it (default 5001)"
+    )
     verb.add_argument("--open", action="store_true", help="open it in a browser, too")
     verb.add_argument(
         "--max-upload",
@@ -625,7 +670,7 @@ def _add_targets(verb: argparse.ArgumentParser, default: str = "all") -> None:
 
 
 def _add_threads(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("--threads", type=int, default=1, help="CPU threads to use (default 1)")
+    verb.add_argument("--threads", type=_whole(1), default=1, help="CPU threads to use (default 1)")
 
 
 def _add_json(verb: argparse.ArgumentParser) -> None:

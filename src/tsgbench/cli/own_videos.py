@@ -11,6 +11,8 @@ from tsgbench.features.video import shown
 from tsgbench.files import digest, sha256_file
 from tsgbench.training.devices import choose_device
 
+WITHOUT_WEIGHTS = ("thumbnail",)
+
 
 def find_recipe(name: str, clips: dict[str, dict]) -> dict:
     """The recipe `name`, or the first of the extractor `name`, one with a checkpoint if any is."""
@@ -52,6 +54,11 @@ def extract_files(
     recipe = bearing_all_but_one(recipe, len(videos))
     if checkpoint is None:
         recipe |= {"checkpoint": None}
+    elif recipe["extractor"] in WITHOUT_WEIGHTS:
+        raise UserError(
+            f"{checkpoint}: extractor {recipe['extractor']!r} has no weights that it could hold;"
+            " leave --checkpoint out, or choose another extractor"
+        )
     weights = sha256_file(checkpoint) if checkpoint and checkpoint.is_file() else None
     listed = out.with_name(f"{out.stem}.failed.csv")
     with listed_if_stopped(listed):

@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +20,7 @@ def _follow_study(options: argparse.Namespace, path: str) -> None:
     """Without --study, a result says by its folder whose it is: `results/blind/table1.tex`."""
     from tsgbench.jobs.layout import DEFAULT_STUDY, study_of
 
-    name = study_of(path, Catalogue.load().published)
+    name = study_of(os.path.relpath(path), Catalogue.load().published)
     if options.study is None and name != DEFAULT_STUDY:
         options.study = find_study(name)
         if options.study is None:
@@ -54,14 +55,17 @@ def init(options: argparse.Namespace) -> None:
     study = options.study or folder.resolve().name.lower().replace("-", "_")
     for path in start(folder, study):
         print(f"wrote {path}")
-    print(f"next: cd {folder} && snakemake --cores 2 results/{study}/table1.tex")
+    print(f"next: cd {shlex.quote(str(folder))} && snakemake --cores 2 results/{study}/table1.tex")
 
 
 def extract(options: argparse.Namespace) -> int:
     """`tsgbench extract`: features of one's own videos; 1 where one of them failed."""
     _limit_threads(options.threads)
     from tsgbench.cli.own_videos import extract_files, find_recipe
+    from tsgbench.files import check_outputs
 
+    read = [*options.videos, *([options.checkpoint] if options.checkpoint else [])]
+    check_outputs([options.out], force=options.force, inputs=read)
     facts = extract_files(
         options.videos,
         options.out,
@@ -84,7 +88,7 @@ def ground(options: argparse.Namespace) -> int:
     from tsgbench.cli import grounding
 
     paths, sentences = grounding.part(options.words)
-    grounding.check(options.figure, options.clip, len(paths) * len(sentences), options.force)
+    grounding.check(options.figure, options.clip, paths, len(sentences), options.force)
     answers, failed = grounding.answer(
         paths, sentences, options.cell, top=options.top, threads=options.threads
     )
@@ -128,7 +132,7 @@ def score(options: argparse.Namespace) -> None:
     from tsgbench.cli.known import read_known
     from tsgbench.files import check_outputs
 
-    check_outputs([options.csv] if options.csv else [], force=options.force)
+    check_outputs([options.csv] if options.csv else [], force=options.force, inputs=[options.file])
     facts = scoring.score(
         options.file,
         options.dataset,
@@ -148,6 +152,8 @@ def score(options: argparse.Namespace) -> None:
 
 def show_features(options: argparse.Namespace) -> None:
     """`tsgbench features`: what a feature file holds, and a picture of it; or what another's is."""
+    from tsgbench.files import check_outputs
+
     if options.like:
         from tsgbench.cli import foreign_features
         from tsgbench.cli.known import read_known
@@ -165,7 +171,11 @@ def show_features(options: argparse.Namespace) -> None:
         )
         return
     from tsgbench.reporting import feature_file as describe
+    from tsgbench.reporting.endings import kind_of
 
+    if options.plot:
+        kind_of(options.plot, "--plot")
+        check_outputs([options.plot], force=options.force, inputs=[options.file])
     videos = 6 if options.videos is None else options.videos
     facts = describe.describe(options.file, videos)
     print(json.dumps(facts, indent=2) if options.json else describe.as_text(facts))
@@ -256,7 +266,7 @@ def accept(options: argparse.Namespace) -> None:
 
     from tsgbench.planning.accepting import accept, judge
 
-    if not (options.reason or options.dry_run):
+    if not ((options.reason or "").strip() or options.dry_run):
         raise UserError('accept: say why the change is harmless: --reason "…"; or look: --dry-run')
     study, targets = _read_targets(options)
     verdict = judge(study, targets, settings=options.settings)

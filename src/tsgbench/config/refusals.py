@@ -4,6 +4,7 @@ import types
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
+import yaml
 from annotated_types import Ge, Gt, Le, Lt, MultipleOf
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
@@ -97,20 +98,32 @@ def _wrong_value(value: Any, kinds: list, where: str, error: ErrorDetails) -> st
     if isinstance(value, str) and (near := did_you_mean(value, map(str, choices))):
         return f"{said}; {near}"
     if isinstance(value, str) and (number := _as_number(value, kinds)):
-        return f"{said}; YAML takes {value} for text, so write {number}"
+        why = f"YAML takes {value} for text" if _is_text(value) else "quotes make it text"
+        return f"{said}; {why}, so write {number}"
     return said
 
 
 def _as_number(text: str, kinds: list) -> str | None:
-    """How YAML wants a number that it took for text, such as 1e-4."""
+    """How YAML wants a number that it took for text, such as 1e-4, or that stands in quotes."""
     if not any(_unwrapped(kind)[0] in (int, float) for kind in kinds):
         return None
     try:
         number = float(text)
     except ValueError:
         return None
+    if not abs(number) < 1e300:  # NaN, too
+        return None
+    if all(_unwrapped(kind)[0] is not float for kind in kinds):
+        return str(int(number)) if number == int(number) else None
+    if not _is_text(text):
+        return text.strip()
     mantissa, _, power = f"{number:e}".partition("e")
-    return f"{float(mantissa)}e{power}" if number == number and abs(number) < 1e300 else None
+    return f"{float(mantissa)}e{power}"
+
+
+def _is_text(number: str) -> bool:
+    """Whether YAML takes a number for text even without quotes."""
+    return isinstance(yaml.safe_load(number), str)
 
 
 def _unknown_key(key: str, owners: list, where: str) -> str:

@@ -328,10 +328,14 @@ def _check_ids(splits: dict[str, list[Row]]) -> None:
     for rows in splits.values():
         for row in rows:
             if not QUERY_ID.fullmatch(row.query_id):
-                raise UserError(f"{row.where}: query id {row.query_id!r} has odd characters")
+                raise UserError(
+                    f"{row.where}: query id {row.query_id!r} has odd characters; use letters from a"
+                    " to z, digits, '_', '.' and '-' alone"
+                )
             if row.query_id in seen:
                 raise UserError(
-                    f"{row.where}: query id {row.query_id!r} is also that of {seen[row.query_id]}"
+                    f"{row.where}: query id {row.query_id!r} is also that of {seen[row.query_id]};"
+                    " give each row its own"
                 )
             seen[row.query_id] = row.where
 

@@ -138,11 +138,17 @@ def _machine() -> str:
     return digest(facts)[:6]
 
 
-def check_outputs(paths: Sequence[Path], *, force: bool) -> None:
-    """`UserError`, before any work, for a file that is there already, or a folder that is not."""
+def check_outputs(paths: Sequence[Path], *, force: bool, inputs: Sequence[Path] = ()) -> None:
+    """`UserError`, before any work, for a file that is there already, or a folder that is not.
+
+    inputs: what is read, which is not written over even with `force`: it may be all there is.
+    """
     for path in paths:
-        if path.exists() and not force:
-            raise UserError(f"{path}: is there already; name another file, or say --force")
+        if path.exists():
+            if any(one.exists() and path.samefile(one) for one in inputs):
+                raise UserError(f"{path}: is what is read here; name another file to write")
+            if not force:
+                raise UserError(f"{path}: is there already; name another file, or say --force")
         if not path.parent.is_dir():
             raise UserError(f"{path}: its folder is not there; make it first")
 

@@ -22,6 +22,7 @@ from tsgbench.errors import UserError
 from tsgbench.evaluation.keeping import Ranked, keep
 from tsgbench.evaluation.needs import Need
 from tsgbench.features.extract import extract
+from tsgbench.features.failures import TooManyFailed
 from tsgbench.features.journal import journal_of, last_end_s
 from tsgbench.features.recipe import bearing_all_but_one
 from tsgbench.features.reduce import Reduction, carried_attrs, write_reduced
@@ -123,6 +124,11 @@ class Cell:
             )
             self._reduce(raw, out)
             videos = Videos(own, FeatureStore(out))
+        except TooManyFailed as error:  # all of them: what it says is of a recipe and a study
+            own.cleanup()
+            first, *more = [failure["reason"] for failure in error.failed]
+            others = f" (and {len(more)} more videos that cannot be read)" if more else ""
+            raise UserError(f"{first}{others}") from None
         except BaseException:
             own.cleanup()
             raise

@@ -13,12 +13,12 @@ from tsgbench.files import atomic_path
 from tsgbench.grounding.cell import Answer
 from tsgbench.grounding.sound import CODEC, Sound, open_sound
 from tsgbench.inspection.thumbnails import read_thumbnails
+from tsgbench.reporting.endings import kind_of
 
 if TYPE_CHECKING:
     from av import VideoStream
     from av.container import OutputContainer
 
-FIGURES = (".pdf", ".png", ".svg")
 TICKS = 90_000  # per second, of a clip's clock
 FRAMES_AT_ONCE = 4  # of whole pictures: memory
 
@@ -71,7 +71,7 @@ def draw_answers(path: Path, answers: list[Answer]) -> None:
             partial(draw_lanes, query=query, lanes=lanes),
         )
     with rc_context(STYLE), atomic_path(path) as temporary:
-        save(page.make(has_title=False), temporary, path.suffix[1:], 150)
+        save(page.make(has_title=False), temporary, kind_of(path), 150)
 
 
 def cut(path: Path, answer: Answer) -> None:

@@ -36,7 +36,7 @@ def find_targets(study: Study, names: Iterable[str]) -> list[str]:
 
 def find_target(study: Study, name: str) -> str:
     """The record of a result that a user names by any of its files, or as `tsgbench plan` does."""
-    wanted = os.path.normpath(name)
+    wanted = os.path.relpath(name)  # however it leads there: by .., or from the root
     for record, job in study.jobs.items():
         if wanted in map(os.path.normpath, (record, *job.files.values())):
             return record

@@ -8,6 +8,7 @@ import numpy as np
 
 from tsgbench.features.store import FeatureStore
 from tsgbench.files import atomic_path
+from tsgbench.reporting.endings import kind_of
 from tsgbench.reporting.plotting import PLAIN_TEXT, save
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def plot(path: str | Path, out: str | Path, videos: int = 6) -> None:
     Equal files give equal bytes."""
     from matplotlib import rc_context  # slow to import
 
-    kind = Path(out).suffix.lstrip(".") or "png"
+    kind = kind_of(out)
     undated = {"CreationDate": None} if kind == "pdf" else {"Date": None} if kind == "svg" else {}
     with rc_context(PLAIN_TEXT), atomic_path(out) as temporary:
         figure = _draw(path, videos)

@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tsgbench.errors import UserError
-from tsgbench.files import sha256_file
+from tsgbench.files import read_json, sha256_file, write_json
 from tsgbench.jobs.layout import Job
-from tsgbench.jobs.records import Output, Record, read_record
+from tsgbench.jobs.records import Content, Output, Record, read_record
 from tsgbench.planning.accepting import differences
 from tsgbench.planning.study import Study
 from tsgbench.running.comparing import difference
@@ -31,6 +31,8 @@ def repeat(study: Study, job: Job, record: Record) -> Iterator[str]:
     kept = record.path.parent.resolve()
     with _apart(job.inputs.values()):
         try:
+            if job.phase == "table":
+                _put_as_told(kept / f"{record.path.stem}.provenance.json", job)
             facts, files = _run(study, job, record.identity)
         except UserError as error:
             yield f"cannot be made again: {error}"
@@ -44,6 +46,33 @@ def repeat(study: Study, job: Job, record: Record) -> Iterator[str]:
                 yield f"made again: {name}: {differing}"
         for differing in differences(record.facts, json.loads(json.dumps(facts))):
             yield f"made again: facts.{differing}"
+
+
+def _put_as_told(document: Path, job: Job) -> None:
+    """Put records of the runs that a table was written from in the place of links to those here.
+
+    A cell that was trained again to the same bytes makes no table stale, and has another MLflow
+    run, other seconds and the like. What of these decides no number is taken from the table's
+    document, whose own digest was checked.
+    """
+    if not document.exists():  # of another kind
+        return
+    results = [one for row in read_json(document)["rows"] for one in row["results"].values()]
+    for cell in (cell for one in results for cell in one["cells"]):
+        if path := job.inputs.get(f"run:{cell.get('cell')}"):
+            told = _told_so(read_record(path).content, cell)
+            Path(path).unlink()
+            write_json(path, told)
+
+
+def _told_so(run: Content, cell: dict) -> dict:
+    """A run whose training was as a document says of its cell (`Cell.provenance`)."""
+    made, facts = dict(run.get("made") or {}), dict(run["facts"])
+    made |= {name: cell[name] for name in ("study", "git_commit", "seconds")}
+    made["mlflow"] = {"run_id": cell["mlflow_run"], "uri": cell["mlflow_store"]}
+    made["taken_over"] = {"from": cell["taken_over"]} if cell["taken_over"] else None
+    facts |= {name: cell[name] for name in ("device", "hardware", "seconds") if name in facts}
+    return {**run, "made": made, "facts": facts}
 
 
 @dataclass(frozen=True)

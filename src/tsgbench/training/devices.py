@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from tsgbench.errors import UserError
 from tsgbench.training.slots import Gpu, Need, take, wait_for
 
 log = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ def choose_device(need: Callable[[], Need] = Need, *, waits: bool = True) -> tor
     no share.
     """
     if wanted := os.environ.get(VARIABLE):
-        return torch.device(wanted)
+        return _named(wanted)
     gpus = list_gpus()
     if not gpus:
         return torch.device("cpu")
@@ -41,6 +42,20 @@ def choose_device(need: Callable[[], Need] = Need, *, waits: bool = True) -> tor
     if found is None:
         log.warning("other jobs use the GPU, too; TSGBENCH_DEVICE=cpu keeps out of their way")
     return torch.device((found or gpus[0]).device)
+
+
+def _named(wanted: str) -> torch.device:
+    """The device that `TSGBENCH_DEVICE` names; `UserError` if it is none, or is not here."""
+    try:
+        device = torch.device(wanted)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # the latter of a PyTorch without CUDA
+        said = str(error).strip().partition("\n")[0]
+        raise UserError(
+            f"{VARIABLE}: {wanted!r}: no device of this machine ({said}); set cpu, or cuda where"
+            " PyTorch sees a GPU, or leave it unset"
+        ) from None
+    return device
 
 
 def list_gpus() -> list[Gpu]:

@@ -91,6 +91,9 @@ class DataSet(Section):
     join: dict[Name, Any] = left_out("Differences from its join settings.")
 
 
+Seed = Annotated[int, Ge(0), Le(2**63 - 1)]  # more is none to PyTorch
+
+
 class _System(Section):
     """A model with the ablations, protocols, data sets and seeds that are run of it."""
 
@@ -99,7 +102,7 @@ class _System(Section):
         "Of the model; printed: those that a printed table or figure needs. Default: full.",
     )
     protocols: Names = left_out(f"{PROTOCOLS} Default: default; of an on_demand system, printed.")
-    seeds: Annotated[list[Count], MinLen(1), Unique] = Field(description="One training each.")
+    seeds: Annotated[list[Seed], MinLen(1), Unique] = Field(description="One training each.")
     datasets: OnlyThese = left_out("Only these of the study's data sets.")
     on_demand: bool = left_out(
         "Trained only for a printed table or figure that is asked for, and in no table"
