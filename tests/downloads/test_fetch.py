@@ -5,7 +5,7 @@ import hashlib
 import pytest
 from download_server import BODY, SHA256, serve, status
 
-from tsgbench.downloads import content_key, fetch
+from tsgbench.downloads import content_key, fetch, obtain
 from tsgbench.errors import UserError
 
 
@@ -29,6 +29,19 @@ def test_a_mirror_without_the_right_file_is_passed_over(server, get, target, tmp
     server.plans["a"] = [serve(BODY)]
     facts = get("a", mirror=str(tmp_path / "mirror"))
     assert len(facts["tried"]) == 1 and target.read_bytes() == BODY
+
+
+def test_a_mirror_that_is_no_folder_is_refused_rather_than_passed_over(server, tmp_path):
+    """A letter wrong in a study would fetch everything from upstream, and say nothing."""
+    server.plans["a"] = [serve(BODY)]
+    entry = {"path": "raw/file.bin", "sha256": SHA256, "urls": [f"{server.url}/a"]}
+    here = tmp_path / "mirror"
+    with pytest.raises(UserError, match=r"mirror: .*mirror: there is no such folder; correct"):
+        obtain("it", {"it": entry}, tmp_path / "data", mirror=str(here), progress=False)
+    assert not server.requests and not (tmp_path / "data").exists()
+    here.mkdir()
+    obtain("it", {"it": entry}, tmp_path / "data", mirror=str(here), progress=False)
+    assert (tmp_path / "data/raw/file.bin").read_bytes() == BODY
 
 
 EXCERPTS = {f"raw/part{n}.txt": f"rows {n}".encode() for n in (1, 2)}

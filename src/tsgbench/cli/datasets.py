@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from tsgbench.config import Catalogue, protocols_of, roles_of
 from tsgbench.datasets.queries import Queries
 from tsgbench.datasets.readers import read_annotations
+from tsgbench.downloads import mirror_folder
 from tsgbench.errors import UserError
 from tsgbench.features.failures import VIDEO_ENDINGS
 from tsgbench.files import read_json
@@ -87,7 +88,8 @@ def _followers(printed: str | None, published: dict[str, dict]) -> dict[str, lis
 def folders_of(records: dict[str, str], mirror: str | None) -> list[Path]:
     """Where files are looked for: the folder of downloads, and a mirror that is a folder."""
     downloads = Path(records["download"]).parent
-    return [downloads] + ([Path(mirror)] if mirror and "://" not in mirror else [])
+    folder = mirror_folder(mirror) if mirror else None
+    return [downloads, *([folder] if folder else [])]
 
 
 def find_files(

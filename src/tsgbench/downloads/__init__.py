@@ -41,8 +41,14 @@ def obtain(
 
     sources: all of config/sources.yaml, for those whose files this one `needs`. ready: source ->
     its files, where another job has fetched them already. patience: as of `fetch`. Returns facts as
-    `fetch` does; a source that is a folder lists its manifest as its file.
+    `fetch` does; a source that is a folder lists its manifest as its file. `UserError` for a mirror
+    that is a folder and not there: what it has must not come from elsewhere unnoticed.
     """
+    if mirror and (folder := mirror_folder(mirror)) and not folder.is_dir():
+        raise UserError(
+            f"mirror: {mirror}: there is no such folder; correct `mirror:` in the study or"
+            " TSGBENCH_MIRROR, or leave it out to download from upstream"
+        )
     source = sources[name]
     how = {"mirror": mirror, "progress": progress, **patience}
     if "videos" in source:
@@ -225,8 +231,13 @@ def _facts(source: dict, kind: str, files: list[dict], tried: list[str]) -> dict
     }
 
 
+def mirror_folder(mirror: str) -> Path | None:
+    """The folder that a mirror is; None of a base URL."""
+    return None if "://" in mirror else Path(mirror).expanduser().resolve()
+
+
 def join_address(mirror: str, path: str) -> str:
     """Address of a relative path in a mirror, which is a folder or a base URL."""
-    if "://" not in mirror:
-        mirror = Path(mirror).expanduser().resolve().as_uri()
+    if folder := mirror_folder(mirror):
+        mirror = folder.as_uri()
     return f"{mirror.rstrip('/')}/{urllib.parse.quote(path)}"
