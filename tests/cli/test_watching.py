@@ -94,7 +94,7 @@ def test_a_wrong_target_or_interval_is_refused(capsys):
     assert "results/tabel1.tex: no result of study 'demo'" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main(["watch", "--every", "soon"])
-    assert "'soon' is no number of seconds" in capsys.readouterr().err
+    assert "'soon' is no number from 0.1 to 3600" in capsys.readouterr().err
 
 
 def test_the_screen_is_given_back_however_it_ends(view, capsys, monkeypatch):

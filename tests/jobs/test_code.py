@@ -203,7 +203,8 @@ for chosen, names in {
 TRAIN = {f"train {name}" for name in MODELS}
 EXTRACT = {f"extract {name}" for name in EXTRACTORS}
 LOADING = TRAIN | {"inspect", "measure"}  # what puts a cell together
-REPORTING = {"table", "report"}  # name settings beside numbers
+REPORTING = {"table", "report"}
+NAMING = REPORTING | {"findings"}  # settings beside numbers
 # module, text, what it becomes
 HARMLESS = {
     "error in the atomic writer": ("files", "free some space and run again", "make room"),
@@ -256,13 +257,13 @@ CHANGED = {
         "settings",
         "patience: Count = 0",
         "patience: Count = 1",
-        LOADING | REPORTING,
+        LOADING | NAMING,
     ),
     "field that is new": (
         "settings",
         "    patience: Count = 0",
         "    momentum: float = 0.9\n    patience: Count = 0",
-        LOADING | REPORTING,
+        LOADING | NAMING,
     ),
     "constant of prediction": (
         "training.trainer",
@@ -383,6 +384,7 @@ ASKED = {
     "torch.cuda.max_memory_reserved",
     "torch.cuda.mem_get_info",
     "torch.device",
+    "torch.empty",
     "torch.get_num_threads",
     "torch.inference_mode",
     "torch.set_num_threads",

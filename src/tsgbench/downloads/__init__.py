@@ -233,11 +233,11 @@ def _facts(source: dict, kind: str, files: list[dict], tried: list[str]) -> dict
 
 def mirror_folder(mirror: str) -> Path | None:
     """The folder that a mirror is; None of a base URL."""
-    return None if "://" in mirror else Path(mirror).expanduser().resolve()
+    return None if "://" in mirror else Path(mirror).expanduser()
 
 
 def join_address(mirror: str, path: str) -> str:
     """Address of a relative path in a mirror, which is a folder or a base URL."""
     if folder := mirror_folder(mirror):
-        mirror = folder.as_uri()
+        mirror = folder.resolve().as_uri()
     return f"{mirror.rstrip('/')}/{urllib.parse.quote(path)}"
