@@ -87,6 +87,8 @@ def test_settings_are_the_constructor_keywords_with_their_defaults(model):
     keywords = dict(type(built).__init__.__kwdefaults__)
     if model == "whole_video":
         keywords.pop("seed")  # it draws nothing
+    if model == "random":  # of data sets alone whose protocol ranks the spans of a grid
+        assert (keywords.pop("grid"), keywords.pop("step_s")) == (None, None)
     keywords = {k: list(v) if isinstance(v, tuple) else v for k, v in keywords.items()}
     assert CATALOGUE[model]["settings"]["model"] == keywords
 
