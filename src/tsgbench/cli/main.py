@@ -420,9 +420,7 @@ def _add_ui(known: _Verbs) -> None:
         "Serve MLflow's page on this machine alone, and say its address: the study's runs with the"
         " metrics that its tables print. Of a server (MLFLOW_TRACKING_URI), only the address.",
     )
-    verb.add_argument(
-        "--port", type=_whole(0, 65535), default=5000, help="where to serve it (default 5000)"
-    )
+    _add_port(verb, 5000)
     _add_study(verb)
 
 
@@ -442,9 +440,7 @@ def _add_compare(known: _Verbs) -> None:
         help="a model or MODEL/ABLATION, such as seqpan seqpan/blind (default: all trained models)",
     )
     verb.add_argument("--dataset", help="on which data set (default: the study's first)")
-    verb.add_argument(
-        "--port", type=_whole(0, 65535), default=5000, help="where to serve it (default 5000)"
-    )
+    _add_port(verb, 5000)
     _add_study(verb)
 
 
@@ -599,9 +595,7 @@ def _add_demo(known: _Verbs) -> None:
         type=Path,
         help="whose videos to offer (default: the test videos of the cells' data sets)",
     )
-    verb.add_argument(
-        "--port", type=_whole(0, 65535), default=5001, help="where to serve it (default 5001)"
-    )
+    _add_port(verb, 5001)
     verb.add_argument("--open", action="store_true", help="open it in a browser, too")
     verb.add_argument(
         "--max-upload",
@@ -671,6 +665,11 @@ def _add_targets(verb: argparse.ArgumentParser, default: str = "all") -> None:
 
 def _add_threads(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--threads", type=_whole(1), default=1, help="CPU threads to use (default 1)")
+
+
+def _add_port(verb: argparse.ArgumentParser, default: int) -> None:
+    said = f"where to serve it (default {default})"
+    verb.add_argument("--port", type=_whole(0, 65535), default=default, help=said)
 
 
 def _add_json(verb: argparse.ArgumentParser) -> None:

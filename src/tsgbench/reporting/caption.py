@@ -4,7 +4,7 @@ import re
 
 from tsgbench.features.durations import DIFFERS_S, DIFFERS_SHARE
 from tsgbench.jobs.cells import DEFAULT
-from tsgbench.reporting.cells import Cell
+from tsgbench.reporting.cells import FIXED_ORDER, Cell, describe_coverage
 from tsgbench.reporting.departures import describe_selection, selection_of
 from tsgbench.reporting.document import DEMO, Block, Value
 from tsgbench.reporting.draft import Result, Row, Table
@@ -155,9 +155,8 @@ def _lent_ranks(table: Table) -> list[str]:
         queries.setdefault(count, []).append(label)
     said = "; ".join(f"{', '.join(labels)}: {count:,}" for count, labels in queries.items())
     return [
-        "Runs of chunks that a system does not name follow in a fixed order, single chunks first."
-        f" {', '.join(deeper)} is then in part that order's (queries of which some are not named:"
-        f" {said})."
+        f"{FIXED_ORDER}. {', '.join(deeper)} is then in part that order's (queries of which"
+        f" some are not named: {said})."
     ]
 
 
@@ -218,8 +217,7 @@ def row_label(row: Row, result: Result) -> str:
     if result.is_off_protocol:
         tested = f"tested on {result.cells[0].evaluation['facts']['split']}"
         label += f" ({'; '.join([tested, *_selection(result.cells)])})"
-    if result.scored:
-        label += " [{:,} of {:,} queries]".format(*result.scored)
+    label += describe_coverage(result.scored)
     if result.status == "partial":
         label += f" ({len(result.cells)}/{len(result.wanted)} seeds)"
     return label

@@ -13,6 +13,10 @@ from tsgbench.jobs.layout import layout_of_cell
 
 SCHEMA = 1
 MADE_BY = ("train", "adopt")  # a cell's predictions
+# What a convention does that ranks every run of chunks (evaluation.didemo)
+FIXED_ORDER = (
+    "Runs of chunks that a system does not name follow in a fixed order, single chunks first"
+)
 
 
 @dataclass(frozen=True)
@@ -58,11 +62,16 @@ class Cell:
         return reached
 
     @property
+    def seen_under(self) -> str:
+        """Name of the convention: its own, or the headline's."""
+        headline: str = self.evaluation["facts"].get("headline", "")
+        return self.convention or headline
+
+    @property
     def not_all_ranked(self) -> int:
         """Queries of which it does not name every run of chunks, where a convention ranks them all:
         the others follow in a fixed order, which is none of its own (evaluation.didemo)."""
-        name = self.convention or self.evaluation["facts"].get("headline")
-        counts: dict[str, int] = self.scored.get("counts", {}).get(name, {})
+        counts: dict[str, int] = self.scored.get("counts", {}).get(self.seen_under, {})
         return counts.get("queries_with_appended_candidates", 0)
 
     @property
@@ -131,6 +140,11 @@ class Cell:
         paths = {name: (self.folder / name).as_posix() for name in files}
         log = layout_of_cell(self.folder).logs[self.run["phase"]]
         return paths | {"log": log.format(**CellId.parse(self.name).wildcards)}
+
+
+def describe_coverage(coverage: tuple[int, int] | None) -> str:
+    """What stands behind the name of a system that lacks queries; nothing of one that has all."""
+    return " [{:,} of {:,} queries]".format(*coverage) if coverage else ""
 
 
 def read_cell(

@@ -76,15 +76,9 @@ def read_ious(cells: list[Cell]) -> tuple[np.ndarray, QueryScores]:
                 f"{one.path}: scores other queries than {scores[0].path}, so their seeds cannot be"
                 " averaged; evaluate both cells again"
             )
-    names = [convention_of(cell) for cell in cells]
+    names = [cell.seen_under for cell in cells]
     ious = [one.values(name, "mIoU") for one, name in zip(scores, names, strict=True)]
     return np.stack(ious), scores[0]
-
-
-def convention_of(cell: Cell) -> str:
-    """The convention under which a cell is seen."""
-    headline: str = cell.evaluation["facts"]["headline"]
-    return cell.convention or headline
 
 
 def read_durations(scores: QueryScores, annotations: Record) -> np.ndarray:

@@ -203,7 +203,7 @@ def _numbers(dataset: str, system: dict, cells: list, intervals: list[dict]) -> 
     fixed = {
         "dataset": dataset,
         "split": panels.split_of(cells),
-        "convention": panels.convention_of(cells[0]),
+        "convention": cells[0].seen_under,
         "system": f"{system['model']}/{system['ablation']}",
         "seeds": len(cells),
     }

@@ -114,7 +114,7 @@ def _numbers(dataset: str, system: dict, cells: list, counts: np.ndarray) -> lis
     fixed = {
         "dataset": dataset,
         "split": panels.split_of(cells) if cells else "",
-        "convention": panels.convention_of(cells[0]) if cells else "",
+        "convention": cells[0].seen_under if cells else "",
         "system": f"{system['model']}/{system['ablation']}",
         "label": system["label"],
         "seeds": len(cells),

@@ -164,7 +164,7 @@ def _numbers(dataset: str, point: dict, options: dict) -> list[dict]:
             {
                 "dataset": dataset,
                 "split": panels.split_of(point["cells"]) if point["cells"] else "",
-                "convention": panels.convention_of(point["cells"][0]) if point["cells"] else "",
+                "convention": point["cells"][0].seen_under if point["cells"] else "",
                 "system": point["system"],
                 "x": _name(point),
                 "metric": metric,

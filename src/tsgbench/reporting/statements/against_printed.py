@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from tsgbench.reporting.cells import FIXED_ORDER
 from tsgbench.reporting.evidence import Evidence, PrintedRow, System, as_table, link_table
 from tsgbench.reporting.statements import (
     MAIN,
@@ -247,9 +248,8 @@ def ranked_moments(evidence: Evidence) -> list[str] | None:
     said = "Systems of this study in bold, between the printed ones, by Rank@1."
     if lent:
         said += (
-            " Runs of chunks that a system does not name follow in a fixed order, single chunks"
-            " first, so that Rank@5 of those that name few is that order's (share of queries of"
-            f" which some are not named: {', '.join(dict.fromkeys(lent))})."
+            f" {FIXED_ORDER}, so that Rank@5 of those that name few is that order's (share of"
+            f" queries of which some are not named: {', '.join(dict.fromkeys(lent))})."
         )
     return [said, *lines]
 

@@ -59,20 +59,17 @@ def _twins_table(title: str, pairs: list[tuple[System, dict]], systems: list[Sys
         metrics[metric] = None
         mean = full.mean(metric, **scope)
         of_twins = [twin.mean(metric, **scope) for twin in twins.values() if twin]
+        best = _best_without_video(systems, full.protocol, metric, scope)
         rows.append(
             [
                 full.title,
                 full.show(metric, **scope),
                 *(twin.show(metric, **scope) if twin else "not run" for twin in twins.values()),
                 _gain(mean, of_twins),
+                f"{best.show(metric, **scope)} ({best.title})" if best else "not run",
+                _gain(mean, [best.mean(metric, **scope)] if best else []),
             ]
         )
-        best = _best_without_video(systems, full.protocol, metric, scope)
-        if best is None:
-            rows[-1] += ["not run", "n/a"]
-        else:
-            shown = f"{best.show(metric, **scope)} ({best.title})"
-            rows[-1] += [shown, _gain(mean, [best.mean(metric, **scope)])]
     gain = "as it is - "
     tail = [f"{gain}better twin", "best without video", f"{gain}best without video"]
     return as_table([f"{title}, {', '.join(metrics)}", "as it is", *TWINS, *tail], rows)

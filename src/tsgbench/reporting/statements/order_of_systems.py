@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
+from tsgbench.reporting.cells import describe_coverage
 from tsgbench.reporting.evidence import Evidence, System, as_table
 from tsgbench.reporting.numbers import PEOPLE, SIGNIFICANT
 from tsgbench.reporting.statements import name_system, statement
@@ -157,7 +158,7 @@ def people(evidence: Evidence) -> list[str] | None:
             rows = [[PEOPLE, *(f"{reached[metric]:.2f}" for metric in metrics)]]
             rows += [
                 [
-                    name_system(s) + _coverage(s),
+                    name_system(s) + describe_coverage(s.cells[0].coverage),
                     *(s.show(metric, convention=name) for metric in metrics),
                 ]
                 for s in scored
@@ -171,9 +172,3 @@ def people(evidence: Evidence) -> list[str] | None:
         " over annotators. What stands above people fits the data set better than they do."
     )
     return [said, *lines]
-
-
-def _coverage(system: System) -> str:
-    """As a table's row says it: how many queries were scored, where people's are all of them."""
-    coverage = system.cells[0].coverage
-    return " [{:,} of {:,} queries]".format(*coverage) if coverage else ""
